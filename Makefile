@@ -1,0 +1,32 @@
+# Every target makes .venv first if it is missing, and reuses it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# A plain torch takes several gigabytes of CUDA packages on some platforms; this release was tested.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test bench lint clean
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/embedkit demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python benchmarks/throughput.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .demo build dist
