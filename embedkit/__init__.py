@@ -1,0 +1,114 @@
+"""Encode text with a quantised ONNX bundle, without torch, and put the vectors into any vector database.
+
+Importing this package loads neither torch, onnxruntime nor a database client: the public names are loaded when first
+used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Bundle": "bundle",
+    "BundleError": "errors",
+    "Capabilities": "store",
+    "Collection": "store",
+    "CollectionInfo": "store",
+    "CollectionMismatchError": "errors",
+    "CollectionNotFoundError": "errors",
+    "CollectionSpec": "store",
+    "DeviceError": "errors",
+    "Document": "records",
+    "EmbedkitError": "errors",
+    "Encoder": "encoder",
+    "ExportError": "errors",
+    "F": "filters",
+    "Filter": "filters",
+    "FilterError": "errors",
+    "Hit": "records",
+    "IngestError": "errors",
+    "IngestInterrupted": "ingestion",
+    "IngestReport": "ingestion",
+    "InputError": "errors",
+    "MissingExtraError": "errors",
+    "Page": "records",
+    "Record": "records",
+    "RecordBatch": "records",
+    "RowError": "records",
+    "StoreError": "errors",
+    "StoreURL": "store",
+    "StoreURLError": "errors",
+    "TransientStoreError": "errors",
+    "TruncationError": "errors",
+    "TruncationWarning": "encoder",
+    "VectorStore": "store",
+    "WriteResult": "records",
+    "ingest": "ingestion",
+    "open_store": "registry",
+    "parse_filter": "filters",
+    "search": "searching",
+    "similarity": "vectors",
+    "store_plugins": "registry",
+    "verify": "verification",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'embedkit' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from .bundle import Bundle as Bundle
+    from .encoder import Encoder as Encoder
+    from .encoder import TruncationWarning as TruncationWarning
+    from .errors import BundleError as BundleError
+    from .errors import CollectionMismatchError as CollectionMismatchError
+    from .errors import CollectionNotFoundError as CollectionNotFoundError
+    from .errors import DeviceError as DeviceError
+    from .errors import EmbedkitError as EmbedkitError
+    from .errors import ExportError as ExportError
+    from .errors import FilterError as FilterError
+    from .errors import IngestError as IngestError
+    from .errors import InputError as InputError
+    from .errors import MissingExtraError as MissingExtraError
+    from .errors import StoreError as StoreError
+    from .errors import StoreURLError as StoreURLError
+    from .errors import TransientStoreError as TransientStoreError
+    from .errors import TruncationError as TruncationError
+    from .filters import F as F
+    from .filters import Filter as Filter
+    from .filters import parse_filter as parse_filter
+    from .ingestion import IngestInterrupted as IngestInterrupted
+    from .ingestion import IngestReport as IngestReport
+    from .ingestion import ingest as ingest
+    from .records import Document as Document
+    from .records import Hit as Hit
+    from .records import Page as Page
+    from .records import Record as Record
+    from .records import RecordBatch as RecordBatch
+    from .records import RowError as RowError
+    from .records import WriteResult as WriteResult
+    from .registry import open_store as open_store
+    from .registry import store_plugins as store_plugins
+    from .searching import search as search
+    from .store import Capabilities as Capabilities
+    from .store import Collection as Collection
+    from .store import CollectionInfo as CollectionInfo
+    from .store import CollectionSpec as CollectionSpec
+    from .store import StoreURL as StoreURL
+    from .store import VectorStore as VectorStore
+    from .vectors import similarity as similarity
+    from .verification import verify as verify

@@ -1,0 +1,5 @@
+"""``python -m embedkit`` is the command ``embedkit``."""
+
+from .cli import main
+
+main()

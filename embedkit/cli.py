@@ -1,0 +1,345 @@
+"""The command ``embedkit``. What a command needs is imported when it runs, so that ``embedkit --help`` is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from . import __version__
+from .errors import EmbedkitError, IngestError, InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from .encoder import Encoder
+    from .filters import Filter
+    from .ingestion import IngestReport
+    from .records import Hit
+
+app = typer.Typer(
+    name="embedkit",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Encode text with an ONNX bundle, put the vectors into a vector store, and search there; without torch.",
+    epilog="\b\nFrom a model to an answer:\n"
+    "  embedkit-export MODEL --output bundle\n"
+    "  embedkit ingest bundle docs.jsonl --store chroma:index --collection docs\n"
+    "  embedkit search bundle 'how do I reset my password' --store chroma:index --collection docs\n"
+    "\n\b\nA store is an address: chroma:FOLDER, chroma://HOST:8000, qdrant:FOLDER, qdrant://HOST:6333, ...\n"
+    "`embedkit stores` lists those installed. With EMBEDKIT_DEBUG=1 an error shows where it came from.",
+)
+
+BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder that embedkit-export made.")]
+StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store's address, such as chroma:index.")]
+CollectionOption = Annotated[str, typer.Option("--collection", metavar="NAME", help="The collection in the store.")]
+VariantOption = Annotated[str, typer.Option(help="auto, or a variant of the bundle such as fp32 or int8.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+ThreadsOption = Annotated[Optional[int], typer.Option(min=1, help="CPU threads; by default all that may be used.")]  # noqa: UP045
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command(
+    short_help="Texts to vectors: one JSON array a line, or a .npy file.",
+    epilog="\b\nExamples:\n"
+    "  embedkit encode bundle 'a first text' 'a second text'\n"
+    "  embedkit encode bundle --input texts.txt --output vectors.npy --role document\n"
+    "  cut -f2 table.tsv | embedkit encode bundle --input - --output vectors.npy",
+)
+def encode(
+    bundle: BundleArgument,
+    texts: Annotated[Optional[list[str]], typer.Argument(metavar="TEXT", help="The texts.")] = None,  # noqa: UP045
+    input: Annotated[str, typer.Option(metavar="FILE", help="UTF-8 text, one a line; - is standard input.")] = "",
+    output: Annotated[str, typer.Option(metavar="FILE.npy", help="Write a (texts, dim) float32 array here.")] = "",
+    role: Annotated[
+        str, typer.Option(help="default, query or document: the template put around each text.")
+    ] = "default",
+    dim: Annotated[Optional[int], typer.Option(min=1, help="Keep only so many numbers of each vector.")] = None,  # noqa: UP045
+    variant: VariantOption = "auto",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Turn texts into vectors: one JSON array a line, or a .npy file."""
+    if bool(texts) == bool(input):
+        raise typer.BadParameter("give either texts or --input FILE")
+    if output and not output.endswith(".npy"):
+        raise typer.BadParameter(f"expected a name that ends in .npy, found {output!r}", param_hint="--output")
+    encoder = _load(bundle, variant, device, threads)
+    windows = encoder.stream(texts or _lines(input), role=role, dim=dim)
+    if output:
+        from .npyfile import write_npy
+
+        rows = write_npy(output, windows, dim=dim or encoder.dim)
+        print(f"{rows:,} vectors of {dim or encoder.dim} numbers: {output}", file=sys.stderr)
+    else:
+        for vectors in windows:
+            for vector in vectors:
+                # Nine significant digits give back the same float32.
+                sys.stdout.write("[" + ", ".join(f"{number:.9g}" for number in vector) + "]\n")
+            sys.stdout.flush()
+    if encoder.stats.truncated:
+        print(
+            f"{encoder.stats.truncated:,} of {encoder.stats.texts:,} texts were longer than the {encoder.max_tokens} "
+            "tokens that the model reads and were cut: split them into chunks",
+            file=sys.stderr,
+        )
+
+
+@app.command(
+    short_help="Documents into a collection of a vector store.",
+    epilog="\b\nExamples:\n"
+    "  embedkit ingest bundle docs.jsonl --store chroma:index --collection docs\n"
+    "  embedkit ingest bundle notes/*.md --store qdrant://localhost:6333 --collection notes\n"
+    "  zcat big.jsonl.gz | embedkit ingest bundle - --store chroma:index --collection big --id-field key --json\n"
+    "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
+    "To repair bad rows:  jq -r .row docs.dead.jsonl > again.jsonl  then edit it and ingest it.",
+)
+def ingest(
+    bundle: BundleArgument,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="JSON lines (.jsonl, .ndjson, .json-lines; - is standard input), or text files: one document each.",
+        ),
+    ],
+    store: StoreOption,
+    collection: CollectionOption,
+    id_field: Annotated[str, typer.Option(help="The field that holds a row's id.")] = "id",
+    text_field: Annotated[
+        str, typer.Option(help="The field that holds a row's text; all others are metadata.")
+    ] = "text",
+    variant: VariantOption = "auto",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    dead_letters: Annotated[
+        str, typer.Option(metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here.")
+    ] = "",
+    fail_on_dead: Annotated[bool, typer.Option("--fail-on-dead", help="Exit with 1 if there was a bad row.")] = False,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary in words.")] = False,
+) -> None:
+    """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
+    from .ingestion import FileRows, IngestInterrupted
+    from .ingestion import ingest as run
+
+    rows = FileRows(files, id_field=id_field, text_field=text_field)
+
+    def show(report: IngestReport) -> None:
+        if as_json:
+            print(report.to_json(), flush=True)
+        elif not quiet:
+            print(report, flush=True)
+
+    try:
+        report = run(
+            rows,
+            _load(bundle, variant, device, threads),
+            store,
+            collection=collection,
+            dead_letters=dead_letters or None,
+            progress=False if quiet else None,
+        )
+    except IngestInterrupted as stopped:
+        show(stopped.report)
+        print(f"\n{stopped}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except IngestError as error:
+        show(error.report)
+        raise
+    show(report)
+    if report.dead and fail_on_dead:
+        raise typer.Exit(1)
+
+
+@app.command(
+    short_help="The documents nearest to a query.",
+    epilog="\b\nExamples:\n"
+    "  embedkit search bundle 'tea from the mountains' --store chroma:index --collection docs -k 5\n"
+    "  embedkit search bundle tea --store chroma:index --collection docs --filter 'year>=2020' --filter lang==en\n"
+    "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in'; several must all hold.\n"
+    'VALUE is JSON, or plain text:  \'lang in ["en", "de"]\'',
+)
+def search(
+    bundle: BundleArgument,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
+    store: StoreOption,
+    collection: CollectionOption,
+    k: Annotated[int, typer.Option("-k", min=1, help="The most hits.")] = 10,
+    filter: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="EXPRESSION", help="Only documents whose metadata satisfies it; can be repeated."),
+    ] = None,
+    variant: VariantOption = "auto",
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Find the documents nearest to a query; a higher score is nearer."""
+    from .searching import search as run
+
+    condition = _filter(filter or [])
+    encoder = _load(bundle, variant, device, None)
+    hits = run(query, encoder, store, collection=collection, k=k, filter=condition)
+    if as_json:
+        print(_hits_json(query, hits))
+        return
+    for rank, hit in enumerate(hits, start=1):
+        print(f"{rank:3}. {hit.score:7.4f}  {shown(hit.id, 80)}\n     {shown(hit.text, 160)}")
+    if not hits:
+        print("no document satisfies the filter" if filter else "the collection is empty", file=sys.stderr)
+
+
+@app.command(short_help="What a bundle is: roles, variants, measured quality.")
+def inspect(bundle: BundleArgument, as_json: JsonOption = False) -> None:
+    """Show what a bundle is: roles, templates, dimensions, variants with their measured quality, fingerprint."""
+    from .bundle import Bundle
+    from .inspection import describe, summary
+
+    opened = Bundle.open(bundle)
+    print(_dump(summary(opened)) if as_json else describe(opened))
+
+
+@app.command(short_help="Check a bundle's files and vectors on this machine.")
+def verify(
+    bundle: BundleArgument,
+    variant: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Check this variant only; can be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Check that a bundle is unchanged and that this machine computes the vectors that its exporter did."""
+    from .verification import verify as run
+
+    report = run(bundle, variants=variant or None, device=device)
+    print(report.to_json() if as_json else report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command(short_help="The stores that are installed.")
+def stores(as_json: JsonOption = False) -> None:
+    """List the stores whose plugins are installed, and whether the package of each database is there."""
+    from .registry import store_plugins
+    from .store import StoreURL
+
+    found = {}
+    for scheme, entry in store_plugins().items():
+        problem = ""
+        try:
+            entry.load()(StoreURL.parse(f"{scheme}://:memory:")).close()
+        except MissingExtraError as error:
+            problem = str(error)
+        except EmbedkitError:
+            pass  # this store has no memory to open; its package is there
+        except Exception as error:
+            problem = f"the plugin {entry.value} is broken: {type(error).__name__}: {error}"
+        found[scheme] = problem
+    if as_json:
+        print(_dump({scheme: {"ready": not problem, "problem": problem} for scheme, problem in found.items()}))
+        return
+    for scheme, problem in found.items():
+        print(f"{scheme:12} {problem or 'ready'}")
+    if not found:
+        print("no store plugin is installed: run  pip install 'embedkit-onnx[chroma]'", file=sys.stderr)
+
+
+@app.command(short_help="A real model, real documents, a few questions.")
+def demo(
+    folder: Annotated[str, typer.Option(metavar="FOLDER", help="Where the bundle and the index are kept.")] = ".demo",
+) -> None:
+    """Export all-MiniLM-L6-v2, index the docstrings of Python's standard library, and ask them a few questions."""
+    from .demo import run
+
+    run(folder)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"embedkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def shown(text: str, width: int) -> str:
+    """``text`` on one line of at most ``width`` characters, without characters that could steer a terminal."""
+    line = " ".join(text.split())
+    line = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in line)
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def _load(bundle: str, variant: str, device: str, threads: int | None) -> Encoder:
+    from .encoder import Encoder
+
+    return Encoder.load(bundle, variant=variant, device=device, threads=threads, on_truncate="ignore")
+
+
+def _lines(path: str) -> Iterator[str]:
+    source = "standard input" if path == "-" else path
+    try:
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").rstrip(b"\r\n").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source}, line {number}: not valid UTF-8 ({error.reason}); convert it, for example with iconv"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror}") from None
+
+
+def _filter(expressions: list[str]) -> Filter | None:
+    from .filters import parse_filter
+
+    whole: Filter | None = None
+    for text in expressions:
+        whole = parse_filter(text) if whole is None else whole & parse_filter(text)
+    return whole
+
+
+def _hits_json(query: str, hits: list[Hit]) -> str:
+    from .records import dump_metadata
+
+    listed = [
+        {"id": hit.id, "score": hit.score, "text": hit.text, "metadata": json.loads(dump_metadata(hit.metadata))}
+        for hit in hits
+    ]
+    return _dump({"query": query, "hits": listed})
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def main() -> None:
+    """Run the command. An `EmbedkitError` is one line on stderr and exit code 1; wrong usage gives 2, Ctrl-C 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="embedkit")
+    except EmbedkitError as error:
+        if os.environ.get("EMBEDKIT_DEBUG"):
+            raise
+        print("error: " + str(error).replace("\n", " "), file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,404 @@
+"""The encoder: texts in, vectors out, in input order and bounded memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .bundle import Bundle
+from .errors import InputError, TruncationError
+from .records import FloatArray, check_text
+from .schedule import pad, plan
+from .session import Session, choose_device, choose_variant, cpu_count
+from .tokenizer import TextTokenizer
+from .types import Input
+from .vectors import similarity, truncate
+
+Precision: TypeAlias = Literal["float32", "float16"]
+OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
+Vectors: TypeAlias = "npt.NDArray[np.float32] | npt.NDArray[np.float16]"
+
+DEFAULT_TOKEN_BUDGET = 512
+"""Token slots a batch: its activations stay in a core's cache, and one batch is the smallest piece of work for a
+thread."""
+
+GOLDEN_TOLERANCE = 0.005
+"""How much worse than where it was exported a variant's cosine with its golden vectors may be on another machine."""
+
+_CANARIES = 4
+_WINDOW_TEXTS = 2048
+_WINDOW_CHARACTERS = 1 << 21
+
+
+class TruncationWarning(UserWarning):
+    """Some texts were longer than the model reads."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """What an encoder has done since it was loaded; ``slots`` counts tokens with padding."""
+
+    texts: int = 0
+    truncated: int = 0
+    tokens: int = 0
+    slots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Role:
+    tokenizer: TextTokenizer
+    session: Session
+    inputs: list[Input]
+    dim: int
+    normalized: bool
+
+
+class Encoder:
+    """An encoder loaded from a bundle. Several threads may share one.
+
+    The same text gives the same vector, bit for bit, whatever it is encoded together with and in whatever order.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        roles: dict[str, _Role],
+        *,
+        device: str,
+        variant: str,
+        threads: int,
+        token_budget: int,
+        on_truncate: OnTruncate,
+    ) -> None:
+        self.bundle, self.device, self.variant = bundle, device, variant
+        self.threads, self.token_budget, self.on_truncate = threads, token_budget, on_truncate
+        self.stats = Stats()
+        self._roles = roles
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embedkit")
+        weakref.finalize(self, self._pool.shutdown, wait=False)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        variant: str = "auto",
+        threads: int | None = None,
+        token_budget: int | None = None,
+        on_truncate: OnTruncate = "warn",
+    ) -> Encoder:
+        """Load a bundle; the hashes of the files it uses are checked.
+
+        ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``variant`` is a name or ``auto``: int8 on CPU where the
+        bundle has it and it gives its golden vectors on this machine. ``threads`` defaults to the CPUs this process may
+        use. ``token_budget`` is the most token slots in one batch. ``on_truncate`` says what a text longer than the
+        model reads gives: a warning, an error, or nothing but a count in `stats`. Raises `BundleError`, `DeviceError`
+        or `MissingExtraError`.
+        """
+        for name, value in (("threads", threads), ("token_budget", token_budget)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name}: expected a positive integer or None, found {value!r}")
+        if on_truncate not in ("warn", "error", "ignore"):
+            raise InputError(f"on_truncate: expected 'warn', 'error' or 'ignore', found {on_truncate!r}")
+        bundle = Bundle.open(path)
+
+        def load(name: str) -> Encoder:
+            return cls._load(bundle, device, name, threads=threads, token_budget=token_budget, on_truncate=on_truncate)
+
+        encoder = load(variant)
+        if variant == "auto" and encoder.variant != "fp32" and encoder._has("fp32") and not encoder._agrees():
+            warnings.warn(
+                f"the variant {encoder.variant!r} does not give its golden vectors on this machine, so fp32 is used: "
+                "a CPU without VNNI instructions may overflow in 8-bit products; `embedkit verify` tells more",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            encoder = load("fp32")
+        return encoder
+
+    @classmethod
+    def _load(
+        cls,
+        bundle: Bundle,
+        device: str,
+        variant: str,
+        *,
+        threads: int | None,
+        token_budget: int | None,
+        on_truncate: OnTruncate,
+    ) -> Encoder:
+        kind, index = choose_device(device)
+        sessions: dict[str, Session] = {}
+        roles = {}
+        for role in bundle.manifest.towers:
+            tower = bundle.tower(role)
+            assert tower.graph is not None
+            chosen = choose_variant(variant, tower.graph.variants, kind)
+            file = tower.graph.variants[chosen].file
+            if file not in sessions:
+                sessions[file] = Session(bundle.graph_path(role, chosen), device=kind, index=index)
+            spec = next(iter(tower.outputs.values()))
+            tokenizer = TextTokenizer(tower.frontend, bundle.path(tower.frontend.tokenizer))
+            roles[role] = _Role(tokenizer, sessions[file], tower.inputs, spec.dim, spec.normalized)
+        return cls(
+            bundle,
+            roles,
+            device=f"{kind}:{index}" if kind == "cuda" else kind,
+            variant=chosen,
+            threads=threads or (cpu_count() if kind == "cpu" else 1),
+            token_budget=token_budget or (DEFAULT_TOKEN_BUDGET if kind == "cpu" else 32 * DEFAULT_TOKEN_BUDGET),
+            on_truncate=on_truncate,
+        )
+
+    def _has(self, variant: str) -> bool:
+        graph = self.bundle.tower("default").graph
+        return graph is not None and variant in graph.variants
+
+    def _agrees(self) -> bool:
+        """Whether the first golden texts get the vectors here that they got where the bundle was made."""
+        graph = self.bundle.tower("default").graph
+        assert graph is not None
+        texts, golden = self.bundle.golden()
+        role, expected = self._roles["default"], golden["default"][:_CANARIES]
+        found = self._run(role, role.tokenizer.encode(texts[:_CANARIES]).ids)
+        cosines = (found * expected).sum(axis=1) / np.maximum(
+            np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1), 1e-12
+        )
+        return bool((cosines >= graph.variants[self.variant].golden_cosine_min - GOLDEN_TOLERANCE).all())
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        return self._role("default").dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the vector space: vectors of two encoders can be compared where this is equal."""
+        return self.bundle.manifest.fingerprint
+
+    @property
+    def metric(self) -> Literal["cosine", "dot"]:
+        """How this model's vectors are compared."""
+        return next(iter(self.bundle.manifest.scorers.values())).fn
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that are read, special ones included."""
+        return self._role("default").tokenizer.frontend.truncate.max
+
+    @property
+    def roles(self) -> list[str]:
+        """The names that ``role`` takes."""
+        return list(self._roles)
+
+    @overload
+    def encode(
+        self,
+        texts: str,
+        *,
+        role: str = ...,
+        dim: int | None = ...,
+        precision: Literal["float32"] = ...,
+        progress: bool = ...,
+    ) -> FloatArray: ...
+    @overload
+    def encode(
+        self,
+        texts: Iterable[str],
+        *,
+        role: str = ...,
+        dim: int | None = ...,
+        precision: Literal["float32"] = ...,
+        progress: bool = ...,
+    ) -> FloatArray: ...
+    @overload
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        *,
+        role: str = ...,
+        dim: int | None = ...,
+        precision: Precision,
+        progress: bool = ...,
+    ) -> Vectors: ...
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        *,
+        role: str = "default",
+        dim: int | None = None,
+        precision: Precision = "float32",
+        progress: bool = False,
+    ) -> Vectors:
+        """(n, dim) vectors in input order; a single string gives (dim,).
+
+        ``role`` names the template put around each text. ``dim`` keeps the first so many numbers (of unit length
+        again where the model normalises). ``precision`` is ``float32`` or ``float16``. Raises `InputError` naming the
+        first text that is not a string or not valid Unicode, before anything is computed for its window.
+        """
+        if isinstance(texts, str):
+            one: Vectors = self.encode([texts], role=role, dim=dim, precision=precision)[0]
+            return one
+        texts = _as_list(texts)
+        out: Vectors | None = None
+        done = 0
+        from tqdm import tqdm
+
+        with tqdm(total=len(texts), unit="text", disable=not progress) as bar:
+            for vectors in self.stream(texts, role=role, dim=dim, precision=precision):
+                if out is None:
+                    out = np.empty((len(texts), vectors.shape[1]), dtype=vectors.dtype)
+                out[done : done + len(vectors)] = vectors
+                done += len(vectors)
+                bar.update(len(vectors))
+        if out is None:
+            return self._finish(np.empty((0, self._role(role).dim), dtype=np.float32), self._role(role), dim, precision)
+        return out
+
+    def encode_query(
+        self,
+        texts: str | Iterable[str],
+        *,
+        dim: int | None = None,
+        precision: Precision = "float32",
+        progress: bool = False,
+    ) -> Vectors:
+        """`encode` with the model's template for queries."""
+        return self.encode(texts, role="query", dim=dim, precision=precision, progress=progress)
+
+    def encode_document(
+        self,
+        texts: str | Iterable[str],
+        *,
+        dim: int | None = None,
+        precision: Precision = "float32",
+        progress: bool = False,
+    ) -> Vectors:
+        """`encode` with the model's template for documents."""
+        return self.encode(texts, role="document", dim=dim, precision=precision, progress=progress)
+
+    def stream(
+        self, texts: Iterable[str], *, role: str = "default", dim: int | None = None, precision: Precision = "float32"
+    ) -> Iterator[Vectors]:
+        """Arrays of vectors that together are those of ``texts``, in order; memory does not grow with the number of
+        texts.
+
+        Texts are read ahead by at most two windows (2,048 texts or two million characters each).
+        """
+        if isinstance(texts, str):
+            raise InputError("stream: expected an iterable of strings, found one string; put it in a list")
+        chosen = self._role(role)
+        _check_precision(precision)
+        if dim is not None:
+            truncate(np.empty((0, chosen.dim), dtype=np.float32), dim, normalize=False)
+        return self._stream(texts, chosen, dim, precision)
+
+    def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
+        """(n, m) float32 scores of the rows of ``a`` (n, dim) against those of ``b`` (m, dim), by the model's own
+        measure."""
+        return similarity(a, b, fn=self.metric)
+
+    def _stream(self, texts: Iterable[str], role: _Role, dim: int | None, precision: Precision) -> Iterator[Vectors]:
+        running: deque[tuple[int, list[tuple[npt.NDArray[np.intp], Future[FloatArray]]]]] = deque()
+        truncated = total = 0
+        try:
+            for window in chain(_windows(texts), (None, None)):
+                if window is not None:
+                    ragged = role.tokenizer.encode(window)
+                    cut = int(ragged.truncated.sum())
+                    if cut and self.on_truncate == "error":
+                        first = total + int(np.argmax(ragged.truncated))
+                        raise TruncationError(
+                            f"text {first} is longer than the {role.tokenizer.frontend.truncate.max} tokens that the model reads; "
+                            "split it into chunks, or load with on_truncate='warn'"
+                        )
+                    truncated, total = truncated + cut, total + len(window)
+                    batches = plan(ragged.lengths, self.token_budget)
+                    running.append(
+                        (
+                            len(window),
+                            [
+                                (rows, self._pool.submit(self._run, role, [ragged.ids[i] for i in rows]))
+                                for rows in batches
+                            ],
+                        )
+                    )
+                    with self._lock:
+                        self.stats.texts += len(window)
+                        self.stats.truncated += cut
+                        self.stats.tokens += int(ragged.lengths.sum())
+                        self.stats.slots += sum(len(rows) * int(ragged.lengths[rows].max()) for rows in batches)
+                if running and (window is None or len(running) == 2):
+                    size, futures = running.popleft()
+                    vectors = np.empty((size, role.dim), dtype=np.float32)
+                    for rows, future in futures:
+                        vectors[rows] = future.result()
+                    yield self._finish(vectors, role, dim, precision)
+        finally:
+            for _, futures in running:
+                for _, future in futures:
+                    future.cancel()
+        if truncated and self.on_truncate == "warn":
+            warnings.warn(
+                f"{truncated:,} of {total:,} texts were longer than the {role.tokenizer.frontend.truncate.max} tokens that the model reads "
+                "and were cut; split them into chunks to have all of their text in the vectors",
+                TruncationWarning,
+                stacklevel=3,
+            )
+
+    @staticmethod
+    def _run(role: _Role, rows: Sequence[npt.NDArray[np.int64]]) -> FloatArray:
+        ids, mask = pad(rows, role.tokenizer.frontend.pad_id)
+        tensors = {"ids": ids, "mask": mask}
+        return role.session.run(
+            {entry.name: tensors[entry.source].astype(entry.dtype, copy=False) for entry in role.inputs}
+        )
+
+    @staticmethod
+    def _finish(vectors: FloatArray, role: _Role, dim: int | None, precision: Precision) -> Vectors:
+        if dim is not None:
+            vectors = truncate(vectors, dim, normalize=role.normalized)
+        return vectors.astype(np.float16) if precision == "float16" else vectors
+
+    def _role(self, role: str) -> _Role:
+        if role not in self._roles:
+            raise InputError(f"role: this bundle has {', '.join(self._roles)}, found {role!r}")
+        return self._roles[role]
+
+
+def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Lists of consecutive checked texts, bounded in number and in characters."""
+    window: list[str] = []
+    characters = 0
+    for i, text in enumerate(texts):
+        window.append(check_text(text, f"text {i}"))
+        characters += len(text)
+        if len(window) == _WINDOW_TEXTS or characters >= _WINDOW_CHARACTERS:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
+
+
+def _as_list(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
+    return texts if isinstance(texts, list) else list(texts)
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in ("float32", "float16"):
+        raise InputError(f"precision: expected 'float32' or 'float16', found {precision!r}")

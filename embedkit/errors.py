@@ -1,0 +1,96 @@
+"""The errors that embedkit raises on purpose.
+
+::
+
+    EmbedkitError
+    ├── BundleError(ValueError)          a bundle that is broken, tampered with, or of another schema
+    ├── InputError(ValueError)           text, vectors or records that cannot be used
+    │   └── TruncationError              a text longer than the model reads, where that was made an error
+    ├── MissingExtraError(ImportError)   an optional package that is not installed
+    ├── DeviceError(RuntimeError)        a device or variant that was asked for and is not there
+    ├── ExportError(RuntimeError)        a model that cannot be exported, or failed its checks
+    └── StoreError(RuntimeError)         a vector store that refused or failed
+        ├── IngestError                  the store failed for good during an ingest; tells what was written before
+        ├── StoreURLError(ValueError)    a store address that no plugin understands
+        ├── CollectionNotFoundError(LookupError)
+        ├── CollectionMismatchError      another dimension, metric or model than the collection was made for
+        ├── FilterError(ValueError)      a filter that is malformed or that this store cannot answer
+        └── TransientStoreError          a failure that may pass: worth trying again
+
+Each also derives from a builtin, and each message says what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .ingestion.report import IngestReport
+
+
+class EmbedkitError(Exception):
+    """Base of every error that embedkit raises on purpose."""
+
+
+class BundleError(EmbedkitError, ValueError):
+    """A bundle is broken, was changed after it was written, or has an unknown schema."""
+
+
+class InputError(EmbedkitError, ValueError):
+    """A text, vector, id or metadata value cannot be used; the message names the row."""
+
+
+class TruncationError(InputError):
+    """A text is longer than the model reads and truncation was made an error."""
+
+
+class MissingExtraError(EmbedkitError, ImportError):
+    """An optional package is needed and not installed; the message holds the command that installs it."""
+
+    def __init__(self, package: str, extra: str, why: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{why} needs the package {package!r}: run  pip install 'embedkit-onnx[{extra}]'")
+
+
+class DeviceError(EmbedkitError, RuntimeError):
+    """A device or a variant was asked for by name and is not there."""
+
+
+class ExportError(EmbedkitError, RuntimeError):
+    """A model cannot be exported, or the exported graph failed a check."""
+
+
+class StoreError(EmbedkitError, RuntimeError):
+    """A vector store refused a request or failed."""
+
+
+class IngestError(StoreError):
+    """The store failed for good during an ingest; ``report`` says what was written before, ``__cause__`` why."""
+
+    def __init__(self, message: str, report: IngestReport) -> None:
+        self.report = report
+        super().__init__(f"{message}; {report.written:,} rows were written and stay: run again to go on")
+
+
+class StoreURLError(StoreError, ValueError):
+    """A store URL is malformed or its scheme has no plugin."""
+
+
+class CollectionNotFoundError(StoreError, LookupError):
+    """The store holds no collection of this name."""
+
+
+class CollectionMismatchError(StoreError):
+    """The collection was made for another dimension, metric or model (fingerprint)."""
+
+
+class FilterError(StoreError, ValueError):
+    """A filter is malformed, or uses an operator that this store cannot answer."""
+
+
+class TransientStoreError(StoreError):
+    """A failure that may pass (overload, timeout, cut connection); ``retry_after`` is in seconds, where known."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)

@@ -1,0 +1,281 @@
+"""Portable filter expressions over metadata: ``(F("year") >= 2020) & F("lang").is_in(["en", "de"])``.
+
+Semantics, the same on every store (two-valued, so that ``~`` is exact):
+
+* A field is addressed by its top-level metadata key.
+* ``==`` holds where the value is equal; a missing field equals nothing. ``F("x") == None`` is refused: not every
+  store keeps None apart.
+* ``!=`` is exactly ``~(==)``: it also holds where the field is missing. ``not_in`` is exactly ``~(is_in)``.
+* ``< <= > >=`` hold only where the field is present and of the operand's kind (number with number, text with text).
+* bool is not a number: ``True`` never equals ``1``. Numbers compare by value, whatever their type; beyond 2**53 a
+  store may round them to doubles under ``< <= > >=``.
+* A datetime or date is the number `embedkit.records.timestamp` gives, in the filter as in the metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal, TypeAlias
+
+from .errors import FilterError
+from .records import plain_number, timestamp
+
+Scalar: TypeAlias = str | int | float | bool
+Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or", "not"]
+OPS: frozenset[str] = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or", "not"})
+
+_NEGATED: dict[str, Op] = {"==": "!=", "!=": "==", "in": "not in", "not in": "in"}
+ORDERINGS: frozenset[str] = frozenset({"<", "<=", ">", ">="})
+
+
+class Filter:
+    """Base of the three nodes ``Compare``, ``Combine`` and ``Not``; combine them with ``&``, ``|`` and ``~``."""
+
+    def __and__(self, other: Filter) -> Filter:
+        return Combine("and", (self, _checked(other)))
+
+    def __or__(self, other: Filter) -> Filter:
+        return Combine("or", (self, _checked(other)))
+
+    def __invert__(self) -> Filter:
+        return Not(self)
+
+    def __bool__(self) -> bool:
+        raise FilterError("a filter has no truth value: combine filters with & | ~ instead of and, or, not")
+
+    def matches(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether ``metadata`` satisfies the filter: the reference that every store is tested against."""
+        raise NotImplementedError
+
+    def ops(self) -> frozenset[str]:
+        """The operators used anywhere in the expression."""
+        raise NotImplementedError
+
+    def leaves(self) -> Iterator[Compare]:
+        """The comparisons in the expression, from left to right."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=True)
+class Compare(Filter):
+    """One comparison of a field with a scalar, or with a tuple of scalars for ``in`` and ``not in``; made by `F`.
+
+    A number is what `embedkit.records.plain_number` gives: a float here is no whole number, or one beyond 64 bits.
+    """
+
+    field: str
+    op: Op
+    value: Scalar | tuple[Scalar, ...]
+
+    def matches(self, metadata: Mapping[str, Any]) -> bool:
+        """See `Filter.matches`."""
+        found = metadata.get(self.field)
+        if self.op == "==":
+            return _equal(found, self.value)
+        if self.op == "!=":
+            return not _equal(found, self.value)
+        if self.op in ("in", "not in"):
+            assert isinstance(self.value, tuple)
+            return any(_equal(found, v) for v in self.value) == (self.op == "in")
+        if not _comparable(found, self.value):
+            return False
+        left: Any = found
+        right: Any = self.value
+        if self.op == "<":
+            return bool(left < right)
+        if self.op == "<=":
+            return bool(left <= right)
+        if self.op == ">":
+            return bool(left > right)
+        return bool(left >= right)
+
+    def ops(self) -> frozenset[str]:
+        """See `Filter.ops`."""
+        return frozenset({self.op})
+
+    def leaves(self) -> Iterator[Compare]:
+        """See `Filter.leaves`."""
+        yield self
+
+
+@dataclass(frozen=True, eq=True)
+class Combine(Filter):
+    """``and`` or ``or`` of two or more filters."""
+
+    op: Literal["and", "or"]
+    parts: tuple[Filter, ...]
+
+    def matches(self, metadata: Mapping[str, Any]) -> bool:
+        """See `Filter.matches`."""
+        found = (part.matches(metadata) for part in self.parts)
+        return all(found) if self.op == "and" else any(found)
+
+    def ops(self) -> frozenset[str]:
+        """See `Filter.ops`."""
+        return frozenset({self.op}).union(*(part.ops() for part in self.parts))
+
+    def leaves(self) -> Iterator[Compare]:
+        """See `Filter.leaves`."""
+        for part in self.parts:
+            yield from part.leaves()
+
+
+@dataclass(frozen=True, eq=True)
+class Not(Filter):
+    """The exact complement of a filter."""
+
+    part: Filter
+
+    def matches(self, metadata: Mapping[str, Any]) -> bool:
+        """See `Filter.matches`."""
+        return not self.part.matches(metadata)
+
+    def ops(self) -> frozenset[str]:
+        """See `Filter.ops`."""
+        return frozenset({"not"}) | self.part.ops()
+
+    def leaves(self) -> Iterator[Compare]:
+        """See `Filter.leaves`."""
+        yield from self.part.leaves()
+
+
+class F:
+    """A metadata field, to be compared: ``F("year") >= 2020``."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, field: str) -> None:
+        if not isinstance(field, str) or not field:
+            raise FilterError(f"a filter field must be a non-empty string, found {field!r}")
+        self._field = field
+
+    def _compare(self, op: Op, value: object) -> Filter:
+        return Compare(self._field, op, _scalar(self._field, op, value))
+
+    def __eq__(self, value: object) -> Filter:  # type: ignore[override]
+        return self._compare("==", value)
+
+    def __ne__(self, value: object) -> Filter:  # type: ignore[override]
+        return self._compare("!=", value)
+
+    def __lt__(self, value: object) -> Filter:
+        return self._compare("<", value)
+
+    def __le__(self, value: object) -> Filter:
+        return self._compare("<=", value)
+
+    def __gt__(self, value: object) -> Filter:
+        return self._compare(">", value)
+
+    def __ge__(self, value: object) -> Filter:
+        return self._compare(">=", value)
+
+    def is_in(self, values: Iterable[object]) -> Filter:
+        """Holds where the field equals one of ``values``."""
+        return Compare(self._field, "in", tuple(_scalar(self._field, "in", v) for v in _values(values)))
+
+    def not_in(self, values: Iterable[object]) -> Filter:
+        """The exact complement of `is_in`: also holds where the field is missing."""
+        return Compare(self._field, "not in", tuple(_scalar(self._field, "not in", v) for v in _values(values)))
+
+
+def push_down_not(expression: Filter) -> Filter:
+    """The same filter with ``not`` moved inwards as far as it can be, for stores that lack it.
+
+    De Morgan's laws and ``not ==`` is ``!=`` are exact; a ``not`` over an ordering stays, because a row without the
+    field satisfies it and no single comparison does.
+    """
+    if isinstance(expression, Combine):
+        return Combine(expression.op, tuple(push_down_not(part) for part in expression.parts))
+    if not isinstance(expression, Not):
+        return expression
+    inner = expression.part
+    if isinstance(inner, Not):
+        return push_down_not(inner.part)
+    if isinstance(inner, Combine):
+        return Combine("or" if inner.op == "and" else "and", tuple(push_down_not(Not(part)) for part in inner.parts))
+    assert isinstance(inner, Compare)
+    return Compare(inner.field, _NEGATED[inner.op], inner.value) if inner.op in _NEGATED else expression
+
+
+_CLAUSE = re.compile(
+    r"\s*(?P<field>[^\s<>=!]+)\s*(?P<op>==|!=|<=|>=|=|<|>|\bnot in\b|\bin\b)\s*(?P<value>.+?)\s*\Z", re.DOTALL
+)
+
+
+def parse_filter(text: str) -> Filter:
+    """One clause as typed on a command line: ``year>=2020``, ``lang=en``, ``lang in ["en","de"]``.
+
+    The value is read as JSON where it is JSON (``2020``, ``true``, ``"2020"``), else as plain text.
+    """
+    match = _CLAUSE.match(text)
+    if not match:
+        raise FilterError(
+            f"cannot read the filter {text!r}: write FIELD OP VALUE with one of == != < <= > >= in 'not in', "
+            'for example  year>=2020  or  lang in ["en","de"]'
+        )
+    op, raw = match["op"], match["value"]
+    try:
+        value: object = json.loads(raw)
+    except ValueError:
+        value = raw
+    field = F(match["field"])
+    if op in ("in", "not in"):
+        if not isinstance(value, list):
+            raise FilterError(f'the filter {text!r} needs a JSON list after {op!r}, for example  lang in ["en","de"]')
+        return field.is_in(value) if op == "in" else field.not_in(value)
+    return field._compare("==" if op == "=" else op, value)  # type: ignore[arg-type]
+
+
+def _checked(other: object) -> Filter:
+    if not isinstance(other, Filter):
+        raise FilterError(f"a filter can be combined with another filter only, found {type(other).__name__}")
+    return other
+
+
+def _values(values: Iterable[object]) -> list[object]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise FilterError(f"is_in and not_in take a list of values, found {values!r}")
+    found = list(values)
+    if not found:
+        raise FilterError("is_in and not_in need at least one value")
+    return found
+
+
+def _scalar(field: str, op: str, value: object) -> Scalar:
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, date):
+        value = timestamp(value)
+    if not isinstance(value, str | int | float | bool) or (isinstance(value, float) and not math.isfinite(value)):
+        raise FilterError(
+            f"F({field!r}) {op} takes text, a finite number, a bool, a datetime or a date, found {value!r}"
+        )
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise FilterError(
+            f"F({field!r}) {op} takes an integer of at most 64 bits, found {value}; no larger one can be filtered on"
+        )
+    if op in ORDERINGS and isinstance(value, bool):
+        raise FilterError(f"F({field!r}) {op} cannot order a bool; use == or !=")
+    return plain_number(value) if isinstance(value, float) else value
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else "other"
+
+
+def _comparable(found: object, value: object) -> bool:
+    return _kind(found) == _kind(value) != "other"
+
+
+def _equal(found: object, value: object) -> bool:
+    return _comparable(found, value) and found == value

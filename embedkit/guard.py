@@ -1,0 +1,280 @@
+"""What is the same for every store, done once above the plugins.
+
+`GuardedStore` and `GuardedCollection` have the methods of the contract and add: validation with expected and actual
+values, unit length under cosine, the last of several rows with one id, splitting by the store's row limit, a lock
+where the store is not thread-safe, operators checked before the store is asked, and refusal of another model's
+vectors.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CollectionMismatchError, FilterError, InputError, StoreError
+from .filters import ORDERINGS, Filter, push_down_not
+from .records import (
+    FloatArray,
+    Hit,
+    Metadata,
+    Page,
+    Record,
+    RecordBatch,
+    RowError,
+    WriteResult,
+    check_text,
+    dump_metadata,
+)
+from .store import Capabilities, Collection, CollectionInfo, CollectionSpec, IfExists, VectorStore
+from .vectors import unit_length
+
+
+class GuardedStore:
+    """What `embedkit.open_store` returns: a `VectorStore` and context manager whose collections check what they get."""
+
+    def __init__(self, inner: VectorStore) -> None:
+        self.inner = inner
+        caps = inner.caps
+        self._lock: AbstractContextManager[object] = nullcontext() if caps.thread_safe else threading.RLock()
+        self._closed = False
+
+    @property
+    def caps(self) -> Capabilities:
+        """What this store can do."""
+        return self.inner.caps
+
+    def ensure(self, spec: CollectionSpec, *, if_exists: IfExists = "validate") -> GuardedCollection:
+        """Open or create the collection.
+
+        ``if_exists``: ``validate`` raises `CollectionMismatchError` where an existing one has another dimension,
+        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one.
+        """
+        caps = self.caps
+        if if_exists not in ("validate", "replace", "error"):
+            raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
+        if spec.metric not in caps.metrics:
+            raise StoreError(
+                f"collection {spec.name!r}: this store has no metric {spec.metric!r}; it has {sorted(caps.metrics)}"
+            )
+        if spec.dim > caps.max_dim:
+            raise StoreError(
+                f"collection {spec.name!r}: this store holds at most {caps.max_dim} dimensions, found {spec.dim}"
+            )
+        with self._lock:
+            if if_exists == "error" and spec.name in self.inner.names():
+                raise StoreError(f"collection {spec.name!r} exists already; drop it, or pass if_exists='validate'")
+            if if_exists == "replace":
+                self.inner.drop(spec.name)
+            found = self.inner.ensure(spec)
+        for field in ("dim", "metric", "fingerprint"):
+            _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
+        return GuardedCollection(found, caps, self._lock)
+
+    def open(self, name: str) -> GuardedCollection:
+        """Open an existing collection; raises `CollectionNotFoundError`."""
+        with self._lock:
+            return GuardedCollection(self.inner.open(name), self.caps, self._lock)
+
+    def names(self) -> list[str]:
+        """The collections' names, sorted."""
+        with self._lock:
+            return self.inner.names()
+
+    def drop(self, name: str) -> None:
+        """Delete a collection and its rows; no error where there is none."""
+        with self._lock:
+            self.inner.drop(name)
+
+    def close(self) -> None:
+        """Release the connection; closing twice is no error."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self.inner.close()
+
+    def __enter__(self) -> GuardedStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class GuardedCollection:
+    """A `Collection` that checks what it is given and splits what is too large for the store."""
+
+    def __init__(self, inner: Collection, caps: Capabilities, lock: AbstractContextManager[object]) -> None:
+        self.inner, self.caps, self._lock = inner, caps, lock
+
+    @property
+    def info(self) -> CollectionInfo:
+        """What the collection was made for."""
+        return self.inner.info
+
+    def require_fingerprint(self, fingerprint: str) -> None:
+        """Raise `CollectionMismatchError` unless vectors of this fingerprint belong here."""
+        _same(self.info.name, "fingerprint", self.info.fingerprint, fingerprint)
+
+    def upsert(self, batch: RecordBatch) -> WriteResult:
+        """Insert or wholly replace rows; of several rows with one id the last counts (and ``written`` counts it once).
+
+        Raises `InputError` for vectors of another dimension; a row that cannot be kept otherwise (no direction under
+        cosine, invalid Unicode, metadata of a type that no store keeps) is returned in ``failed`` while all others
+        are written.
+        """
+        vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
+        cosine = self.info.metric == "cosine"
+        unusable = _unusable(batch, cosine=cosine)
+        failed = [RowError(batch.ids[i], reason) for i, reason in unusable.items()]
+        keep = {row_id: i for i, row_id in enumerate(batch.ids) if i not in unusable}
+        if cosine:
+            batch = RecordBatch(batch.ids, unit_length(vectors), batch.texts, batch.metadata, batch.hashes)
+        if len(keep) < len(batch):
+            batch = batch.take(sorted(keep.values()))
+        written = 0
+        for part in batch.split(self.caps.max_batch_rows):
+            if len(part):
+                with self._lock:
+                    result = self.inner.upsert(part)
+                written += result.written
+                failed.extend(result.failed)
+        return WriteResult(written, tuple(failed))
+
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
+        """The rows that exist among ``ids``, in the order of ``ids``."""
+        found: dict[str, Record] = {}
+        for part in self._parts(ids):
+            with self._lock:
+                found.update((record.id, record) for record in self.inner.get(part, with_vectors=with_vectors))
+        return [found[row_id] for row_id in dict.fromkeys(ids) if row_id in found]
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each row that exists among ``ids``."""
+        found: dict[str, str] = {}
+        for part in self._parts(ids):
+            with self._lock:
+                found.update(self.inner.hashes(part))
+        return found
+
+    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int | None:
+        """Delete by ids or by filter; the number deleted where the store knows it, else None."""
+        if (ids is None) == (filter is None):
+            raise InputError("delete takes either ids or a filter")
+        if filter is not None:
+            with self._lock:
+                return self.inner.delete(filter=self._filter(filter))
+        assert ids is not None
+        total: int | None = 0
+        for part in self._parts(ids):
+            with self._lock:
+                deleted = self.inner.delete(ids=part)
+            total = None if total is None or deleted is None else total + deleted
+        return total
+
+    def query(self, vectors: npt.ArrayLike, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` nearest rows of each (n, dim) vector, best first, equal scores by id; a higher score is nearer."""
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise InputError(f"k: expected a positive integer, found {k!r}")
+        asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
+        if not np.isfinite(asked).all():
+            raise InputError("query vectors hold NaN or infinity")
+        if self.info.metric == "cosine":
+            asked = unit_length(asked)
+        if not len(asked):
+            return []
+        with self._lock:
+            found = self.inner.query(asked, k, filter=self._filter(filter))
+        return [sorted(hits, key=lambda hit: (-hit.score, hit.id)) for hits in found]
+
+    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
+        """The next ``limit`` rows (without vectors) after ``cursor``."""
+        with self._lock:
+            return self.inner.scan(filter=self._filter(filter), cursor=cursor, limit=limit)
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The exact number of rows that satisfy ``filter``."""
+        with self._lock:
+            return self.inner.count(self._filter(filter))
+
+    def flush(self) -> None:
+        """Return when everything written is as durable and as searchable as the store makes it."""
+        with self._lock:
+            self.inner.flush()
+
+    def _parts(self, ids: Sequence[str]) -> list[list[str]]:
+        if isinstance(ids, str):
+            raise InputError(f"ids: expected a list of strings, found the string {ids!r}")
+        distinct = list(dict.fromkeys(ids))
+        size = self.caps.max_batch_rows
+        return [distinct[start : start + size] for start in range(0, len(distinct), size)]
+
+    def _vectors(self, vectors: FloatArray, what: str) -> FloatArray:
+        if vectors.ndim != 2 or vectors.shape[1] != self.info.dim:
+            raise InputError(
+                f"{what}: collection {self.info.name!r} takes shape (n, {self.info.dim}), found {vectors.shape}"
+            )
+        return vectors
+
+    def _filter(self, expression: Filter | None) -> Filter | None:
+        if expression is None:
+            return None
+        if not isinstance(expression, Filter):
+            raise FilterError(
+                f"filter: expected an embedkit filter such as F('year') >= 2020, found {type(expression).__name__}"
+            )
+        if "not" not in self.caps.filter_ops:
+            expression = push_down_not(expression)
+        missing = expression.ops() - self.caps.filter_ops
+        if missing:
+            raise FilterError(
+                f"this store cannot answer the filter operator {', '.join(sorted(missing))} here; "
+                f"it has {', '.join(sorted(self.caps.filter_ops))}"
+            )
+        if not self.caps.orders_text:
+            for leaf in expression.leaves():
+                if leaf.op in ORDERINGS and isinstance(leaf.value, str):
+                    raise FilterError(
+                        f"this store cannot order text: F({leaf.field!r}) {leaf.op} {leaf.value!r}; "
+                        "keep the field as a number, datetime or date, and compare it with one"
+                    )
+        return expression
+
+
+def _unusable(batch: RecordBatch, *, cosine: bool) -> dict[int, str]:
+    """The rows that no store could keep and find again, each with its reason."""
+    out: dict[int, str] = {}
+    if cosine:
+        lost = np.flatnonzero(~batch.vectors.any(axis=1)).tolist()
+        out.update(dict.fromkeys(lost, "a zero vector has no direction: cosine is undefined"))
+    for i, (text, metadata) in enumerate(zip(batch.texts, batch.metadata, strict=True)):
+        reason = _refusal(text, metadata)
+        if reason:
+            out.setdefault(i, reason)
+    return out
+
+
+def _refusal(text: str, metadata: Metadata) -> str:
+    try:
+        check_text(text)
+        dump_metadata(metadata)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _same(name: str, field: str, found: object, expected: object) -> None:
+    if found != expected:
+        hint = (
+            "it holds another model's vectors: use the bundle that it was made with, or another collection"
+            if field == "fingerprint"
+            else "use another collection, or drop this one"
+        )
+        raise CollectionMismatchError(
+            f"collection {name!r}: {field}: it was made for {found!r}, found {expected!r}; {hint}"
+        )

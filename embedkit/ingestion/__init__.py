@@ -1,0 +1,11 @@
+"""Documents into a vector store: read, skip what is there, encode, write, and account for every row."""
+
+from __future__ import annotations
+
+from .dead_letters import DeadLetters
+from .pipeline import ingest
+from .readers import FileRows
+from .report import IngestInterrupted, IngestReport
+from .rows import BadRow, SourcedDocument
+
+__all__ = ["BadRow", "DeadLetters", "FileRows", "IngestInterrupted", "IngestReport", "SourcedDocument", "ingest"]

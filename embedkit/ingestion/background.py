@@ -1,0 +1,54 @@
+"""Writing on a thread of its own, so that encoding need not wait for the store."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class Background(Generic[Job, Result]):
+    """Runs jobs one after another on one thread; the results come back on the caller's.
+
+    After a job has failed no later one is begun, and `finished` raises the error.
+    """
+
+    def __init__(self, run: Callable[[Job], Result], *, stopping: threading.Event) -> None:
+        self._run, self._stopping = run, stopping
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedkit-writer")
+        self._running: deque[tuple[Job, Future[Result]]] = deque()
+
+    def submit(self, job: Job) -> None:
+        """Hand over a job."""
+        self._running.append((job, self._thread.submit(self._guarded, job)))
+
+    def finished(self, *, waiting: int = 0) -> Iterator[tuple[Job, Result]]:
+        """The jobs that are done, with their results; waits until at most ``waiting`` are not."""
+        while self._running and (self._running[0][1].done() or len(self._running) > waiting):
+            job, future = self._running[0]
+            result = future.result()
+            self._running.popleft()
+            yield job, result
+
+    def stop(self) -> Iterator[tuple[Job, Result]]:
+        """Begin no further job, let the one in hand end, and give what has succeeded; raises nothing."""
+        self._stopping.set()
+        self._thread.shutdown(wait=True)
+        for job, future in self._running:
+            if future.exception() is None:
+                yield job, future.result()
+        self._running.clear()
+
+    def _guarded(self, job: Job) -> Result:
+        if self._stopping.is_set():
+            raise RuntimeError("stopped")
+        try:
+            return self._run(job)
+        except BaseException:
+            self._stopping.set()
+            raise

@@ -1,0 +1,24 @@
+"""Names that databases accept, for collections of any name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_DIGEST = 16
+
+
+def safe_name(name: str, max_length: int = 63) -> str:
+    """``name`` as 3 to ``max_length`` characters of ``[a-z0-9_-]``, beginning and ending with a letter or digit.
+
+    A name of that form is returned as it is; any other becomes a readable rest of it and 16 hex digits of its sha256,
+    for which ``max_length`` must be 32 or more. No two names give the same result, short of a collision of the hash:
+    a name that looks like a mapped one is mapped too, and upper case never stays, because some databases make folders
+    of their collections and some file systems ignore case.
+    """
+    plain = rf"[a-z0-9][a-z0-9_-]{{1,{max_length - 2}}}[a-z0-9]"
+    mapped = rf".*-[0-9a-f]{{{_DIGEST}}}"
+    if re.fullmatch(plain, name) and not re.fullmatch(mapped, name):
+        return name
+    rest = re.sub(r"[^a-z0-9]+", "-", name.lower()[:max_length]).strip("-")[: max_length - _DIGEST - 1].rstrip("-")
+    return f"{rest or 'collection'}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}"

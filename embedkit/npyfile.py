@@ -1,0 +1,42 @@
+"""Vectors to a ``.npy`` file, window by window, without holding them all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+
+def write_npy(path: str | os.PathLike[str], windows: Iterable[npt.NDArray[np.floating]], *, dim: int) -> int:
+    """Write (n, dim) arrays one after another as one float32 array; the number of rows.
+
+    What stood at ``path`` is replaced when all is written. Raises `InputError` where the file cannot be written.
+    """
+    target = Path(path)
+    part = target.with_name(target.name + ".part")
+    try:
+        with part.open("wb") as file:
+            rows = 0
+            _header(file, rows, dim)
+            for vectors in windows:
+                file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
+                rows += len(vectors)
+            file.seek(0)
+            _header(file, rows, dim)
+        part.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return rows
+
+
+def _header(file: BinaryIO, rows: int, dim: int) -> None:
+    """The header leaves room for any number of rows, so that it has one length."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)})

@@ -1,0 +1,275 @@
+"""Documents, record batches, hits; and the lossless form in which metadata is kept by every store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+Metadata: TypeAlias = dict[str, Any]
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+
+_TAG = "$embedkit"
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text to be stored: ``id`` is any non-empty string, ``metadata`` maps strings to JSON values or datetimes."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored row as it was written; ``vector`` is (dim,) float32, or None where it was not asked for."""
+
+    id: str
+    text: str
+    metadata: Metadata
+    hash: str
+    vector: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A search result; a higher ``score`` is nearer, on every store and with every metric."""
+
+    id: str
+    score: float
+    text: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """Why one row was not written."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a batch: ``written`` rows are acknowledged by the store, ``failed`` names every other row."""
+
+    written: int
+    failed: tuple[RowError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records and the ``cursor`` to pass for the next page; a None cursor ends the scan."""
+
+    records: list[Record]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """Rows to be written, by column. All columns have n entries; ``vectors`` is (n, dim) float32, finite, C-contiguous.
+
+    Raises `InputError` where a column has another length, an id is empty or not text, or a vector is not finite.
+    """
+
+    ids: Sequence[str]
+    vectors: FloatArray
+    texts: Sequence[str]
+    metadata: Sequence[Metadata]
+    hashes: Sequence[str]
+
+    def __post_init__(self) -> None:
+        vectors = self.vectors
+        if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
+            found = f"{vectors.dtype} {vectors.shape}" if isinstance(vectors, np.ndarray) else type(vectors).__name__
+            raise InputError(f"RecordBatch.vectors: expected a float32 array of shape (n, dim), found {found}")
+        if not vectors.flags.c_contiguous:
+            object.__setattr__(self, "vectors", np.ascontiguousarray(vectors))
+        for name in ("ids", "texts", "metadata", "hashes"):
+            if len(getattr(self, name)) != len(vectors):
+                raise InputError(
+                    f"RecordBatch.{name}: expected {len(vectors)} entries, found {len(getattr(self, name))}"
+                )
+        for i, row_id in enumerate(self.ids):
+            check_id(row_id, f"RecordBatch.ids[{i}]")
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise InputError(f"RecordBatch.vectors[{row}] (id {self.ids[row]!r}) holds NaN or infinity")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int]) -> RecordBatch:
+        """The batch of the given rows, in the given order."""
+        return RecordBatch(
+            ids=[self.ids[i] for i in rows],
+            vectors=self.vectors[np.asarray(rows, dtype=np.intp)],
+            texts=[self.texts[i] for i in rows],
+            metadata=[self.metadata[i] for i in rows],
+            hashes=[self.hashes[i] for i in rows],
+        )
+
+    def split(self, max_rows: int) -> Iterator[RecordBatch]:
+        """Consecutive batches of at most ``max_rows`` rows."""
+        if len(self) <= max_rows:
+            yield self
+            return
+        for start in range(0, len(self), max_rows):
+            yield self.take(range(start, min(start + max_rows, len(self))))
+
+
+def check_id(value: object, where: str = "id") -> str:
+    """``value`` if it can be an id: a non-empty string of valid Unicode without NUL."""
+    if not isinstance(value, str):
+        raise InputError(f"{where}: expected a non-empty string, found {type(value).__name__} {value!r}")
+    if not value:
+        raise InputError(f"{where}: expected a non-empty string, found an empty one")
+    return check_text(value, where, allow_nul=False)
+
+
+def check_text(value: object, where: str = "text", *, allow_nul: bool = True) -> str:
+    """``value`` if it is a string of valid Unicode (no lone surrogate; no NUL unless allowed); else `InputError`."""
+    if not isinstance(value, str):
+        raise InputError(
+            f"{where}: expected a string, found {type(value).__name__}; convert it with str() if that is meant"
+        )
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where}: lone surrogate U+{ord(value[error.start]):04X} at character {error.start} is not valid Unicode; "
+            "repair the text with text.encode('utf-8', 'replace').decode()"
+        ) from None
+    if not allow_nul and "\0" in value:
+        raise InputError(f"{where}: holds a NUL character at {value.index(chr(0))}; remove it")
+    return value
+
+
+def content_hash(text: str, metadata: Mapping[str, Any]) -> str:
+    """sha256 (32 hex digits) of a document's text and metadata: equal when, and only when, nothing in them changed."""
+    whole = json.dumps([text, dump_metadata(metadata)], ensure_ascii=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def dump_metadata(metadata: Mapping[str, Any]) -> str:
+    """Metadata as canonical JSON (sorted keys), lossless: None, nesting, mixed lists, datetimes, NaN and integers of
+    any size.
+
+    Tuples become lists and numpy scalars become Python numbers. Raises `InputError` naming the path of a value of
+    any other type, of a key that is not a string, or of invalid Unicode; and for nesting beyond Python's recursion
+    limit.
+    """
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
+    try:
+        return json.dumps(
+            _to_json(metadata, "metadata"), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+    except InputError:
+        raise
+    except RecursionError:
+        raise InputError("metadata: nested too deeply, or holds itself; flatten it") from None
+    except ValueError as error:
+        raise InputError(f"metadata: {error}; keep such a number as text") from None
+
+
+def load_metadata(text: str) -> Metadata:
+    """The inverse of `dump_metadata`."""
+    value = _from_json(json.loads(text))
+    if not isinstance(value, dict):
+        raise InputError(f"stored metadata: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def filterable(metadata: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """The top-level entries that a store can filter on: text, bools, finite numbers within 64 bits as `plain_number`
+    gives them, and datetimes and dates as `timestamp` gives them.
+
+    Everything else is left to the lossless form, which holds the whole.
+    """
+    out: dict[str, str | int | float | bool] = {}
+    for key, raw in metadata.items():
+        value = raw.item() if isinstance(raw, np.generic) else raw
+        if isinstance(value, bool | str):
+            out[key] = value
+        elif (isinstance(value, int) and -(2**63) <= value < 2**63) or (
+            isinstance(value, float) and math.isfinite(value)
+        ):
+            out[key] = plain_number(value)
+        elif isinstance(value, date):
+            out[key] = timestamp(value)
+    return out
+
+
+def plain_number(value: float) -> float:
+    """A float that is a whole number within 64 bits as an int, any other number as it is: databases that keep
+    integers and floats apart then find 1.0 where 1 is asked for."""
+    whole = isinstance(value, float) and value.is_integer() and -(2.0**63) <= value < 2.0**63
+    return int(value) if whole else value
+
+
+def timestamp(value: date) -> int:
+    """Microseconds since 1970-01-01 UTC of a datetime or date: how filters and `filterable` order time, on every store.
+
+    A naive datetime is read as UTC, a date as its midnight.
+    """
+    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _to_json(value: Any, path: str) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return check_text(value, path)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {_TAG: "float", "value": repr(value)}
+    if isinstance(value, datetime):
+        return {_TAG: "datetime", "value": value.isoformat()}
+    if isinstance(value, date):
+        return {_TAG: "date", "value": value.isoformat()}
+    if isinstance(value, list | tuple):
+        return [_to_json(item, f"{path}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        out = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InputError(f"{path}: expected string keys, found {type(key).__name__} {key!r}")
+            out[check_text(key, f"{path} key")] = _to_json(item, f"{path}.{key}")
+        return {_TAG: "dict", "value": out} if _TAG in out else out
+    raise InputError(
+        f"{path}: cannot store a {type(value).__name__}; "
+        "use text, numbers, bool, None, datetime, date, lists or mappings of these"
+    )
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    tag = value.get(_TAG)
+    if tag is None:
+        return {key: _from_json(item) for key, item in value.items()}
+    inner = value["value"]
+    if tag == "float":
+        return float(inner)
+    if tag == "datetime":
+        return datetime.fromisoformat(inner)
+    if tag == "date":
+        return date.fromisoformat(inner)
+    return {key: _from_json(item) for key, item in inner.items()}

@@ -1,0 +1,58 @@
+"""From a store URL to its plugin, through the entry points of the group ``embedkit.stores``."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import EntryPoint, entry_points
+
+from .errors import EmbedkitError, StoreError, StoreURLError
+from .guard import GuardedStore
+from .store import StoreURL, VectorStore
+
+GROUP = "embedkit.stores"
+
+
+def store_plugins() -> dict[str, EntryPoint]:
+    """The installed plugins by URL scheme; raises `StoreURLError` where two distributions claim one scheme."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        known = found.setdefault(entry.name, entry)
+        if known.value != entry.value:
+            raise StoreURLError(
+                f"two plugins claim the store scheme {entry.name!r}: {known.value} and {entry.value}; uninstall one"
+            )
+    return dict(sorted(found.items()))
+
+
+def open_store(url: str) -> GuardedStore:
+    """Open the store at ``url``, for example ``chroma:index``, ``chroma://localhost:8000`` or ``qdrant://localhost:6333``.
+
+    Raises `StoreURLError` for an unknown scheme, `MissingExtraError` where the database's client is not installed,
+    and `StoreError` where the plugin or the database fails.
+    """
+    address = StoreURL.parse(url)
+    plugins = store_plugins()
+    entry = plugins.get(address.scheme)
+    if entry is None:
+        raise StoreURLError(
+            f"unknown store scheme {address.scheme!r} in {url!r}: installed are {', '.join(plugins) or 'none'}; "
+            "install the plugin's package, or correct the scheme"
+        )
+    try:
+        store = entry.load()(address)
+    except EmbedkitError:
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"the store plugin {entry.value!r} failed: {type(error).__name__}: {error}; repair or reinstall its package"
+        ) from error
+    if not isinstance(store, VectorStore):
+        raise StoreError(
+            f"the store plugin {entry.value!r} gave a {type(store).__name__}, expected an embedkit.store.VectorStore"
+        )
+    return GuardedStore(store)
+
+
+def opened(store: GuardedStore | str) -> AbstractContextManager[GuardedStore]:
+    """The store itself, left open at the end of the block; or the one at a URL, open for the block."""
+    return open_store(store) if isinstance(store, str) else nullcontext(store)

@@ -1,0 +1,173 @@
+"""The contract of a vector store: what a plugin implements, and the values that pass through it.
+
+A plugin implements `VectorStore` and `Collection` in terms of one database. What is the same for every database
+(validation, unit length under cosine, duplicate ids, the store's row limit, locking, fingerprints) is done once above
+the plugins, in
+``guard.py``; so a plugin may rely on what each method below says it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from urllib.parse import unquote, urlsplit
+
+from .errors import InputError, StoreURLError
+from .filters import OPS, Filter
+from .records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, check_text
+
+Metric: TypeAlias = Literal["cosine", "dot"]
+IfExists: TypeAlias = Literal["validate", "replace", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can do. embedkit splits, locks or refuses by it, so it must be true."""
+
+    max_batch_rows: int = 1000
+    """Most rows that one `Collection.upsert` is given."""
+    thread_safe: bool = True
+    """Whether several threads may call the store at once; where not, embedkit holds a lock."""
+    multi_process: bool = True
+    """Whether several processes may write to the same address."""
+    filter_ops: frozenset[str] = OPS
+    """The filter operators that the store answers exactly; the others are refused before the store is asked.
+    Where ``not`` is missing, embedkit first moves it inwards (De Morgan), so that most expressions still pass."""
+    orders_text: bool = True
+    """Whether ``< <= > >=`` order text, by code point; where not, they are for numbers, datetimes and dates only."""
+    metrics: frozenset[str] = frozenset({"cosine", "dot"})
+    max_dim: int = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """A collection to be made: ``dim`` float32 numbers a vector; ``fingerprint`` names the vector space (empty
+    where it has no name: it is compared like any other)."""
+
+    name: str
+    dim: int
+    metric: Metric = "cosine"
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self.name, "collection name", allow_nul=False)
+        if not self.name:
+            raise InputError("collection name: expected a non-empty string")
+        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
+            raise InputError(f"collection {self.name!r}: dim: expected a positive integer, found {self.dim!r}")
+        if self.metric not in ("cosine", "dot"):
+            raise InputError(f"collection {self.name!r}: metric: expected 'cosine' or 'dot', found {self.metric!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection was made for; it outlives the process."""
+
+    name: str
+    dim: int
+    metric: Metric
+    fingerprint: str
+
+
+@runtime_checkable
+class Collection(Protocol):
+    """Rows of one vector space. Any non-empty string is an id; what was written comes back equal."""
+
+    @property
+    def info(self) -> CollectionInfo:
+        """What the collection was made for."""
+
+    def upsert(self, batch: RecordBatch) -> WriteResult:
+        """Insert or wholly replace rows. Given: at most ``max_batch_rows`` rows, distinct ids, vectors of the right
+        dimension, of unit length under cosine. When it returns, the rows it counts as written survive the process."""
+
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
+        """The rows that exist among ``ids`` (distinct), in any order."""
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each row that exists among ``ids``, without fetching the rest of the row."""
+
+    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int | None:
+        """Delete by ids or by filter (exactly one is given); the number deleted where the store knows it, else None."""
+
+    def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """For each of the (n, dim) float32 vectors the ``k`` nearest rows that satisfy ``filter``, best first; a
+        higher score is nearer: the cosine or the dot product itself. An approximate index may miss a few rows."""
+
+    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
+        """The next ``limit`` rows (without vectors) after ``cursor``, in a fixed order, each once over the whole
+        scan."""
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The exact number of rows that satisfy ``filter``."""
+
+    def flush(self) -> None:
+        """Return when everything written is as durable and as searchable as the store makes it."""
+
+
+@runtime_checkable
+class VectorStore(Protocol):
+    """A connection to one database, made from a `StoreURL` by a plugin's entry point."""
+
+    @property
+    def caps(self) -> Capabilities:
+        """What this store can do."""
+
+    def ensure(self, spec: CollectionSpec) -> Collection:
+        """Open the collection of this name, or create it from ``spec``, with its info kept in the database. An
+        existing one is returned as it is (embedkit compares its info)."""
+
+    def open(self, name: str) -> Collection:
+        """Open an existing collection; raise `CollectionNotFoundError` where there is none."""
+
+    def names(self) -> list[str]:
+        """The collections' names, sorted."""
+
+    def drop(self, name: str) -> None:
+        """Delete a collection and its rows; no error where there is none. A `Collection` of it that is still held
+        raises `StoreError` when it is used."""
+
+    def close(self) -> None:
+        """Release the connection; closing twice is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreURL:
+    """A store's address, taken apart.
+
+    ``scheme:relative/path``, ``scheme:///absolute/path``, ``scheme://host:port`` and ``scheme+https://host:port``; the
+    scheme names the plugin. Credentials have no place in it: they come from the environment.
+    """
+
+    text: str
+    scheme: str
+    transport: str
+    """What follows the ``+`` in the scheme, such as ``https``; empty where there is none."""
+    host: str
+    port: int | None
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> StoreURL:
+        """Take ``text`` apart; raises `StoreURLError` saying what is wrong with it."""
+        if not isinstance(text, str) or ":" not in text:
+            raise StoreURLError(
+                f"store URL {text!r}: expected SCHEME:PATH or SCHEME://HOST:PORT, for example  chroma:index"
+            )
+        whole, _, rest = text.partition(":")
+        scheme, _, transport = whole.lower().partition("+")
+        if rest.rstrip("/") == "//:memory:":
+            return cls(text, scheme, transport, ":memory:", None, "")
+        if rest.startswith("//") and "@" in rest[2:].partition("/")[0]:
+            raise StoreURLError(
+                f"store URL for {scheme!r}: credentials must not be part of it; set the store's environment variables"
+            )
+        try:
+            parts = urlsplit(f"store:{rest}")
+            host, port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise StoreURLError(f"store URL {text!r}: {error}") from None
+        if parts.query or parts.fragment:
+            raise StoreURLError(f"store URL {text!r}: found options after '?' or '#', which no store takes")
+        return cls(text, scheme, transport, host, port, unquote(parts.path))

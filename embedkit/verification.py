@@ -1,0 +1,131 @@
+"""Whether a bundle does on this machine what it did where it was exported."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .bundle import Bundle
+from .encoder import GOLDEN_TOLERANCE, Encoder
+from .records import FloatArray
+from .vectors import unit_length
+
+FP32_MAX_ABS = 1e-4
+"""The largest difference between a number of an fp32 vector and the golden one (times the largest golden number, where
+that is over 1: vectors that are not of unit length are rounded at their own scale)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One variant in one role. ``problem`` says what failed and what to do; empty where all is well."""
+
+    variant: str
+    role: str
+    max_abs: float
+    cosine_min: float
+    independent: bool
+    """Whether each golden text gives the same bytes alone, among all others, and in reversed order."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `verify` found. ``files`` have the size and sha256 that the manifest names."""
+
+    bundle: str
+    fingerprint: str
+    device: str
+    files: int
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return not any(check.problem for check in self.checks)
+
+    def to_json(self) -> str:
+        """One JSON object on one line."""
+        return json.dumps(asdict(self) | {"passed": self.passed})
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.bundle}: {self.files} files unchanged, fingerprint {self.fingerprint[:16]}, device {self.device}"
+        ]
+        for check in self.checks:
+            alone = "the same alone as in company" if check.independent else "not the same alone as in company"
+            lines.append(
+                f"{'failed' if check.problem else 'ok':6}  {check.variant:6} {check.role:10} "
+                f"max difference {check.max_abs:.1e}, worst cosine {check.cosine_min:.6f}, {alone}"
+            )
+            if check.problem:
+                lines.append(f"        {check.problem}")
+        return "\n".join([*lines, "verified" if self.passed else "not verified"])
+
+
+def verify(path: str | os.PathLike[str], *, variants: Sequence[str] | None = None, device: str = "cpu") -> VerifyReport:
+    """Check a bundle's files against its manifest, its vectors against the golden ones, and that no text's vector
+    depends on the texts encoded with it.
+
+    ``variants`` are all of the bundle's unless named. fp32 must be within ``FP32_MAX_ABS``; of another variant the
+    worst cosine may be ``GOLDEN_TOLERANCE`` below what it was on the exporting machine. Failed checks are in the report.
+    Raises `BundleError` where a file was changed, and `DeviceError` for a variant that the bundle does not have.
+    """
+    bundle = Bundle.open(path)
+    files = bundle.verify_files()
+    texts, golden = bundle.golden()
+    checks = []
+    used = device
+    for variant in variants if variants is not None else _variants(bundle):
+        encoder = Encoder.load(path, variant=variant, device=device, on_truncate="ignore")
+        used = encoder.device
+        checks += [_check(encoder, role, texts, vectors) for role, vectors in golden.items()]
+    return VerifyReport(os.fspath(path), bundle.manifest.fingerprint, used, files, tuple(checks))
+
+
+def _variants(bundle: Bundle) -> list[str]:
+    graphs = [bundle.tower(role).graph for role in bundle.manifest.towers]
+    return list(dict.fromkeys(name for graph in graphs if graph for name in graph.variants))
+
+
+def _check(encoder: Encoder, role: str, texts: list[str], golden: FloatArray) -> Check:
+    found = encoder.encode(texts, role=role)
+    max_abs = float(np.abs(found - golden).max(initial=0.0))
+    scale = float(np.abs(golden).max(initial=1.0))
+    cosines = np.einsum("ij,ij->i", unit_length(found).astype(np.float64), unit_length(golden).astype(np.float64))
+    cosine_min = float(cosines.min(initial=1.0))
+    alone = np.stack([encoder.encode(text, role=role) for text in texts])
+    turned = encoder.encode(texts[::-1], role=role)[::-1]
+    independent = found.tobytes() == alone.tobytes() == np.ascontiguousarray(turned).tobytes()
+    problem = _problem(encoder, role, max_abs / scale, cosine_min) or ("" if independent else _dependent(encoder))
+    return Check(encoder.variant, role, max_abs, cosine_min, independent, problem)
+
+
+def _problem(encoder: Encoder, role: str, max_abs: float, cosine_min: float) -> str:
+    if encoder.variant == "fp32":
+        if max_abs < FP32_MAX_ABS:
+            return ""
+        return (
+            f"fp32 differs from the golden vectors by {max_abs:.1e}, expected less than {FP32_MAX_ABS:.0e}: "
+            "install another version of onnxruntime, or export the bundle again"
+        )
+    graph = encoder.bundle.tower(role).graph
+    assert graph is not None
+    expected = graph.variants[encoder.variant].golden_cosine_min - GOLDEN_TOLERANCE
+    if cosine_min >= expected:
+        return ""
+    return (
+        f"{encoder.variant} has a worst cosine of {cosine_min:.4f} to the golden vectors, expected at least "
+        f"{expected:.4f}: this CPU or version of onnxruntime computes it otherwise (without VNNI, 8-bit products may "
+        "saturate); load with variant='fp32', or export on a machine of this kind"
+    )
+
+
+def _dependent(encoder: Encoder) -> str:
+    return (
+        f"the vector of a text in {encoder.variant} depends on what is encoded with it here: install another version "
+        "of onnxruntime, or load another variant"
+    )
