@@ -1,0 +1,300 @@
+"""The store over a Chroma client.
+
+A collection is made with inner-product space and vectors are stored as given, so that they come back bit for bit. Its
+index is HNSW, so `ChromaCollection.query` is approximate in large collections. A row keeps its lossless metadata and
+its content hash under keys of their own, beside the entries that can be filtered on, whose keys have a prefix because
+Chroma reserves some names.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import chromadb
+import httpx
+import numpy as np
+from chromadb.config import Settings
+from chromadb.errors import ChromaError, NotFoundError
+
+from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
+from embedkit.filters import OPS, ORDERINGS, Combine, Compare, Filter, Scalar
+from embedkit.naming import safe_name
+from embedkit.network import http_error
+from embedkit.records import (
+    FloatArray,
+    Hit,
+    Metadata,
+    Page,
+    Record,
+    RecordBatch,
+    WriteResult,
+    dump_metadata,
+    filterable,
+    load_metadata,
+)
+from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+
+_INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash", "meta."
+_FLOAT = "float."
+_HNSW = {"space": "ip", "ef_construction": 200, "ef_search": 500, "max_neighbors": 32}
+_ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+
+
+def open_folder(path: str) -> ChromaStore:
+    """The store in a folder, which is made if it is not there."""
+    with _errors(f"opening the folder {path!r}"):
+        return ChromaStore(chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False)), server=False)
+
+
+def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
+    """The store on a server."""
+    with _errors(f"opening the server {host}:{port}"):
+        return ChromaStore(
+            chromadb.HttpClient(host, port, ssl=secure, settings=Settings(anonymized_telemetry=False)), server=True
+        )
+
+
+class ChromaStore:
+    """A `embedkit.store.VectorStore` over a Chroma client."""
+
+    def __init__(self, client: Any, *, server: bool) -> None:
+        self._client = client
+        self._writing = threading.Lock()
+        rows = int(client.get_max_batch_size())
+        self.caps = Capabilities(max_batch_rows=rows, multi_process=server, filter_ops=OPS - {"not"}, orders_text=False)
+
+    def ensure(self, spec: CollectionSpec) -> ChromaCollection:
+        """Open the collection, or create it."""
+        with suppress(CollectionNotFoundError):
+            return self.open(spec.name)
+        info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
+        with _errors(f"creating the collection {spec.name!r}"):
+            made = self._client.get_or_create_collection(
+                safe_name(spec.name),
+                metadata={_INFO + key: value for key, value in info.items()},
+                configuration={"hnsw": _HNSW},
+                embedding_function=None,
+            )
+        return self._collection(spec.name, made)
+
+    def open(self, name: str) -> ChromaCollection:
+        """Open the collection, which embedkit must have made."""
+        with _errors(f"opening the collection {name!r}"):
+            try:
+                found = self._client.get_collection(safe_name(name), embedding_function=None)
+            except NotFoundError:
+                raise CollectionNotFoundError(
+                    f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}"
+                ) from None
+        return self._collection(name, found)
+
+    def names(self) -> list[str]:
+        """The names of the collections that embedkit made."""
+        with _errors("listing the collections"):
+            infos = [_info(found) for found in self._client.list_collections()]
+        return sorted(info.name for info in infos if info)
+
+    def drop(self, name: str) -> None:
+        """Delete the collection, if there is one."""
+        with _errors(f"dropping the collection {name!r}"), suppress(NotFoundError):
+            self._client.delete_collection(safe_name(name))
+
+    def close(self) -> None:
+        """Release the client; a folder is closed with the last client that this process has on it."""
+        self._client.close()
+
+    def _collection(self, name: str, found: Any) -> ChromaCollection:
+        info = _info(found)
+        if info is None:
+            raise StoreError(
+                f"the Chroma collection {found.name!r} was not made by embedkit; choose another name than {name!r}"
+            )
+        return ChromaCollection(found, info, self._writing)
+
+
+class ChromaCollection:
+    """A `embedkit.store.Collection` over a Chroma collection."""
+
+    def __init__(self, inner: Any, info: CollectionInfo, writing: threading.Lock) -> None:
+        self.info = info
+        self._inner, self._writing = inner, writing
+
+    def upsert(self, batch: RecordBatch) -> WriteResult:
+        """Insert or wholly replace rows.
+
+        Chroma merges an upsert's metadata into what is there, and removes a key that is given as None: so the keys
+        that the rows have now are read first, under a lock. Where two processes write one id at once, filters may
+        find it by the fields of both.
+        """
+        ids = list(batch.ids)
+        rows = [
+            {_JSON: dump_metadata(metadata), _HASH: digest, **_fields(metadata)}
+            for metadata, digest in zip(batch.metadata, batch.hashes, strict=True)
+        ]
+        with _errors(f"writing {len(ids)} rows to {self.info.name!r}"), self._writing:
+            known = self._inner.get(ids=ids, include=["metadatas"])
+            old = dict(zip(known["ids"], known["metadatas"], strict=True))
+            metadatas = [dict.fromkeys(old.get(row_id, ())) | row for row_id, row in zip(ids, rows, strict=True)]
+            self._inner.upsert(ids=ids, embeddings=batch.vectors, documents=list(batch.texts), metadatas=metadatas)
+        return WriteResult(len(ids))
+
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
+        """The rows that exist among ``ids``."""
+        return self._records(with_vectors=with_vectors, ids=list(ids)) if ids else []
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each row that exists among ``ids``."""
+        if not ids:
+            return {}
+        with _errors(f"reading hashes from {self.info.name!r}"):
+            found = self._inner.get(ids=list(ids), include=["metadatas"])
+        return {row_id: row[_HASH] for row_id, row in zip(found["ids"], found["metadatas"], strict=True)}
+
+    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
+        """Delete by ids or by filter; the number of such rows that there were."""
+        which: dict[str, Any] = {"where": _where(filter)} if ids is None else {"ids": list(ids)}
+        if ids is not None and not ids:
+            return 0
+        with _errors(f"deleting from {self.info.name!r}"):
+            count = len(self._inner.get(**which, include=[])["ids"])
+            if count:
+                self._inner.delete(**which)
+        return count
+
+    def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` nearest rows; Chroma's inner-product distance is 1 - score."""
+        with _errors(f"searching {self.info.name!r}"):
+            found = self._inner.query(
+                query_embeddings=vectors,
+                n_results=k,
+                where=_where(filter),
+                include=["metadatas", "documents", "distances"],
+            )
+        answers = zip(found["ids"], found["distances"], found["documents"], found["metadatas"], strict=True)
+        return [
+            [
+                Hit(row_id, 1.0 - far, text, load_metadata(row[_JSON]))
+                for row_id, far, text, row in zip(*columns, strict=True)
+            ]
+            for columns in answers
+        ]
+
+    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
+        """The next rows in the order in which their ids were first written.
+
+        The cursor is a position: rows before it that are deleted meanwhile make the scan skip as many.
+        """
+        start = int(cursor or 0)
+        records = self._records(where=_where(filter), limit=limit, offset=start)
+        return Page(records, str(start + limit) if len(records) == limit else None)
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The number of rows that satisfy ``filter``."""
+        with _errors(f"counting {self.info.name!r}"):
+            return (
+                int(self._inner.count())
+                if filter is None
+                else len(self._inner.get(where=_where(filter), include=[])["ids"])
+            )
+
+    def flush(self) -> None:
+        """Chroma commits each write before it answers, so there is nothing to do."""
+
+    def _records(self, *, with_vectors: bool = False, **which: Any) -> list[Record]:
+        include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
+        with _errors(f"reading from {self.info.name!r}"):
+            found = self._inner.get(**which, include=include)
+        vectors = np.asarray(found["embeddings"], np.float32) if with_vectors else [None] * len(found["ids"])
+        return [
+            Record(row_id, text, load_metadata(row[_JSON]), row[_HASH], vector)
+            for row_id, text, row, vector in zip(
+                found["ids"], found["documents"], found["metadatas"], vectors, strict=True
+            )
+        ]
+
+
+def _info(found: Any) -> CollectionInfo | None:
+    kept = found.metadata or {}
+    if _INFO + "name" not in kept:
+        return None
+    name, dim, metric, fingerprint = (kept[_INFO + key] for key in ("name", "dim", "metric", "fingerprint"))
+    return CollectionInfo(name, dim, metric, fingerprint)
+
+
+def _fields(metadata: Metadata) -> dict[str, Scalar]:
+    """What can be filtered on. Chroma may round the last bit of a float, and finds 2 where 2.5 is asked for, because it
+    compares integers with the operand's integer part: so a float is also kept as text, for equality."""
+    values = filterable(metadata)
+    floats = {_FLOAT + key: repr(value) for key, value in values.items() if isinstance(value, float)}
+    return {_FIELD + key: value for key, value in values.items()} | floats
+
+
+def _where(expression: Filter | None) -> dict[str, Any] | None:
+    if expression is None:
+        return None
+    if isinstance(expression, Combine):
+        return _join("$" + expression.op, [_where(part) for part in expression.parts])
+    assert isinstance(expression, Compare)
+    if expression.op in ORDERINGS:
+        return _ordering(expression)
+    values = expression.value if isinstance(expression.value, tuple) else (expression.value,)
+    of_type: dict[type, list[Scalar]] = {}  # Chroma takes lists of one type only
+    for value in values:
+        of_type.setdefault(type(value), []).append(repr(value) if isinstance(value, float) else value)
+    op, join = ("$in", "$or") if expression.op in ("==", "in") else ("$nin", "$and")
+    fields = {kind: (_FLOAT if kind is float else _FIELD) + expression.field for kind in of_type}
+    return _join(join, [{fields[kind]: {op: listed}} for kind, listed in of_type.items()])
+
+
+def _ordering(expression: Compare) -> dict[str, Any]:
+    key, op, value = _FIELD + expression.field, expression.op, expression.value
+    assert isinstance(value, int | float)
+    if isinstance(value, int) or abs(value) >= 2**63:
+        return {key: {_ORDER[op]: value}}
+    strict, whole = (
+        ({"$lt": value}, {"$lte": math.floor(value)})
+        if op in ("<", "<=")
+        else ({"$gt": value}, {"$gte": math.ceil(value)})
+    )
+    equal = [{_FLOAT + expression.field: {"$eq": repr(value)}}] if op in ("<=", ">=") else []
+    return {"$or": [{key: strict}, {key: whole}, *equal]}
+
+
+def _join(op: str, parts: list[Any]) -> dict[str, Any]:
+    return {op: parts} if len(parts) > 1 else dict(parts[0])
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Turn whatever the client raises into an embedkit error."""
+    try:
+        yield
+    except EmbedkitError:
+        raise
+    except Exception as error:
+        raise _translated(what, error) from error
+
+
+def _translated(what: str, error: Exception) -> StoreError:
+    cause = error.__context__
+    if isinstance(cause, httpx.HTTPStatusError):
+        return http_error(what, cause.response.status_code, str(error), cause.response.headers)
+    if isinstance(error, httpx.TransportError) or isinstance(cause, httpx.TransportError):
+        return TransientStoreError(
+            f"{what}: the connection failed ({error}); look whether the server runs, and try again"
+        )
+    if isinstance(error, NotFoundError):
+        return CollectionNotFoundError(f"{what}: {error}; it was dropped meanwhile: open or create it anew")
+    if isinstance(error, ChromaError) and error.code() in (401, 403, 413, 429):
+        return http_error(what, error.code(), str(error), {})
+    if isinstance(error, ChromaError) and error.code() >= 500:
+        return TransientStoreError(
+            f"{what}: Chroma failed: {error}; try again, and look at its disk space and permissions if it stays so"
+        )
+    if isinstance(error, AttributeError) and "bindings" in str(error):
+        return StoreError(f"{what}: the store is closed; open it again")
+    return StoreError(f"{what}: Chroma refused: {type(error).__name__}: {error}")

@@ -1,0 +1,40 @@
+"""Qdrant: ``qdrant://:memory:``, a folder ``qdrant:index`` or ``qdrant:///abs/path``, a server ``qdrant://host:6333``.
+
+A server behind TLS is ``qdrant+https://host:6333``; its API key comes from the environment variable
+``QDRANT_API_KEY``. A server must be of version 1.16 or newer. Importing this module loads no qdrant_client.
+"""
+
+from __future__ import annotations
+
+import os
+
+from embedkit.errors import MissingExtraError, StoreURLError
+from embedkit.network import require_server
+from embedkit.store import StoreURL, VectorStore
+
+
+def open_store(url: StoreURL) -> VectorStore:
+    """Open the folder or server that ``url`` names.
+
+    Raises `MissingExtraError` where qdrant-client is not installed, and `TransientStoreError` where no server answers.
+    """
+    try:
+        import qdrant_client  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("qdrant-client", "qdrant", f"the store {url.text!r}") from error
+    from ._store import open_folder, open_server
+
+    if not url.transport and (url.host == ":memory:" or (not url.host and url.path)):
+        return open_folder(os.path.abspath(url.path) if url.path else None)
+    if not url.host or url.host == ":memory:" or url.transport not in ("", "http", "https"):
+        raise StoreURLError(
+            f"store URL {url.text!r}: expected qdrant://:memory:, qdrant:PATH, qdrant:///ABSOLUTE/PATH, "
+            "qdrant://HOST:PORT or qdrant+https://HOST:PORT"
+        )
+    port = url.port or 6333
+    require_server(url, port)
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return open_server(
+        f"{url.transport or 'http'}://{host}:{port}{url.path.rstrip('/')}",
+        api_key=os.environ.get("QDRANT_API_KEY") or None,
+    )
