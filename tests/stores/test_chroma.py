@@ -1,0 +1,309 @@
+"""Chroma, embedded in this process and on a real server on a loopback port."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedkit.errors import MissingExtraError, StoreError, StoreURLError, TransientStoreError
+from embedkit.filters import F
+from embedkit.guard import GuardedStore
+from embedkit.naming import safe_name
+from embedkit.records import RecordBatch
+from embedkit.store import CollectionSpec, StoreURL
+from embedkit.testing import StoreTests
+
+pytest.importorskip("chromadb")
+from embedkit_chroma import open_store
+
+
+def opened(url: str) -> GuardedStore:
+    return GuardedStore(open_store(StoreURL.parse(url)))
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The store URL of a Chroma server that runs while this module does."""
+    folder, port = tmp_path_factory.mktemp("chroma"), free_port()
+    run = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
+    command = [sys.executable, "-c", run, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "ANONYMIZED_TELEMETRY": "False"})
+    try:
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield f"chroma://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class TestChromaFolder(StoreTests):
+    persistent = True
+
+    @pytest.fixture
+    def connect(self, tmp_path):
+        return lambda: open_store(StoreURL.parse(f"chroma://{tmp_path}/index"))
+
+
+class TestChromaServer(StoreTests):
+    persistent = True
+
+    @pytest.fixture
+    def connect(self, server):
+        return lambda: open_store(StoreURL.parse(server))
+
+
+@pytest.fixture(params=["folder", "server"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"chroma://{tmp_path}/index" if request.param == "folder" else request.getfixturevalue("server")
+
+
+def test_a_foreign_collection_is_left_alone(url, tmp_path):
+    import chromadb
+    from chromadb.config import Settings
+
+    settings = Settings(anonymized_telemetry=False)
+    with opened(url) as store:
+        foreign = (
+            chromadb.HttpClient("127.0.0.1", StoreURL.parse(url).port, settings=settings)
+            if "127.0.0.1" in url
+            else chromadb.PersistentClient(str(tmp_path / "index"), settings=settings)
+        )
+        foreign.create_collection("foreign", embedding_function=None, metadata={"mine": 1})
+        assert "foreign" not in store.names()
+        for act in (lambda: store.open("foreign"), lambda: store.ensure(CollectionSpec("foreign", 4))):
+            with pytest.raises(StoreError, match="not made by embedkit"):
+                act()
+        assert foreign.get_collection("foreign", embedding_function=None).metadata == {"mine": 1}
+        foreign.delete_collection("foreign")
+        foreign.close()
+
+
+def test_chroma_users_can_read_what_embedkit_wrote(url, tmp_path):
+    with opened(url) as store:
+        docs = store.ensure(CollectionSpec("readable", 4))
+        docs.upsert(
+            RecordBatch(["a"], np.eye(4, dtype=np.float32)[:1], ["text"], [{"year": 2020, "tags": ["x"]}], ["h"])
+        )
+        raw = docs.inner._inner.get(where={"meta.year": 2020}, include=["documents", "metadatas"])
+        assert raw["documents"] == ["text"]
+        assert raw["metadatas"][0]["meta.year"] == 2020
+        assert json.loads(raw["metadatas"][0]["embedkit.metadata"]) == {"year": 2020, "tags": ["x"]}
+        assert docs.inner._inner.name == safe_name("readable") == "readable"
+        store.drop("readable")
+
+
+def test_filtered_query_returns_k_rows_among_many(url):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(3000, 16)).astype(np.float32)
+    with opened(url) as store:
+        docs = store.ensure(CollectionSpec("filtered", 16))
+        docs.upsert(
+            RecordBatch(
+                [str(i) for i in range(3000)], rows, [""] * 3000, [{"part": i % 100} for i in range(3000)], ["h"] * 3000
+            )
+        )
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        asked = rng.normal(size=(10, 16)).astype(np.float32)
+        for hits, query in zip(docs.query(asked, 20, filter=F("part") == 7), asked, strict=True):
+            exact = sorted(range(7, 3000, 100), key=lambda i: -float(rows[i] @ query))[:20]
+            assert len(set(exact) & {int(hit.id) for hit in hits}) >= 19
+        store.drop("filtered")
+
+
+def test_two_threads_that_write_one_id_do_not_mix_their_fields(url):
+    with opened(url) as store:
+        docs = store.ensure(CollectionSpec("threads", 2))
+        inner, other_is_done = docs.inner._inner, threading.Event()
+
+        def write(field: str) -> None:
+            docs.upsert(RecordBatch(["a"], np.ones((1, 2), np.float32), [""], [{field: 1}], [""]))
+
+        def write_other() -> None:
+            write("second")
+            other_is_done.set()
+
+        other = threading.Thread(target=write_other)
+
+        def slow_get(real=inner.get, **asked):
+            found = real(**asked)
+            if other.ident is None:
+                other.start()
+                other_is_done.wait(0.5)
+            return found
+
+        inner.get = slow_get
+        write("first")
+        other.join()
+        assert [docs.count(F(field) == 1) for field in ("first", "second")] == [0, 1]
+        store.drop("threads")
+
+
+def test_a_server_that_is_not_there_is_reported_at_once():
+    started = time.perf_counter()
+    with pytest.raises(TransientStoreError, match=r"no chroma server answers at 127\.0\.0\.1"):
+        opened(f"chroma://127.0.0.1:{free_port()}")
+    assert time.perf_counter() - started < 5
+
+
+def test_a_cut_connection_is_transient(tmp_path):
+    port = free_port()
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from chromadb.cli.cli import app; app()",
+        "run",
+        "--path",
+        str(tmp_path),
+        "--port",
+        str(port),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            try:
+                store = opened(f"chroma://127.0.0.1:{port}")
+                break
+            except StoreError:
+                time.sleep(0.1)
+        docs = store.ensure(CollectionSpec("docs", 4))
+    finally:
+        process.terminate()
+        process.wait(20)
+    with pytest.raises(TransientStoreError, match="connection failed"):
+        docs.count()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind", "wait"),
+    [
+        (429, {"Retry-After": "7"}, "slow down", TransientStoreError, 7.0),
+        (503, {}, "<html>overloaded</html>", TransientStoreError, None),
+        (413, {}, "too large", StoreError, None),
+        (429, {}, json.dumps({"error": "RateLimitError", "message": "slow down"}), TransientStoreError, None),
+        (500, {}, json.dumps({"error": "InternalError", "message": "disk"}), TransientStoreError, None),
+        (400, {}, json.dumps({"error": "InvalidArgumentError", "message": "no"}), StoreError, None),
+        (403, {}, json.dumps({"error": "AuthError", "message": "no"}), StoreError, None),
+    ],
+)
+def test_answers_that_fail(server, status, headers, body, kind, wait):
+    """A proxy between client and server that begins to fail after the collection was opened."""
+    real, failing = StoreURL.parse(server), threading.Event()
+
+    class Proxy(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            import http.client
+
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if failing.is_set():
+                code, answer, extra = status, body.encode(), headers
+            else:
+                link = http.client.HTTPConnection(real.host, real.port)
+                link.request(self.command, self.path, content, {"Content-Type": "application/json"})
+                reply = link.getresponse()
+                code, answer, extra = reply.status, reply.read(), {}
+                link.close()
+            self.send_response(code)
+            for name, value in {**extra, "Content-Length": str(len(answer))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_POST = do_DELETE = do_PUT = answer
+
+        def log_message(self, *_: object) -> None: ...
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    try:
+        with opened(f"chroma://127.0.0.1:{proxy.server_port}") as store:
+            docs = store.ensure(CollectionSpec("faults", 2))
+            failing.set()
+            for act in (
+                lambda: docs.upsert(RecordBatch(["a"], np.ones((1, 2), np.float32), [""], [{}], [""])),
+                docs.count,
+                store.names,
+            ):
+                with pytest.raises(kind) as caught:
+                    act()
+                assert isinstance(caught.value, TransientStoreError) == (kind is TransientStoreError)
+                assert getattr(caught.value, "retry_after", None) == wait
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["chroma:", "chroma://", "chroma+https:index", "chroma+ftp://host", "chroma://host/path", "chroma://:memory:"],
+)
+def test_addresses_that_are_refused(text):
+    with pytest.raises(StoreURLError):
+        opened(text)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="opening the folder"):
+        opened(f"chroma://{tmp_path}/file")
+
+
+def test_a_relative_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with opened("chroma:some/index") as store:
+        store.ensure(CollectionSpec("docs", 2))
+    assert (tmp_path / "some" / "index").is_dir()
+
+
+def test_a_closed_store_says_so(tmp_path):
+    store = opened(f"chroma://{tmp_path}/index")
+    docs = store.ensure(CollectionSpec("docs", 2))
+    store.close()
+    store.close()
+    with pytest.raises(StoreError):
+        docs.count()
+    with pytest.raises(StoreError):
+        store.names()
+
+
+def test_importing_the_plugin_is_light_and_a_missing_client_names_its_extra(monkeypatch):
+    code = "import sys, embedkit_chroma; assert not {'chromadb', 'torch', 'onnxruntime'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    monkeypatch.setitem(sys.modules, "chromadb", None)
+    with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[chroma\]"):
+        opened("chroma:index")
+
+
+def test_a_relative_folder_is_that_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        stores.append(GuardedStore(open_store(StoreURL.parse("chroma:index"))))
+        assert stores[-1].names() == []
+        stores[-1].ensure(CollectionSpec(name, 4))
+    assert [store.names() for store in stores] == [["a"], ["b"]]
+    for store in stores:
+        store.close()

@@ -1,0 +1,191 @@
+"""Filter expressions: their meaning, their negation, their text form."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import date, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedkit.errors import FilterError
+from embedkit.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, parse_filter, push_down_not
+from embedkit.records import filterable
+
+FIELDS = st.sampled_from(["x", "y", "z"])
+SCALARS = st.one_of(
+    st.sampled_from(["", "a", "b", "1", True, False, 0, 1, 1.0, 2, 2.5]), st.integers(-5, 5), st.text(max_size=2)
+)
+ORDERED = SCALARS.filter(lambda value: not isinstance(value, bool))
+METADATA = st.dictionaries(FIELDS, st.one_of(SCALARS, st.none(), st.lists(st.integers(), max_size=2)))
+
+
+@st.composite
+def comparisons(draw) -> Filter:
+    field, op = F(draw(FIELDS)), draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "not in"]))
+    if op in ("in", "not in"):
+        values = draw(st.lists(SCALARS, min_size=1, max_size=3))
+        return field.is_in(values) if op == "in" else field.not_in(values)
+    value = draw(ORDERED if op in ORDERINGS else SCALARS)
+    return {
+        "==": field.__eq__,
+        "!=": field.__ne__,
+        "<": field.__lt__,
+        "<=": field.__le__,
+        ">": field.__gt__,
+        ">=": field.__ge__,
+    }[op](value)
+
+
+EXPRESSIONS = st.recursive(
+    comparisons(),
+    lambda part: st.one_of(
+        part.map(Not),
+        st.builds(Combine, st.sampled_from(["and", "or"]), st.lists(part, min_size=2, max_size=3).map(tuple)),
+    ),
+    max_leaves=8,
+)
+
+
+@given(EXPRESSIONS, METADATA)
+def test_push_down_not_keeps_the_meaning(expression, metadata):
+    pushed = push_down_not(expression)
+    assert pushed.matches(metadata) == expression.matches(metadata)
+    assert pushed.matches(metadata) != push_down_not(~expression).matches(metadata)
+
+
+@given(EXPRESSIONS)
+def test_push_down_not_leaves_not_over_orderings_only(expression):
+    def check(node: Filter) -> None:
+        if isinstance(node, Not):
+            assert isinstance(node.part, Compare)
+            assert node.part.op in ORDERINGS
+        elif isinstance(node, Combine):
+            for part in node.parts:
+                check(part)
+
+    pushed = push_down_not(expression)
+    check(pushed)
+    assert push_down_not(pushed) == pushed
+    assert {leaf.field for leaf in pushed.leaves()} == {leaf.field for leaf in expression.leaves()}
+
+
+@given(EXPRESSIONS, EXPRESSIONS, METADATA)
+def test_operators_are_boolean_algebra(a, b, metadata):
+    assert (a & b).matches(metadata) == (a.matches(metadata) and b.matches(metadata))
+    assert (a | b).matches(metadata) == (a.matches(metadata) or b.matches(metadata))
+    assert (~a).matches(metadata) == (not a.matches(metadata))
+    assert (a & b).ops() == a.ops() | b.ops() | {"and"} <= OPS
+    assert list((a | b).leaves()) == [*a.leaves(), *b.leaves()]
+
+
+@pytest.mark.parametrize(
+    ("expression", "metadata", "expected"),
+    [
+        (F("x") == 1, {"x": 1.0}, True),
+        (F("x") == 1.0, {"x": 1}, True),
+        (F("x") == 1, {"x": True}, False),
+        (F("x") == True, {"x": 1}, False),  # noqa: E712
+        (F("x") == "1", {"x": 1}, False),
+        (F("x") == 1, {}, False),
+        (F("x") != 1, {}, True),
+        (F("x") != 1, {"x": "a"}, True),
+        (F("x") != 1, {"x": 1}, False),
+        (F("x") < 2, {"x": 1}, True),
+        (F("x") < 2, {}, False),
+        (F("x") < 2, {"x": "1"}, False),
+        (F("x") < 2, {"x": True}, False),
+        (F("x") < "b", {"x": "a"}, True),
+        (F("x") >= 2.5, {"x": 3}, True),
+        (F("x").is_in([1, "a"]), {"x": "a"}, True),
+        (F("x").is_in([1, "a"]), {"x": True}, False),
+        (F("x").not_in([1, "a"]), {}, True),
+        (F("x") == np.int64(3), {"x": 3}, True),
+        (F("x") >= date(2024, 1, 1), {"x": datetime(2024, 1, 1)}, True),
+        (F("x") == datetime(2024, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))), {"x": date(2024, 1, 1)}, True),
+        (F("x") > datetime(2024, 1, 1, tzinfo=timezone.utc), {"x": datetime(2024, 1, 1, 0, 0, 0, 1)}, True),
+        (F("x") < date(2024, 1, 1), {"x": "2023-01-01"}, False),
+        (F("x") == 2**53, {"x": 2**53 + 1}, False),
+    ],
+)
+def test_meaning(expression, metadata, expected):
+    assert expression.matches(filterable(metadata)) is expected
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: F(""),
+        lambda: F(1),
+        lambda: F("x") == None,  # noqa: E711
+        lambda: F("x") == [1],
+        lambda: F("x") == float("nan"),
+        lambda: F("x") < float("inf"),
+        lambda: F("x") < True,
+        lambda: F("x") == 2**63,
+        lambda: F("x").is_in([]),
+        lambda: F("x").is_in("abc"),
+        lambda: F("x").is_in([None]),
+        lambda: F("x").not_in(1),
+        lambda: (F("x") == 1) & True,
+        lambda: (F("x") == 1) and (F("y") == 2),
+        lambda: bool(F("x") == 1),
+    ],
+)
+def test_what_is_refused(make):
+    with pytest.raises(FilterError):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("year>=2020", F("year") >= 2020),
+        ("year >= 2020.5", F("year") >= 2020.5),
+        ("lang=en", F("lang") == "en"),
+        ("lang==en", F("lang") == "en"),
+        ('lang="2020"', F("lang") == "2020"),
+        ("lang != en us", F("lang") != "en us"),
+        ("flag=true", F("flag") == True),  # noqa: E712
+        ('lang in ["en","de"]', F("lang").is_in(["en", "de"])),
+        ("year not in [1, 2]", F("year").not_in([1, 2])),
+        ("a.b<1", F("a.b") < 1),
+        ("x=a=b", F("x") == "a=b"),
+        ("x<=>", F("x") <= ">"),
+        ("inside=1", F("inside") == 1),
+        ("größe>1", F("größe") > 1),
+    ],
+)
+def test_parse_filter(text, expected):
+    assert parse_filter(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "=1",
+        "x=",
+        "x ~ 1",
+        "x in 1",
+        "x in []",
+        "x=null",
+        "x=NaN",
+        "x=[1]",
+        "x<true",
+        "x y=1",
+        "x=" + str(2**64),
+    ],
+)
+def test_parse_filter_refuses(text):
+    with pytest.raises(FilterError):
+        parse_filter(text)
+
+
+@given(st.text(max_size=30))
+def test_parse_filter_gives_a_filter_or_an_error(text):
+    with contextlib.suppress(FilterError):
+        assert isinstance(parse_filter(text), Compare)

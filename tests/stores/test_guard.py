@@ -1,0 +1,291 @@
+"""What embedkit does above every plugin: checks, unit length, splitting, locking, refusals."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
+from embedkit.filters import OPS, F, Not
+from embedkit.guard import GuardedStore
+from embedkit.records import Hit, RecordBatch, RowError, WriteResult
+from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+
+
+class Recorder:
+    """A store of one collection that writes down what it is asked, and counts the calls that run at once."""
+
+    def __init__(self, caps: Capabilities, metric: str = "cosine") -> None:
+        self.caps, self.calls, self.closed = caps, [], 0
+        self.info = CollectionInfo("docs", 2, metric, "model")
+        self.running, self.most_running = 0, 0
+        self.answers: dict[str, object] = {}
+
+    def ensure(self, spec):
+        return self
+
+    def open(self, name):
+        return self
+
+    def names(self):
+        return ["docs"]
+
+    def drop(self, name):
+        self.calls.append(("drop", name))
+
+    def close(self):
+        self.closed += 1
+
+    def __getattr__(self, name):
+        if name not in ("upsert", "get", "hashes", "delete", "query", "scan", "count", "flush"):
+            raise AttributeError(name)
+
+        def call(*args, **options):
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+            time.sleep(0.001)
+            self.calls.append((name, args, options))
+            self.running -= 1
+            default = {"upsert": lambda: WriteResult(len(args[0])), "get": list, "hashes": dict, "query": list}.get(
+                name, int
+            )
+            return self.answers.get(name, default())
+
+        return call
+
+
+def guarded(metric: str = "cosine", **caps: object) -> tuple[Recorder, SimpleNamespace]:
+    recorder = Recorder(Capabilities(**caps), metric)
+    store = GuardedStore(recorder)
+    return recorder, SimpleNamespace(store=store, docs=store.open("docs"))
+
+
+def rows(ids: list[str], vectors: object = None, **columns: object) -> RecordBatch:
+    n = len(ids)
+    made = np.ones((n, 2)) if vectors is None else vectors
+    parts = {"texts": [""] * n, "metadata": [{}] * n, "hashes": [""] * n, **columns}
+    return RecordBatch(ids, np.asarray(made, np.float32), **parts)
+
+
+def upserted(recorder: Recorder) -> list[RecordBatch]:
+    return [args[0] for name, args, _ in recorder.calls if name == "upsert"]
+
+
+def test_the_store_gets_unit_vectors_under_cosine_only():
+    given = [[3, 4], [0.6, 0.8], [-2, 0]]
+    recorder, opened = guarded("cosine")
+    opened.docs.upsert(rows(["a", "b", "c"], given))
+    np.testing.assert_allclose(upserted(recorder)[0].vectors, [[0.6, 0.8], [0.6, 0.8], [-1, 0]], atol=1e-7)
+    opened.docs.query([[0, 5]], 1)
+    np.testing.assert_allclose(recorder.calls[-1][1][0], [[0, 1]])
+    recorder, opened = guarded("dot")
+    opened.docs.upsert(rows(["a", "b", "c"], given))
+    assert np.array_equal(upserted(recorder)[0].vectors, np.asarray(given, np.float32))
+    opened.docs.query([[0, 5]], 1)
+    np.testing.assert_allclose(recorder.calls[-1][1][0], [[0, 5]])
+
+
+def test_the_callers_array_is_not_changed():
+    vectors = np.array([[3, 4]], np.float32)
+    _, opened = guarded()
+    opened.docs.upsert(rows(["a"], vectors))
+    assert vectors.tolist() == [[3, 4]]
+
+
+def test_bad_rows_are_returned_and_good_ones_written():
+    recorder, opened = guarded()
+    batch = rows(
+        ["a", "zero", "text", "meta", "b"],
+        [[1, 0], [0, 0], [1, 0], [1, 0], [0, 1]],
+        texts=["", "", "\ud800", "", ""],
+        metadata=[{}, {}, {}, {"x": {1}}, {}],
+    )
+    recorder.answers["upsert"] = WriteResult(1, (RowError("b", "the store said no"),))
+    result = opened.docs.upsert(batch)
+    assert list(upserted(recorder)[0].ids) == ["a", "b"]
+    assert result.written == 1
+    assert {row.id: row.reason.split()[0] for row in result.failed} == {
+        "zero": "a",
+        "text": "text:",
+        "meta": "metadata.x:",
+        "b": "the",
+    }
+    assert guarded("dot")[1].docs.upsert(rows(["zero"], [[0, 0]])).failed == ()
+
+
+def test_a_bad_row_does_not_hide_an_earlier_good_one():
+    recorder, opened = guarded()
+    result = opened.docs.upsert(rows(["a", "a"], [[1, 0], [0, 0]]))
+    assert (result.written, [row.id for row in result.failed]) == (1, ["a"])
+    assert upserted(recorder)[0].vectors.tolist() == [[1, 0]]
+
+
+def test_only_bad_rows_ask_the_store_nothing():
+    recorder, opened = guarded()
+    assert opened.docs.upsert(rows(["a"], [[0, 0]])).written == 0
+    assert opened.docs.upsert(rows([], np.zeros((0, 2)))).written == 0
+    assert recorder.calls == []
+
+
+def test_batches_are_split_by_rows():
+    recorder, opened = guarded(max_batch_rows=3)
+    ids = [str(i) for i in range(7)]
+    assert opened.docs.upsert(rows(ids)).written == 7
+    assert [list(batch.ids) for batch in upserted(recorder)] == [ids[:3], ids[3:6], ids[6:]]
+    recorder.calls.clear()
+    opened.docs.get([*ids, *ids], with_vectors=True)
+    opened.docs.hashes(ids)
+    assert opened.docs.delete(ids=ids) == 0
+    asked = [(name, len(args[0] if args else options["ids"])) for name, args, options in recorder.calls]
+    assert asked == [(name, n) for name in ("get", "hashes", "delete") for n in (3, 3, 1)]
+    recorder.answers["delete"] = None
+    assert opened.docs.delete(ids=ids) is None
+
+
+def test_a_string_is_no_list_of_ids():
+    _, opened = guarded()
+    for act in (
+        lambda: opened.docs.get("abc"),
+        lambda: opened.docs.hashes("abc"),
+        lambda: opened.docs.delete(ids="abc"),
+    ):
+        with pytest.raises(InputError, match="'abc'"):
+            act()
+
+
+@pytest.mark.parametrize("thread_safe", [False, True])
+def test_a_store_that_is_not_thread_safe_is_asked_once_at_a_time(thread_safe):
+    recorder, opened = guarded(thread_safe=thread_safe)
+    second = opened.store.ensure(CollectionSpec("docs", 2, "cosine", "model"))
+    acts = [
+        opened.docs.count,
+        second.flush,
+        lambda: second.upsert(rows(["a"])),
+        lambda: opened.docs.query([[1, 1]], 1),
+        lambda: second.get(["a"]),
+    ]
+    threads = [threading.Thread(target=lambda act=act: [act() for _ in range(20)]) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(recorder.calls) == 100
+    assert (recorder.most_running == 1) == (not thread_safe)
+
+
+def test_equal_scores_are_ordered_by_id():
+    recorder, opened = guarded()
+    recorder.answers["query"] = [[Hit(row_id, score, "", {}) for row_id, score in (("b", 0.5), ("c", 0.9), ("a", 0.5))]]
+    assert [hit.id for hit in opened.docs.query([[1, 0]], 3)[0]] == ["c", "a", "b"]
+
+
+def test_not_is_moved_inwards_where_the_store_lacks_it():
+    recorder, opened = guarded(filter_ops=OPS - {"not"})
+    opened.docs.count(~((F("x") == 1) & F("y").is_in([2])))
+    assert recorder.calls[-1][1][0] == (F("x") != 1) | F("y").not_in([2])
+    with pytest.raises(FilterError, match="operator not here"):
+        opened.docs.count(~(F("x") < 1))
+    recorder, opened = guarded()
+    opened.docs.count(~(F("x") < 1))
+    assert recorder.calls[-1][1][0] == Not(F("x") < 1)
+
+
+def test_an_operator_that_is_not_declared_never_reaches_the_store():
+    recorder, opened = guarded(filter_ops=frozenset({"==", "and"}))
+    docs, other = opened.docs, F("x") != 1
+    acts = [
+        lambda: docs.count(other),
+        lambda: docs.scan(filter=other),
+        lambda: docs.delete(filter=other),
+        lambda: docs.query([[1, 1]], 1, filter=other),
+    ]
+    for act in acts:
+        with pytest.raises(FilterError, match="!="):
+            act()
+    assert recorder.calls == []
+    docs.count((F("x") == 1) & (F("y") == 2))
+    assert len(recorder.calls) == 1
+
+
+def test_text_is_ordered_only_where_the_store_can():
+    recorder, opened = guarded(orders_text=False)
+    with pytest.raises(FilterError, match="cannot order text"):
+        opened.docs.count((F("x") == "a") & (F("y") < "b"))
+    opened.docs.count((F("x") == "a") & (F("y") < 2))
+    assert len(recorder.calls) == 1
+    assert guarded()[1].docs.count(F("y") < "b") == 0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CollectionSpec("docs", 3, "cosine", "model"),
+        CollectionSpec("docs", 2, "dot", "model"),
+        CollectionSpec("docs", 2, "cosine", "other"),
+        CollectionSpec("docs", 2, "cosine"),
+    ],
+)
+def test_ensure_compares_what_is_there(spec):
+    _, opened = guarded()
+    with pytest.raises(CollectionMismatchError, match=r"it was made for .*, found "):
+        opened.store.ensure(spec)
+
+
+def test_ensure_refuses_what_the_store_cannot():
+    _, opened = guarded(metrics=frozenset({"dot"}), max_dim=4)
+    with pytest.raises(StoreError, match=r"no metric 'cosine'; it has \['dot'\]"):
+        opened.store.ensure(CollectionSpec("docs", 2))
+    with pytest.raises(StoreError, match="at most 4 dimensions, found 5"):
+        opened.store.ensure(CollectionSpec("docs", 5, "dot"))
+
+
+def test_if_exists():
+    recorder, opened = guarded()
+    spec = CollectionSpec("docs", 2, "cosine", "model")
+    assert opened.store.ensure(spec).info == recorder.info
+    assert recorder.calls == []
+    opened.store.ensure(spec, if_exists="replace")
+    assert recorder.calls == [("drop", "docs")]
+    with pytest.raises(StoreError, match="exists already"):
+        opened.store.ensure(spec, if_exists="error")
+    opened.store.ensure(replace(spec, name="new"), if_exists="error")
+    with pytest.raises(InputError, match="'overwrite'"):
+        opened.store.ensure(spec, if_exists="overwrite")
+
+
+def test_a_store_is_closed_once():
+    recorder, opened = guarded()
+    with opened.store as store:
+        store.close()
+    store.close()
+    assert recorder.closed == 1
+
+
+def test_fingerprints():
+    _, opened = guarded()
+    opened.docs.require_fingerprint("model")
+    with pytest.raises(CollectionMismatchError, match="another model's vectors"):
+        opened.docs.require_fingerprint("other")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": ""},
+        {"name": "a\0"},
+        {"name": "\ud800"},
+        {"name": 1},
+        {"dim": 0},
+        {"dim": 1.0},
+        {"dim": True},
+        {"metric": "l2"},
+    ],
+)
+def test_specs_that_are_refused(options):
+    with pytest.raises(InputError):
+        CollectionSpec(**{"name": "docs", "dim": 2, **options})

@@ -1,0 +1,63 @@
+"""Collection names as databases accept them, and HTTP answers as errors."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedkit.errors import StoreError, TransientStoreError
+from embedkit.naming import safe_name
+from embedkit.network import http_error, retry_after
+
+
+@given(st.text(min_size=1, max_size=200), st.integers(32, 512))
+def test_safe_names_are_legal_and_stable(name, length):
+    safe = safe_name(name, length)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*[a-z0-9]", safe)
+    assert 3 <= len(safe) <= length
+    assert safe == safe_name(name, length)
+
+
+@given(st.lists(st.text("aAbB12-_. é", min_size=1, max_size=8), min_size=2, unique=True))
+def test_safe_names_keep_names_apart(names):
+    mapped = [safe_name(name) for name in names]
+    mapped += [safe_name(name) for name in set(mapped) - set(names)]
+    assert len(set(mapped)) == len(mapped) - len({safe for safe in mapped if mapped.count(safe) > 1})
+    for name, safe in zip(names, mapped, strict=False):
+        assert safe == name or safe_name(safe) != safe, "a mapped name must not be the name of another collection"
+
+
+def test_plain_names_stay():
+    assert [safe_name(name) for name in ("docs", "a-b_c9", "x" * 63)] == ["docs", "a-b_c9", "x" * 63]
+    assert safe_name("My Docs").startswith("my-docs-")
+    assert safe_name("🎉").startswith("collection-")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("7", 7.0), (" 0 ", 0.0), ("soon", None), ("", None), ("-1", None), ("1.5", None)]
+)
+def test_retry_after_in_seconds(value, seconds):
+    assert retry_after({"Retry-After": value}) == seconds
+    assert retry_after({}) is None
+
+
+def test_retry_after_as_a_date():
+    assert 50 < (retry_after({"retry-after": email.utils.formatdate(time.time() + 60, usegmt=True)}) or 0) <= 60
+    assert retry_after({"retry-after": email.utils.formatdate(time.time() - 60, usegmt=True)}) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [(400, False), (401, False), (408, True), (413, False), (429, True), (500, True), (503, True)],
+)
+def test_status_codes(status, transient):
+    error = http_error("writing", status, "x" * 10_000, {"Retry-After": "2"})
+    assert isinstance(error, TransientStoreError if transient else StoreError)
+    assert getattr(error, "retry_after", None) == (2.0 if transient else None)
+    assert isinstance(error, TransientStoreError) == transient
+    assert len(str(error)) < 700

@@ -1,0 +1,283 @@
+"""The command ``embedkit`` as a person uses it: its files, its output, its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("chromadb")
+
+import embedkit
+from embedkit import cli
+from embedkit.testing.tiny import tiny_bundle
+
+STORE = ["--store", "chroma:index", "--collection", "docs"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, entry_points):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Calls the command; its exit code, stdout and stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["embedkit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def docs(folder):
+    path = folder / "docs.jsonl"
+    rows = [{"id": i, "text": f"text number {i}", "year": 2000 + i, "lang": "en" if i % 2 else "de"} for i in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def error(result):
+    code, out, err = result
+    assert (code, out) == (1, ""), err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1, "an error is one line"
+    return err
+
+
+def test_ingest_then_again_then_search(run, bundle, docs):
+    code, out, err = run("ingest", bundle, docs, *STORE)
+    assert (code, err) == (0, "")
+    assert "40 read, 40 written, 0 unchanged" in out
+    assert "0 written, 40 unchanged" in run("ingest", bundle, docs, *STORE)[1]
+
+    code, out, err = run("search", bundle, "text number 7", *STORE, "-k", 3)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].split() == ["1.", "1.0000", "7"]
+    assert out.splitlines()[1].strip() == "text number 7"
+    assert len(out.splitlines()) == 6
+
+    found = json.loads(
+        run("search", bundle, "text number 7", *STORE, "--json", "--filter", "year>=2020", "--filter", "lang=de")[1]
+    )
+    assert found["query"] == "text number 7"
+    assert len(found["hits"]) == 10
+    for hit in found["hits"]:
+        assert hit["metadata"]["year"] >= 2020
+        assert hit["metadata"]["lang"] == "de"
+        assert set(hit) == {"id", "score", "text", "metadata"}
+    nothing = run("search", bundle, "x", *STORE, "--filter", "year>3000")
+    assert nothing == (0, "", "no document satisfies the filter\n")
+
+
+def test_the_summary_in_json_and_none_at_all(run, bundle, docs):
+    report = json.loads(run("ingest", bundle, docs, *STORE, "--json")[1])
+    assert (report["written"], report["dead"], report["dead_letters"]) == (40, 0, None)
+    assert run("ingest", bundle, docs, *STORE, "--quiet") == (0, "", "")
+
+
+def test_bad_rows_go_to_a_file_and_can_fail_the_command(run, bundle, folder):
+    (folder / "docs.jsonl").write_text('{"key": 1, "body": "good"}\n{"key": 2}\n{"key": 3, "body": " "}\n')
+    options = ["--id-field", "key", "--text-field", "body", "--dead-letters", "bad.jsonl"]
+    code, out, _ = run("ingest", bundle, "docs.jsonl", *STORE, *options)
+    assert code == 0
+    assert "1 written" in out
+    assert "2 not usable" in out
+    assert "bad.jsonl" in out
+    assert [json.loads(line)["line"] for line in (folder / "bad.jsonl").read_text().splitlines()] == [2, 3]
+    assert run("ingest", bundle, "docs.jsonl", *STORE, *options, "--fail-on-dead")[0] == 1
+    assert "one of the inputs" in error(run("ingest", bundle, "bad.jsonl", *STORE, "--dead-letters", "bad.jsonl"))
+
+
+def test_text_files_and_standard_input(run, bundle, folder, monkeypatch):
+    (folder / "a.md").write_text("# a note")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"id": "s", "text": "from a pipe"}')))
+    assert "2 written" in run("ingest", bundle, "a.md", "-", *STORE)[1]
+    hits = json.loads(run("search", bundle, "# a note", *STORE, "--json")[1])["hits"]
+    assert (hits[0]["id"], hits[0]["metadata"]) == ("a.md", {"path": "a.md"})
+
+
+def test_encode_prints_numbers_that_give_back_the_vectors(run, bundle, encoder):
+    code, out, err = run("encode", bundle, "one", "two", "--variant", "fp32")
+    assert (code, err) == (0, "")
+    found = np.array([json.loads(line) for line in out.splitlines()], dtype=np.float32)
+    assert found.tobytes() == encoder.encode(["one", "two"]).tobytes()
+
+
+def test_encode_writes_a_file(run, bundle, encoder, folder):
+    texts = ["one", "", "héllo 🎉", "x" * 500]
+    (folder / "texts.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(texts).encode())
+    code, out, err = run("encode", bundle, "--input", "texts.txt", "--output", "v.npy", "--variant", "fp32")
+    assert (code, out) == (0, "")
+    assert "4 vectors of 8 numbers: v.npy" in err
+    assert "1 of 4 texts were longer than the 64 tokens" in err
+    assert np.load("v.npy").tobytes() == encoder.encode(texts).tobytes()
+    run("encode", bundle, "--input", "texts.txt", "--output", "v.npy", "--dim", 4, "--role", "query")
+    assert np.load("v.npy").shape == (4, 4)
+
+
+def test_encode_of_a_line_that_is_no_text_leaves_the_old_file(run, bundle, folder):
+    (folder / "v.npy").write_text("old")
+    (folder / "texts.txt").write_bytes(b"fine\n\xff\n")
+    found = error(run("encode", bundle, "--input", "texts.txt", "--output", "v.npy"))
+    assert "texts.txt, line 2: not valid UTF-8" in found
+    assert (folder / "v.npy").read_text() == "old"
+    assert sorted(path.name for path in folder.iterdir()) == ["texts.txt", "v.npy"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode"],
+        ["encode", "B"],
+        ["encode", "B", "text", "--input", "-"],
+        ["encode", "B", "text", "--output", "v.txt"],
+        ["encode", "B", "text", "--dim", "0"],
+        ["ingest", "B", "f.jsonl"],
+        ["search", "B", "q", *STORE, "-k", "0"],
+        ["search", "B", "q", *STORE, "-k", "many"],
+        ["nothing"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+
+
+def test_what_is_missing_is_named_with_what_to_do(run, bundle, docs, folder):
+    assert "found nothing; make one with embedkit-export" in error(run("inspect", "nowhere"))
+    assert "expected a bundle folder, found a file" in error(run("verify", docs))
+    assert "no embedkit.json in this folder, so it is no bundle" in error(run("encode", folder, "text"))
+    assert "none.jsonl: No such file" in error(run("ingest", bundle, "none.jsonl", *STORE))
+    unknown = error(run("ingest", bundle, docs, "--store", "nowhere:x", "--collection", "c"))
+    assert "unknown store scheme 'nowhere'" in unknown
+    assert "chroma, qdrant" in unknown
+    assert "no collection 'books'" in error(
+        run("search", bundle, "q", "--store", "chroma:index", "--collection", "books")
+    )
+    assert "cannot read the filter 'year'" in error(run("search", bundle, "q", *STORE, "--filter", "year"))
+    assert "this bundle has fp32, int8" in error(run("encode", bundle, "text", "--variant", "int4"))
+    assert "this bundle has default, query, document" in error(run("encode", bundle, "text", "--role", "x"))
+    assert "dim: expected an integer from 1 to 8" in error(run("encode", bundle, "text", "--dim", 9))
+    assert "is no folder that can be written" in error(
+        run("ingest", bundle, docs, *STORE, "--dead-letters", "no/where.jsonl")
+    )
+    assert "expected some text" in error(run("search", bundle, " ", *STORE))
+
+
+def test_a_missing_extra_is_named_with_its_command(run, bundle, docs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "chromadb", None)
+    assert "pip install 'embedkit-onnx[chroma]'" in error(run("ingest", bundle, docs, *STORE))
+    code, out, _ = run("stores")
+    assert code == 0
+    assert "pip install 'embedkit-onnx[chroma]'" in out.splitlines()[0]
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "pip install 'embedkit-onnx[cpu]'" in error(run("encode", bundle, "text"))
+
+
+def test_another_models_collection_is_refused(run, bundle, docs, folder):
+    other = tiny_bundle(folder / "other", seed=1)
+    wide = tiny_bundle(folder / "wide", dim=16)
+    run("ingest", bundle, docs, *STORE)
+    assert "another model's vectors" in error(run("ingest", other, docs, *STORE))
+    assert "another model's vectors" in error(run("search", other, "q", *STORE))
+    assert "dim: it was made for 8, found 16" in error(run("ingest", wide, docs, *STORE))
+
+
+def test_a_flipped_byte_is_found(run, folder):
+    path = tiny_bundle(folder / "b")
+    file = path / "model.int8.onnx"
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    assert "model.int8.onnx: sha256: expected" in error(run("verify", path))
+    assert "model.int8.onnx: sha256: expected" in error(run("encode", path, "text"))
+
+
+def test_verify(run, bundle):
+    code, out, _ = run("verify", bundle)
+    assert code == 0
+    assert out.endswith("verified\n")
+    code, out, _ = run("verify", bundle, "--variant", "fp32", "--json")
+    assert json.loads(out)["passed"]
+    assert {check["variant"] for check in json.loads(out)["checks"]} == {"fp32"}
+
+
+def test_verify_that_fails_is_exit_code_1(run, bundle, monkeypatch):
+    monkeypatch.setattr("embedkit.verification.FP32_MAX_ABS", 0.0)
+    code, out, _ = run("verify", bundle)
+    assert code == 1
+    assert "install another version of onnxruntime" in out
+
+
+def test_inspect(run, folder):
+    bundle = tiny_bundle(folder / "b", prefixes={"query": "query: "})
+    code, out, _ = run("inspect", bundle)
+    assert code == 0
+    fingerprint = embedkit.Bundle.open(bundle).manifest.fingerprint
+    for part in (fingerprint, "query: 'query: {text}'", "at most 64 tokens", "8 dimensions", "int8", "0.95000"):
+        assert part in out
+    whole = json.loads(run("inspect", bundle, "--json")[1])
+    assert whole["roles"]["query"]["template"] == "query: {text}"
+    assert whole["roles"]["default"]["variants"]["fp32"]["bytes"] == (bundle / "model.fp32.onnx").stat().st_size
+
+
+def test_stores(run):
+    code, out, _ = run("stores")
+    assert code == 0
+    assert "chroma       ready" in out
+    assert json.loads(run("stores", "--json")[1])["chroma"] == {"ready": True, "problem": ""}
+
+
+def test_version_and_help(run):
+    assert run("--version") == (0, f"embedkit {embedkit.__version__}\n", "")
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("encode", "ingest", "search", "inspect", "verify", "stores", "demo"):
+        assert f"  {command}" in out
+        text = run(command, "--help")[1]
+        assert text.startswith(f"Usage: embedkit {command} ")
+        assert "..." not in text.split("Options:")[0].replace("TEXT]...", "").replace("FILE}...", "")
+
+
+def test_what_comes_from_a_store_cannot_steer_the_terminal(run, bundle, folder):
+    (folder / "d.jsonl").write_text(
+        json.dumps({"id": "a\x1b[2J", "text": "x\x1b]0;title\x07\u202e\nsecond line " * 50})
+    )
+    run("ingest", bundle, "d.jsonl", *STORE)
+    out = run("search", bundle, "x", *STORE)[1]
+    assert len(out.splitlines()) == 2
+    assert not set(out) & set("\x1b\x07\u202e")
+    assert max(len(line) for line in out.splitlines()) < 170
+
+
+def test_an_error_shows_where_it_came_from_when_asked(monkeypatch):
+    monkeypatch.setenv("EMBEDKIT_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["embedkit", "inspect", "nowhere"])
+    with pytest.raises(embedkit.BundleError):
+        cli.main()
+
+
+def test_a_reader_that_goes_away_is_no_crash(bundle, folder):
+    (folder / "texts.txt").write_text("text\n" * 20_000)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "embedkit", "encode", str(bundle), "--input", "texts.txt"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait() != 0

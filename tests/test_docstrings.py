@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import sys
+from itertools import islice
+
+from embedkit.docstrings import MIN_CHARACTERS, standard_library
+
+
+def test_there_are_thousands_of_different_documents():
+    listed = list(standard_library())
+    documents = {document.id: document for document in listed}
+    assert len(documents) == len(listed) > 3_000
+    compress = documents["gzip.compress"]
+    assert compress.text.startswith("gzip.compress(data")
+    assert "Compress data in one shot" in compress.text
+    assert compress.metadata["module"] == "gzip"
+    assert compress.metadata["kind"] == "function"
+    assert compress.metadata["line"] > 1
+    assert documents["json"].metadata == {"module": "json", "kind": "module", "line": 1}
+    assert documents["argparse.ArgumentParser"].text.startswith("argparse.ArgumentParser(_AttributeHolder")
+    assert documents["threading.Thread.join"].metadata["kind"] == "method"
+    assert {document.metadata["kind"] for document in documents.values()} == {"module", "class", "function", "method"}
+    for document in documents.values():
+        assert len(document.text) > MIN_CHARACTERS
+        document.text.encode()
+        module = document.metadata["module"]
+        assert document.id.startswith(module)
+        assert module.split(".")[0] not in ("test", "idlelib", "lib2to3", "site-packages")
+
+
+def test_the_order_is_fixed_and_nothing_is_imported():
+    loaded = set(sys.modules)
+    first = [document.id for document in islice(standard_library(), 200)]
+    assert first == [document.id for document in islice(standard_library(), 200)]
+    assert set(sys.modules) == loaded

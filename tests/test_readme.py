@@ -1,0 +1,54 @@
+"""The README's code runs, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from embedkit.testing.tiny import tiny_bundle
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("entry_points")
+def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_bundle(tmp_path / "bundle")
+    (tmp_path / "millions.txt").write_text("one\ntwo\n")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert re.match(r"-?\d\.\d+ \S+", capsys.readouterr().out)
+    assert names["vectors"].shape == (2, 8)  # type: ignore[attr-defined]
+
+
+def test_the_first_screen() -> None:
+    first = README.split("## Export")[0]
+    assert len(first.splitlines()) < 45
+    assert "make demo" in first
+    assert "make test" in first
+    assert "pip install embedkit\n" not in README
+    code = re.search(r"```python\n(.*?)```", first, re.DOTALL)
+    assert code is not None
+    assert len([line for line in code[1].splitlines() if line.strip()]) == 8
+
+
+def test_targets_and_options_exist() -> None:
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert f"\n{target}:" in makefile
+    from typer.testing import CliRunner
+
+    from embedkit.cli import app
+    from embedkit_export.cli import app as export_app
+
+    known = "".join(
+        CliRunner(env={"COLUMNS": "200"}).invoke(application, [*command, "--help"]).output
+        for application, command in ((app, ["ingest"]), (app, ["search"]), (export_app, []))
+    )
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
+        assert option in known, option
