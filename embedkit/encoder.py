@@ -7,7 +7,7 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from .bundle import Bundle
 from .errors import InputError, TruncationError
-from .records import FloatArray, check_text
+from .records import FloatArray
 from .schedule import pad, plan
 from .session import Session, choose_device, choose_variant, cpu_count
-from .tokenizer import TextTokenizer
+from .tokenizer import Ragged, Text, TextTokenizer
 from .types import Input
 from .vectors import similarity, truncate
 
@@ -62,6 +62,15 @@ class _Role:
     inputs: list[Input]
     dim: int
     normalized: bool
+    matryoshka: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The tensors of some texts: ragged (tokens,) arrays to be padded, and (rows,) arrays, by what fills them."""
+
+    ragged: dict[str, list[npt.NDArray[np.int64]]]
+    choices: dict[str, npt.NDArray[np.int64]]
 
 
 class Encoder:
@@ -151,8 +160,13 @@ class Encoder:
             if file not in sessions:
                 sessions[file] = Session(bundle.graph_path(role, chosen), device=kind, index=index)
             spec = next(iter(tower.outputs.values()))
-            tokenizer = TextTokenizer(tower.frontend, bundle.path(tower.frontend.tokenizer))
-            roles[role] = _Role(tokenizer, sessions[file], tower.inputs, spec.dim, spec.normalized)
+            tokenizer = TextTokenizer(
+                tower.frontend,
+                bundle.path(tower.frontend.tokenizer),
+                types=any(entry.source == "types" for entry in tower.inputs),
+                choices=[entry.choice for entry in tower.inputs if entry.choice],
+            )
+            roles[role] = _Role(tokenizer, sessions[file], tower.inputs, spec.dim, spec.normalized, spec.matryoshka)
         return cls(
             bundle,
             roles,
@@ -173,7 +187,10 @@ class Encoder:
         assert graph is not None
         texts, golden = self.bundle.golden()
         role, expected = self._roles["default"], golden["default"][:_CANARIES]
-        found = self._run(role, role.tokenizer.encode(texts[:_CANARIES]).ids)
+        items = self.fill(texts[:_CANARIES])
+        found = np.empty_like(expected)
+        for rows, batch in self._batches(role, items, 0)[0]:
+            found[rows] = self._run(role, batch)
         cosines = (found * expected).sum(axis=1) / np.maximum(
             np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1), 1e-12
         )
@@ -204,6 +221,18 @@ class Encoder:
         """The names that ``role`` takes."""
         return list(self._roles)
 
+    def fields(self, role: str = "default") -> dict[str, str | None]:
+        """The named fields of a role's template in order, then those that choose something (an expert, a domain), each
+        with the text that stands for it where it is not given (None where it must be). A lone string fills ``text``,
+        or the only field that must be given."""
+        tokenizer = self._role(role).tokenizer
+        return {**tokenizer.fields, **{choice.field: choice.default for choice in tokenizer.choices}}
+
+    def fill(self, texts: Sequence[str], role: str = "default") -> list[Text]:
+        """Items that the role can encode, each with its text in all fields that must be given: for trying a model
+        out."""
+        return [self._role(role).tokenizer.fill(text, i) for i, text in enumerate(texts)]
+
     @overload
     def encode(
         self,
@@ -217,7 +246,7 @@ class Encoder:
     @overload
     def encode(
         self,
-        texts: Iterable[str],
+        texts: Text | Iterable[Text],
         *,
         role: str = ...,
         dim: int | None = ...,
@@ -227,7 +256,7 @@ class Encoder:
     @overload
     def encode(
         self,
-        texts: str | Iterable[str],
+        texts: Text | Iterable[Text],
         *,
         role: str = ...,
         dim: int | None = ...,
@@ -236,20 +265,22 @@ class Encoder:
     ) -> Vectors: ...
     def encode(
         self,
-        texts: str | Iterable[str],
+        texts: Text | Iterable[Text],
         *,
         role: str = "default",
         dim: int | None = None,
         precision: Precision = "float32",
         progress: bool = False,
     ) -> Vectors:
-        """(n, dim) vectors in input order; a single string gives (dim,).
+        """(n, dim) vectors in input order; a single string (or mapping of fields) gives (dim,).
 
-        ``role`` names the template put around each text. ``dim`` keeps the first so many numbers (of unit length
-        again where the model normalises). ``precision`` is ``float32`` or ``float16``. Raises `InputError` naming the
+        ``role`` names the template put around each text; where it has several fields, a text is a mapping of their
+        names (see `fields`). ``dim`` keeps the first so many numbers (of unit length again where the model
+        normalises); a model trained for certain sizes (Matryoshka) takes only these.
+        ``precision`` is ``float32`` or ``float16``. Raises `InputError` naming the
         first text that is not a string or not valid Unicode, before anything is computed for its window.
         """
-        if isinstance(texts, str):
+        if isinstance(texts, str | Mapping):
             one: Vectors = self.encode([texts], role=role, dim=dim, precision=precision)[0]
             return one
         texts = _as_list(texts)
@@ -270,7 +301,7 @@ class Encoder:
 
     def encode_query(
         self,
-        texts: str | Iterable[str],
+        texts: Text | Iterable[Text],
         *,
         dim: int | None = None,
         precision: Precision = "float32",
@@ -281,7 +312,7 @@ class Encoder:
 
     def encode_document(
         self,
-        texts: str | Iterable[str],
+        texts: Text | Iterable[Text],
         *,
         dim: int | None = None,
         precision: Precision = "float32",
@@ -291,19 +322,22 @@ class Encoder:
         return self.encode(texts, role="document", dim=dim, precision=precision, progress=progress)
 
     def stream(
-        self, texts: Iterable[str], *, role: str = "default", dim: int | None = None, precision: Precision = "float32"
+        self, texts: Iterable[Text], *, role: str = "default", dim: int | None = None, precision: Precision = "float32"
     ) -> Iterator[Vectors]:
         """Arrays of vectors that together are those of ``texts``, in order; memory does not grow with the number of
         texts.
 
         Texts are read ahead by at most two windows (2,048 texts or two million characters each).
         """
-        if isinstance(texts, str):
-            raise InputError("stream: expected an iterable of strings, found one string; put it in a list")
+        if isinstance(texts, str | Mapping):
+            raise InputError("stream: expected an iterable of texts, found one; put it in a list")
         chosen = self._role(role)
         _check_precision(precision)
         if dim is not None:
             truncate(np.empty((0, chosen.dim), dtype=np.float32), dim, normalize=False)
+            if chosen.matryoshka and dim not in (*chosen.matryoshka, chosen.dim):
+                sizes = ", ".join(map(str, sorted({*chosen.matryoshka, chosen.dim})))
+                raise InputError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
         return self._stream(texts, chosen, dim, precision)
 
     def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
@@ -311,36 +345,18 @@ class Encoder:
         measure."""
         return similarity(a, b, fn=self.metric)
 
-    def _stream(self, texts: Iterable[str], role: _Role, dim: int | None, precision: Precision) -> Iterator[Vectors]:
+    def _stream(self, texts: Iterable[Text], role: _Role, dim: int | None, precision: Precision) -> Iterator[Vectors]:
         running: deque[tuple[int, list[tuple[npt.NDArray[np.intp], Future[FloatArray]]]]] = deque()
         truncated = total = 0
         try:
-            for window in chain(_windows(texts), (None, None)):
+            for window in chain(_windows(texts, role.tokenizer), (None, None)):
                 if window is not None:
-                    ragged = role.tokenizer.encode(window)
-                    cut = int(ragged.truncated.sum())
-                    if cut and self.on_truncate == "error":
-                        first = total + int(np.argmax(ragged.truncated))
-                        raise TruncationError(
-                            f"text {first} is longer than the {role.tokenizer.frontend.truncate.max} tokens that the model reads; "
-                            "split it into chunks, or load with on_truncate='warn'"
-                        )
+                    batches, ragged = self._batches(role, window, total)
+                    cut = self._count(role, ragged, [rows for rows, _ in batches], total)
                     truncated, total = truncated + cut, total + len(window)
-                    batches = plan(ragged.lengths, self.token_budget)
                     running.append(
-                        (
-                            len(window),
-                            [
-                                (rows, self._pool.submit(self._run, role, [ragged.ids[i] for i in rows]))
-                                for rows in batches
-                            ],
-                        )
+                        (len(window), [(rows, self._pool.submit(self._run, role, batch)) for rows, batch in batches])
                     )
-                    with self._lock:
-                        self.stats.texts += len(window)
-                        self.stats.truncated += cut
-                        self.stats.tokens += int(ragged.lengths.sum())
-                        self.stats.slots += sum(len(rows) * int(ragged.lengths[rows].max()) for rows in batches)
                 if running and (window is None or len(running) == 2):
                     size, futures = running.popleft()
                     vectors = np.empty((size, role.dim), dtype=np.float32)
@@ -359,12 +375,68 @@ class Encoder:
                 stacklevel=3,
             )
 
+    def _count(self, role: _Role, ragged: Ragged, plans: list[npt.NDArray[np.intp]], before: int) -> int:
+        """Take a window into the statistics; how many of its texts were cut, which may be an error."""
+        frontend = role.tokenizer.frontend
+        cut = int(ragged.truncated.sum())
+        if cut and self.on_truncate == "error":
+            raise TruncationError(
+                f"text {before + int(np.argmax(ragged.truncated))} is longer than the {frontend.truncate.max} tokens that the model reads; "
+                "split it into chunks, or load with on_truncate='warn'"
+            )
+        lengths = ragged.lengths
+        with self._lock:
+            self.stats.texts += len(lengths)
+            self.stats.truncated += cut
+            self.stats.tokens += int(lengths.sum())
+            self.stats.slots += sum(len(rows) * (frontend.fixed or int(lengths[rows].max())) for rows in plans)
+        return cut
+
+    def _batches(
+        self, role: _Role, items: Sequence[Text], before: int
+    ) -> tuple[list[tuple[npt.NDArray[np.intp], _Batch]], Ragged]:
+        """(rows, their tensors) of each batch, and the token ids of all; ``before`` texts came earlier."""
+        ragged = role.tokenizer.encode(items)
+        lengths = ragged.lengths
+        for i in np.flatnonzero(lengths == 0)[:1]:
+            raise InputError(f"text {before + i}: the tokenizer makes no token of it, so it has no vector")
+        for i, pool in enumerate(ragged.pool):
+            if not pool.any():
+                raise InputError(
+                    f"text {before + i}: no token of it is left to pool, so it has no vector; it may be empty, or cut before its text begins"
+                )
+        if role.tokenizer.frontend.fixed is not None:
+            lengths = np.full_like(lengths, role.tokenizer.frontend.fixed)
+        plans = plan(lengths, self.token_budget)
+        numbers = {e.name: role.tokenizer.choice(e.choice, items) for e in role.inputs if e.choice is not None}
+        sources = {"ids": ragged.ids, "pool_mask": ragged.pool, "types": ragged.types}
+        batches = [
+            (
+                rows,
+                _Batch(
+                    {source: [values[i] for i in rows] for source, values in sources.items() if values},
+                    {name: values[rows] for name, values in numbers.items()},
+                ),
+            )
+            for rows in plans
+        ]
+        return batches, ragged
+
     @staticmethod
-    def _run(role: _Role, rows: Sequence[npt.NDArray[np.int64]]) -> FloatArray:
-        ids, mask = pad(rows, role.tokenizer.frontend.pad_id)
-        tensors = {"ids": ids, "mask": mask}
+    def _run(role: _Role, batch: _Batch) -> FloatArray:
+        frontend = role.tokenizer.frontend
+        ids, mask = pad(batch.ragged["ids"], frontend.pad_id, frontend.fixed)
+        tensors = {"ids": ids, "mask": mask, "pool_mask": mask, "types": mask}
+        for source in ("pool_mask", "types"):
+            if source in batch.ragged:
+                tensors[source] = pad(batch.ragged[source], 0, frontend.fixed)[0]
         return role.session.run(
-            {entry.name: tensors[entry.source].astype(entry.dtype, copy=False) for entry in role.inputs}
+            {
+                entry.name: (tensors[entry.source] if entry.choice is None else batch.choices[entry.name]).astype(
+                    entry.dtype, copy=False
+                )
+                for entry in role.inputs
+            }
         )
 
     @staticmethod
@@ -379,13 +451,13 @@ class Encoder:
         return self._roles[role]
 
 
-def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
+def _windows(texts: Iterable[Text], tokenizer: TextTokenizer) -> Iterator[list[Text]]:
     """Lists of consecutive checked texts, bounded in number and in characters."""
-    window: list[str] = []
+    window: list[Text] = []
     characters = 0
     for i, text in enumerate(texts):
-        window.append(check_text(text, f"text {i}"))
-        characters += len(text)
+        window.append(tokenizer.check(text, f"text {i}"))
+        characters += len(text) if isinstance(text, str) else sum(map(len, text.values()))
         if len(window) == _WINDOW_TEXTS or characters >= _WINDOW_CHARACTERS:
             yield window
             window, characters = [], 0
@@ -393,7 +465,7 @@ def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
         yield window
 
 
-def _as_list(texts: Iterable[str]) -> list[str]:
+def _as_list(texts: Text | Iterable[Text]) -> list[Text]:
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
     return texts if isinstance(texts, list) else list(texts)

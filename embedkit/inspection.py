@@ -77,5 +77,7 @@ def quality_table(variants: dict[str, dict[str, Any]]) -> str:
 
 
 def template(parts: list[Part]) -> str:
-    """The template as a text with ``{text}`` for the input."""
-    return "".join(part.lit if part.lit is not None else "{" + str(part.field) + "}" for part in parts)
+    """The template as a text with ``{text}`` for a field and ``|`` between the segments of a pair."""
+    return "".join(
+        part.lit if part.lit is not None else " | " if part.pair else "{" + str(part.field) + "}" for part in parts
+    )

@@ -23,9 +23,15 @@ def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[npt.NDArray[np.int
     return batches
 
 
-def pad(rows: Sequence[npt.NDArray[np.int64]], pad_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Token ids and attention mask, both (rows, longest) int64; padding is ``pad_id`` with mask 0."""
-    width = max(len(row) for row in rows)
+def pad(
+    rows: Sequence[npt.NDArray[np.int64]], pad_id: int, fixed: int | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Token ids and attention mask, both (rows, longest) int64, or (rows, ``fixed``); padding is ``pad_id`` with mask
+    0.
+
+    The width is never 1: a product with a single row takes another kernel, and sums in another order.
+    """
+    width = fixed or max(2, *(len(row) for row in rows))
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for i, row in enumerate(rows):

@@ -60,13 +60,16 @@ class Session:
     """One loaded graph. `run` may be called by several threads at once; on CPU each call computes on its caller's
     thread only."""
 
-    def __init__(self, path: Path, *, device: str, index: int = 0) -> None:
+    def __init__(self, path: Path, *, device: str, index: int = 0, profile: Path | None = None) -> None:
         ort = _onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.enable_mem_pattern = False
         options.log_severity_level = 3
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
         providers: list[Any] = ["CPUExecutionProvider"]
         if device == "cuda":
             providers = [("CUDAExecutionProvider", {"device_id": index}), *providers]
@@ -80,6 +83,10 @@ class Session:
                 f"device 'cuda:{index}': onnxruntime could not start CUDA (driver or libraries); load with device='cpu'"
             )
         self._output = self._session.get_outputs()[0].name
+
+    def end_profiling(self) -> str:
+        """The file with the times of each operator, where the session was made with ``profile``."""
+        return str(self._session.end_profiling())
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
         """The graph's one output, (rows, dim) float32."""

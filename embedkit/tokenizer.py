@@ -2,59 +2,235 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .types import Frontend
+from .errors import InputError
+from .records import check_text
+from .types import Choice, Frontend
+
+Text: TypeAlias = "str | Mapping[str, str]"
+"""A text, or the named fields of a template that has several."""
+
+Ids: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """Token ids of n texts: ``ids[i]`` is int64 of its own length; ``truncated[i]`` tells whether tokens were cut
-    off."""
+    off. ``types`` (token types) and ``pool`` (1 where the pooling takes the token, else 0) have the same shapes."""
 
-    ids: list[npt.NDArray[np.int64]]
+    ids: list[Ids]
     truncated: npt.NDArray[np.bool_]
+    types: list[Ids]
+    pool: list[Ids]
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Ids:
         """(n,) tokens of each text."""
         return np.fromiter((len(row) for row in self.ids), dtype=np.int64, count=len(self.ids))
 
 
 class TextTokenizer:
-    """Applies one `Frontend`; safe to be shared by threads."""
+    """Applies one `Frontend`; safe to be shared by threads.
 
-    def __init__(self, frontend: Frontend, tokenizer_file: Path) -> None:
+    ``types`` and ``pool`` of its results are filled where they are asked for, else empty. ``choices`` are the fields
+    that are not text and that an item may have beside those of the template.
+    """
+
+    def __init__(
+        self, frontend: Frontend, tokenizer_file: Path, *, types: bool = False, choices: Sequence[Choice] = ()
+    ) -> None:
         from tokenizers import Tokenizer
 
         self.frontend = frontend
-        self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._max = frontend.truncate.max
-        self._smart = frontend.truncate.mode == "smart"
-        if self._smart:
-            self._tokenizer.enable_truncation(self._max)
-        else:
+        self._types = types
+        self._slice = frontend.truncate.mode == "slice"
+        self._content = frontend.truncate.applies_to == "content"
+        if self._slice or self._content:
             self._tokenizer.no_truncation()
-        at = [part.field for part in frontend.template].index("text")
-        self._before = "".join(part.lit or "" for part in frontend.template[:at])
-        self._after = "".join(part.lit or "" for part in frontend.template[at + 1 :])
+        else:
+            self._tokenizer.enable_truncation(self._max, strategy="longest_first")
+        self._prefixes = Tokenizer.from_file(str(tokenizer_file))  # never truncates: counts what stands before a field
+        self._prefixes.no_padding()
+        self._prefixes.no_truncation()
+        self._prefix_lengths: dict[str, int] = {}
+        self.choices = [*choices, *([frontend.first_token] if frontend.first_token else [])]
+        self.fields = {part.field: part.default for part in frontend.template if part.field is not None}
+        """The template's fields in order, each with the text that stands for it where it is not given, or None."""
+        required = [name for name, default in self.fields.items() if default is None]
+        self._single = "text" if "text" in self.fields else required[0] if len(required) == 1 else None
+        self._plain = len(self.fields) == 1 and not self.choices and not any(p.pair for p in frontend.template)
+        self._fast = (
+            self._plain
+            and not self._content
+            and not types
+            and frontend.pool_mask is None
+            and frontend.first_token is None
+        )
 
-    def encode(self, texts: Sequence[str]) -> Ragged:
-        """Tokenise; each result is what the text alone would give."""
-        whole = [self._before + text + self._after for text in texts] if self._before or self._after else list(texts)
-        truncated = np.zeros(len(whole), dtype=np.bool_)
-        rows: list[npt.NDArray[np.int64]] = []
-        for i, encoding in enumerate(self._tokenizer.encode_batch_fast(whole)):
+    def check(self, item: object, where: str) -> Text:
+        """``item`` if it can be encoded, a lone string as the fields it stands for; else `InputError`."""
+        if self._plain and isinstance(item, str):
+            return check_text(item, where)
+        if isinstance(item, str) and self._single is not None:
+            item = {self._single: item}
+        if not isinstance(item, Mapping):
+            if isinstance(item, str):
+                raise InputError(f"{where}: expected a mapping with {self._wanted()}, found a string")
+            return check_text(item, where)
+        chosen = {choice.field: choice for choice in self.choices}
+        for name, value in item.items():
+            if name in self.fields:
+                check_text(value, f"{where}, field {name!r}")
+            elif name in chosen:
+                if value not in chosen[name].values:
+                    raise InputError(
+                        f"{where}, field {name!r}: expected one of {', '.join(chosen[name].values)}, found {value!r}"
+                    )
+            else:
+                raise InputError(f"{where}: expected {self._wanted()}, found the field {name!r}")
+        missing = [name for name, default in self.fields.items() if default is None and name not in item]
+        missing += [name for name, choice in chosen.items() if choice.default is None and name not in item]
+        if missing:
+            raise InputError(f"{where}: the field {missing[0]!r} is missing; expected {self._wanted()}")
+        return item
+
+    def fill(self, text: str, number: int = 0) -> Text:
+        """An item with ``text`` in every field that must be given; of each choice that must be made, value ``number``
+        (counted round)."""
+        missing = [choice for choice in self.choices if choice.default is None]
+        if self._single is not None and not missing:
+            return text
+        item = {name: text for name, default in self.fields.items() if default is None}
+        item.update({choice.field: list(choice.values)[number % len(choice.values)] for choice in missing})
+        return item
+
+    def choice(self, choice: Choice, items: Sequence[Text]) -> Ids:
+        """(n,) int64: the number that ``choice`` gives each item."""
+        default = choice.default or ""
+        return np.array(
+            [choice.values[default if isinstance(i, str) else i.get(choice.field, default)] for i in items], np.int64
+        )
+
+    def encode(self, texts: Sequence[Text]) -> Ragged:
+        """Tokenise checked items; each result is what the item alone would give. Raises `InputError` where a
+        template's literals alone are too long."""
+        if self._fast:
+            return self._encode_plain([str(text) for text in texts])
+        spread = [self._spread(text) for text in texts]
+        encodings = self._tokenizer.encode_batch([s[0] for s in spread])
+        truncated = np.zeros(len(spread), dtype=np.bool_)
+        ids: list[Ids] = []
+        types: list[Ids] = []
+        pool: list[Ids] = []
+        firsts = self.choice(self.frontend.first_token, texts) if self.frontend.first_token else None
+        for i, (encoding, (_, spans, prefix)) in enumerate(zip(encodings, spread, strict=True)):
+            row = np.array(encoding.ids, dtype=np.int64)
+            kept = np.arange(len(row))
+            if self._content:
+                kept = self._cut_content(encoding, spans)
+            elif self._slice:
+                kept = kept[: self._max]
+            truncated[i] = len(kept) < len(row) or bool(encoding.overflowing)
+            row = row[kept]
+            if firsts is not None and len(row):
+                row[0] = firsts[i]
+            ids.append(row)
+            if self._types:
+                types.append(np.array(encoding.type_ids, dtype=np.int64)[kept])
+            if self.frontend.pool_mask is not None:
+                pool.append(self._pooled(np.array(encoding.special_tokens_mask)[kept], prefix))
+        return Ragged(ids, truncated, types, pool)
+
+    def _encode_plain(self, texts: list[str]) -> Ragged:
+        parts = self.frontend.template
+        if len(parts) > 1:
+            texts = ["".join(text if part.lit is None else part.lit for part in parts) for text in texts]
+        truncated = np.zeros(len(texts), dtype=np.bool_)
+        rows: list[Ids] = []
+        for i, encoding in enumerate(self._tokenizer.encode_batch_fast(texts)):
             ids = np.array(encoding.ids, dtype=np.int64)
-            if self._smart:
+            if self._slice:
+                truncated[i], ids = len(ids) > self._max, ids[: self._max]
+            else:
                 truncated[i] = len(ids) >= self._max and bool(encoding.overflowing)
-            elif len(ids) > self._max:
-                truncated[i], ids = True, ids[: self._max]
             rows.append(ids)
-        return Ragged(rows, truncated)
+        return Ragged(rows, truncated, [], [])
+
+    def _spread(self, item: Text) -> tuple[Any, list[tuple[int, int, int]], str]:
+        """The input of the tokenizer (a string or a pair), (segment, start, end) of each field in it, and all that
+        stands before the last field."""
+        if isinstance(item, str):
+            item = {self._single or "text": item}
+        segments, spans, prefix = [""], [], ""
+        for part in self.frontend.template:
+            if part.pair:
+                segments.append("")
+            elif part.field is None:
+                segments[-1] += part.lit or ""
+            else:
+                value = item.get(part.field, part.default) or ""
+                prefix = "".join(segments)
+                spans.append((len(segments) - 1, len(segments[-1]), len(segments[-1]) + len(value)))
+                segments[-1] += value
+        return (segments[0] if len(segments) == 1 else tuple(segments)), spans, prefix
+
+    def _cut_content(self, encoding: Any, spans: list[tuple[int, int, int]]) -> npt.NDArray[np.intp]:
+        """Indices of the tokens that stay when the fields' last tokens are taken away until the rest fits."""
+        excess = len(encoding.ids) - self._max
+        if excess <= 0:
+            return np.arange(len(encoding.ids))
+        drop: list[int] = []
+        for segment, start, end in reversed(spans):
+            inside = [
+                i
+                for i, (place, (first, last)) in enumerate(zip(encoding.sequence_ids, encoding.offsets, strict=True))
+                if place == segment and first < end and last > start
+            ]
+            drop += inside[max(0, len(inside) - (excess - len(drop))) :]
+            if len(drop) == excess:
+                return np.delete(np.arange(len(encoding.ids)), drop)
+        raise InputError(
+            f"the template without its fields has {len(encoding.ids) - len(drop)} tokens, and the model reads {self._max}"
+        )
+
+    def _pooled(self, special: npt.NDArray[np.int64], prefix: str) -> Ids:
+        pool = np.ones(len(special), dtype=np.int64)
+        for rule in self.frontend.pool_mask.drop if self.frontend.pool_mask else ():
+            kind, _, number = rule.partition(":")
+            if kind == "special":
+                pool[special == 1] = 0
+            elif kind == "first":
+                pool[: int(number or 1)] = 0
+            elif prefix:
+                pool[: self._prefix_length(prefix)] = 0
+        return pool
+
+    def _prefix_length(self, prefix: str) -> int:
+        """Tokens of the prefix by itself without the special ones that close it: as sentence-transformers counts."""
+        if prefix not in self._prefix_lengths:
+            encoding = self._prefixes.encode(prefix)
+            closing = 0
+            while closing < len(encoding.ids) and encoding.special_tokens_mask[-1 - closing]:
+                closing += 1
+            if len(self._prefix_lengths) > 10_000:
+                self._prefix_lengths.clear()
+            self._prefix_lengths[prefix] = len(encoding.ids) - closing
+        return self._prefix_lengths[prefix]
+
+    def _wanted(self) -> str:
+        names = [f"{name!r}" + ("" if default is None else " (optional)") for name, default in self.fields.items()]
+        names += [
+            f"{c.field!r}" + ("" if c.default is None else " (optional)")
+            for c in {choice.field: choice for choice in self.choices}.values()
+        ]
+        return f"the field{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -36,45 +36,101 @@ class FileEntry(_Model, frozen=True):
 
 
 class Part(_Model, frozen=True):
-    """One part of a template: exactly one of a literal and the name of an input field."""
+    """One part of a template: exactly one of a literal, the name of an input field (with the text that stands for it
+    where it is not given), and the border between a pair of segments."""
 
     lit: str | None = None
     field: str | None = None
+    default: str | None = None
+    pair: Literal[True] | None = None
 
     def __post_init__(self) -> None:
-        if (self.lit is None) == (self.field is None):
-            raise ValueError("expected exactly one of `lit` and `field`")
+        if sum(x is not None for x in (self.lit, self.field, self.pair)) != 1:
+            raise ValueError("expected exactly one of `lit`, `field` and `pair`")
+        if self.default is not None and self.field is None:
+            raise ValueError("expected `default` beside a `field` only")
 
 
 class Truncate(_Model, frozen=True):
-    """How a text that is too long is cut: to ``max`` tokens, special ones included; ``smart`` keeps the closing
-    special tokens, ``slice`` cuts whatever stands at the end."""
+    """How a text that is too long is cut: to ``max`` tokens, special ones included.
+
+    ``smart`` keeps the closing special tokens, ``slice`` cuts whatever stands at the end. A smart cut of ``content``
+    takes tokens from the end of the last field, then of the one before, and leaves literals whole; of ``all`` it takes
+    them from the end of the text, literals too (of a pair: from the longer segment).
+    """
 
     max: Positive
     mode: Literal["smart", "slice"] = "smart"
+    applies_to: Literal["all", "content"] = "all"
+
+    def __post_init__(self) -> None:
+        if self.mode == "slice" and self.applies_to == "content":
+            raise ValueError("expected `applies_to` all beside the mode slice")
+
+
+class PoolMask(_Model, frozen=True):
+    """Tokens that the backbone reads and the pooling leaves out: ``first`` (or ``first:N``) tokens, ``special`` (all
+    that the tokenizer adds), ``prefix`` (as many leading tokens as all that stands before the last field has by
+    itself, opening special tokens included)."""
+
+    drop: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix)$")]],
+        msgspec.Meta(min_length=1),
+    ]
+
+
+class Choice(_Model, frozen=True):
+    """A number for each value of an input field, and the value that stands for a field that is not given."""
+
+    field: str
+    values: Annotated[dict[str, Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)]
+    default: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.default is not None and self.default not in self.values:
+            raise ValueError("expected a `default` that is one of `values`")
 
 
 class Frontend(_Model, frozen=True):
-    """From a text to token ids."""
+    """From a text, or from named fields, to token ids."""
 
     kind: Literal["text"]
     tokenizer: FileName
     template: list[Part]
     truncate: Truncate
-    pad: Literal["longest"] = "longest"
+    pad: Annotated[str, msgspec.Meta(pattern="^(longest|fixed:[1-9][0-9]*)$")] = "longest"
     pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
+    pool_mask: PoolMask | None = None
+    first_token: Choice | None = None
+    """Token ids that take the place of the first token."""
 
     def __post_init__(self) -> None:
-        if [part.field for part in self.template if part.field is not None] != ["text"]:
-            raise ValueError("expected a template with exactly one field, `text`")
+        names = [part.field for part in self.template if part.field is not None]
+        if not names or len(set(names)) != len(names):
+            raise ValueError("expected a template with at least one field, each once")
+        if sum(part.pair is not None for part in self.template) > 1:
+            raise ValueError("expected a template of at most two segments")
+        if self.fixed is not None and self.fixed < self.truncate.max:
+            raise ValueError("expected a fixed length of at least truncate.max")
+
+    @property
+    def fixed(self) -> int | None:
+        """The number of tokens that every text is padded to, if there is one."""
+        return int(self.pad.partition(":")[2]) if self.pad != "longest" else None
 
 
 class Input(_Model, frozen=True):
-    """One input tensor of the graph, (batch, tokens), and what fills it."""
+    """One input tensor of the graph and what fills it: (batch, tokens) ids, mask, pool mask or token types, or the
+    (batch,) number that ``choice`` gives."""
 
     name: str
     dtype: Literal["int64", "int32"]
-    source: Literal["ids", "mask"]
+    source: Literal["ids", "mask", "pool_mask", "types", "choice"]
+    choice: Choice | None = None
+
+    def __post_init__(self) -> None:
+        if (self.source == "choice") != (self.choice is not None):
+            raise ValueError("expected `choice` beside the source choice, and only there")
 
 
 class Quality(_Model, frozen=True):
@@ -86,6 +142,8 @@ class Quality(_Model, frozen=True):
     cosine_mean: float
     cosine_min: float
     top10_overlap: float
+    labels: dict[str, float] = {}
+    """What the sample's labels gave, 0 to 1: ``spearman``, ``ndcg@10``, ``recall@10``."""
 
 
 class Variant(_Model, frozen=True):
@@ -96,6 +154,10 @@ class Variant(_Model, frozen=True):
     golden_cosine_min: float
     """The worst cosine of this variant against the golden vectors on the machine that exported it."""
     data: list[FileName] = []
+    form: str = ""
+    """How it was made, where there are several ways."""
+    tokens_per_second: float | None = None
+    """Tokens per CPU-second on the machine that exported it; only the ratios between variants mean something."""
 
 
 class Graph(_Model, frozen=True):

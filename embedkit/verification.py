@@ -92,13 +92,14 @@ def _variants(bundle: Bundle) -> list[str]:
 
 
 def _check(encoder: Encoder, role: str, texts: list[str], golden: FloatArray) -> Check:
-    found = encoder.encode(texts, role=role)
+    items = encoder.fill(texts, role)
+    found = encoder.encode(items, role=role)
     max_abs = float(np.abs(found - golden).max(initial=0.0))
     scale = float(np.abs(golden).max(initial=1.0))
     cosines = np.einsum("ij,ij->i", unit_length(found).astype(np.float64), unit_length(golden).astype(np.float64))
     cosine_min = float(cosines.min(initial=1.0))
-    alone = np.stack([encoder.encode(text, role=role) for text in texts])
-    turned = encoder.encode(texts[::-1], role=role)[::-1]
+    alone = np.stack([encoder.encode(item, role=role) for item in items])
+    turned = encoder.encode(items[::-1], role=role)[::-1]
     independent = found.tobytes() == alone.tobytes() == np.ascontiguousarray(turned).tobytes()
     problem = _problem(encoder, role, max_abs / scale, cosine_min) or ("" if independent else _dependent(encoder))
     return Check(encoder.variant, role, max_abs, cosine_min, independent, problem)

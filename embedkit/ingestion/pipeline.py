@@ -21,6 +21,7 @@ from ..naming import safe_name
 from ..records import Document, FloatArray, RecordBatch, WriteResult
 from ..registry import opened
 from ..store import CollectionSpec, Metric
+from ..tokenizer import Text
 from ..writer import Writer
 from .background import Background
 from .dead_letters import DeadLetters
@@ -94,6 +95,9 @@ class _Run:
     ) -> None:
         self.encoder, self.role, self.window = encoder, role, window
         self.writer, self.dead, self.bar = writer, dead, bar
+        names = encoder.fields(role)
+        self.main = "text" if "text" in names else next(iter(names))
+        self.others = [name for name in names if name != self.main]
         self.counts = _Counts()
         self.seen = FirstSeen()
         self.writing: Background[tuple[list[Fresh], FloatArray], WriteResult] = Background(
@@ -176,36 +180,48 @@ class _Run:
 
     def _encoded(self, rows: list[Fresh]) -> tuple[list[Fresh], FloatArray]:
         """The rows that can be encoded, and their (n, dim) vectors; each distinct text is encoded once."""
-        texts = list(dict.fromkeys(document.text for document, _ in rows))
+        items = [self._item(document) for document, _ in rows]
+        keys = [item if isinstance(item, str) else tuple(sorted(item.items())) for item in items]
+        distinct = dict(zip(keys, items, strict=True))
+        place = {key: i for i, key in enumerate(distinct)}
         started = time.perf_counter()
-        vectors, reasons = self._encode(texts)
+        vectors, reasons = self._encode(list(distinct.values()))
         self.counts.encode_seconds += time.perf_counter() - started
-        self.counts.encoded += len(texts) - len(reasons)
-        place = {text: i for i, text in enumerate(texts)}
-        for document, _ in rows:
-            if document.text in reasons:
-                self._bury(refused(document, reasons[document.text]))
-        kept = [row for row in rows if row[0].text not in reasons]
-        return kept, vectors[[place[document.text] for document, _ in kept]]
+        self.counts.encoded += len(distinct) - len(reasons)
+        kept = []
+        for key, row in zip(keys, rows, strict=True):
+            if place[key] in reasons:
+                self._bury(refused(row[0], reasons[place[key]]))
+            else:
+                kept.append((place[key], row))
+        return [row for _, row in kept], vectors[[i for i, _ in kept]]
 
-    def _encode(self, texts: list[str]) -> tuple[FloatArray, dict[str, str]]:
-        """(n, dim) vectors, and the texts that have none with the reason of each."""
-        reasons: dict[str, str] = {}
+    def _item(self, document: Document) -> Text:
+        """What is encoded: the text or, where the role's template has several fields, these from the metadata too."""
+        if not self.others:
+            return document.text
+        found = {name: document.metadata[name] for name in self.others if name in document.metadata}
+        return {self.main: document.text, **found}
+
+    def _encode(self, texts: list[Text]) -> tuple[FloatArray, dict[int, str]]:
+        """(n, dim) vectors, and the texts (by number) that have none with the reason of each."""
+        reasons: dict[int, str] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TruncationWarning)
             try:
                 vectors = self.encoder.encode(texts, role=self.role)
             except InputError:
-                vectors = np.stack([self._encode_alone(text, reasons) for text in texts])
+                vectors = np.stack([self._encode_alone(i, text, reasons) for i, text in enumerate(texts)])
         for i in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
-            reasons.setdefault(texts[i], "the model gave a vector that holds NaN or infinity")
+            reasons.setdefault(int(i), "the model gave a vector that holds NaN or infinity")
         return vectors, reasons
 
-    def _encode_alone(self, text: str, reasons: dict[str, str]) -> FloatArray:
+    def _encode_alone(self, number: int, text: Text, reasons: dict[int, str]) -> FloatArray:
         try:
-            return self.encoder.encode(text, role=self.role)
+            alone: FloatArray = self.encoder.encode([text], role=self.role)[0]
+            return alone
         except InputError as error:
-            reasons[text] = str(error)
+            reasons[number] = str(error)
             return np.full(self.encoder.encode([], role=self.role).shape[1], np.nan, dtype=np.float32)
 
     def _write(self, job: tuple[list[Fresh], FloatArray]) -> WriteResult:

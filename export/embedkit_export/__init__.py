@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from embedkit.errors import MissingExtraError
 
-__all__ = ["ExportReport", "Gates", "export"]
-
 if TYPE_CHECKING:
+    from .assembly import fit_whitening as fit_whitening
     from .exporting import ExportReport as ExportReport
+    from .exporting import Prepared as Prepared
     from .exporting import export as export
+    from .exporting import prepare as prepare
+    from .profiling import explain as explain
+    from .recipe import Pooling as Pooling
+    from .recipe import Recipe as Recipe
+    from .recipe import Role as Role
+    from .recipe import Side as Side
+    from .recipe import TokenChoice as TokenChoice
+    from .surgery import Surgery as Surgery
     from .verify import Gates as Gates
 
+_HOME = {
+    "ExportReport": "exporting",
+    "Gates": "verify",
+    "Pooling": "recipe",
+    "Prepared": "exporting",
+    "Recipe": "recipe",
+    "Role": "recipe",
+    "Side": "recipe",
+    "Surgery": "surgery",
+    "TokenChoice": "recipe",
+    "explain": "profiling",
+    "export": "exporting",
+    "fit_whitening": "assembly",
+    "prepare": "exporting",
+}
+__all__ = [
+    "ExportReport",
+    "Gates",
+    "Pooling",
+    "Prepared",
+    "Recipe",
+    "Role",
+    "Side",
+    "Surgery",
+    "TokenChoice",
+    "explain",
+    "export",
+    "fit_whitening",
+    "prepare",
+]
 
 _PACKAGES = (
-    "torch",
-    "transformers",
-    "sentence_transformers",
-    "optimum",
+    "huggingface_hub",
+    "matplotlib",
     "onnx",
     "onnx_ir",
-    "onnxscript",
     "onnxruntime",
+    "onnxscript",
+    "optimum",
+    "safetensors",
+    "sentence_transformers",
+    "torch",
+    "transformers",
 )
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module 'embedkit_export' has no attribute {name!r}")
     try:
-        from . import exporting, verify
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _PACKAGES:
             raise
         raise MissingExtraError(package, "export", "exporting a model") from error
-    return getattr(verify if name == "Gates" else exporting, name)

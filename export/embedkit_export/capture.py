@@ -4,40 +4,51 @@ machine-specific in it."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import onnx_ir as ir
 import torch
+from torch import Tensor
 
 from embedkit.errors import ExportError
 
-from .recipe import Recipe
+from .graph import IDS, MASK, POOL_MASK, TYPES
+from .plan import GraphPlan
 from .source import quiet
-from .stages import EncoderGraph
 
 OPSET = 21
-INPUTS = ("input_ids", "attention_mask")
+INPUTS = (IDS, MASK)
 OUTPUT = "dense"
+_SHAPE = (3, 7)
 
 
-def capture(recipe: Recipe) -> ir.Model:
-    """The ONNX model of a recipe: int64 (batch, tokens) ids and mask in, float32 (batch, dim) out. Raises
+def capture(plan: GraphPlan) -> ir.Model:
+    """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, float32 (batch, dim) out. Raises
     `ExportError`."""
-    with quiet(), torch.no_grad():
-        backbone = copy.deepcopy(recipe.backbone)
-        backbone.set_attn_implementation(
-            "eager"
-        )  # decomposed attention is what the passes after this know, and the fastest on CPU
-        graph = EncoderGraph(backbone, recipe.pooling, recipe.stages).eval()
-        ids = torch.full((3, 7), 5 if recipe.pad_id != 5 else 6, dtype=torch.int64)
-        axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=recipe.max_tokens)}
+    with quiet(), torch.no_grad(), _additive_masks():
+        graph = copy.deepcopy(plan.module)
+        if hasattr(graph.backbone, "set_attn_implementation"):
+            # Decomposed attention is what the passes after this know, and the fastest on CPU.
+            graph.backbone.set_attn_implementation("eager")
+        batch = torch.export.Dim("batch")
+        tokens: Any = torch.export.Dim("tokens", max=plan.max_tokens)
+        shape = _SHAPE
+        if plan.fixed is not None:
+            tokens, shape = plan.fixed, (_SHAPE[0], plan.fixed)
+        given, axes = [], []
+        for name in graph.inputs:
+            whole = name in (IDS, MASK, POOL_MASK, TYPES)
+            given.append(_example(name, shape if whole else shape[:1], plan.pad_id))
+            axes.append(({0: batch, 1: tokens} if plan.fixed is None else {0: batch}) if whole else {0: batch})
         try:
             program = torch.onnx.export(
                 graph,
-                (ids, torch.ones_like(ids)),
+                tuple(given),
                 dynamo=True,
-                dynamic_shapes=(axes, axes),
-                input_names=list(INPUTS),
+                dynamic_shapes={"tensors": tuple(axes)},
+                input_names=graph.inputs,
                 output_names=[OUTPUT],
                 opset_version=OPSET,
                 verbose=False,
@@ -45,16 +56,67 @@ def capture(recipe: Recipe) -> ir.Model:
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ExportError(
-                f"{type(recipe.backbone).__name__}: torch cannot capture this model as a graph: {reason}"
+                f"{type(plan.module.backbone).__name__}: torch cannot capture this model as a graph: {reason}"
             ) from error
     assert program is not None
     model: ir.Model = program.model
     return own_copy(model)
 
 
+def _example(name: str, shape: tuple[int, ...], pad_id: int) -> Tensor:
+    if name == IDS:
+        return torch.full(shape, 5 if pad_id != 5 else 6, dtype=torch.int64)
+    return torch.ones(shape, dtype=torch.int64) if name in (MASK, POOL_MASK) else torch.zeros(shape, dtype=torch.int64)
+
+
+@contextmanager
+def _additive_masks() -> Iterator[None]:
+    """While a graph is captured, transformers makes its attention masks by arithmetic: a row of padding that is
+    broadcast, added to a pattern of (tokens, tokens) only where the architecture has one (causal, local).
+
+    Its own masks have a full (batch, 1, tokens, tokens) pattern of booleans, which costs a pass over all scores.
+    """
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as FUNCTIONS
+
+    before = FUNCTIONS["eager"]
+    FUNCTIONS["eager"] = _additive_mask
+    try:
+        yield
+    finally:
+        FUNCTIONS["eager"] = before
+
+
+def _additive_mask(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    q_offset: int = 0,
+    kv_offset: int = 0,
+    mask_function: Callable[..., Any] | None = None,
+    attention_mask: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: Any = "cpu",
+    **_: Any,
+) -> Tensor | None:
+    """What `transformers.masking_utils.eager_mask` returns, added up from its parts."""
+    lowest = torch.finfo(dtype).min
+    rows = torch.arange(q_length, device=device)[None, None, :, None] + q_offset
+    columns = torch.arange(kv_length, device=device)[None, None, None, :] + kv_offset
+    zero = torch.zeros((1, 1, 1, 1), dtype=torch.int64, device=device)
+    seen = mask_function(zero, zero, rows, columns) if mask_function is not None else None
+    out: Tensor | None = None
+    if isinstance(seen, Tensor) and seen.numel() != 1:
+        out = (1.0 - seen.to(dtype)) * lowest
+    if attention_mask is not None:
+        padding = (1.0 - attention_mask.to(dtype))[:, None, None, :] * lowest
+        # Two such numbers would add up to minus infinity, and a row of these to NaN.
+        out = padding if out is None else torch.maximum(out + padding, torch.tensor(lowest, dtype=dtype))
+    return out
+
+
 def own_copy(model: ir.Model) -> ir.Model:
     """A copy that shares nothing with torch, without the traces of source files that the capture leaves in it."""
-    copied = ir.from_proto(ir.to_proto(model))
+    copied = model.clone()
     _strip(copied)
     return copied
 

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from embedkit.inspection import template
 from embedkit.types import Manifest
 
+PICTURE = "quality.png"
 
-def model_card(manifest: Manifest, folder: Path, sample: str) -> str:
+
+def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[str, str] | None = None) -> str:
     """Markdown; every figure in it is one of the manifest's."""
     tower = manifest.towers["default"]
+    if tower.like is not None:
+        tower = manifest.towers[tower.like]
     assert tower.graph is not None
     output = next(iter(tower.outputs.values()))
-    rows = []
+    labels = list(dict.fromkeys(label for v in tower.graph.variants.values() for label in v.quality.labels))
+    timed = any(variant.tokens_per_second for variant in tower.graph.variants.values())
+    columns = ["variant", "MB", "mean cosine", "worst cosine", "top-10 overlap", "largest difference", *labels]
+    columns += ["tokens per CPU-second"] if timed else []
+    rows = [f"| {' | '.join(columns)} |", "|-" * len(columns) + "|"]
     for name, variant in tower.graph.variants.items():
         size = sum((folder / file).stat().st_size for file in (variant.file, *variant.data)) / 1e6
         q = variant.quality
-        rows.append(
-            f"| {name} | {size:.1f} | {q.cosine_mean:.5f} | {q.cosine_min:.5f} | {q.top10_overlap:.3f} | {q.max_abs:.1e} |"
-        )
-    prompts = {
-        role: "".join(part.lit or "{text}" for part in t.frontend.template) for role, t in manifest.towers.items()
-    }
-    roles = "\n".join(f"- `{role}`: `{template}`" for role, template in prompts.items())
+        figures = [
+            f"{size:.1f}",
+            f"{q.cosine_mean:.5f}",
+            f"{q.cosine_min:.5f}",
+            f"{q.top10_overlap:.3f}",
+            f"{q.max_abs:.1e}",
+        ]
+        figures += [f"{q.labels[label]:.4f}" for label in labels]
+        figures += [f"{variant.tokens_per_second:,.0f}" if variant.tokens_per_second else ""] if timed else []
+        rows.append(f"| {name} | {' | '.join(figures)} |")
+    roles = "\n".join(
+        f"- `{role}`: {_code(template(t.frontend.template))}, at most {t.frontend.truncate.max} tokens"
+        for role, t in manifest.towers.items()
+    )
+    forms = [f"`{name}` is {v.form}." for name, v in tower.graph.variants.items() if v.form not in ("", "fp32", "fp16")]
+    forms += [f"`{name}` was asked for and is not here: {reason}." for name, reason in (missing or {}).items()]
+    drawn = f"\n![quality against speed and size]({PICTURE})\n" if timed else ""
+    surgery = "".join(f"\n- {record}" for record in manifest.source.surgery)
     count = next(iter(tower.graph.variants.values())).quality.texts
     tools = ", ".join(f"{name} {value}" for name, value in manifest.source.tools.items())
     return f"""# {manifest.source.name}
@@ -43,9 +64,9 @@ vectors = encoder.encode_document(["a text", "another"])
 
 Against the PyTorch model on {count} texts: {sample}.
 
-| variant | MB | mean cosine | worst cosine | top-10 overlap | largest difference |
-|-|-|-|-|-|-|
 {chr(10).join(rows)}
+{drawn}
+{chr(10).join(forms)}
 
 A text's vector is the same, bit for bit, whatever it is encoded together with, in every variant.
 
@@ -55,5 +76,12 @@ A text's vector is the same, bit for bit, whatever it is encoded together with, 
 
 ## Made with
 
-{tools}. Weights: sha256 `{manifest.source.checkpoint_sha256}`.
+{tools}. Weights: sha256 `{manifest.source.checkpoint_sha256}`.{surgery}
 """
+
+
+def _code(text: str) -> str:
+    """As Markdown code on one line, whatever is in it."""
+    shown = text.replace("\n", "\\n").replace("|", "\\|")
+    fence = "``" if "`" in shown else "`"
+    return f"{fence}{' ' if '`' in shown else ''}{shown}{' ' if '`' in shown else ''}{fence}"

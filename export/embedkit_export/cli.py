@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -13,9 +15,13 @@ from embedkit.errors import EmbedkitError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
+MISSING = 3
+"""The exit code where the bundle was written without a variant that was asked for."""
+
 _EPILOG = (
     "Examples:  embedkit-export ./my-model --output ./bundle    |    "
-    "embedkit-export ./bert --pooling cls --normalize --output ./bundle --sample texts.jsonl    |    "
+    "embedkit-export ./bert --pooling first --normalize --output ./bundle --sample texts.jsonl    |    "
+    "embedkit-export ./model --recipe recipe.toml --dry-run    |    embedkit-export ./bundle --explain    |    "
     "then:  embedkit verify ./bundle"
 )
 
@@ -23,25 +29,46 @@ _EPILOG = (
 @app.command(epilog=_EPILOG)
 def export(
     model: Annotated[
-        str, typer.Argument(help="A sentence-transformers or transformers folder, or a hub name.", show_default=False)
+        str,
+        typer.Argument(
+            help="A sentence-transformers or transformers folder, a .gguf file, or a hub name; a bundle with --explain.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
-        Path,
+        Optional[Path],  # noqa: UP045
         typer.Option(
             "--output", "-o", help="The bundle's folder. Nothing is left there if the export fails.", show_default=False
         ),
-    ],
-    variants: Annotated[str, typer.Option(help="Precisions to write, separated by commas.")] = "fp32,int8",
+    ] = None,
+    variants: Annotated[
+        str,
+        typer.Option(
+            help="Precisions to write, separated by commas: fp32, fp16 (for a GPU), int8 (the fastest on CPU), w8 and w4 (weights in "
+            "8 or 4 bits, the smallest). One that fails its gate is tried in safer forms."
+        ),
+    ] = "fp32,int8",
     sample: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help='Typical texts, for calibration and the quality gate: JSON lines with a "text", or one text a line. '
-            "By default docstrings of Python's standard library.",
+            help='What the model will read, for calibration and the quality gate: JSON lines with a "text", or one text a line; with '
+            'labels: pairs ("text1", "text2", "score"), searches ("query", "relevant"), or a folder in BEIR form. By default '
+            "docstrings of Python's standard library.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="A TOML file that says what the model does not: roles, templates, truncation, pooling, stages, surgery.",
             show_default=False,
         ),
     ] = None,
     pooling: Annotated[
-        str | None, typer.Option(help="cls, mean or max; only for a plain transformers folder.", show_default=False)
+        str | None,
+        typer.Option(
+            help="first (cls), mean, max, last or pooler; only for a plain transformers folder.", show_default=False
+        ),
     ] = None,
     normalize: Annotated[
         Optional[bool],  # noqa: UP045
@@ -61,38 +88,96 @@ def export(
     min_overlap: Annotated[
         float, typer.Option(help="Gate: the share of each text's ten nearest texts that must stay.")
     ] = 0.8,
+    max_loss: Annotated[
+        float, typer.Option(help="Gate: the most that a variant may lose on the sample's labels, of 1.")
+    ] = 0.02,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a hub name.", show_default=False)
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the model. Read it first.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the recipe and why it is so; write nothing.")
+    ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Show each variant's operators, bytes, and time per operator (of an export, or of a bundle).",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    timing: Annotated[
+        bool, typer.Option("--timing/--no-timing", help="Measure speeds; without, two exports are the same bytes.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Turn a trained PyTorch text encoder into a quantised ONNX bundle.
 
-    Prompts, maximal length, pooling, dense layers and normalisation are read from the folder and put inside the
-    graph. Each variant is compared with torch on ragged, hostile and typical texts before anything is written: a
-    variant that differs fails the export with a report and exit code 1.
+    Prompts, maximal length, pooling, dense layers and normalisation are read from the model, or from a recipe, and put
+    inside the graph. Each variant is compared with torch on ragged, hostile and typical texts before anything is
+    written. Exit code 0: all is written; 1: nothing is, with the reasons; 3: all but a variant that failed its gate.
     """
-    from . import Gates
+    from . import Gates, prepare
+    from . import explain as profiles
     from . import export as run
 
-    if pooling not in (None, "cls", "mean", "max"):
-        raise typer.BadParameter(f"expected cls, mean or max, found {pooling!r}", param_hint="--pooling")
+    if explain and (Path(model) / "embedkit.json").is_file():
+        _explain(profiles(Path(model)), as_json)
+        return
+    if dry_run:
+        prepared = prepare(
+            model,
+            recipe=recipe,
+            pooling=pooling,
+            normalize=normalize,
+            max_tokens=max_tokens,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+        )
+        print(json.dumps({"recipe": prepared.text().splitlines()}) if as_json else prepared.text())
+        return
+    if output is None:
+        raise typer.BadParameter("say where the bundle goes, or pass --dry-run", param_hint="--output")
+    if trust_remote_code:
+        print(f"warning: code that comes with {model} will be run", file=sys.stderr)
     report = run(
         model,
         output=output,
         variants=[name.strip() for name in variants.split(",") if name.strip()],
         overwrite=overwrite,
         sample=sample,
-        pooling=pooling,  # type: ignore[arg-type]
+        recipe=recipe,
+        pooling=pooling,
         normalize=normalize,
         max_tokens=max_tokens,
-        gates=Gates(cosine_min=min_cosine, cosine_mean=min_mean_cosine, top10_overlap=min_overlap),
+        gates=Gates(cosine_min=min_cosine, cosine_mean=min_mean_cosine, top10_overlap=min_overlap, labels=max_loss),
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        timing=timing,
         progress=not quiet and sys.stderr.isatty(),
     )
     if as_json:
-        print(report.to_json())
+        whole = json.loads(report.to_json())
+        if explain:
+            whole["profiles"] = [asdict(profile) for profile in profiles(report.path)]
+        print(json.dumps(whole))
     else:
         print(report.text())
         print(f"wrote {report.path} in {report.seconds:.0f} s; check it anywhere with  embedkit verify {report.path}")
+        if explain:
+            _explain(profiles(report.path), as_json)
+    if report.missing:
+        raise typer.Exit(MISSING)
+
+
+def _explain(found: list[Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(profile) for profile in found]))
+    else:
+        print("\n".join(profile.text() for profile in found))
 
 
 def main() -> None:

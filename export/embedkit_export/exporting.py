@@ -1,13 +1,15 @@
-"""The export: source, recipe, capture, fuse, quantise, verify, and only then a bundle."""
+"""The export: source, recipe, plan, capture, fuse, quantise, verify, and only then a bundle."""
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import time
+import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,23 @@ import embedkit
 from embedkit import bundle
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError, InputError
-from embedkit.tokenizer import TextTokenizer
-from embedkit.types import FileEntry, Graph, Input, Manifest, Output, Quality, Scorer, Tower, Variant
+from embedkit.schedule import pad
+from embedkit.tokenizer import Text, TextTokenizer
+from embedkit.types import FileEntry, Graph, Manifest, Output, Quality, Scorer, Tower, Variant
 from embedkit.types import Source as SourceEntry
 
-from . import capture, fuse, quantize, recipe, source, texts, verify
-from .card import model_card
+from . import capture, fuse, infer, picture, plan, profiling, reference, samples, source, texts, verify
+from . import recipe as recipes
+from .calibrate import Feed
+from .card import PICTURE, model_card
+from .graph import IDS, MASK, POOL_MASK, TYPES
+from .plan import GraphPlan, Plan
+from .recipe import Recipe
+from .stages import AttentionPool, LatentAttention
+from .variants import VARIANTS, Ground, forms
 
-VARIANTS = ("fp32", "int8")
+DEFAULT = ("fp32", "int8")
+GOLDEN_FILE = "golden.npz"
 _EXTERNAL_FROM = 1 << 30
 """Bytes of weights from which they go into a file of their own: one protobuf message ends at 2 GiB."""
 _UNKNOWN = Quality(texts=0, max_abs=0.0, cosine_mean=0.0, cosine_min=0.0, top10_overlap=0.0)
@@ -45,23 +56,30 @@ class ExportReport:
     sample: str
     notes: list[str]
     seconds: float
+    missing: dict[str, str] = field(default_factory=dict)
+    """Variants that were asked for and are not in the bundle, with the reason."""
 
     def text(self) -> str:
         """The report as a table for a terminal."""
         tower = self.manifest.towers["default"]
-        assert tower.graph is not None
+        variants = (tower if tower.graph else self.manifest.towers[str(tower.like)]).graph.variants  # type: ignore[union-attr]
+        labels = list(dict.fromkeys(name for variant in variants.values() for name in variant.quality.labels))
         lines = [
             f"{'variant':8} {'MB':>7} {'mean cosine':>12} {'worst cosine':>13} {'top-10 overlap':>15} {'max difference':>15}"
+            + "".join(f" {name:>10}" for name in labels)
         ]
-        for name, variant in tower.graph.variants.items():
+        for name, variant in variants.items():
             size = sum(self.manifest.files[file].bytes for file in (variant.file, *variant.data)) / 1e6
             q = variant.quality
             lines.append(
                 f"{name:8} {size:7.1f} {q.cosine_mean:12.5f} {q.cosine_min:13.5f} {q.top10_overlap:15.3f} {q.max_abs:15.2e}"
+                + "".join(f" {q.labels[label]:10.4f}" for label in labels)
             )
         lines.append(
             f"against torch on {q.texts} texts ({self.sample}); every vector is independent of its batch, bit for bit"
         )
+        lines.extend(f"{name}: {v.form}" for name, v in variants.items() if v.form and "with" in v.form)
+        lines.extend(f"{name}: NOT WRITTEN: {reason}" for name, reason in self.missing.items())
         lines.extend(f"note: {note}" for note in self.notes)
         return "\n".join(lines)
 
@@ -71,114 +89,174 @@ class ExportReport:
             "path": str(self.path),
             "sample": self.sample,
             "notes": self.notes,
+            "missing": self.missing,
             "seconds": round(self.seconds, 2),
             "operators": self.operators,
         }
         return msgspec.json.encode({**whole, "manifest": self.manifest}).decode()
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A model with its recipe, before anything is captured: what ``--dry-run`` shows."""
+
+    origin: source.Source
+    inferred: infer.Inferred
+    plan: Plan
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that will be exported."""
+        return self.plan.recipe
+
+    def text(self) -> str:
+        """The recipe and why, for a terminal."""
+        lines = [f"model       {self.origin.name}: {type(self.origin.backbone).__name__}"]
+        lines += [f"            {record}" for record in self.plan.records]
+        for owner, graph in self.plan.graphs.items():
+            sizes = f", also {', '.join(map(str, self.recipe.matryoshka))}" if self.recipe.matryoshka else ""
+            unit = "unit length" if graph.normalized else "not normalised"
+            lines.append(f"graph       of role {owner}: {_pooling_text(graph)}; {graph.dim} numbers{sizes}, {unit}")
+            lines += [
+                f"  stage     {type(stage).__name__}: {str(stage).replace(chr(10), ' ')[:120]}"
+                for stage in graph.module.stages
+            ]
+            lines.append(f"  inputs    {', '.join(entry.name for entry in graph.inputs)}")
+        lines.append(f"similarity  {self.recipe.similarity}")
+        for name, role in self.plan.roles.items():
+            frontend = role.frontend
+            template = [
+                part.lit if part.lit is not None else "|" if part.pair else f"{{{part.field}}}"
+                for part in frontend.template
+            ]
+            more = [
+                f"at most {frontend.truncate.max} tokens",
+                f"{frontend.truncate.mode} cut of {frontend.truncate.applies_to}",
+            ]
+            more += [f"padded to {frontend.fixed}"] if frontend.fixed else []
+            more += [f"pooled without {', '.join(frontend.pool_mask.drop)}"] if frontend.pool_mask else []
+            lines.append(f"role        {name}: {''.join(map(str, template))!r}, {', '.join(more)}")
+        lines += [f"because     {reason}" for reason in self.inferred.reasons]
+        lines += [f"note        {note}" for note in (*self.plan.notes, *self.inferred.notes)]
+        return "\n".join(lines)
+
+
+def _pooling_text(graph: GraphPlan) -> str:
+    module = graph.module
+    names = [getattr(pool, "mode", type(pool).__name__) for pool in module.pools]
+    layers = "" if module.layers == [-1] else f" of layers {', '.join(map(str, module.layers))} ({module.join})"
+    return f"pooling {' + '.join(names)}{layers}"
+
+
+def prepare(
+    model: Any,
+    *,
+    recipe: Recipe | str | os.PathLike[str] | None = None,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    max_tokens: int | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Prepared:
+    """Load a model and work out its recipe, as `export` does; nothing is captured or written. The options and errors
+    are `export`'s."""
+    if max_tokens is not None and max_tokens < 3:
+        raise InputError(f"max_tokens: expected at least 3, found {max_tokens}")
+    base: Path | None = None
+    if isinstance(recipe, str | os.PathLike):
+        base = Path(recipe).resolve().parent
+        given: Recipe | None = recipes.read(recipe)
+    else:
+        given = recipe
+    loading = source.Loading(
+        given.model_class if given else None,
+        given.surgery if given else None,
+        base or Path(),
+        revision,
+        trust_remote_code,
+    )
+    origin = source.load(model, loading)
+    inferred = infer.infer(origin, given, pooling=pooling, normalize=normalize)
+    whole = msgspec.structs.replace(inferred.recipe, surgery=loading.surgery)
+    planned = plan.make(origin, whole, loading=loading, base=base, max_tokens=max_tokens)
+    planned.records[:0] = origin.records
+    planned.notes[:0] = origin.notes
+    return Prepared(origin, inferred, planned)
+
+
 def export(
     model: Any,
     *,
     output: str | os.PathLike[str],
-    variants: Sequence[str] = VARIANTS,
+    variants: Sequence[str] = DEFAULT,
     overwrite: bool = False,
     sample: str | os.PathLike[str] | None = None,
-    pooling: source.Pooling | None = None,
+    recipe: Recipe | str | os.PathLike[str] | None = None,
+    pooling: str | None = None,
     normalize: bool | None = None,
     max_tokens: int | None = None,
     gates: verify.Gates | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    timing: bool = True,
     progress: bool = False,
 ) -> ExportReport:
     """Export a trained encoder as a bundle, checked against torch before it is written.
 
     Args:
-        model: a sentence-transformers or transformers folder, a hub name, or a live SentenceTransformer (left as it is).
+        model: a sentence-transformers or transformers folder, a ``.gguf`` file, a hub name, a live SentenceTransformer,
+            or a pair (live transformers model, tokenizer); live objects are left as they are.
         output: the bundle's folder; nothing is left there when the export fails.
-        variants: ``fp32`` and ``int8``, or one of them.
+        variants: some of ``fp32``, ``fp16``, ``int8``, ``w8``, ``w4``. One that fails its gate is tried in safer forms;
+            if none passes, the bundle is written without it and the report says so.
         overwrite: replace a bundle that is there.
-        sample: typical texts, for calibration and for the gate: JSON lines with a ``text``, or one text a line; by
-            default docstrings of Python's standard library.
-        pooling: ``cls``, ``mean`` or ``max``, for a plain transformers folder.
+        sample: typical texts, labelled pairs, or queries with relevant documents (see `samples.read`), for calibration
+            and for the gate; by default docstrings of Python's standard library.
+        recipe: what the model does not say by itself: a `Recipe`, or the path of a TOML file.
+        pooling: ``first`` (``cls``), ``mean``, ``max``, ``last`` or ``pooler``, for a plain transformers folder.
         normalize: unit length, for a plain transformers folder.
         max_tokens: fewer tokens than the model reads by itself.
         gates: the least that a variant must reach.
+        revision: branch, tag or commit of a hub name.
+        trust_remote_code: run code that comes with the model.
+        timing: measure the variants' speed; without it two exports of a model are the same bytes.
         progress: a progress bar on standard error.
 
     Raises:
-        ExportError: the model cannot be exported, or a variant failed its checks; the message lists what was measured.
+        ExportError: the model cannot be exported, or no variant passed its checks; the message lists what was measured.
         BundleError: ``output`` cannot be written.
-        InputError: an option or the sample cannot be used.
+        InputError: an option, the recipe or the sample cannot be used.
     """
     began = time.monotonic()
     chosen = _checked_variants(variants)
-    if max_tokens is not None and max_tokens < 3:
-        raise InputError(f"max_tokens: expected at least 3, found {max_tokens}")
     target = Path(output)
     bundle.check_target(target, overwrite=overwrite)
-    with _Steps(progress, 4 + 2 * len(chosen)) as step:
-        step("read the sample")
-        sampled, sample_name = texts.sample(Path(sample) if sample is not None else None)
-        calibration, gate_texts = _divide(sampled)
-        gate_texts = [*gate_texts, *texts.longest(gate_texts)]
-        judged = [*texts.HOSTILE, *texts.GOLDEN, *gate_texts]
+    with _Steps(progress, 5 + 2 * len({"fp32", *chosen})) as step:
         step("load the model")
-        origin = source.load(model, pooling=pooling, normalize=normalize)
-        how = recipe.read(origin.model, max_tokens=max_tokens)
-        if max_tokens is not None:
-            origin.model.max_seq_length = how.max_tokens
-        step("capture the graph")
-        captured = capture.capture(how)
-        fuse.fuse(captured)
-        notes = [*origin.notes, *how.notes]
-        operators = {"fp32": fuse.check_fused(captured, how.backbone.config)}
+        prepared = prepare(
+            model,
+            recipe=recipe,
+            pooling=pooling,
+            normalize=normalize,
+            max_tokens=max_tokens,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+        )
+        step("read the sample")
+        fields = [name for name in _fields(prepared.plan) if name]
+        sampled = samples.read(Path(sample) if sample is not None else None, fields=fields)
         with bundle.writing(target, overwrite=overwrite) as folder:
-            (folder / recipe.TOKENIZER_FILE).write_text(how.tokenizer_json, encoding="utf-8")
-            files: dict[str, tuple[str, list[str]]] = {}
-            for variant in chosen:
-                step(f"write {variant}")
-                graph = captured
-                if variant == "int8":
-                    graph = capture.own_copy(captured)
-                    tokenizer = TextTokenizer(how.frontend("document"), folder / recipe.TOKENIZER_FILE)
-                    done = quantize.rowwise_int8(
-                        graph, quantize.channel_peaks(captured, tokenizer.encode(calibration).ids)
-                    )
-                    operators["int8"] = {"MatMulIntegerToFloat": done, **fuse.check_fused(graph, how.backbone.config)}
-                    if not done:
-                        raise ExportError(
-                            "int8: the graph has no product of token vectors with a weight to quantise; export fp32 only"
-                        )
-                files[variant] = _save(graph, folder, variant)
-            step("encode with torch")
-            expected, golden = _expected(origin.model, how, judged)
-            np.savez(
-                folder / "golden.npz",
-                allow_pickle=False,
-                texts=np.array(texts.GOLDEN),
-                **{f"vectors.{r}": v for r, v in golden.items()},
-            )
-            draft = _manifest(origin, how, files)
-            bundle.write_manifest(folder, draft)
-            judgements: dict[str, verify.Verdict] = {}
-            worst: dict[str, float] = {}
-            for variant in chosen:
-                step(f"verify {variant}")
-                judgements[variant] = verify.judge(
-                    folder, variant, judged, expected, gates or verify.Gates(), hostile=len(texts.HOSTILE)
-                )
-                encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
-                worst[variant] = min(
-                    verify.measure(encoder.encode(texts.GOLDEN, role=r), v).cosine_min for r, v in golden.items()
-                )
-            failed = {name: verdict for name, verdict in judgements.items() if verdict.problems}
-            if failed:
-                raise ExportError(_failure(origin.name, failed))
-            notes.extend(note for verdict in judgements.values() for note in verdict.notes)
-            final = _with_quality(draft, {name: verdict.quality for name, verdict in judgements.items()}, worst)
-            (folder / "README.md").write_text(model_card(final, folder, sample_name), encoding="utf-8")
-            final = bundle.write_manifest(folder, final)
-    return ExportReport(target, final, operators, sample_name, notes, time.monotonic() - began)
+            work = _Work(prepared, sampled, folder, gates or verify.Gates(), step)
+            manifest = work.run(chosen, timing=timing)
+    notes = [*prepared.plan.notes, *prepared.inferred.notes, *sampled.notes, *work.notes]
+    return ExportReport(target, manifest, work.operators, sampled.name, notes, time.monotonic() - began, work.missing)
+
+
+def _fields(planned: Plan) -> list[str]:
+    """The fields that a sample has to have: those of the default role's template without a text of their own."""
+    template = planned.roles["default"].frontend.template
+    required = [part.field for part in template if part.field and part.default is None]
+    return [str(name) for name in required] if len(required) > 1 else ["text"]
 
 
 def _checked_variants(variants: Sequence[str]) -> list[str]:
@@ -189,15 +267,299 @@ def _checked_variants(variants: Sequence[str]) -> list[str]:
     return sorted(names, key=VARIANTS.index)
 
 
-def _divide(sampled: list[str]) -> tuple[list[str], list[str]]:
-    """Calibration texts and gate texts: different ones, so that the gate judges texts the scales were not fitted
-    to."""
-    middle = min(texts.CALIBRATION_TEXTS, len(sampled) // 2)
-    return sampled[:middle], sampled[middle:]
+class _Work:
+    """One export, from a plan to a manifest, in the folder that will be the bundle."""
+
+    def __init__(
+        self, prepared: Prepared, sampled: samples.Sample, folder: Path, gates: verify.Gates, step: _Steps
+    ) -> None:
+        self.prepared, self.plan, self.sample = prepared, prepared.plan, sampled
+        self.folder, self.gates, self.step = folder, gates, step
+        self.notes: list[str] = []
+        self.missing: dict[str, str] = {}
+        self.operators: dict[str, dict[str, int]] = {}
+        self.tokenizer_files = self._write_tokenizers()
+        self.tokenizers = {name: self._tokenizer(name) for name in self.plan.roles}
+        self.fp32_labels: dict[str, float] = {}
+
+    def run(self, chosen: list[str], *, timing: bool) -> Manifest:
+        self.step("capture the graph")
+        grounds = {owner: self._ground(owner, graph) for owner, graph in self.plan.graphs.items()}
+        self.step("encode with torch")
+        cases = self._cases()
+        golden = self._write_golden()
+        passed: dict[str, dict[str, Variant]] = {owner: {} for owner in grounds}
+        for variant in ("fp32", *(name for name in chosen if name != "fp32")):
+            self.step(f"write {variant}")
+            self._make(variant, grounds, cases, golden, passed)
+        if "fp32" not in chosen:
+            for variants in passed.values():
+                gone = variants.pop("fp32")
+                for file in (gone.file, *gone.data):
+                    (self.folder / file).unlink()
+        if not any(passed.values()):
+            raise ExportError(self._failure(self.missing))
+        self.step("draw the report")
+        return self._finish(passed, timing=timing)
+
+    def _make(
+        self,
+        variant: str,
+        grounds: dict[str, Ground],
+        cases: list[verify.Case],
+        golden: dict[str, reference.Floats],
+        passed: dict[str, dict[str, Variant]],
+    ) -> None:
+        """Write one variant in the first of its forms that passes; else say why there is none."""
+        failures: list[tuple[str, list[str]]] = []
+        for number, form in enumerate(forms(variant)):
+            if number:
+                self.step(f"write {variant}: {form.name}", again=True)
+            written: dict[str, Variant] = {}
+            try:
+                for owner, ground in grounds.items():
+                    graph = form.build(ground)
+                    self.operators.setdefault(variant, fuse.counts(graph))
+                    file, data = _save(graph, self.folder, _file_name(owner, variant))
+                    written[owner] = Variant(
+                        file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name
+                    )
+                if not number:
+                    self.step(f"verify {variant}")
+                verdict, worst = self._judge(variant, written, passed, cases, golden)
+            except ExportError as error:
+                verdict, worst = verify.Verdict(_UNKNOWN, [str(error)]), 0.0
+            if not verdict.problems:
+                self.notes += verdict.notes
+                self.notes += [f"{variant}: {name} did not pass: {'; '.join(why)}" for name, why in failures]
+                for owner, made in written.items():
+                    passed[owner][variant] = msgspec.structs.replace(
+                        made, quality=verdict.quality, golden_cosine_min=worst
+                    )
+                return
+            failures.append((form.name, verdict.problems))
+            for made in written.values():
+                for file in (made.file, *made.data):
+                    (self.folder / file).unlink(missing_ok=True)
+            if variant == "fp32" or verdict.quality is _UNKNOWN:
+                break
+        reason = " | ".join(f"{name}: {'; '.join(why)}" for name, why in failures)
+        if variant == "fp32":
+            raise ExportError(self._failure({"fp32": reason}))
+        self.missing[variant] = reason
+
+    def _judge(
+        self,
+        variant: str,
+        written: dict[str, Variant],
+        passed: dict[str, dict[str, Variant]],
+        cases: list[verify.Case],
+        golden: dict[str, reference.Floats],
+    ) -> tuple[verify.Verdict, float]:
+        """The verdict on a variant that lies in the folder, and its worst cosine on the golden texts."""
+        draft = {owner: {**variants, variant: written[owner]} for owner, variants in passed.items()}
+        bundle.write_manifest(self.folder, self._manifest(draft))
+        verdict = verify.judge(self.folder, variant, cases, self.gates)
+        encoder = Encoder.load(self.folder, device="cpu", variant=variant, on_truncate="ignore")
+        worst = min(
+            verify.measure(encoder.encode(encoder.fill(texts.GOLDEN, role), role=role), vectors).cosine_min
+            for role, vectors in golden.items()
+        )
+        if self.sample.pairs or self.sample.queries:
+            labels = samples.evaluate(
+                self.sample,
+                lambda given, role: encoder.encode(list(given), role=role),
+                self.plan.recipe.similarity,
+            )
+            if variant == "fp32":
+                self.fp32_labels = labels
+            verdict.problems += verify.judge_labels(labels, self.fp32_labels, self.gates)
+            verdict.quality = msgspec.structs.replace(
+                verdict.quality, labels={name: round(value, 6) for name, value in labels.items()}
+            )
+        return verdict, worst
+
+    def _ground(self, owner: str, graph: GraphPlan) -> Ground:
+        captured = capture.capture(graph)
+        fuse.fuse(captured)
+        known = fuse.depth(graph.config)
+        extra = sum(isinstance(m, AttentionPool | LatentAttention) for m in graph.module.modules())
+        layers = max(graph.module.layers) if min(graph.module.layers) >= 0 else None
+        self.notes += fuse.check_fused(
+            captured, graph.config, layers=known if layers is None else layers, attentions=extra
+        )
+        roles = [name for name, role in self.plan.roles.items() if role.graph == owner]
+        feeds = []
+        for i, item in enumerate(self.sample.calibration()):
+            role = roles[i % len(roles)]
+            given = self._items(role, [item])
+            if given:
+                feeds.append(self._feed(role, graph, given[0]))
+        return Ground(captured, feeds)
+
+    def _feed(self, role: str, graph: GraphPlan, item: Text) -> Feed:
+        tokenizer = self.tokenizers[role]
+        ragged = tokenizer.encode([item])
+        fixed = tokenizer.frontend.fixed
+        ids, mask = pad(ragged.ids, tokenizer.frontend.pad_id, fixed)
+        tensors = {IDS: ids, MASK: mask}
+        tensors[POOL_MASK] = pad(ragged.pool, 0, fixed)[0] if ragged.pool else mask
+        tensors[TYPES] = pad(ragged.types, 0, fixed)[0] if ragged.types else np.zeros_like(ids)
+        return {
+            entry.name: tokenizer.choice(entry.choice, [item]) if entry.choice is not None else tensors[entry.name]
+            for entry in graph.inputs
+        }
+
+    def _items(self, role: str, given: Sequence[Any], *, first: int = 0) -> list[Text]:
+        """What the role can encode of texts or fields; a text that it refuses (nothing to pool) is left out."""
+        tokenizer = self.tokenizers[role]
+        out: list[Text] = []
+        for i, item in enumerate(given):
+            whole = (
+                tokenizer.fill(item, first + i)
+                if isinstance(item, str)
+                else {**_as_dict(tokenizer.fill("", i)), **item}
+            )
+            ragged = tokenizer.encode([tokenizer.check(whole, "sample")])
+            if len(ragged.ids[0]) and (not ragged.pool or ragged.pool[0].any()):
+                out.append(whole)
+        return out
+
+    def _cases(self) -> list[verify.Case]:
+        """What each role is judged on: a role with a graph of its own on all texts, others on the fixed ones."""
+        gate: list[Any] = self.sample.judged(texts.GATE_TEXTS)
+        plain = [item if isinstance(item, str) else " ".join(item.values()) for item in gate]
+        typical = [*texts.GOLDEN, *gate, *texts.longest(plain)]
+        cases = []
+        for name, role in self.plan.roles.items():
+            hostile = self._items(name, texts.HOSTILE)
+            items = [*hostile, *self._items(name, typical if name in self.plan.graphs else texts.GOLDEN)]
+            verify.check_tokens(self.tokenizers[name], role.tokenizer, items, name)
+            model = self.prepared.origin.model if self.prepared.inferred.stated else None
+            expected = reference.vectors(self.plan, name, items, self._limited(model, name))
+            cases.append(verify.Case(name, items, expected, len(hostile)))
+        return cases
+
+    def _limited(self, model: Any, role: str) -> Any:
+        """The SentenceTransformer with the length that is exported."""
+        if model is not None:
+            model.max_seq_length = self.plan.roles[role].frontend.truncate.max
+        return model
+
+    def _write_golden(self) -> dict[str, reference.Floats]:
+        model = self.prepared.origin.model if self.prepared.inferred.stated else None
+        golden = {}
+        for name in self.plan.roles:
+            items = [self.tokenizers[name].fill(text, i) for i, text in enumerate(texts.GOLDEN)]
+            golden[name] = reference.vectors(self.plan, name, items, self._limited(model, name))
+        arrays = {"texts": np.array(texts.GOLDEN), **{f"vectors.{role}": v for role, v in golden.items()}}
+        _write_npz(self.folder / GOLDEN_FILE, arrays)
+        return golden
+
+    def _write_tokenizers(self) -> dict[str, str]:
+        files: dict[str, str] = {}
+        names: dict[str, str] = {}
+        for name, role in self.plan.roles.items():
+            file = names.setdefault(role.tokenizer_json, "tokenizer.json" if not names else f"tokenizer.{name}.json")
+            (self.folder / file).write_text(role.tokenizer_json, encoding="utf-8")
+            files[name] = file
+        return files
+
+    def _tokenizer(self, role: str) -> TextTokenizer:
+        chosen = self.plan.roles[role]
+        inputs = self.plan.graphs[chosen.graph].inputs
+        return TextTokenizer(
+            chosen.frontend,
+            self.folder / self.tokenizer_files[role],
+            types=any(entry.source == "types" for entry in inputs),
+            choices=[entry.choice for entry in inputs if entry.choice],
+        )
+
+    def _manifest(self, variants: dict[str, dict[str, Variant]]) -> Manifest:
+        towers: dict[str, Tower] = {}
+        for name, role in self.plan.roles.items():
+            frontend = msgspec.structs.replace(role.frontend, tokenizer=self.tokenizer_files[name])
+            if name != role.graph:
+                towers[name] = Tower(frontend=frontend, like=role.graph)
+                continue
+            graph = self.plan.graphs[name]
+            out = Output(
+                kind="dense", dim=graph.dim, normalized=graph.normalized, matryoshka=self.plan.recipe.matryoshka
+            )
+            towers[name] = Tower(
+                frontend=frontend,
+                inputs=graph.inputs,
+                graph=Graph(variants=variants[name]),
+                outputs={capture.OUTPUT: out},
+            )
+        scorer = Scorer(
+            fn=self.plan.recipe.similarity, left=f"query.{capture.OUTPUT}", right=f"document.{capture.OUTPUT}"
+        )
+        return Manifest(
+            schema=1,
+            source=SourceEntry(
+                name=self.prepared.origin.name,
+                checkpoint_sha256=source.weights_sha256([graph.module for graph in self.plan.graphs.values()]),
+                surgery=self.plan.records,
+                tools=_tools(),
+            ),
+            towers=towers,
+            scorers={"main": scorer},
+            files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
+            golden=GOLDEN_FILE,
+            fingerprint=_EMPTY_SHA256,
+        )
+
+    def _finish(self, passed: dict[str, dict[str, Variant]], *, timing: bool) -> Manifest:
+        if timing:
+            for owner, variants in passed.items():
+                tower = self._manifest(passed).towers[owner]
+                found = profiling.speeds(self.folder, tower, {name: v.file for name, v in variants.items()})
+                for name, value in found.items():
+                    variants[name] = msgspec.structs.replace(variants[name], tokens_per_second=float(f"{value:.4g}"))
+        final = self._manifest(passed)
+        owner = self.plan.roles["default"].graph
+        points = [
+            picture.Point(
+                name,
+                v.tokens_per_second,
+                sum((self.folder / file).stat().st_size for file in (v.file, *v.data)) / 1e6,
+                v.quality.cosine_mean,
+                v.quality.cosine_min,
+                v.quality.labels,
+            )
+            for name, v in passed[owner].items()
+            if v.tokens_per_second
+        ]
+        if points:
+            picture.draw(points, self.folder / PICTURE, title=self.prepared.origin.name)
+        (self.folder / "README.md").write_text(
+            model_card(final, self.folder, self.sample.name, self.missing), encoding="utf-8"
+        )
+        return bundle.write_manifest(self.folder, final)
+
+    def _failure(self, failed: dict[str, str]) -> str:
+        lines = [f"{self.prepared.origin.name}: not exported, because a check failed; nothing was written"]
+        lines += [f"  {variant}: {reason}" for variant, reason in failed.items()]
+        advice = "" if "fp32" in failed else "export fp32 too (--variants fp32,int8), or "
+        if "fp32" in failed:
+            advice = "look at the recipe with --dry-run; "
+        lines.append(
+            f"  next: {advice}give typical texts with --sample, or lower a gate knowingly (--min-cosine, --min-overlap)"
+        )
+        return "\n".join(lines)
 
 
-def _save(graph: ir.Model, folder: Path, variant: str) -> tuple[str, list[str]]:
-    name = f"model.{variant}.onnx"
+def _as_dict(item: Text) -> dict[str, str]:
+    return {} if isinstance(item, str) else dict(item)
+
+
+def _file_name(owner: str, variant: str) -> str:
+    safe = "".join(c if c.isalnum() or c in "_-" else "_" for c in owner)
+    return f"model.{variant}.onnx" if owner == "default" else f"model.{safe}.{variant}.onnx"
+
+
+def _save(graph: ir.Model, folder: Path, name: str) -> tuple[str, list[str]]:
     size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
     if size < _EXTERNAL_FROM:
         ir.save(graph, folder / name)
@@ -206,60 +568,13 @@ def _save(graph: ir.Model, folder: Path, variant: str) -> tuple[str, list[str]]:
     return name, [f"{name}.data"]
 
 
-def _expected(
-    model: Any, how: recipe.Recipe, judged: list[str]
-) -> tuple[dict[str, verify.Floats], dict[str, verify.Floats]]:
-    """Torch's vectors for each role: of the judged texts (all for the first role, the fixed ones for others), and of
-    the golden texts."""
-    fixed = len(texts.HOSTILE) + len(texts.GOLDEN)
-    expected = {
-        role: verify.reference(model, judged if role == "default" else judged[:fixed], role)
-        for role, _ in _default_first(how.prompts)
-    }
-    return expected, {role: vectors[len(texts.HOSTILE) : fixed] for role, vectors in expected.items()}
-
-
-def _default_first(prompts: dict[str, str]) -> list[tuple[str, str]]:
-    return sorted(prompts.items(), key=lambda item: (item[0] != "default", item[0]))
-
-
-def _manifest(origin: source.Source, how: recipe.Recipe, files: dict[str, tuple[str, list[str]]]) -> Manifest:
-    graph = Graph(
-        variants={
-            name: Variant(file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0)
-            for name, (file, data) in files.items()
-        }
-    )
-    inputs = [
-        Input(name=capture.INPUTS[0], dtype="int64", source="ids"),
-        Input(name=capture.INPUTS[1], dtype="int64", source="mask"),
-    ]
-    outputs = {capture.OUTPUT: Output(kind="dense", dim=how.dim, normalized=how.normalized)}
-    towers = {"default": Tower(frontend=how.frontend("default"), inputs=inputs, graph=graph, outputs=outputs)}
-    towers.update(
-        (role, Tower(frontend=how.frontend(role), like="default")) for role, _ in _default_first(how.prompts)[1:]
-    )
-    return Manifest(
-        schema=1,
-        source=SourceEntry(name=origin.name, checkpoint_sha256=origin.checkpoint_sha256, tools=_tools()),
-        towers=towers,
-        scorers={"main": Scorer(fn=how.similarity, left=f"query.{capture.OUTPUT}", right=f"document.{capture.OUTPUT}")},
-        files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
-        golden="golden.npz",
-        fingerprint=_EMPTY_SHA256,
-    )
-
-
-def _with_quality(manifest: Manifest, quality: dict[str, Quality], worst: dict[str, float]) -> Manifest:
-    tower = manifest.towers["default"]
-    assert tower.graph is not None
-    variants = {
-        name: msgspec.structs.replace(variant, quality=quality[name], golden_cosine_min=worst[name])
-        for name, variant in tower.graph.variants.items()
-    }
-    return msgspec.structs.replace(
-        manifest, towers={**manifest.towers, "default": msgspec.structs.replace(tower, graph=Graph(variants=variants))}
-    )
+def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
+    """As `numpy.savez`, and the same bytes at any time."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
 
 
 def _tools() -> dict[str, str]:
@@ -279,22 +594,6 @@ def _tools() -> dict[str, str]:
     return found
 
 
-def _failure(name: str, failed: dict[str, verify.Verdict]) -> str:
-    lines = [f"{name}: not exported, because a check failed; nothing was written"]
-    for variant, verdict in failed.items():
-        lines.extend(f"  {variant}: {problem}" for problem in verdict.problems)
-        q = verdict.quality
-        lines.append(
-            f"  {variant}: measured on {q.texts} texts: mean cosine {q.cosine_mean:.5f}, worst {q.cosine_min:.5f}, "
-            f"top-10 overlap {q.top10_overlap:.3f}, largest difference {q.max_abs:.2e}"
-        )
-    advice = "" if "fp32" in failed else "export only --variants fp32, or "
-    lines.append(
-        f"  next: {advice}give typical texts with --sample, or lower a gate knowingly (--min-cosine, --min-overlap)"
-    )
-    return "\n".join(lines)
-
-
 class _Steps:
     """The export's steps as a progress bar on standard error; a context manager."""
 
@@ -304,9 +603,9 @@ class _Steps:
         self._bar = tqdm(total=total, disable=not shown, bar_format="{percentage:3.0f}%|{bar:20}| {elapsed} {desc}")
         self._started = False
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name: str, *, again: bool = False) -> None:
         self._bar.set_description_str(name, refresh=False)
-        self._bar.update(int(self._started))
+        self._bar.update(int(self._started and not again))
         self._bar.refresh()
         self._started = True
 

@@ -1,148 +1,208 @@
-"""What surrounds the backbone: roles, templates, truncation, pooling, stages, similarity; read from a
-SentenceTransformer."""
+"""The recipe: what surrounds the backbone. Roles and templates, truncation, pooling, stages, similarity.
+
+A recipe is inferred from the model (see `infer`), or given: as a TOML file (``--recipe recipe.toml``), or as the
+objects of this module, where modules of torch may stand for pooling and stages.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+import os
+import string
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
 
-from embedkit.errors import ExportError
-from embedkit.types import Frontend, Part, Truncate
+import msgspec
 
-TOKENIZER_FILE = "tokenizer.json"
+from embedkit.errors import InputError
+from embedkit.types import Choice, Part
+
+from .surgery import Surgery
+
+Mode: TypeAlias = Literal[
+    "first", "mean", "max", "last", "mask", "pooler", "weighted_mean", "mean_sqrt_length", "attention"
+]
+Dropped: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix)$")]
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that `capture` and the manifest need to know of a model."""
+class _Piece(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    pass
 
-    backbone: Any
-    """The transformers model, token ids in, ``last_hidden_state`` out."""
-    pooling: str
-    stages: list[Any]
-    """The sentence-transformers modules after pooling, in order."""
-    dim: int
-    normalized: bool
-    similarity: Literal["cosine", "dot"]
-    prompts: dict[str, str]
-    """Role to the text put before each input; always has ``default``, ``query`` and ``document``."""
-    tokenizer_json: str
-    max_tokens: int
-    pad_id: int
-    notes: list[str]
-    """What the user should know of how the model was read."""
 
-    def frontend(self, role: str) -> Frontend:
-        """The manifest's frontend of a role."""
-        prompt = self.prompts[role]
-        template = [Part(lit=prompt), Part(field="text")] if prompt else [Part(field="text")]
-        return Frontend(
-            kind="text",
-            tokenizer=TOKENIZER_FILE,
-            template=template,
-            truncate=Truncate(max=self.max_tokens),
-            pad_id=self.pad_id,
+class Pooling(_Piece, frozen=True):
+    """From token vectors to one vector."""
+
+    mode: Mode | list[Mode] = "mean"
+    """``pooler`` is the first token through the model's own pooler; several modes are concatenated."""
+    layers: list[int] = msgspec.field(default_factory=lambda: [-1])
+    """The hidden states that are pooled: 0 the embeddings, k the k-th layer, -1 the last."""
+    join: Literal["concat", "mean"] = "concat"
+    """How several layers become one."""
+    without: list[Dropped] = []
+    """Tokens that are read and not pooled: ``special``, ``first``, ``first:N``, or ``prefix`` (all before the last field)."""
+    padding: bool = False
+    """Whether padding is pooled like text; needs a fixed length."""
+    weights: str | None = None
+    """For ``attention``: where its weights are (``FILE:PREFIX``), see `stages.AttentionPool`."""
+    heads: Positive = 1
+
+
+class TokenChoice(_Piece, frozen=True):
+    """The token that takes the place of the first, by the value of a field."""
+
+    field: str
+    values: dict[str, str]
+    default: str | None = None
+
+
+class Side(_Piece, frozen=True):
+    """A number that the backbone takes for each text (such as its expert), by the value of a field."""
+
+    field: str
+    values: dict[str, int]
+    default: str | None = None
+
+    def choice(self) -> Choice:
+        """As the manifest has it."""
+        return Choice(field=self.field, values=self.values, default=self.default)
+
+
+class Role(_Piece, frozen=True):
+    """How one kind of text is encoded; what is None is taken from the recipe."""
+
+    template: str | list[str] | None = None
+    """``{text}`` and other fields between literal text, byte for byte (``{{`` is a brace); a list of two is a pair."""
+    fields: dict[str, str] | None = None
+    """Texts for fields that an input does not give."""
+    max_tokens: Positive | None = None
+    truncate: Literal["smart", "slice"] | None = None
+    """``smart`` keeps the closing special tokens; ``slice`` cuts after they were added."""
+    cut: Literal["all", "content"] | None = None
+    """What a smart cut may take: ``content`` leaves the template's literals whole."""
+    pad: Positive | None = None
+    """A fixed number of tokens that every text is padded to."""
+    without: list[Dropped] | None = None
+    """As in `Pooling`, for this role."""
+    first_token: TokenChoice | None = None
+    model: str | None = None
+    """Another checkpoint for this role: a folder."""
+    surgery: Surgery | None = None
+    pooling: Any = None
+    stages: list[Any] | None = None
+
+
+class Recipe(_Piece, frozen=True):
+    """All that an export needs to know of a model beside its weights."""
+
+    pooling: Any = Pooling()
+    """A `Pooling` (in TOML: its mode, or a table), or a module (batch, tokens, dim), mask -> (batch, dim)."""
+    token_stages: list[Any] = []
+    """Stages on token vectors, before the pooling."""
+    stages: list[Any] = []
+    """Stages on the vector, in order: see `stages`; or modules (batch, n, dim) -> (batch, n, dim)."""
+    similarity: Literal["cosine", "dot"] = "cosine"
+    matryoshka: list[Positive] = []
+    """Sizes that the first numbers of a vector were trained for."""
+    causal: bool | None = None
+    """False lets every token of a decoder see all others; None leaves the model as it is."""
+    model_class: str | None = None
+    """The transformers class to load, where AutoModel takes a wrong one."""
+    surgery: Surgery | None = None
+    inputs: dict[str, Side] = {}
+    """Numbers that the backbone takes beside token ids, by the name of its argument."""
+    roles: dict[str, Role] = {}
+    template: str | list[str] = "{text}"
+    fields: dict[str, str] = {}
+    max_tokens: Positive | None = None
+    truncate: Literal["smart", "slice"] = "smart"
+    cut: Literal["all", "content"] | None = None
+    pad: Positive | None = None
+    first_token: TokenChoice | None = None
+
+    def role(self, name: str) -> Role:
+        """A role with all that it takes from the recipe. A recipe without the roles ``default``, ``query`` or
+        ``document`` has them as it is, or as its only role; ``default`` is otherwise the document's."""
+        given = self.roles.get(name)
+        if given is None:
+            given = self.roles.get("document", Role()) if name == "default" else Role()
+        own = {
+            key: getattr(self, key) if value is None and hasattr(self, key) else value
+            for key, value in msgspec.structs.asdict(given).items()
+        }
+        return Role(**own)
+
+    def names(self) -> list[str]:
+        """All roles, ``default`` first."""
+        return list(dict.fromkeys(["default", *self.roles, "query", "document"]))
+
+
+def read(path: str | os.PathLike[str]) -> Recipe:
+    """A recipe from a TOML file; raises `InputError` naming the field, what was expected and what is wrong."""
+    file = Path(path)
+    try:
+        return parse(file.read_bytes(), str(file))
+    except OSError as error:
+        raise InputError(f"recipe {file}: cannot be read: {error}") from None
+
+
+def parse(raw: bytes | str, where: str = "recipe") -> Recipe:
+    """A recipe from TOML."""
+    try:
+        recipe = msgspec.toml.decode(raw, type=Recipe)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise InputError(f"recipe {where}: {place.rstrip('`') + ': ' if place else ''}{message}") from None
+    for name in recipe.names():
+        parts(recipe.role(name).template or "", {}, f"recipe {where}")
+        pooling(recipe.role(name).pooling, f"recipe {where}")
+    return recipe
+
+
+def pooling(given: Any, where: str = "recipe") -> Any:
+    """A `Pooling` from its mode, a table, or itself; a module of torch stays."""
+    if isinstance(given, str | list):
+        given = {"mode": given}
+    if not isinstance(given, dict):
+        return given
+    try:
+        return msgspec.convert(given, Pooling)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: pooling: {error}; found {given!r:.80}") from None
+
+
+def parts(template: str | list[str], fields: dict[str, str], where: str = "recipe") -> list[Part]:
+    """A template as the manifest has it."""
+    out: list[Part] = []
+    for number, segment in enumerate([template] if isinstance(template, str) else template):
+        if number:
+            out.append(Part(pair=True))
+        try:
+            pieces = list(string.Formatter().parse(segment))
+        except ValueError as error:
+            raise InputError(f"{where}: template {segment!r}: {error}; write {{{{ for a brace") from None
+        for literal, field, spec, conversion in pieces:
+            if literal:
+                out.append(Part(lit=literal))
+            if field is not None:
+                if not field.isidentifier() or spec or conversion:
+                    raise InputError(
+                        f"{where}: template {segment!r}: expected fields such as {{text}}, found {{{field}}}"
+                    )
+                out.append(Part(field=field, default=fields.get(field)))
+    names = [part.field for part in out if part.field]
+    if not names or len(set(names)) != len(names) or (isinstance(template, list) and len(template) != 2):
+        raise InputError(
+            f"{where}: template {template!r}: expected at least one field such as {{text}}, each once, and at most two segments"
         )
+    return _joined(out)
 
 
-def read(model: Any, *, max_tokens: int | None = None) -> Recipe:
-    """The recipe of a SentenceTransformer. Raises `ExportError` naming the module or setting that cannot be
-    exported."""
-    names = [type(module).__name__ for module in model]
-    transformer, pooling, *rest = [*model, None, None][: max(2, len(names))]
-    if names[:1] != ["Transformer"] or names[1:2] != ["Pooling"]:
-        raise ExportError(
-            f"modules: expected Transformer, Pooling, then any of Dense, LayerNorm, Normalize; found {', '.join(names)}"
-        )
-    for module, name in zip(rest, names[2:], strict=True):
-        if name not in ("Dense", "LayerNorm", "Normalize", "Dropout"):
-            raise ExportError(
-                f"modules: cannot export the module {name}; after pooling, Dense, LayerNorm and Normalize are known"
-            )
-        if name == "Dense" and (module.module_input_name, module.module_output_name) != ("sentence_embedding",) * 2:
-            raise ExportError(
-                "modules: a Dense module over token vectors is not a sentence vector's stage; only those after pooling can be exported"
-            )
-    mode = pooling.pooling_mode
-    if mode not in ("cls", "mean", "max"):
-        raise ExportError(f"pooling: expected one of cls, mean, max; found {mode!r}")
-    prompts = _prompts(model)
-    if not pooling.include_prompt and any(prompts.values()):
-        raise ExportError(
-            "pooling: this model leaves its prompt out of the pooling (include_prompt=False), which cannot be exported yet"
-        )
-    similarity = model.similarity_fn_name or "cosine"
-    if similarity not in ("cosine", "dot"):
-        raise ExportError(f"similarity: expected cosine or dot, found {similarity!r}")
-    tokenizer = transformer.tokenizer
-    limit = max_tokens or transformer.max_seq_length
-    room = _positions(transformer.auto_model.config)
-    if limit is None or (room and limit > room):
-        limit = room
-    if limit is None:
-        raise ExportError(
-            "max length: neither the model nor its tokenizer says how many tokens it reads; pass --max-tokens"
-        )
-    return Recipe(
-        backbone=transformer.auto_model,
-        pooling=mode,
-        stages=[module for module, name in zip(rest, names[2:], strict=True) if name != "Dropout"],
-        dim=model.get_embedding_dimension(),
-        normalized=names[-1] == "Normalize",
-        similarity="dot" if similarity == "dot" else "cosine",
-        prompts=prompts,
-        tokenizer_json=_tokenizer_json(tokenizer, limit),
-        max_tokens=limit,
-        pad_id=tokenizer.pad_token_id or 0,
-        notes=[
-            f"the prompt {name!r} is the role {name!r}; as in sentence-transformers, encode_document does not use it"
-            for name in ("passage", "corpus")
-            if prompts.get(name) and prompts["document"] != prompts[name]
-        ],
-    )
-
-
-def _prompts(model: Any) -> dict[str, str]:
-    """Roles as ``encode``, ``encode_query`` and ``encode_document`` of sentence-transformers resolve them."""
-    given = {name: text or "" for name, text in model.prompts.items()}
-    default = given.get(model.default_prompt_name, "") if model.default_prompt_name else ""
-    document = next((given[name] for name in ("document", "passage", "corpus") if name in given), default)
-    return {**given, "default": default, "query": given.get("query", default), "document": document}
-
-
-def _positions(config: Any) -> int | None:
-    """Tokens that the position table holds; RoBERTa-like models start counting after their padding id."""
-    table = getattr(config, "max_position_embeddings", None)
-    if not table or table < 0:
-        return None
-    shifted = config.model_type in (
-        "roberta",
-        "xlm-roberta",
-        "camembert",
-        "mpnet",
-        "xlm-roberta-xl",
-        "data2vec-text",
-        "longformer",
-    )
-    return int(table) - (config.pad_token_id + 1 if shifted else 0)
-
-
-def _tokenizer_json(tokenizer: Any, max_tokens: int) -> str:
-    """The fast tokenizer, whole, without truncation or padding of its own."""
-    from tokenizers import Tokenizer
-
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise ExportError(
-            "tokenizer: this model has no fast tokenizer (tokenizer.json), which encoding without torch needs"
-        )
-    own = Tokenizer.from_str(backend.to_str())
-    own.no_padding()
-    own.no_truncation()
-    closing = len(own.encode("").ids)
-    if max_tokens <= closing:
-        raise ExportError(
-            f"max length: {max_tokens} tokens leave no room for text beside {closing} special tokens; pass a larger --max-tokens"
-        )
-    text: str = own.to_str(pretty=False)
-    return text
+def _joined(given: list[Part]) -> list[Part]:
+    """Neighbouring literals (a doubled brace splits one) as one."""
+    out: list[Part] = []
+    for part in given:
+        if part.lit is not None and out and out[-1].lit is not None:
+            out[-1] = Part(lit=out[-1].lit + part.lit)
+        else:
+            out.append(part)
+    return out

@@ -1,5 +1,5 @@
-"""Where a model comes from: a sentence-transformers folder, a plain transformers folder, a hub name, or a live
-object."""
+"""Where a model comes from: a sentence-transformers folder, a transformers folder, a GGUF file, a hub name, or live
+objects."""
 
 from __future__ import annotations
 
@@ -10,63 +10,227 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from embedkit.errors import ExportError, MissingExtraError
-
-Pooling: TypeAlias = Literal["cls", "mean", "max"]
+from embedkit.errors import ExportError, InputError, MissingExtraError
 
 
 @dataclass(frozen=True)
 class Source:
-    """A loaded model in evaluation mode on the CPU; ``model`` is a SentenceTransformer."""
+    """A loaded model in evaluation mode on the CPU, float32."""
 
     name: str
-    model: Any
-    checkpoint_sha256: str
-    notes: list[str]
+    backbone: Any
+    """The transformers model (or a module with its call), token ids in, ``last_hidden_state`` out."""
+    tokenizer: Any
+    """The transformers tokenizer."""
+    folder: Path | None = None
+    model: Any = None
+    """The SentenceTransformer around the backbone, where there is one."""
+    records: list[str] = field(default_factory=list)
+    """Where the weights came from and what was done to them, for the manifest."""
+    notes: list[str] = field(default_factory=list)
 
 
-def load(model: Any, *, pooling: Pooling | None = None, normalize: bool | None = None) -> Source:
-    """Load ``model``: a folder, a hub name, or a live SentenceTransformer (which is copied, never changed).
+@dataclass(frozen=True)
+class Loading:
+    """How a model is loaded. ``revision`` pins a hub name; ``trust_remote_code`` runs code that the model brings."""
 
-    ``pooling`` and ``normalize`` say what a plain transformers folder does not: without them its vectors are the mean
-    of the token vectors, not normalised. They are refused for a model that states its own. Raises `ExportError`.
-    """
+    model_class: str | None = None
+    surgery: Any = None
+    base: Path = Path()
+    """What paths in the surgery are relative to."""
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+
+def load(model: Any, how: Loading | None = None) -> Source:
+    """Load ``model``: a folder, a ``.gguf`` file, a hub name, a live SentenceTransformer, or a pair of a live
+    transformers model and its tokenizer (which are copied, never changed). Raises `ExportError`."""
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise MissingExtraError("sentence_transformers", "export", "exporting a model") from error
-    notes: list[str] = []
-    plain = False
+    how = how or Loading()
     with quiet():
         if isinstance(model, SentenceTransformer):
             name = str(getattr(model.model_card_data, "model_name", None) or "live model")
-            loaded = copy.deepcopy(model).to("cpu")
-        elif isinstance(model, str | os.PathLike):
-            folder = Path(model)
-            name = _name(folder.resolve()) if folder.exists() else str(model)
-            plain = _check_folder(folder, str(model))
-            try:
-                loaded = SentenceTransformer(str(model), device="cpu")
-            except Exception as error:
-                raise ExportError(
-                    f"{model}: cannot be loaded as a sentence-transformers or transformers model: {error}"
-                ) from error
-        else:
+            return _around(copy.deepcopy(model).to("cpu"), name, None, how)
+        if isinstance(model, tuple) and len(model) == 2:
+            _no_surgery(how, "live objects")
+            backbone = copy.deepcopy(model[0]).to("cpu").float().eval()
+            return Source(type(backbone).__name__, backbone, model[1], folder=None)
+        if not isinstance(model, str | os.PathLike):
             raise ExportError(
-                f"model: expected a folder, a hub name or a SentenceTransformer, found {type(model).__name__}"
+                "model: expected a folder, a hub name, a SentenceTransformer or a pair (model, tokenizer), "
+                f"found {type(model).__name__}"
             )
-        if plain:
-            loaded, notes = _surround(loaded, pooling, normalize)
-        elif pooling is not None or normalize is not None:
+        folder, records = _folder(model, how)
+        name = _name(folder.resolve()) if Path(model).exists() else str(model)
+        notes = []
+        if how.trust_remote_code:
+            notes.append("code that came with the model was run (trust_remote_code); read it before you do so again")
+        try:
+            if folder.suffix == ".gguf":
+                loaded = _from_gguf(folder, name)
+            elif (folder / "modules.json").is_file() and how.surgery is None:
+                whole = SentenceTransformer(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
+                loaded = _around(whole, name, folder, how)
+            else:
+                loaded = _plain(folder, name, how)
+        except (ExportError, InputError):
+            raise
+        except Exception as error:
+            hint = ""
+            if "trust_remote_code" in str(error):
+                hint = "; this model brings code of its own: read it, then pass --trust-remote-code"
             raise ExportError(
-                f"{name}: the model states its own pooling and normalisation; leave --pooling and --normalize out"
+                f"{model}: cannot be loaded as a sentence-transformers or transformers model: {error}{hint}"
+            ) from error
+    return Source(
+        loaded.name,
+        loaded.backbone,
+        loaded.tokenizer,
+        folder if folder.is_dir() else folder.parent,
+        loaded.model,
+        [*records, *loaded.records],
+        [*notes, *loaded.notes],
+    )
+
+
+def _around(model: Any, name: str, folder: Path | None, how: Loading) -> Source:
+    """The source of a SentenceTransformer."""
+    _no_surgery(how, "a sentence-transformers model")
+    model = model.float().eval()
+    first = next(iter(model), None)
+    return Source(name, getattr(first, "auto_model", None), getattr(first, "tokenizer", None), folder, model)
+
+
+def _no_surgery(how: Loading, what: str) -> None:
+    if how.surgery is not None:
+        raise ExportError(f"surgery: cannot be done on {what}; give the folder with its checkpoint")
+
+
+def _plain(folder: Path, name: str, how: Loading) -> Source:
+    """The source of a transformers folder."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    inner = _transformer_folder(folder)
+    config = AutoConfig.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
+    tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
+    kind = model_class(config, how.model_class)
+    records: list[str] = []
+    if how.surgery is not None:
+        from . import surgery
+
+        def build(given: Any) -> Any:
+            return kind.from_config(given) if hasattr(kind, "from_config") else kind(given)
+
+        model, records = surgery.apply(inner, how.surgery, build=build, root=how.base)
+    else:
+        model, info = kind.from_pretrained(
+            inner, output_loading_info=True, dtype="float32", trust_remote_code=how.trust_remote_code
+        )
+        missing = sorted(key for key in info["missing_keys"] if ".pooler." not in f".{key}")
+        if missing:
+            raise ExportError(
+                f"{folder}: the checkpoint lacks {len(missing)} weights of {type(model).__name__} (first: {missing[0]}), which would "
+                "be random; name another --model-class, or select, strip or rename its weights in the recipe's [surgery]"
             )
-        loaded = loaded.float().eval()
-    return Source(name, loaded, _weights_sha256(loaded), notes)
+    model = model.float().eval()
+    notes: list[str] = []
+    while getattr(model, "base_model", model) is not model:  # a head, or a wrapper such as DPR's
+        model = model.base_model
+        if getattr(getattr(model, "config", None), "projection_dim", 0) and hasattr(model, "encode_proj"):
+            notes.append(
+                "this checkpoint has a projection (encode_proj) that is not part of the backbone: give it as a linear stage"
+            )
+    if getattr(model.config, "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
+        model = model.get_encoder()
+    return Source(name, model, tokenizer, folder, None, records, notes)
+
+
+def model_class(config: Any, name: str | None = None) -> Any:
+    """The transformers class that reads a text with this configuration: the one named, a text encoder, or what
+    AutoModel takes."""
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+
+    if name is not None:
+        found = getattr(transformers, name, None)
+        if found is None or not hasattr(found, "from_pretrained"):
+            raise ExportError(
+                f"model class: transformers has no class {name!r}; look its name up in config.json, `architectures`"
+            )
+        return found
+    named = (getattr(config, "architectures", None) or [""])[0]
+    if named.endswith("Encoder") and hasattr(transformers, named):  # one of several of the configuration, as DPR has
+        return getattr(transformers, named)
+    if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING and getattr(config, "is_encoder_decoder", False):
+        return MODEL_FOR_TEXT_ENCODING_MAPPING[type(config)]
+    return transformers.AutoModel
+
+
+def _from_gguf(file: Path, name: str) -> Source:
+    from transformers import AutoModel, AutoTokenizer
+
+    folder, options = str(file.parent), {"gguf_file": file.name}
+    model = AutoModel.from_pretrained(folder, dtype="float32", **options).float().eval()
+    return Source(
+        name, model, AutoTokenizer.from_pretrained(folder, **options), records=[f"dequantised from {file.name}"]
+    )
+
+
+def _folder(model: str | os.PathLike[str], how: Loading) -> tuple[Path, list[str]]:
+    """The folder (or GGUF file) of a path or of a hub name, which is fetched into the cache and recorded with its
+    revision."""
+    path, given = Path(model), str(model)
+    if path.is_file() and path.suffix != ".gguf":
+        raise ExportError(f"{path}: expected a model folder, found a file; give the folder that holds config.json")
+    if path.exists():
+        if (
+            path.is_dir()
+            and _transformer_folder(path) == path
+            and not any((path / name).is_file() for name in ("modules.json", "config.json"))
+        ):
+            raise ExportError(
+                f"{path}: no model here: expected modules.json (sentence-transformers) or config.json (transformers) in the folder"
+            )
+        return path, []
+    if given.count("/") > 1 or given.startswith((".", "/", "~")) or not given.strip():
+        raise ExportError(f"{path}: there is no such folder")
+    from huggingface_hub import snapshot_download
+
+    wanted = [
+        "*.json",
+        "*.txt",
+        "*.model",
+        "*.safetensors",
+        "*.bin",
+        "*.md",
+        *(["*.py"] if how.trust_remote_code else []),
+    ]
+    try:
+        fetched = Path(
+            snapshot_download(
+                given, revision=how.revision, allow_patterns=wanted, ignore_patterns=["onnx/*", "openvino/*"]
+            )
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ExportError(
+            f"{given}: there is no such folder, and no model of this name could be fetched from the hub: {reason}"
+        ) from error
+    return fetched, [f"hub {given} at revision {fetched.name}"]
+
+
+def _transformer_folder(folder: Path) -> Path:
+    """The folder with config.json: itself, or the first module's of a sentence-transformers folder."""
+    if (folder / "config.json").is_file():
+        return folder
+    return next((file.parent for file in sorted(folder.glob("0_*/config.json"))), folder)
 
 
 def _name(folder: Path) -> str:
@@ -74,53 +238,20 @@ def _name(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}" if folder.name in ("model", "final", "best", "output") else folder.name
 
 
-def _check_folder(folder: Path, given: str) -> bool:
-    """Whether it is a plain transformers folder; raises where it is no model at all."""
-    if folder.is_file():
-        raise ExportError(f"{folder}: expected a model folder, found a file; give the folder that holds config.json")
-    if not folder.is_dir():
-        if given.count("/") > 1 or given.startswith((".", "/", "~")):
-            raise ExportError(f"{folder}: there is no such folder")
-        return False
-    if (folder / "modules.json").is_file():
-        return False
-    if not (folder / "config.json").is_file():
-        raise ExportError(
-            f"{folder}: no model here: expected modules.json (sentence-transformers) or config.json (transformers) in the folder"
-        )
-    return True
+def weights_sha256(modules: list[Any]) -> str:
+    """sha256 over all parameters and buffers of some modules, by name: the same weights give the same digest however
+    they were stored.
 
-
-def _surround(loaded: Any, pooling: Pooling | None, normalize: bool | None) -> tuple[Any, list[str]]:
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize
-    from sentence_transformers.sentence_transformer.modules import Pooling as PoolingModule
-
-    transformer = loaded[0]
-    mode = pooling or "mean"
-    modules = [
-        transformer,
-        PoolingModule(transformer.get_embedding_dimension(), pooling_mode=mode),
-        *([Normalize()] if normalize else []),
-    ]
-    notes = (
-        [] if pooling else ["a plain transformers folder names no pooling: mean is used; pass --pooling to change it"]
-    )
-    return SentenceTransformer(modules=modules, device="cpu"), notes
-
-
-def _weights_sha256(model: Any) -> str:
-    """sha256 over all parameters and buffers, by name: the same weights give the same digest however they were
-    stored.
-
-    A pooler is left out: no vector here comes from it, and where the checkpoint has none it is made at random.
+    A transformers pooler is left out: where the checkpoint has none it is made at random, and where its vectors are
+    used it is a stage of its own.
     """
     digest = hashlib.sha256()
-    for key, tensor in sorted(model.state_dict().items()):
-        if ".pooler." in key:
-            continue
-        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for module in modules:
+        for key, tensor in sorted(module.state_dict().items()):
+            if ".pooler." in f".{key}":
+                continue
+            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
     return digest.hexdigest()
 
 

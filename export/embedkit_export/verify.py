@@ -1,8 +1,8 @@
-"""Whether an exported bundle may be trusted: parity with torch, independence of a row from its batch, and a quality
-gate.
+"""Whether an exported bundle may be trusted: equal token ids, parity with torch, independence of a row from its batch,
+and a quality gate.
 
 The bundle is loaded as its users load it, so that tokenizer, truncation, templates, batching and graph are judged
-together; the reference is ``SentenceTransformer.encode`` itself.
+together, against `reference`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError, InputError
+from embedkit.tokenizer import Text, TextTokenizer
 from embedkit.types import Quality
 
-from .source import quiet
-
-Floats = npt.NDArray[np.float32]
+from .reference import Floats, tokens
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,25 @@ class Gates:
     cosine_mean: float = 0.99
     cosine_min: float = 0.98
     top10_overlap: float = 0.8
+    labels: float = 0.02
+    """The most that a variant may lose on the sample's labels against fp32, of 1 (nDCG@10, recall@10, Spearman)."""
 
     def __post_init__(self) -> None:
-        for name in ("cosine_mean", "cosine_min", "top10_overlap"):
+        for name in ("cosine_mean", "cosine_min", "top10_overlap", "labels"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InputError(f"gate {name}: expected a number up to 1, found {getattr(self, name)!r}")
         if not self.parity > 0:
             raise InputError(f"gate parity: expected a positive number, found {self.parity!r}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one role is judged on: items, the first ``hostile`` of them unusual, and torch's (n, dim) vectors."""
+
+    role: str
+    items: list[Text]
+    expected: Floats
+    hostile: int = 0
 
 
 @dataclass
@@ -52,64 +63,86 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
 
-def reference(model: Any, texts: Sequence[str], role: str) -> Floats:
-    """(n, dim) float32 from torch, through sentence-transformers' own methods, which resolve the role's prompt
-    themselves."""
-    options = {"batch_size": 16, "show_progress_bar": False, "convert_to_numpy": True}
-    with quiet():
-        if role == "query":
-            out = model.encode_query(list(texts), **options)
-        elif role == "document":
-            out = model.encode_document(list(texts), **options)
-        else:
-            out = model.encode(list(texts), prompt_name=None if role == "default" else role, **options)
-    return np.asarray(out, dtype=np.float32)
+def check_tokens(own: TextTokenizer, tokenizer: Any, items: Sequence[Text], role: str) -> None:
+    """Raise `ExportError` where the runtime's token ids, types or pooled places differ from those of transformers."""
+    for item in items:
+        found = own.encode([item])
+        ids, types, pool = tokens(tokenizer, own.frontend, item)
+        for what, mine, theirs in (
+            ("token ids", found.ids, ids),
+            ("token types", found.types, types),
+            ("pooled tokens", found.pool, pool),
+        ):
+            if mine and mine[0].tolist() != theirs:
+                raise ExportError(
+                    f"tokenizer: role {role!r}: the {what} of {item!r:.80} differ: transformers has {theirs[:12]}, its tokenizer.json "
+                    f"gives {mine[0].tolist()[:12]}; save the tokenizer again with transformers' save_pretrained"
+                )
 
 
-def judge(
-    folder: Path, variant: str, texts: Sequence[str], expected: Mapping[str, Floats], gates: Gates, *, hostile: int = 0
-) -> Verdict:
-    """Measure one variant of the bundle in ``folder`` on ``texts``; ``expected`` holds torch's vectors of each role.
+def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates) -> Verdict:
+    """Measure one variant of the bundle in ``folder``.
 
-    All texts are judged on parity (fp32), on finite numbers and on independence. The gate is for the texts after the first
-    ``hostile`` ones: what a user will never embed shall not decide, but is noted. The first role is measured on all
-    texts; the others differ by their template only.
+    All items are judged on parity (fp32), on finite numbers and on independence. The gate is for those after the
+    hostile ones: what a user will never embed shall not decide, but is noted. It is for the worst of the roles that
+    have more than the fixed texts; the quality is that of the first.
     """
     problems: list[str] = []
+    notes: list[str] = []
     encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
-    found = {role: encoder.encode(list(texts[: len(vectors)]), role=role) for role, vectors in expected.items()}
-    first = next(iter(expected))
-    for role, vectors in found.items():
-        finite = np.isfinite(vectors).all(axis=1)
+    qualities = []
+    for number, case in enumerate(cases):
+        found = encoder.encode(case.items, role=case.role)
+        finite = np.isfinite(found).all(axis=1)
         if not finite.all():
-            text = texts[int(np.argmin(finite))]
-            raise ExportError(f"{variant}: role {role!r}: the graph gives NaN or infinity for the text {text!r:.80}")
-    quality = measure(found[first][hostile:], expected[first][hostile:])
-    notes = []
-    if hostile:
-        cosines = cosine(found[first][:hostile], expected[first][:hostile])
-        if cosines.min() < gates.cosine_min:
-            odd = texts[int(cosines.argmin())]
-            notes.append(
-                f"{variant}: cosine {cosines.min():.3f} for the unusual text {odd[:20]!r} of {len(odd)} characters"
+            item = case.items[int(np.argmin(finite))]
+            raise ExportError(
+                f"{variant}: role {case.role!r}: the graph gives NaN or infinity for the text {item!r:.80}"
             )
-    largest = max(float(np.abs(found[role] - expected[role]).max()) for role in expected)
-    if variant == "fp32":
-        limit = gates.parity * max(1.0, float(np.abs(expected[first]).max()))
-        if not largest < limit:
-            worst = int(np.abs(found[first] - expected[first]).max(axis=1).argmax())
-            problems.append(
-                f"parity: largest difference from torch {largest:.2e}, allowed {limit:.0e}; worst text: {texts[worst]!r:.80}"
-            )
-    for name, value, least in (
-        ("mean cosine", quality.cosine_mean, gates.cosine_mean),
-        ("worst cosine", quality.cosine_min, gates.cosine_min),
-        ("top-10 overlap", quality.top10_overlap, gates.top10_overlap),
-    ):
-        if not value >= least:
-            problems.append(f"{name}: {value:.6f}, allowed from {least:g}")
-    problems.extend(independence(folder, variant, texts[:96], found[first]))
-    return Verdict(quality, problems, notes)
+        if variant == "fp32":
+            problems.extend(_parity(found, case, gates))
+        if case.hostile and not number:
+            cosines = cosine(found[: case.hostile], case.expected[: case.hostile])
+            if cosines.min() < gates.cosine_min:
+                odd = str(case.items[int(cosines.argmin())])
+                notes.append(
+                    f"{variant}: cosine {cosines.min():.3f} for the unusual text {odd[:20]!r} of {len(odd)} characters"
+                )
+        if not number or len(case.items) > 64:
+            quality = measure(found[case.hostile :], case.expected[case.hostile :])
+            qualities.append(quality)
+            where = "" if not number else f"role {case.role!r}: "
+            for name, value, least in (
+                ("mean cosine", quality.cosine_mean, gates.cosine_mean),
+                ("worst cosine", quality.cosine_min, gates.cosine_min),
+                ("top-10 overlap", quality.top10_overlap, gates.top10_overlap),
+            ):
+                if not value >= least:
+                    problems.append(f"{where}{name}: {value:.6f}, allowed from {least:g}")
+        few = slice(0, 96 if not number else 24)
+        problems.extend(independence(folder, variant, case.role, case.items[few], found[few]))
+    return Verdict(qualities[0], problems, notes)
+
+
+def _parity(found: Floats, case: Case, gates: Gates) -> list[str]:
+    differences = np.abs(found - case.expected).max(axis=1)
+    limit = gates.parity * max(1.0, float(np.abs(case.expected).max()))
+    worst = int(differences.argmax())
+    if differences[worst] < limit:
+        return []
+    return [
+        f"parity: role {case.role!r}: largest difference from torch {differences[worst]:.2e}, allowed {limit:.0e}; "
+        f"worst text: {case.items[worst]!r:.80}"
+    ]
+
+
+def judge_labels(found: Mapping[str, float], fp32: Mapping[str, float], gates: Gates) -> list[str]:
+    """Problems where a variant loses more on the sample's labels than its gate allows."""
+    return [
+        f"{name}: {found[name]:.4f} against {fp32[name]:.4f} in fp32, allowed to lose {gates.labels:g}"
+        for name in found
+        if not found[name] >= fp32[name] - gates.labels
+    ]
 
 
 def measure(found: Floats, expected: Floats, *, neighbours: int = 10) -> Quality:
@@ -145,18 +178,18 @@ def _unit(x: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
-def independence(folder: Path, variant: str, texts: Sequence[str], together: Floats) -> list[str]:
+def independence(folder: Path, variant: str, role: str, items: Sequence[Text], together: Floats) -> list[str]:
     """Problems where a text's vector depends on its batch: alone, in another order and in other batch sizes it must
     be the same bytes."""
-    order = np.random.default_rng(0).permutation(len(texts))
+    order = np.random.default_rng(0).permutation(len(items))
     for budget in (1, 333, 4096):  # one text a batch; odd batches; many texts padded together
         encoder = Encoder.load(folder, device="cpu", variant=variant, token_budget=budget, on_truncate="ignore")
-        found = np.empty_like(together[: len(texts)])
-        found[order] = encoder.encode([texts[i] for i in order])
-        differ = np.flatnonzero((found.view(np.uint32) != together[: len(texts)].view(np.uint32)).any(axis=1))
+        found = np.empty_like(together)
+        found[order] = encoder.encode([items[i] for i in order], role=role)
+        differ = np.flatnonzero((found.view(np.uint32) != together.view(np.uint32)).any(axis=1))
         if len(differ):
             return [
-                f"row independence: {len(differ)} of {len(texts)} vectors change with their batch; first: {texts[differ[0]]!r:.80}"
+                f"row independence: {len(differ)} of {len(items)} vectors change with their batch; first: {items[differ[0]]!r:.80}"
             ]
     return []
 

@@ -4,21 +4,12 @@ prove parity, not quality."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import (
-    BertConfig,
-    BertModel,
-    DistilBertConfig,
-    DistilBertModel,
-    MPNetConfig,
-    MPNetModel,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaModel,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 SENTENCES = (
     "the harbour was quiet and the last boat had already left when we arrived",
@@ -30,50 +21,87 @@ SENTENCES = (
     "the committee will publish its report on the budget at the end of the year",
     "two trains leave the station at the same time and travel in opposite directions",
 )
-FAMILIES = ("bert", "roberta", "mpnet", "distilbert")
+_SIZE = {"num_attention_heads": 4, "max_position_embeddings": 64}
+_LLAMA = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "pad_token_id": 1}
+_T5 = {"d_kv": 16, "num_heads": 4, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 20}
+# Family: the name of its classes in transformers, what its configuration needs, and how its tokenizer is made.
+_KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "bert": ("Bert", {**_SIZE, "intermediate_size": 128}, "word"),
+    "distilbert": ("DistilBert", {"n_heads": 4, "hidden_dim": 128, "max_position_embeddings": 64}, "word"),
+    "roberta": ("Roberta", {**_SIZE, "intermediate_size": 128, "max_position_embeddings": 66, "type_vocab_size": 1}, "byte"),
+    "xlm-roberta": ("XLMRoberta", {**_SIZE, "intermediate_size": 128, "max_position_embeddings": 66, "type_vocab_size": 1}, "pieces"),
+    "mpnet": ("MPNet", {**_SIZE, "intermediate_size": 128, "max_position_embeddings": 66}, "mpnet"),
+    "albert": ("Albert", {**_SIZE, "intermediate_size": 128, "embedding_size": 32}, "word"),
+    "electra": ("Electra", {**_SIZE, "intermediate_size": 128, "embedding_size": 32}, "word"),
+    "deberta-v2": (
+        "DebertaV2",
+        {**_SIZE, "intermediate_size": 128, "relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 0,
+         "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_buckets": 8},
+        "word",
+    ),
+    "modernbert": (
+        "ModernBert",
+        {**_SIZE, "intermediate_size": 96, "global_attn_every_n_layers": 2, "local_attention": 8, "cls_token_id": 2, "sep_token_id": 3,
+         "bos_token_id": 2, "eos_token_id": 3},
+        "word",
+    ),
+    "nomic-bert": ("NomicBert", {**_SIZE, "intermediate_size": 128}, "word"),
+    "t5": ("T5", {**_T5, "d_ff": 128, "feed_forward_proj": "gated-gelu"}, "t5"),
+    "gpt2": ("GPT2", {"n_head": 4, "n_positions": 64, "bos_token_id": 0, "eos_token_id": 2}, "decoder"),
+    "llama": ("Llama", {**_LLAMA, "intermediate_size": 128}, "decoder"),
+    "mistral": ("Mistral", {**_LLAMA, "intermediate_size": 128, "sliding_window": None}, "decoder"),
+    "qwen3": ("Qwen3", {**_LLAMA, "intermediate_size": 128, "head_dim": 16}, "decoder"),
+    "gemma": ("Gemma", {**_LLAMA, "intermediate_size": 128, "head_dim": 16}, "decoder"),
+}  # fmt: skip
+FAMILIES = tuple(_KINDS)
 
 
-def save(family: str, folder: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0) -> Path:
+def save(family: str, folder: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0, **config: Any) -> Path:
     """A plain transformers folder of the family."""
-    tokenizer = _byte_level() if family == "roberta" else _word_piece(mpnet=family == "mpnet")
-    torch.manual_seed(seed)
-    model = _model(family, len(tokenizer), tokenizer.pad_token_id, hidden, layers)
-    # Random weights are tiny by default, which makes all vectors alike: widen them, so that a difference shows.
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(3.0)
-            elif name.endswith("bias"):
-                parameter.normal_(0, 0.05)
-    model.eval().save_pretrained(folder)
+    model, tokenizer = make(family, hidden=hidden, layers=layers, seed=seed, **config)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _model(family: str, vocabulary: int, pad: int, hidden: int, layers: int) -> PreTrainedModel:
-    common = {"vocab_size": vocabulary, "pad_token_id": pad, "attn_implementation": "sdpa"}
-    if family == "distilbert":
-        return DistilBertModel(
-            DistilBertConfig(
-                dim=hidden, n_layers=layers, n_heads=4, hidden_dim=hidden * 2, max_position_embeddings=64, **common
-            )
-        )
-    size = {
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        "intermediate_size": hidden * 2,
-    }
-    if family == "bert":
-        return BertModel(BertConfig(max_position_embeddings=64, **size, **common), add_pooling_layer=False)
-    if family == "roberta":
-        return RobertaModel(
-            RobertaConfig(max_position_embeddings=66, type_vocab_size=1, **size, **common), add_pooling_layer=False
-        )
-    return MPNetModel(
-        MPNetConfig(max_position_embeddings=66, **size, **{**common, "attn_implementation": "eager"}),
-        add_pooling_layer=False,
-    )
+def make(
+    family: str, *, hidden: int = 64, layers: int = 2, seed: int = 0, **config: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A model of the family and its tokenizer."""
+    kind, options, style = _KINDS[family]
+    tokenizer = make_tokenizer(style)
+    torch.manual_seed(seed)
+    sizes = {
+        "distilbert": {"dim": hidden, "n_layers": layers},
+        "t5": {"d_model": hidden, "num_layers": layers},
+        "gpt2": {"n_embd": hidden, "n_layer": layers},
+    }.get(family, {"hidden_size": hidden, "num_hidden_layers": layers})
+    common = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    configuration = getattr(transformers, f"{kind}Config")(**{**common, **sizes, **options, **config})
+    model = getattr(transformers, f"{kind}EncoderModel" if family == "t5" else f"{kind}Model")(configuration)
+    widen(model)
+    return model.eval(), tokenizer
+
+
+def widen(model: torch.nn.Module) -> None:
+    """Random weights are tiny by default, which makes all vectors alike: widen them, so that a difference shows."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2:
+                # A T5 is made with weights of their usual size, and has no scale in its attention.
+                parameter.mul_(1.0 if type(model).__name__.startswith("T5") else 3.0)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.05)
+
+
+def make_tokenizer(style: str) -> PreTrainedTokenizerFast:
+    """A fast tokenizer trained on the sentences: ``word`` and ``mpnet`` (WordPiece), ``byte`` and ``decoder``
+    (byte-level BPE), ``pieces`` and ``t5`` (Unigram)."""
+    if style in ("byte", "decoder"):
+        return _byte_level(decoder=style == "decoder")
+    if style in ("pieces", "t5"):
+        return _unigram(t5=style == "t5")
+    return _word_piece(mpnet=style == "mpnet")
 
 
 def _word_piece(*, mpnet: bool) -> PreTrainedTokenizerFast:
@@ -88,7 +116,9 @@ def _word_piece(*, mpnet: bool) -> PreTrainedTokenizerFast:
         SENTENCES, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
     )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{start} $A {end}", special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)]
+        single=f"{start} $A {end}",
+        pair=f"{start} $A {end} {end} $B {end}" if mpnet else f"{start} $A {end} $B:1 {end}:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)],
     )
     tokenizer.decoder = decoders.WordPiece()
     return PreTrainedTokenizerFast(
@@ -102,7 +132,33 @@ def _word_piece(*, mpnet: bool) -> PreTrainedTokenizerFast:
     )
 
 
-def _byte_level() -> PreTrainedTokenizerFast:
+def _unigram(*, t5: bool) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<pad>", "</s>", "<unk>"] if t5 else ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    ids = [(token, tokenizer.token_to_id(token)) for token in ("</s>",) + (() if t5 else ("<s>",))]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>" if t5 else "<s> $A </s>",
+        pair="$A </s> $B </s>" if t5 else "<s> $A </s> </s> $B </s>",
+        special_tokens=ids,
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    others = {} if t5 else {"bos_token": "<s>", "cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        model_max_length=64,
+        **others,
+    )
+
+
+def _byte_level(*, decoder: bool) -> PreTrainedTokenizerFast:
+    """As of RoBERTa, or as of a decoder: nothing before the text and ``</s>`` after it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -112,17 +168,18 @@ def _byte_level() -> PreTrainedTokenizerFast:
         trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
     )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+        single="$A </s>" if decoder else "<s> $A </s>",
+        pair="$A </s> $B </s>" if decoder else "<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
     )
     tokenizer.decoder = decoders.ByteLevel()
+    others = {} if decoder else {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",
         pad_token="<pad>",
-        cls_token="<s>",
-        sep_token="</s>",
-        mask_token="<mask>",
         model_max_length=64,
+        **others,
     )

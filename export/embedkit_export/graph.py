@@ -1,0 +1,78 @@
+"""The whole encoder as one torch module: backbone, pooling and stages; what is captured."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+IDS, MASK, POOL_MASK, TYPES = "input_ids", "attention_mask", "pool_mask", "token_type_ids"
+
+
+class EncoderGraph(nn.Module):
+    """(batch, tokens) int64 ids and masks, (batch,) int64 numbers -> (batch, dim) float32 vectors.
+
+    ``inputs`` names the tensors in order. ``pools`` are concatenated; each takes (hidden, ids, mask, pool mask) or, where
+    it is a module of the user's or an `AttentionPool`, (hidden, mask).
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        inputs: Sequence[str],
+        *,
+        layers: Sequence[int] = (-1,),
+        join: str = "concat",
+        token_stages: Sequence[nn.Module] = (),
+        pools: Sequence[nn.Module],
+        stages: Sequence[nn.Module],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.inputs, self.layers, self.join = list(inputs), list(layers), join
+        self.token_stages = nn.Sequential(*token_stages)
+        self.pools = nn.ModuleList(pools)
+        self.stages = nn.Sequential(*stages)
+        taken = inspect.signature(backbone.forward).parameters
+        self.options: dict[str, Any] = {"use_cache": False} if "use_cache" in taken else {}
+        if self.layers != [-1]:
+            self.options["output_hidden_states"] = True
+
+    def hidden(self, named: dict[str, Tensor]) -> Tensor:
+        """(batch, tokens, dim) token vectors."""
+        given = {name: tensor for name, tensor in named.items() if name != POOL_MASK}
+        out = self.backbone(**given, **self.options)
+        if self.layers != [-1]:
+            states = [out.last_hidden_state if layer == -1 else out.hidden_states[layer] for layer in self.layers]
+            if len(states) == 1:
+                hidden: Tensor = states[0]
+            else:
+                hidden = torch.cat(states, dim=-1) if self.join == "concat" else torch.stack(states).mean(dim=0)
+        elif isinstance(out, Tensor):
+            hidden = out
+        else:
+            hidden = out.last_hidden_state if hasattr(out, "last_hidden_state") else out[0]
+        staged: Tensor = self.token_stages(hidden)
+        return staged
+
+    def pooled(self, hidden: Tensor, named: dict[str, Tensor]) -> Tensor:
+        """(batch, 2, dim), both copies equal."""
+        mask = named[MASK].to(torch.float32)
+        pool_mask = named[POOL_MASK].to(torch.float32) if POOL_MASK in named else mask
+        parts = []
+        for pool in self.pools:
+            if getattr(pool, "takes_ids", False):
+                parts.append(pool(hidden, named[IDS], mask, pool_mask))
+            else:
+                part = pool(hidden, pool_mask)
+                parts.append(part[:, None].expand(-1, 2, -1) if part.ndim == 2 else part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Encode."""
+        named = dict(zip(self.inputs, tensors, strict=True))
+        vectors: Tensor = self.stages(self.pooled(self.hidden(named), named))
+        return vectors[:, 0]

@@ -1,0 +1,107 @@
+"""Operators that the capture leaves in pieces, put together: RMS normalisation, SiLU, tanh GELU, a product and its
+bias."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnxscript.rewriter import pattern
+from onnxscript.rewriter.ort_fusions.rms_normalization import fuse_rms_normalization
+
+MICROSOFT = "com.microsoft"
+
+
+def assemble(model: ir.Model) -> Counter[str]:
+    """Rewrite ``model`` in place; how often each operator was put together."""
+    made: Counter[str] = Counter()
+    for node in list(model.graph):
+        if node.op_type == "Gemm" and _split_gemm(model.graph, node):
+            made["MatMul"] += 1
+    made["SimplifiedLayerNormalization"] = int(fuse_rms_normalization(model))
+    made["FastGelu"] = pattern.RewriteRuleSet([_TanhGelu.rule()], commute=True).apply_to_model(model)
+    made["QuickGelu"] = pattern.RewriteRuleSet([_Silu.rule()], commute=True).apply_to_model(model)
+    for node in model.graph:
+        if node.op_type in made and node.op_type != "MatMul":  # the rewriter does not know their shapes
+            first, out = node.inputs[0], node.outputs[0]
+            assert first is not None
+            out.shape, out.type = out.shape or first.shape, out.type or first.type
+    if made["FastGelu"] or made["QuickGelu"]:
+        model.opset_imports[MICROSOFT] = 1
+    return +made
+
+
+class _TanhGelu(pattern.RewriteRuleClassBase):
+    """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), Hendrycks and Gimpel 2016."""
+
+    def pattern(self, op: Any, x: Any) -> Any:
+        inner = op.Mul(op.Add(x, op.Mul(op.Pow(x, 3.0), 0.044715)), math.sqrt(2 / math.pi))
+        return op.Mul(op.Mul(x, 0.5), op.Add(op.Tanh(inner), 1.0))
+
+    def rewrite(self, op: Any, x: Any) -> Any:
+        return op.FastGelu(x, _domain=MICROSOFT)
+
+
+class _Silu(pattern.RewriteRuleClassBase):
+    """x sigmoid(x)."""
+
+    def pattern(self, op: Any, x: Any) -> Any:
+        return op.Mul(x, op.Sigmoid(x))
+
+    def check(self, context: Any, x: ir.Value, **_: Any) -> bool:
+        return x.shape is not None and x.shape.rank() == 3 and not isinstance(x.shape[1], int)
+
+    def rewrite(self, op: Any, x: Any) -> Any:
+        return op.QuickGelu(x, alpha=1.0, _domain=MICROSOFT)
+
+
+def _split_gemm(graph: ir.Graph, node: ir.Node) -> bool:
+    """Reshape to rows, x W + b, reshape back  ->  MatMul and Add on (batch, tokens, k)."""
+    before = node.inputs[0].producer() if node.inputs[0] is not None else None
+    uses = list(node.outputs[0].uses())
+    after = uses[0][0] if len(uses) == 1 else None
+    weight = node.inputs[1].const_value if node.inputs[1] is not None else None
+    number = {name: value.as_float() for name in ("alpha", "beta") if (value := node.attributes.get(name)) is not None}
+    flags = [node.attributes[name].as_int() if name in node.attributes else 0 for name in ("transA", "transB")]
+    if (
+        before is None
+        or after is None
+        or before.op_type != "Reshape"
+        or after.op_type != "Reshape"
+        or weight is None
+        or any(value != 1.0 for value in number.values())
+        or flags[0]
+    ):
+        return False
+    source, out = before.inputs[0], after.outputs[0]
+    shapes = [value.shape for value in (source, out) if value is not None]
+    if source is None or len(shapes) != 2 or any(shape is None or shape.rank() != 3 for shape in shapes):
+        return False
+    used = node.inputs[1]
+    if flags[1]:
+        array = np.ascontiguousarray(weight.numpy().T)
+        used = ir.Value(
+            name=f"{used.name}.transposed",  # type: ignore[union-attr]
+            shape=ir.Shape(array.shape),
+            type=ir.TensorType(weight.dtype),
+            const_value=ir.tensor(array, name=f"{used.name}.transposed"),  # type: ignore[union-attr]
+        )
+        graph.register_initializer(used)
+    product = ir.node("MatMul", [source, used], name=f"{node.name}/MatMul")
+    last = product.outputs[0]
+    last.name = f"{out.name}.product"
+    last.shape, last.type = out.shape, out.type
+    nodes = [product]
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        add = ir.node("Add", [last, node.inputs[2]], name=f"{node.name}/Add")
+        add.outputs[0].name = f"{out.name}.sum"
+        nodes.append(add)
+    made = nodes[-1].outputs[0]
+    made.shape, made.type = out.shape, out.type
+    for new in nodes:
+        graph.insert_before(after, new)
+    out.replace_all_uses_with(made, replace_graph_outputs=True)
+    return True

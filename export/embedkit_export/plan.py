@@ -1,0 +1,356 @@
+"""From a source and a recipe to what is exported: a graph for each set of weights and stages, a frontend for each
+role."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from embedkit.errors import ExportError, InputError
+from embedkit.types import Choice, Frontend, Input, Part, PoolMask, Truncate
+
+from . import assembly
+from . import source as sources
+from .graph import IDS, MASK, POOL_MASK, TYPES, EncoderGraph
+from .recipe import Pooling, Recipe, Role, parts
+from .recipe import pooling as as_pooling
+from .source import Loading, Source
+from .stages import AttentionPool, Normalize, Pool
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """One graph to be captured."""
+
+    module: EncoderGraph
+    inputs: list[Input]
+    dim: int
+    normalized: bool
+    max_tokens: int
+    pad_id: int
+    config: Any
+    fixed: int | None = None
+
+
+@dataclass(frozen=True)
+class RolePlan:
+    """One role: its frontend, its graph (the name of the first role that has it), and torch's tokenizer."""
+
+    frontend: Frontend
+    graph: str
+    tokenizer: Any
+    tokenizer_json: str
+
+
+@dataclass
+class Plan:
+    """All that is exported."""
+
+    recipe: Recipe
+    roles: dict[str, RolePlan]
+    graphs: dict[str, GraphPlan]
+    records: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def make(
+    origin: Source, recipe: Recipe, *, loading: Loading, base: Path | None = None, max_tokens: int | None = None
+) -> Plan:
+    """The plan of an export; raises `ExportError` naming the part of the recipe that cannot be done.
+
+    ``base`` is the folder that files in the recipe are relative to. ``max_tokens`` is an upper bound for every role.
+    """
+    builder = _Builder(origin, recipe, loading, base, max_tokens)
+    for name in recipe.names():
+        builder.add(name)
+    return builder.finish()
+
+
+class _Builder:
+    def __init__(
+        self, origin: Source, recipe: Recipe, loading: Loading, base: Path | None, max_tokens: int | None
+    ) -> None:
+        self.origin, self.recipe, self.loading, self.max_tokens = origin, recipe, loading, max_tokens
+        self.base = base
+        self.plan = Plan(recipe, {}, {})
+        self.origins: dict[str, Source] = {}
+        self.waiting: list[tuple[str, Role, Source, str]] = []
+        self.tokenizer_json: dict[int, str] = {}
+
+    def add(self, name: str) -> None:
+        role = self.recipe.role(name)
+        origin = self._origin(role)
+        pooling = as_pooling(role.pooling)
+        key = repr((role.model, role.surgery, _key(pooling), [_key(stage) for stage in role.stages or []]))
+        self.waiting.append((name, role, origin, key))
+
+    def finish(self) -> Plan:
+        first: dict[str, str] = {}
+        for name, _, _, key in self.waiting:
+            first.setdefault(key, name)
+        for key, owner in first.items():
+            group = [(name, role, origin) for name, role, origin, k in self.waiting if k == key]
+            frontends = {name: self._frontend(name, role, origin) for name, role, origin in group}
+            self.plan.graphs[owner] = self._graph(owner, group[0][1], group[0][2], frontends)
+            for name, _, origin in group:
+                own = self._tokenizer_json(origin.tokenizer)
+                self.plan.roles[name] = RolePlan(frontends[name], owner, origin.tokenizer, own)
+        self.plan.roles = {name: self.plan.roles[name] for name, *_ in self.waiting}
+        normal = {graph.dim for graph in self.plan.graphs.values()}
+        if len(normal) > 1:
+            raise ExportError(
+                f"roles: their vectors have different sizes ({', '.join(map(str, sorted(normal)))}) and cannot be compared"
+            )
+        dim = normal.pop()
+        too_large = [size for size in self.recipe.matryoshka if size > dim]
+        if too_large:
+            raise ExportError(f"matryoshka: expected sizes up to {dim}, found {too_large[0]}")
+        return self.plan
+
+    def _origin(self, role: Role) -> Source:
+        """The source of a role's weights: the model's, unless the role names another checkpoint or surgery."""
+        if role.model is None and role.surgery == self.recipe.surgery:
+            return self.origin
+        key = repr((role.model, role.surgery))
+        if key not in self.origins:
+            folder: Any = self.origin.folder
+            if role.model is not None:
+                beside = [where / role.model for where in (self.base, self.origin.folder) if where is not None]
+                folder = next((path for path in beside if path.exists()), role.model)
+            if folder is None:
+                raise ExportError("roles: a role with surgery of its own needs a model that is a folder")
+            how = Loading(
+                self.loading.model_class,
+                role.surgery,
+                self.loading.base,
+                self.loading.revision,
+                self.loading.trust_remote_code,
+            )
+            found = sources.load(folder, how)
+            self.origins[key] = found
+            self.plan.records += found.records
+            self.plan.notes += found.notes
+        return self.origins[key]
+
+    def _frontend(self, name: str, role: Role, origin: Source) -> Frontend:
+        where = f"role {name}"
+        tokenizer = origin.tokenizer
+        template = parts(role.template or "{text}", role.fields or {}, where)
+        pooling = as_pooling(role.pooling)
+        mask = isinstance(pooling, Pooling) and "mask" in (
+            [pooling.mode] if isinstance(pooling.mode, str) else pooling.mode
+        )
+        without = role.without if role.without is not None else pooling.without if isinstance(pooling, Pooling) else []
+        cut = role.cut or ("content" if mask and role.truncate != "slice" else "all")
+        limit = self._limit(role, origin, where)
+        if mask:
+            self._check_mask(template, tokenizer, where)
+        frontend = Frontend(
+            kind="text",
+            tokenizer="tokenizer.json",
+            template=template,
+            truncate=Truncate(max=limit, mode=role.truncate or "smart", applies_to=cut),
+            pad="longest" if role.pad is None else f"fixed:{role.pad}",
+            pad_id=tokenizer.pad_token_id or 0,
+            pool_mask=PoolMask(drop=list(without)) if without else None,
+            first_token=self._first_token(role, tokenizer, where),
+        )
+        literals = "".join(part.lit or "" for part in template)
+        fixed = len(tokenizer(literals)["input_ids"])
+        if fixed >= limit and (cut == "content" or not literals):
+            raise ExportError(
+                f"max length: {limit} tokens leave no room for text beside {fixed} tokens of the template and special tokens; "
+                "pass a larger --max-tokens"
+            )
+        return frontend
+
+    def _limit(self, role: Role, origin: Source, where: str) -> int:
+        """Tokens that are read: what the recipe says, bounded by the option, the positions and a fixed length."""
+        stated = getattr(origin.tokenizer, "model_max_length", None)
+        room = positions(origin.backbone)
+        limits = [
+            limit for limit in (role.max_tokens or stated, self.max_tokens, room, role.pad) if limit and limit < 1 << 30
+        ]
+        if not limits:
+            raise ExportError(
+                f"{where}: max length: neither the model nor its tokenizer says how many tokens it reads; pass --max-tokens"
+            )
+        return int(min(limits))
+
+    @staticmethod
+    def _check_mask(template: list[Part], tokenizer: Any, where: str) -> None:
+        literals = "".join(part.lit or "" for part in template)
+        if tokenizer.mask_token is None or literals.count(tokenizer.mask_token) != 1:
+            raise ExportError(
+                f"{where}: pooling at the mask needs a template with exactly one {tokenizer.mask_token or 'mask token'}, found {literals!r}"
+            )
+
+    @staticmethod
+    def _first_token(role: Role, tokenizer: Any, where: str) -> Choice | None:
+        given = role.first_token
+        if given is None:
+            return None
+        known = tokenizer.get_vocab()
+        unknown = [token for token in given.values.values() if token not in known]
+        if unknown:
+            raise ExportError(f"{where}: first_token: the tokenizer has no token {unknown[0]!r}")
+        return Choice(
+            field=given.field, values={key: known[token] for key, token in given.values.items()}, default=given.default
+        )
+
+    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, Frontend]) -> GraphPlan:
+        where = f"role {owner}"
+        backbone = origin.backbone
+        if self.recipe.causal is not None:
+            set_causal(backbone, self.recipe.causal)
+        weights = assembly.Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
+        pooling = as_pooling(role.pooling)
+        layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
+        fixed = {frontend.fixed for frontend in frontends.values()}
+        pools, after = self._pools(pooling, origin, weights, where, padded=fixed != {None})
+        token_stages = [
+            assembly.stage(given, weights, f"token stage {i}") for i, given in enumerate(self.recipe.token_stages, 1)
+        ]
+        given = role.stages or []
+        stages = [*after, *(assembly.stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
+        inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
+        if any(frontend.pool_mask for frontend in frontends.values()):
+            inputs.append(Input(name=POOL_MASK, dtype="int64", source="pool_mask"))
+        pairs = any(part.pair for frontend in frontends.values() for part in frontend.template)
+        if pairs and (getattr(backbone.config, "type_vocab_size", 0) or 0) > 1:
+            inputs.append(Input(name=TYPES, dtype="int64", source="types"))
+        for name, side in self.recipe.inputs.items():
+            inputs.append(Input(name=name, dtype="int64", source="choice", choice=side.choice()))
+        module = EncoderGraph(
+            backbone,
+            [entry.name for entry in inputs],
+            layers=layers,
+            join=pooling.join if isinstance(pooling, Pooling) else "concat",
+            token_stages=token_stages,
+            pools=pools,
+            stages=stages,
+        ).eval()
+        width = self._width(module, where)
+        for i, stage in enumerate(stages, 1):
+            width = assembly.check_independent(stage, width, f"stage {i}")
+        return GraphPlan(
+            module=module,
+            inputs=inputs,
+            dim=width,
+            normalized=bool(stages) and isinstance(stages[-1], Normalize),
+            max_tokens=max(frontend.truncate.max for frontend in frontends.values()),
+            pad_id=next(iter(frontends.values())).pad_id,
+            config=backbone.config,
+            fixed=next(iter(fixed)) if len(fixed) == 1 else None,
+        )
+
+    def _pools(
+        self, pooling: Any, origin: Source, weights: assembly.Weights, where: str, *, padded: bool
+    ) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The pooling modules, and the stages that they bring."""
+        if isinstance(pooling, nn.Module):
+            return [pooling.eval()], []
+        if not isinstance(pooling, Pooling):
+            raise InputError(f"{where}: pooling: expected a mode, a table or a module of torch, found {pooling!r:.80}")
+        if pooling.padding and not padded:
+            raise ExportError(
+                f"{where}: pooling with padding makes a vector depend on the longest text beside it; give a fixed length (pad = N)"
+            )
+        modes = [pooling.mode] if isinstance(pooling.mode, str) else list(pooling.mode)
+        pools: list[nn.Module] = []
+        after: list[nn.Module] = []
+        for mode in modes:
+            if mode == "attention":
+                if pooling.weights is None:
+                    raise InputError(f"{where}: pooling 'attention' needs `weights`")
+                pools.append(AttentionPool(weights.get(pooling.weights), pooling.heads, padding=pooling.padding))
+                continue
+            if mode == "pooler":
+                if len(modes) > 1:
+                    raise ExportError(f"{where}: pooling 'pooler' cannot be joined with other modes")
+                after.append(pooler(origin.backbone, where))
+            mask_id = origin.tokenizer.mask_token_id if mode == "mask" else None
+            pools.append(Pool("first" if mode == "pooler" else mode, padding=pooling.padding, mask_id=mask_id))
+        return pools, after
+
+    @staticmethod
+    def _width(module: EncoderGraph, where: str) -> int:
+        """Numbers of a pooled vector, from a short run."""
+        ids = torch.full((2, 4), 5, dtype=torch.int64)
+        given = {
+            name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
+            for name in module.inputs
+        }
+        for name in module.inputs:
+            if name not in (IDS, MASK, POOL_MASK, TYPES):
+                given[name] = torch.zeros(2, dtype=torch.int64)
+        with sources.quiet(), torch.no_grad():
+            try:
+                hidden = module.hidden(given)
+                return int(module.pooled(hidden, given).shape[-1])
+            except Exception as error:
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                raise ExportError(f"{where}: the model cannot be run as the recipe says: {reason}") from error
+
+    def _tokenizer_json(self, tokenizer: Any) -> str:
+        if id(tokenizer) not in self.tokenizer_json:
+            self.tokenizer_json[id(tokenizer)] = tokenizer_json(tokenizer)
+        return self.tokenizer_json[id(tokenizer)]
+
+
+def _key(part: Any) -> Any:
+    """What tells two parts of a recipe apart: modules by identity, all else by what they say."""
+    return id(part) if isinstance(part, nn.Module) else repr(part)
+
+
+def pooler(backbone: Any, where: str) -> nn.Module:
+    """The model's own pooler as a stage on the first token's vector."""
+    found = getattr(backbone, "pooler", None)
+    dense, function = getattr(found, "dense", None), getattr(found, "activation", None)
+    if dense is None or function is None:
+        raise ExportError(
+            f"{where}: pooling 'pooler': {type(backbone).__name__} has no pooler; use 'first' and give its layers as stages"
+        )
+    return nn.Sequential(dense, function if isinstance(function, nn.Module) else nn.Tanh())
+
+
+def set_causal(backbone: Any, causal: bool) -> None:
+    """Let a decoder's tokens see only earlier ones, or all."""
+    backbone.config.is_causal = causal
+    for module in backbone.modules():
+        if hasattr(module, "is_causal"):
+            module.is_causal = causal
+
+
+def positions(backbone: Any) -> int | None:
+    """Tokens that the position table holds, or that the model was configured for; RoBERTa-like models start counting
+    after their padding id."""
+    config = getattr(backbone, "config", None)
+    stated = getattr(config, "max_position_embeddings", None)
+    if not isinstance(stated, int) or stated <= 0:
+        return None
+    for name, module in backbone.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            return module.num_embeddings - module.padding_idx - 1
+    return stated
+
+
+def tokenizer_json(tokenizer: Any) -> str:
+    """The fast tokenizer, whole, without truncation or padding of its own."""
+    from tokenizers import Tokenizer
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ExportError(
+            "tokenizer: this model has no fast tokenizer (tokenizer.json), which encoding without torch needs"
+        )
+    whole = json.loads(backend.to_str())
+    whole["truncation"] = whole["padding"] = None
+    own = Tokenizer.from_str(json.dumps(whole))
+    text: str = own.to_str(pretty=False)
+    return text

@@ -1,0 +1,159 @@
+"""The reference: the model's own vectors from torch, by the plainest way there is.
+
+Each text goes through the transformers tokenizer and the model alone, unpadded (or padded to the fixed length that the
+recipe names), in the attention that transformers takes by default; pooling is done on that one row, by its definition.
+Of a SentenceTransformer that is exported as it is, its own ``encode`` is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from embedkit.tokenizer import Text
+from embedkit.types import Choice, Frontend
+
+from .graph import IDS, MASK, TYPES, EncoderGraph
+from .plan import Plan
+from .source import quiet
+from .stages import Pool
+
+Floats = npt.NDArray[np.float32]
+
+
+def vectors(plan: Plan, role: str, items: Sequence[Text], model: Any = None) -> Floats:
+    """(n, dim) float32 from torch; through ``model``'s own methods where it is given (a SentenceTransformer)."""
+    with quiet(), torch.no_grad():
+        if model is not None:
+            return _own(model, role, [str(item) for item in items])
+        return np.stack([_alone(plan, role, item) for item in items]).astype(np.float32)
+
+
+def _own(model: Any, role: str, texts: list[str]) -> Floats:
+    # On the left, padding moves the positions of a text.
+    left = getattr(model.tokenizer, "padding_side", "right") == "left"
+    options: dict[str, Any] = {"batch_size": 1 if left else 16, "show_progress_bar": False, "convert_to_numpy": True}
+    if role == "query":
+        out = model.encode_query(texts, **options)
+    elif role == "document":
+        out = model.encode_document(texts, **options)
+    elif role == "default":
+        out = model.encode(texts, **options)
+    else:
+        out = model.encode(texts, prompt_name=role, **options)
+    return np.asarray(out, dtype=np.float32)
+
+
+def _alone(plan: Plan, role: str, item: Text) -> npt.NDArray[Any]:
+    chosen = plan.roles[role]
+    graph = plan.graphs[chosen.graph]
+    frontend, module = chosen.frontend, graph.module
+    ids, types, pool = tokens(chosen.tokenizer, frontend, item)
+    mask = [1] * len(ids)
+    if frontend.fixed is not None:
+        missing = frontend.fixed - len(ids)
+        ids, mask = ids + [frontend.pad_id] * missing, mask + [0] * missing
+        types, pool = types + [0] * missing, pool + [0] * missing
+    named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
+    for entry in graph.inputs:
+        if entry.choice is not None:
+            named[entry.name] = torch.tensor([_chosen(entry.choice, item)])
+        elif entry.source == "types":
+            named[TYPES] = torch.tensor([types])
+    hidden = module.hidden(named)[0]
+    pooled = torch.cat([_pooled(part, module, hidden, named, torch.tensor(pool)) for part in module.pools])
+    out: npt.NDArray[Any] = module.stages(pooled[None, None].expand(1, 2, -1))[0, 0].numpy()
+    return out
+
+
+def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str, Tensor], kept: Tensor) -> Tensor:
+    """(dim,) of one row's (tokens, dim)."""
+    if not isinstance(pool, Pool):
+        part: Tensor = pool(hidden[None], kept[None].float())[0]
+        return part if part.ndim == 1 else part[0]
+    rows = hidden if pool.padding else hidden[kept == 1]
+    if pool.mode == "first":
+        return rows[0]
+    if pool.mode == "last":
+        return rows[-1]
+    if pool.mode == "mask":
+        return hidden[int(torch.eq(named[IDS][0], int(pool.mask_id or 0)).nonzero()[-1])]
+    if pool.mode == "max":
+        return rows.amax(dim=0)
+    if pool.mode == "weighted_mean":
+        places = (torch.arange(len(hidden))[kept == 1] + 1.0)[:, None]
+        return (rows * places).sum(dim=0) / places.sum()
+    return rows.sum(dim=0) / (len(rows) ** 0.5 if pool.mode == "mean_sqrt_length" else len(rows))
+
+
+def tokens(tokenizer: Any, frontend: Frontend, item: Text) -> tuple[list[int], list[int], list[int]]:
+    """Ids, token types and the places that are pooled, as the transformers tokenizer has them."""
+    given = {_main(frontend): item} if isinstance(item, str) else dict(item)
+    segments, field_ends, before = [""], [], ""
+    for part in frontend.template:
+        if part.pair:
+            segments.append("")
+        elif part.field is None:
+            segments[-1] += part.lit or ""
+        else:
+            before = "".join(segments)
+            start = len(segments[-1])
+            segments[-1] += given.get(part.field, part.default) or ""
+            field_ends.append((len(segments) - 1, start, len(segments[-1])))
+    limit, smart = frontend.truncate.max, frontend.truncate.mode == "smart"
+    cut = smart and frontend.truncate.applies_to == "all"
+    encoded = tokenizer(
+        *segments,
+        truncation="longest_first" if cut else False,
+        max_length=limit if cut else None,
+        return_token_type_ids=True,
+        return_special_tokens_mask=True,
+        return_offsets_mapping=True,
+    )
+    columns = [encoded["input_ids"], encoded["token_type_ids"], encoded["special_tokens_mask"]]
+    if not smart:
+        columns = [column[:limit] for column in columns]
+    elif not cut:
+        places = list(range(len(columns[0])))
+        spans, owners = encoded["offset_mapping"], encoded.sequence_ids()
+        for segment, start, end in reversed(field_ends):
+            for place in reversed(list(places)):
+                first, last = spans[place]
+                if len(places) > limit and owners[place] == segment and first < end and last > start:
+                    places.remove(place)
+        columns = [[column[place] for place in places] for column in columns]
+    ids, types, special = (list(column) for column in columns)
+    if frontend.first_token is not None and ids:
+        ids[0] = _chosen(frontend.first_token, item)
+    pool = [1] * len(ids)
+    for rule in frontend.pool_mask.drop if frontend.pool_mask else ():
+        kind, _, number = rule.partition(":")
+        leading = int(number or 1) if kind == "first" else _prefix_tokens(tokenizer, before) if kind == "prefix" else 0
+        pool = [0 if i < leading or (kind == "special" and special[i]) else kept for i, kept in enumerate(pool)]
+    return ids, types, pool
+
+
+def _prefix_tokens(tokenizer: Any, text: str) -> int:
+    if not text:
+        return 0
+    encoded = tokenizer(text, return_special_tokens_mask=True)
+    special = encoded["special_tokens_mask"]
+    while special and special[-1]:
+        special = special[:-1]
+    return len(special)
+
+
+def _main(frontend: Frontend) -> str:
+    names = [part.field for part in frontend.template if part.field]
+    required = [part.field for part in frontend.template if part.field and part.default is None]
+    return "text" if "text" in names else str(required[0])
+
+
+def _chosen(choice: Choice, item: Text) -> int:
+    value = choice.default if isinstance(item, str) else item.get(choice.field, choice.default)
+    return choice.values[value or ""]
