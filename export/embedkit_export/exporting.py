@@ -343,7 +343,7 @@ class _Work:
                     (self.folder / file).unlink(missing_ok=True)
             if variant == "fp32" or verdict.quality is _UNKNOWN:
                 break
-        reason = " | ".join(f"{name}: {'; '.join(why)}" for name, why in failures)
+        reason = " | ".join(("" if name == variant else f"{name}: ") + "; ".join(why) for name, why in failures)
         if variant == "fp32":
             raise ExportError(self._failure({"fp32": reason}))
         self.missing[variant] = reason

@@ -189,7 +189,7 @@ def _folder(model: str | os.PathLike[str], how: Loading) -> tuple[Path, list[str
     path, given = Path(model), str(model)
     if path.is_file() and path.suffix != ".gguf":
         raise ExportError(f"{path}: expected a model folder, found a file; give the folder that holds config.json")
-    if path.exists():
+    if given.strip() and path.exists():
         if (
             path.is_dir()
             and _transformer_folder(path) == path

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import embedkit_export
-from embedkit import Encoder
+from embedkit import Encoder, ExportError
 from export import models
 from texts import mixed
 
@@ -27,30 +27,56 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_hand(folder: Path, texts: list[str], pooling: str, normalize: bool) -> np.ndarray:
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel, AutoTokenizer, T5EncoderModel
 
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    batch = tokenizer(texts, padding=True, truncation=True, max_length=64, return_tensors="pt")
+    kind = T5EncoderModel if folder.name == "t5" else AutoModel
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), kind.from_pretrained(folder).eval()
+    batch = tokenizer(texts, padding=True, truncation=True, max_length=64, return_tensors="pt", padding_side="right")
     with torch.no_grad():
         hidden = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
     rows = []
     for row, mask in zip(hidden, batch["attention_mask"].bool(), strict=True):
         real = row[mask]
-        vector = {"mean": real.mean(0), "cls": real[0], "max": real.amax(0)}[pooling]
+        vector = {"mean": real.mean(0), "first": real[0], "max": real.amax(0), "last": real[-1]}[pooling]
         rows.append(vector / vector.norm() if normalize else vector)
     return torch.stack(rows).numpy()
 
 
-@pytest.mark.parametrize("family", models.FAMILIES)
-@pytest.mark.parametrize(("pooling", "normalize"), [("mean", False), ("cls", True), ("max", False)])
+CASES = [
+    ("bert", "mean", False),
+    ("bert", "first", True),
+    ("distilbert", "max", False),
+    ("roberta", "mean", True),
+    ("xlm-roberta", "first", False),
+    ("mpnet", "mean", False),
+    ("albert", "mean", False),
+    ("electra", "first", False),
+    ("deberta-v2", "mean", True),
+    ("modernbert", "mean", False),
+    ("nomic-bert", "mean", True),
+    ("t5", "mean", True),
+    ("gpt2", "mean", False),
+    ("llama", "last", True),
+    ("mistral", "last", False),
+    ("qwen3", "last", True),
+    ("gemma", "mean", False),
+]
+
+
+def test_every_family_has_a_case() -> None:
+    assert {family for family, _, _ in CASES} == set(models.FAMILIES)
+
+
+@pytest.mark.parametrize(("family", "pooling", "normalize"), CASES)
 def test_family(family: str, pooling: str, normalize: bool, sample: Path, tmp_path: Path) -> None:
     folder = models.save(family, tmp_path / family, layers=random.Random(family + pooling).choice([1, 2, 3]))
     report = embedkit_export.export(
-        folder, output=tmp_path / "bundle", sample=sample, pooling=pooling, normalize=normalize
-    )  # type: ignore[arg-type]
+        folder, output=tmp_path / "bundle", sample=sample, pooling=pooling, normalize=normalize, timing=False
+    )
     quality = report.manifest.towers["default"].graph.variants["int8"].quality  # type: ignore[union-attr]
     assert quality.cosine_min > 0.99
-    texts = ["", "a", *mixed(60, longest=90, seed=3), *models.SENTENCES]
+    assert not report.missing
+    texts = ["a", *mixed(40, longest=90, seed=3), *models.SENTENCES]
     expected = by_hand(folder, texts, pooling, normalize)
     for variant in ("fp32", "int8"):
         encoder = Encoder.load(tmp_path / "bundle", variant=variant, on_truncate="ignore")
@@ -58,18 +84,67 @@ def test_family(family: str, pooling: str, normalize: bool, sample: Path, tmp_pa
         if variant == "fp32":
             assert np.abs(found - expected).max() < 1e-4
         cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
-        assert cosine.min() > (0.999999 if variant == "fp32" else 0.99)
+        assert cosine.min() > (0.999999 if variant == "fp32" else 0.98)
         for i in range(0, len(texts), 9):
             assert encoder.encode(texts[i]).tobytes() == found[i].tobytes()
 
 
+def test_a_decoder_without_its_causal_mask(sample: Path, tmp_path: Path) -> None:
+    model, tokenizer = models.make("mistral")
+    recipe = embedkit_export.Recipe(causal=False)
+    prepared = embedkit_export.prepare((model, tokenizer), recipe=recipe)
+    backbone = prepared.origin.backbone
+    ids = torch.tensor([[7, 8, 9, 10]])
+    with torch.no_grad():
+        before = backbone(input_ids=ids).last_hidden_state[0, 0]
+        ids[0, 3] = 50
+        after = backbone(input_ids=ids).last_hidden_state[0, 0]
+    assert not torch.allclose(before, after), "a later token alters an earlier state"
+    report = embedkit_export.export(
+        (model, tokenizer), recipe=recipe, output=tmp_path / "bundle", sample=sample, variants=["fp32"], timing=False
+    )
+    causal = embedkit_export.export(
+        (model, tokenizer), output=tmp_path / "causal", sample=sample, variants=["fp32"], timing=False
+    )
+    a, b = (Encoder.load(made.path).encode(list(models.SENTENCES)) for made in (report, causal))
+    assert np.abs(a - b).max() > 1e-2
+
+
+def test_an_unknown_architecture_is_tried_and_judged(sample: Path, tmp_path: Path) -> None:
+    class Plain(torch.nn.Module):
+        """A backbone that transformers has never heard of."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(400, 32)
+            self.mix = torch.nn.Linear(32, 32)
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            mask = attention_mask[:, :, None].float()
+            hidden = self.table(input_ids) * mask
+            centre = hidden.sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
+            return torch.relu(self.mix(hidden + centre))
+
+    torch.manual_seed(0)
+    backbone, tokenizer = Plain().eval(), models.make_tokenizer("word")
+    try:
+        report = embedkit_export.export(
+            (backbone, tokenizer), output=tmp_path / "bundle", sample=sample, variants=["fp32"], timing=False
+        )
+    except ExportError as error:  # judged: what its last bits do is its own affair
+        assert "row independence" in str(error)  # noqa: PT017
+    else:
+        assert Encoder.load(report.path).dim == 32
+
+
 def test_an_export_is_deterministic(sample: Path, tmp_path: Path) -> None:
     folder = models.save("bert", tmp_path / "bert")
-    reports = [embedkit_export.export(folder, output=tmp_path / name, sample=sample) for name in ("a", "b")]
-    for name in reports[0].manifest.files:
-        if name != "golden.npz":  # a zip file holds the time at which it was written
-            assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert reports[0].manifest.fingerprint == reports[1].manifest.fingerprint
+    reports = [
+        embedkit_export.export(folder, output=tmp_path / name, sample=sample, timing=False) for name in ("a", "b")
+    ]
+    assert set(reports[0].manifest.files) == {path.name for path in (tmp_path / "a").iterdir()} - {"embedkit.json"}
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
     whole = b"".join(path.read_bytes() for path in (tmp_path / "a").iterdir())
     assert str(Path.home()).encode() not in whole
     assert b"site-packages" not in whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,19 @@ import onnxruntime as ort
 import pytest
 
 from embedkit import ExportError
-from embedkit_export import capture, fuse, quantize, recipe, source
+from embedkit_export import capture, fuse, prepare, quantize
+from embedkit_export.plan import GraphPlan
 from export import models
 
 
 @pytest.fixture(scope="module")
-def how(tmp_path_factory: pytest.TempPathFactory) -> recipe.Recipe:
+def how(tmp_path_factory: pytest.TempPathFactory) -> GraphPlan:
     folder = models.save("bert", tmp_path_factory.mktemp("graph") / "bert", layers=3)
-    return recipe.read(source.load(folder).model)
+    return prepare(folder).plan.graphs["default"]
 
 
 @pytest.fixture(scope="module")
-def captured(how: recipe.Recipe) -> ir.Model:
+def captured(how: GraphPlan) -> ir.Model:
     return capture.capture(how)
 
 
@@ -32,11 +34,12 @@ def run(model: ir.Model, ids: np.ndarray, mask: np.ndarray | None = None) -> np.
     return np.asarray(out)
 
 
-def test_fusing_changes_the_form_and_not_the_vectors(captured: ir.Model, how: recipe.Recipe) -> None:
+def test_fusing_changes_the_form_and_not_the_vectors(captured: ir.Model, how: GraphPlan) -> None:
     fused = capture.own_copy(captured)
     made = fuse.fuse(fused)
     assert made == {"attention scale": 3, "BiasGelu": 3, "token types": 1}
-    assert fuse.check_fused(fused, how.backbone.config)["BiasGelu"] == 3
+    assert fuse.check_fused(fused, how.config) == []
+    assert fuse.counts(fused) == {"MatMul": 25, "Softmax": 3, "LayerNormalization": 7, "BiasGelu": 3}
     rng = np.random.default_rng(0)
     for shape in ((1, 2), (1, 64), (5, 13)):
         ids = rng.integers(5, 100, shape)
@@ -45,15 +48,41 @@ def test_fusing_changes_the_form_and_not_the_vectors(captured: ir.Model, how: re
         assert np.abs(run(fused, ids, mask) - run(captured, ids, mask)).max() < 1e-5
 
 
-def test_an_unfused_graph_is_refused(captured: ir.Model, how: recipe.Recipe) -> None:
+def test_an_unfused_graph_is_refused(captured: ir.Model, how: GraphPlan) -> None:
     broken = capture.own_copy(captured)
     gelu = next(node for node in broken.graph if node.op_type == "Gelu")
     erf = ir.node("Erf", [gelu.inputs[0]])
     broken.graph.insert_before(gelu, erf)
     fuse.replace(gelu.outputs[0], erf.outputs[0])
     broken.graph.remove(gelu, safe=True)
-    with pytest.raises(ExportError, match=r"Gelu: expected 3 \(one a layer\), found 2 and 1 in pieces"):
-        fuse.check_fused(broken, how.backbone.config)
+    with pytest.raises(
+        ExportError, match=r"Gelu: expected 3 \(one a layer\), found 2; Erf: expected Gelu as one operator"
+    ):
+        fuse.check_fused(broken, how.config)
+    unknown = copy.copy(how.config)
+    unknown.model_type = "nobody-knows"
+    assert len(fuse.check_fused(broken, unknown)) == 2, "said, not refused"
+
+
+@pytest.mark.parametrize(
+    ("family", "made"),
+    [
+        ("albert", {"FastGelu": 2, "attention scale": 2, "token types": 1}),
+        ("t5", {"SimplifiedLayerNormalization": 5, "FastGelu": 2}),
+        ("gpt2", {"MatMul": 8, "FastGelu": 2}),
+        ("qwen3", {"SimplifiedLayerNormalization": 9, "QuickGelu": 2}),
+    ],
+)
+def test_operators_in_pieces_are_put_together(family: str, made: dict[str, int]) -> None:
+    plan = prepare(models.make(family)).plan.graphs["default"]
+    before = capture.capture(plan)
+    after = capture.own_copy(before)
+    assert fuse.fuse(after) == made
+    assert fuse.check_fused(after, plan.config) == []
+    ids = np.random.default_rng(1).integers(5, 100, (3, 21))
+    mask = np.ones_like(ids)
+    mask[1, 9:] = 0
+    assert np.abs(run(after, ids, mask) - run(before, ids, mask)).max() < 1e-5
 
 
 def _one_product(weight: np.ndarray, after_gelu: bool) -> ir.Model:

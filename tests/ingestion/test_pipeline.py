@@ -6,14 +6,17 @@ import threading
 import time
 from datetime import datetime, timezone
 
+import msgspec
 import numpy as np
 import pytest
 
+from embedkit.bundle import read_manifest, write_manifest
 from embedkit.encoder import Encoder, TruncationWarning
 from embedkit.errors import CollectionMismatchError, IngestError, InputError, StoreError, TransientStoreError
 from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest, pipeline
 from embedkit.records import Document
 from embedkit.testing.tiny import tiny_bundle
+from embedkit.types import Part
 
 
 def documents(n, **changed):
@@ -339,3 +342,28 @@ def test_the_report_can_be_read_by_both(encoder, store):
     }
     assert whole["documents_per_second"] > 0
     assert "3 read, 3 written" in str(report)
+
+
+def test_fields_of_the_template_come_from_the_metadata(store, tmp_path):
+    folder = tiny_bundle(tmp_path / "bundle")
+    manifest = read_manifest((folder / "embedkit.json").read_bytes(), "manifest")
+    template = [Part(field="title"), Part(lit=": "), Part(field="text"), Part(field="place", default=" (nowhere)")]
+    tower = manifest.towers["document"]
+    changed = msgspec.structs.replace(tower, frontend=msgspec.structs.replace(tower.frontend, template=template))
+    write_manifest(folder, msgspec.structs.replace(manifest, towers={**manifest.towers, "document": changed}))
+    encoder = Encoder.load(folder, variant="fp32", on_truncate="ignore")
+    rows = [
+        Document("a", "bread", {"title": "food", "year": 1}),
+        Document("b", "bread", {"title": "trade", "place": " (here)"}),
+        Document("c", "bread", {"year": 2}),
+        Document("d", "bread", {"title": 7}),
+    ]
+    report = ingest(rows, encoder, store, collection="docs")
+    assert (report.written, report.dead, report.encoded) == (2, 2, 2)
+    stored = {row.id: row.vector for row in store.open("docs").get(["a", "b"], with_vectors=True)}
+    plain = Encoder.load(folder, variant="fp32", on_truncate="ignore")
+    for name, text in (("a", "food: bread (nowhere)"), ("b", "trade: bread (here)")):
+        assert stored[name].tobytes() == plain.encode(text, role="default").tobytes()
+    reasons = {row["id"]: row["reason"] for row in letters(tmp_path / "docs.dead.jsonl")}
+    assert "the field 'title' is missing" in reasons["c"]
+    assert "field 'title': expected a string, found int" in reasons["d"]
