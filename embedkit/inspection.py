@@ -66,12 +66,17 @@ def describe(bundle: Bundle) -> str:
 
 def quality_table(variants: dict[str, dict[str, Any]]) -> str:
     """Variants (as in `summary`) with their size and what was measured against torch before they were written."""
-    rows = ["variant        MB  max difference  cosine mean  cosine min  top-10 overlap  texts"]
+    labels = list(dict.fromkeys(label for about in variants.values() for label in about["quality"].get("labels", {})))
+    rows = [
+        "variant        MB  max difference  cosine mean  cosine min  top-10 overlap  texts"
+        + "".join(f"  {label:>9}" for label in labels)
+    ]
     for name, about in variants.items():
         quality = about["quality"]
         rows.append(
             f"{name:10} {about['bytes'] / 1e6:6.1f}  {quality['max_abs']:14.1e}  {quality['cosine_mean']:11.5f}  "
             f"{quality['cosine_min']:10.5f}  {quality['top10_overlap']:14.4f}  {quality['texts']:5,}"
+            + "".join(f"  {quality['labels'][label]:9.4f}" for label in labels)
         )
     return "\n".join(rows)
 

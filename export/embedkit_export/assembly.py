@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from embedkit.errors import ExportError, InputError
 
-from . import stages, surgery
+from . import stages
 from .stages import Activation
+from .weights import load_state
 
 _BATCH_STATISTICS = ("batch_norm", "whiten", "whitening", "group_whitening", "zca", "batch_whitening")
 
@@ -108,7 +109,7 @@ class Weights:
                 with np.load(path, allow_pickle=False) as data:
                     self._read[file] = {name: torch.from_numpy(np.asarray(data[name])) for name in data.files}
             else:
-                self._read[file] = surgery.load_state(path)
+                self._read[file] = load_state(path)
         return self._read[file]
 
 

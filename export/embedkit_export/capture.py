@@ -19,7 +19,6 @@ from .plan import GraphPlan
 from .source import quiet
 
 OPSET = 21
-INPUTS = (IDS, MASK)
 OUTPUT = "dense"
 _SHAPE = (3, 7)
 

@@ -373,7 +373,8 @@ class _Work:
             )
             if variant == "fp32":
                 self.fp32_labels = labels
-            verdict.problems += verify.judge_labels(labels, self.fp32_labels, self.gates)
+            else:
+                verdict.problems += verify.judge_labels(labels, self.fp32_labels, self.gates)
             verdict.quality = msgspec.structs.replace(
                 verdict.quality, labels={name: round(value, 6) for name, value in labels.items()}
             )

@@ -183,9 +183,7 @@ def _fold_attention_scale(graph: ir.Graph, node: ir.Node) -> bool:
     weight = constant(linear.inputs[1]) if linear else None
     if linear is None or weight is None or weight.ndim != 2:
         return False
-    factor = scale.reshape(()).astype(np.float32)
-    if node.op_type == "Div":
-        factor = 1 / factor
+    factor = np.float32(scale.item() if node.op_type == "Mul" else 1 / scale.item())
     for owner, array, value in ((linear, weight, linear.inputs[1]), (add, parts[1], parts[2])):
         assert value is not None
         scaled = initializer(graph, f"{value.name}.scaled", (array * factor).astype(np.float32))

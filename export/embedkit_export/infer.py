@@ -53,7 +53,9 @@ def infer(
         changes: dict[str, Any] = {"pooling": Pooling(mode=_SHORT[pooling])} if pooling else {}  # type: ignore[arg-type]
         if normalize is not None:
             changes["stages"] = [{"kind": "normalize"}] if normalize else []
-        found = Inferred(msgspec.structs.replace(found.recipe, **changes), [], [] if pooling else found.notes)
+        reasons = [f"pooling: {pooling}, as asked for"] if pooling else found.reasons
+        reasons += [] if normalize is None else [f"stages: {'' if normalize else 'not '}of unit length, as asked for"]
+        found = Inferred(msgspec.structs.replace(found.recipe, **changes), reasons, [] if pooling else found.notes)
     if given is not None:
         empty = Recipe()
         changes = {

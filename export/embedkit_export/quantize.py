@@ -5,18 +5,19 @@ channel, activations are unsigned with one scale per token row. A row's scale de
 does not depend on what shares its batch, and one token with large values does not coarsen the others. Only stock
 onnxruntime operators are used.
 
-Two refinements take no time at run time:
+Refinements that take no time at run time, or next to none:
 
 * smoothing: each input channel is divided by max|x|^a / max|w|^(1-a), and the weight's row multiplied by it, so that
-  channels with rare large values cost the others no resolution (SmoothQuant, Xiao et al. 2023, with a = 0.7); max|x|
-  is measured on a sample of texts;
-* what comes out of GELU is never below -0.17: with zero point 16 instead of 128 nearly twice the steps are left for
-  the positive side (such an input is not smoothed: that would move the bound differently in each channel).
+  channels with rare large values cost the others no resolution (SmoothQuant, Xiao et al. 2023); max|x| is measured on
+  a sample of texts, and a is chosen by the error it leaves in the products' output there;
+* what comes out of GELU is never below -0.17: with a zero point of about 20 instead of 128 nearly twice the steps are
+  left for the positive side;
+* weights are rounded so that the product's output changes least (see `rounding`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,91 +25,116 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from .capture import INPUTS
+from . import calibrate as calibration
+from .calibrate import Feed, Floats, Statistics, levels
+from .capture import own_copy
 from .fuse import MICROSOFT, constant, initializer, remove_unused, replace
-
-ALPHA = 0.7
-_GELU = ("Gelu", "BiasGelu", "FastGelu")
-_GELU_MINIMUM, _GELU_ZERO_POINT = 0.17, 16
-
-Floats = npt.NDArray[np.float32]
+from .reading import Reading, choose_reading
+from .rounding import Int8, OutputRounding, nearest
 
 
 @dataclass(frozen=True)
 class Product:
-    """A MatMul of token vectors (batch, tokens, k) with a weight (k, n)."""
+    """A MatMul of token vectors, (batch, tokens, k) or (batch*tokens, k), with a weight (k, n)."""
 
     node: ir.Node
     source: ir.Value
     weight: Floats
 
+    @property
+    def name(self) -> str:
+        """The name of the value it makes."""
+        return str(self.node.outputs[0].name)
+
 
 def products(model: ir.Model) -> list[Product]:
-    """The products that can be quantised: a two-dimensional weight on the right of a (batch, tokens, k) value."""
+    """The products that can be quantised: a constant float32 weight (k, n) on the right of a token tensor.
+
+    A token tensor is (batch, tokens, k), or (rows, k) where the rows are more than the batch. A pooled tensor is
+    (batch, 2, k) or (batch, k): its few rows are worth no rounding.
+    """
     found = []
-    tokens = model.graph.inputs[0].shape
-    assert tokens is not None
+    first = model.graph.inputs[0].shape if model.graph.inputs else None
+    batch = str(first[0]) if first is not None and first.rank() else "batch"
     for node in model.graph:
-        weight = constant(node.inputs[1]) if node.op_type == "MatMul" else None
+        weight = constant(node.inputs[1]) if node.op_type == "MatMul" and node.domain == "" else None
         source = node.inputs[0] if weight is not None else None
-        if weight is None or source is None or weight.ndim != 2 or weight.dtype != np.float32 or source.shape is None:
+        if weight is None or source is None or weight.ndim != 2 or weight.dtype != np.float32:
             continue
-        if source.shape.rank() == 3 and not isinstance(source.shape[1], int):
+        if constant(source) is None and _has_tokens(source, batch):
             found.append(Product(node, source, weight))
     return found
 
 
-def channel_peaks(model: ir.Model, samples: Sequence[npt.NDArray[np.int64]]) -> dict[str, Floats]:
-    """max|x| of each channel of each quantisable product's input over the samples (token ids, one text each), by
-    value name."""
-    import onnxruntime as ort
-
-    tapped = ir.from_proto(ir.to_proto(model))
-    by_name = {value.name: value for node in tapped.graph for value in node.outputs}
-    names = list(dict.fromkeys(str(product.source.name) for product in products(model)))
-    outputs = len(tapped.graph.outputs)
-    for name in names:
-        tapped.graph.outputs.append(by_name[name])
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(ir.to_proto(tapped).SerializeToString(), options, providers=["CPUExecutionProvider"])
-    peaks: dict[str, Floats] = {}
-    for ids in samples:
-        row = ids[None, :]
-        values = session.run(None, dict(zip(INPUTS, (row, np.ones_like(row)), strict=True)))[outputs:]
-        for name, value in zip(names, values, strict=True):
-            peak = np.abs(value).max(axis=(0, 1))
-            peaks[name] = np.maximum(peaks[name], peak) if name in peaks else peak
-    return peaks
+def _has_tokens(source: ir.Value, batch: str) -> bool:
+    shape = source.shape
+    if shape is None:
+        return False
+    if shape.rank() == 3:
+        return not isinstance(shape[1], int) or shape[1] > 2
+    return shape.rank() == 2 and not isinstance(shape[0], int) and str(shape[0]) != batch
 
 
-def rowwise_int8(model: ir.Model, peaks: dict[str, Floats]) -> int:
-    """Quantise ``model`` in place; the number of products. Without an entry in ``peaks`` a product is not
-    smoothed."""
-    graph = model.graph
-    by_source: dict[str, list[Product]] = {}
-    for product in products(model):
-        by_source.setdefault(str(product.source.name), []).append(product)
-    rewrite = _Rewrite(graph)
-    for name, group in by_source.items():
-        rewrite.quantise(group, peaks.get(name))
+def calibrate(model: ir.Model, feeds: Sequence[Feed]) -> dict[str, Statistics]:
+    """`Statistics` of each quantisable product's input, by value name. Each feed holds all graph inputs by name, for
+    one text without padding."""
+    return calibration.calibrate(model, feeds, [str(product.source.name) for product in products(model)])
+
+
+def rowwise_int8(
+    model: ir.Model, statistics: Mapping[str, Statistics] | None = None, *, keep: Collection[str] = ()
+) -> int:
+    """Quantise ``model`` in place; the number of products.
+
+    Without an entry in ``statistics`` (of `calibrate`) a product's input is not smoothed and its weights go to their
+    nearest steps. The products named in ``keep`` (by the value they make) stay as they are.
+    """
+    rewrite = _Rewrite(model.graph)
+    done = 0
+    for name, group in _groups(model, keep).items():
+        rewrite.quantise(group, (statistics or {}).get(name))
+        done += len(group)
     model.opset_imports[MICROSOFT] = 1
     remove_unused(model)
-    return sum(len(group) for group in by_source.values())
+    return done
 
 
-def smoothing(peak: Floats, weights: Sequence[Floats], alpha: float = ALPHA) -> Floats:
-    """(k,) factors by which input channels are divided and weight rows multiplied, of geometric mean 1."""
-    widest = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
-    factors = np.maximum(peak, 1e-5) ** alpha / np.maximum(widest, 1e-5) ** (1 - alpha)
-    out: Floats = (factors / np.exp(np.log(factors).mean())).astype(np.float32)
-    return out
+def sensitivity(
+    model: ir.Model, feeds: Sequence[Feed], statistics: Mapping[str, Statistics]
+) -> list[tuple[str, float]]:
+    """(name, damage) of each product, the worst first: the damage is the mean over ``feeds`` of the squared relative
+    change of the graph's first output when only the products that read the same input are quantised, shared out
+    among them by their weights' numbers. ``model`` is left as it was."""
+    output = str(model.graph.outputs[0].name)
+    groups = _groups(model)
+    everything = [product.name for group in groups.values() for product in group]
+    session = calibration.open_session(model)
+    exact = [session.run([output], dict(feed))[0] for feed in feeds]
+    del session
+    damages: list[tuple[str, float]] = []
+    for group in groups.values():
+        names = [product.name for product in group]
+        copied = own_copy(model)
+        rowwise_int8(copied, statistics, keep=set(everything) - set(names))
+        session = calibration.open_session(copied)
+        found = [session.run([str(copied.graph.outputs[0].name)], dict(feed))[0] for feed in feeds]
+        damage = float(np.mean([_relative(a, b) for a, b in zip(found, exact, strict=True)]))
+        total = sum(product.weight.size for product in group)
+        damages.extend((product.name, damage * product.weight.size / total) for product in group)
+    return sorted(damages, key=lambda item: -item[1])
 
 
-def quantise_weight(weight: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """(k, n) float32 -> int8 of the same shape and (n,) float32 scales, one for each output channel."""
-    scale = np.maximum(np.abs(weight).max(axis=0) / 127, np.float32(1e-12)).astype(np.float32)
-    return np.clip(np.rint(weight / scale), -127, 127).astype(np.int8), scale
+def _relative(found: npt.NDArray[Any], exact: npt.NDArray[Any]) -> float:
+    return float(np.square(found - exact).sum() / max(float(np.square(exact).sum()), 1e-30))
+
+
+def _groups(model: ir.Model, keep: Collection[str] = ()) -> dict[str, list[Product]]:
+    """The products to quantise by the name of their input."""
+    groups: dict[str, list[Product]] = {}
+    for product in products(model):
+        if product.name not in keep:
+            groups.setdefault(str(product.source.name), []).append(product)
+    return groups
 
 
 class _Rewrite:
@@ -118,7 +144,6 @@ class _Rewrite:
         self.graph = graph
         self.at: ir.Node
         self.prefix = ""
-        self.lead: ir.Value | None = None
 
     def op(self, kind: str, inputs: list[ir.Value], suffix: str, domain: str = "", **attributes: Any) -> ir.Value:
         node = ir.node(kind, inputs, attributes, domain=domain, name=f"{self.prefix}/{suffix}/{kind}")
@@ -129,67 +154,75 @@ class _Rewrite:
     def const(self, name: str, array: npt.NDArray[Any] | np.generic) -> ir.Value:
         return initializer(self.graph, f"q/{name}", np.asarray(array))
 
-    def quantise(self, group: list[Product], peak: Floats | None) -> None:
+    def quantise(self, group: list[Product], statistics: Statistics | None) -> None:
         first = group[0]
         source, width = first.source, first.weight.shape[0]
+        weights = [product.weight for product in group]
         self.at, self.prefix = first.node, f"q/{source.name}"
         made = source.producer()
-        after_gelu = made is not None and made.op_type in _GELU
-        smooth = None if peak is None or after_gelu else smoothing(peak, [product.weight for product in group])
+        reading = choose_reading(statistics, weights, made.op_type if made is not None else None)
         x = source
-        if smooth is not None:
-            x = self.op("Mul", [x, self.const(f"{source.name}/inverse", (1 / smooth).astype(np.float32))], "smoothed")
-        rows = self.op("Reshape", [x, self.const(f"rows{width}", np.array([-1, width]))], "rows")
-        scale, zero = self._scale(rows, after_gelu)
-        flat = self.op("Squeeze", [scale, self.const("axis1", np.array([1]))], "flat_scale")
+        if reading.factors is not None:
+            inverse = (1 / reading.factors).astype(np.float32)
+            x = self.op("Mul", [x, self.const(f"{source.name}/inverse", inverse)], "smoothed")
+        flat = source.shape is not None and source.shape.rank() == 2
+        if not flat:
+            x = self.op("Reshape", [x, self.const(f"rows{width}", np.array([-1, width]))], "rows")
+        scale, zero = self._scale(x, reading), reading.zero
+        count = self.op("Squeeze", [scale, self.const("axis1", np.array([1]))], "flat_scale")
         points = self.op(
             "Expand",
-            [self.const(f"zero{zero}x1", np.array([zero], np.uint8)), self.op("Shape", [flat], "count")],
+            [self.const(f"zero{zero}x1", np.array([zero], np.uint8)), self.op("Shape", [count], "count")],
             "zero_points",
         )
-        q = self.op("QuantizeLinear", [rows, flat, points], "q", axis=0)
-        for product in group:
-            self._product(product, smooth, q, scale, self.const(f"zero{zero}", np.array(zero, np.uint8)))
+        q = self.op("QuantizeLinear", [x, count, points], "q", axis=0)
+        lead = None if flat else self.op("Shape", [source], "lead", start=0, end=2)
+        rounded = _round(weights, statistics, reading)
+        for product, (steps, steps_scale) in zip(group, rounded, strict=True):
+            self._product(
+                product, steps, steps_scale, (q, scale, self.const(f"zero{zero}", np.array(zero, np.uint8))), lead
+            )
 
-    def _scale(self, rows: ir.Value, after_gelu: bool) -> tuple[ir.Value, int]:
-        """The (rows, 1) scale and the zero point."""
+    def _scale(self, rows: ir.Value, reading: Reading) -> ir.Value:
+        """(rows, 1) float32: `Reading.steps`."""
         last = self.const("last", np.array([-1]))
-        if after_gelu:
-            top = self.op("ReduceMax", [rows, last], "top", keepdims=1)
-            wide = self.op("Mul", [top, self.const("1/239", np.float32(1 / (255 - _GELU_ZERO_POINT)))], "wide")
-            least = self.const("least_gelu", np.float32(_GELU_MINIMUM / _GELU_ZERO_POINT))
-            return self.op("Max", [wide, least], "scale"), _GELU_ZERO_POINT
-        peak = self.op("ReduceMax", [self.op("Abs", [rows], "abs"), last], "top", keepdims=1)
-        least = self.const("least", np.float32(1e-10))  # a row of zeros has no scale of its own
-        return self.op(
-            "Max", [self.op("Mul", [peak, self.const("1/127", np.float32(1 / 127))], "wide"), least], "scale"
-        ), 128
+        peak = self.op("ReduceMax", [rows, last], "highest", keepdims=1)
+        if reading.lowest is None:
+            # Two reductions read the rows twice; Abs and one reduction would also write them.
+            depth = self.op("Neg", [self.op("ReduceMin", [rows, last], "lowest", keepdims=1)], "depth")
+            peak = self.op("Max", [peak, depth], "peak")
+        wide = self.op("Mul", [peak, self.const(f"1/{reading.top}", np.float32(1 / reading.top))], "wide")
+        return self.op("Max", [wide, self.const(f"least{reading.least:g}", np.float32(reading.least))], "scale")
 
-    def _product(self, product: Product, smooth: Floats | None, q: ir.Value, scale: ir.Value, zero: ir.Value) -> None:
+    def _product(
+        self,
+        product: Product,
+        steps: Int8,
+        steps_scale: Floats,
+        read: tuple[ir.Value, ir.Value, ir.Value],
+        lead: ir.Value | None,
+    ) -> None:
         node = product.node
         name = str(node.inputs[1].name)  # type: ignore[union-attr]
-        weight, weight_scale = quantise_weight(product.weight if smooth is None else product.weight * smooth[:, None])
-        self.at, self.prefix = node, f"q/{node.outputs[0].name}"
-        y = self.op(
-            "MatMulIntegerToFloat",
-            [q, self.const(f"{name}/int8", weight), scale, self.const(f"{name}/scale", weight_scale), zero],
-            "rows",
-            domain=MICROSOFT,
-        )
-        lead = self._leading()
-        shape = self.op(
-            "Concat", [lead, self.const(f"width{weight.shape[1]}", np.array([weight.shape[1]]))], "shape", axis=0
-        )
-        out = self.op("Reshape", [y, shape], "out")
+        self.at, self.prefix = node, f"q/{product.name}"
+        q, scale, zero = read
+        inputs = [q, self.const(f"{name}/int8", steps), scale, self.const(f"{name}/scale", steps_scale), zero]
+        out = self.op("MatMulIntegerToFloat", inputs, "rows", domain=MICROSOFT)
+        if lead is not None:
+            width = self.const(f"width{steps.shape[1]}", np.array([steps.shape[1]]))
+            out = self.op("Reshape", [out, self.op("Concat", [lead, width], "shape", axis=0)], "out")
         out.shape, out.type = node.outputs[0].shape, node.outputs[0].type
         replace(node.outputs[0], out)
 
-    def _leading(self) -> ir.Value:
-        """The (batch, tokens) part of the shape, taken once: it is the same for every product."""
-        if self.lead is None:
-            graph_input = self.graph.inputs[0]
-            node = ir.node("Shape", [graph_input], {"start": 0, "end": 2}, name="q/lead/Shape")
-            node.outputs[0].name = "q/lead"
-            self.graph.insert_before(self.graph[0], node)
-            self.lead = node.outputs[0]
-        return self.lead
+
+def _round(weights: Sequence[Floats], statistics: Statistics | None, reading: Reading) -> list[tuple[Int8, Floats]]:
+    """int8 weights (k, n) and their scales (n,), of the smoothed weights."""
+    factors = reading.factors
+    smoothed = weights if factors is None else [weight * factors[:, None] for weight in weights]
+    if statistics is None:
+        return [nearest(weight) for weight in smoothed]
+    inverse = np.ones_like(statistics.peak) if factors is None else (1 / factors).astype(np.float32)
+    moment = statistics.moment() * inverse[:, None] * inverse
+    noise = np.square(reading.steps(statistics.sample) / levels(statistics.sample)).mean() / 12
+    rounding = OutputRounding(moment, float(noise))
+    return [rounding(weight) for weight in smoothed]

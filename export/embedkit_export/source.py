@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,11 +130,13 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
             return kind.from_config(given) if hasattr(kind, "from_config") else kind(given)
 
         model, records = surgery.apply(inner, how.surgery, build=build, root=how.base)
+        random_pooler = any("made at random" in record for record in records)
     else:
         model, info = kind.from_pretrained(
             inner, output_loading_info=True, dtype="float32", trust_remote_code=how.trust_remote_code
         )
         missing = sorted(key for key in info["missing_keys"] if ".pooler." not in f".{key}")
+        random_pooler = len(missing) < len(info["missing_keys"])
         if missing:
             raise ExportError(
                 f"{folder}: the checkpoint lacks {len(missing)} weights of {type(model).__name__} (first: {missing[0]}), which would "
@@ -149,6 +152,8 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
             )
     if getattr(model.config, "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
         model = model.get_encoder()
+    if random_pooler and hasattr(model, "pooler"):
+        model.pooler = None  # not in the checkpoint: nothing may come from it
     return Source(name, model, tokenizer, folder, None, records, notes)
 
 
@@ -174,13 +179,15 @@ def model_class(config: Any, name: str | None = None) -> Any:
 
 
 def _from_gguf(file: Path, name: str) -> Source:
+    from torch import nn
     from transformers import AutoModel, AutoTokenizer
 
     folder, options = str(file.parent), {"gguf_file": file.name}
-    model = AutoModel.from_pretrained(folder, dtype="float32", **options).float().eval()
-    return Source(
-        name, model, AutoTokenizer.from_pretrained(folder, **options), records=[f"dequantised from {file.name}"]
-    )
+    with redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
+        model = AutoModel.from_pretrained(folder, dtype="float32", **options)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    nn.Module.float(model)  # transformers' own refuses, although the weights are no longer quantised
+    return Source(name, model.eval(), tokenizer, records=[f"dequantised from {file.name}"])
 
 
 def _folder(model: str | os.PathLike[str], how: Loading) -> tuple[Path, list[str]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx_ir as ir
 
 from embedkit.errors import ExportError
 
 from . import blockwise, half, quantize
-from .calibrate import Feed, Statistics
+from .calibrate import Feed, Statistics, open_session
 from .capture import own_copy
 
 VARIANTS = ("fp32", "fp16", "int8", "w8", "w4")
@@ -24,6 +25,7 @@ MEANING = {
 _SENSITIVE = (1 / 8, 1 / 4, 1 / 2)
 """Shares of the products that stay in fp32 in the safer forms of int8."""
 _PROBES = 8
+_LEAST_FP16 = 0.999
 
 
 @dataclass
@@ -69,15 +71,32 @@ def forms(variant: str) -> Iterator[Form]:
             yield Form(f"row-wise int8 with the most sensitive {share:.0%} of the products in fp32", _with(share))
     else:
         bits = int(variant[1:])
-        for block in (32, 16):
-            yield Form(f"{bits}-bit weights in blocks of {block}", _blocks(bits, block))
+        yield Form(f"{bits}-bit weights in blocks of 32", _blocks(bits, 32, bits))
+        yield Form(f"{bits}-bit weights in blocks of 16, an 8-bit table", _blocks(bits, 16, 8))
 
 
 def _fp16(ground: Ground) -> ir.Model:
     graph = own_copy(ground.model)
     if not half.fp16(graph):
         raise ExportError("fp16: the graph has no product of token vectors that could be halved")
+    _check_range(graph, ground)
     return graph
+
+
+def _check_range(graph: ir.Model, ground: Ground) -> None:
+    """onnxruntime computes fp16 in fp32 on CPU, where nothing overflows: here each number is rounded as on a GPU."""
+    shown = own_copy(graph)
+    half.show_rounding(shown)
+    output = str(shown.graph.outputs[0].name)
+    exact, rounded = (open_session(model) for model in (ground.model, shown))
+    for feed in ground.feeds[:_PROBES]:
+        a, b = (session.run([output], dict(feed))[0].astype(np.float64).ravel() for session in (exact, rounded))
+        likeness = float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+        if not likeness > _LEAST_FP16:
+            raise ExportError(
+                f"fp16: rounded as on a GPU a vector has a cosine of {likeness:.4f} with fp32: numbers inside the model are too large for "
+                "half precision"
+            )
 
 
 def _with(share: float) -> Callable[[Ground], ir.Model]:
@@ -92,11 +111,11 @@ def _int8(ground: Ground, share: float) -> ir.Model:
     return graph
 
 
-def _blocks(bits: int, block: int) -> Callable[[Ground], ir.Model]:
+def _blocks(bits: int, block: int, table_bits: int) -> Callable[[Ground], ir.Model]:
     def build(ground: Ground) -> ir.Model:
         graph = own_copy(ground.model)
         moments = {name: found.moment() for name, found in ground.statistics().items()}
-        if not blockwise.block_weights(graph, bits=bits, block=block, moments=moments):
+        if not blockwise.block_weights(graph, bits=bits, block=block, table_bits=table_bits, moments=moments):
             raise ExportError(f"w{bits}: the graph has no product of token vectors with a weight to quantise")
         return graph
 

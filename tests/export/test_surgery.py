@@ -20,6 +20,8 @@ from safetensors.torch import load_file, save_file
 from embedkit import ExportError
 from embedkit.errors import MissingExtraError
 from embedkit_export import surgery
+from embedkit_export import weights as names
+from embedkit_export.layers import cut_layers
 from embedkit_export.surgery import Average, Slerp, Surgery
 from export import models
 
@@ -145,23 +147,23 @@ def test_files_of_torch(tmp_path: Path, container: str | None, suffix: str) -> N
     content = {container: state, "epoch": 3, "optimizer": {"lr": 0.1}, "step": torch.tensor(4)} if container else state
     torch.save(content, tmp_path / f"best{suffix}")
     torch.save({"lr": 1.0}, tmp_path / "optimizer.pt")
-    same(surgery.load_state(tmp_path / f"best{suffix}"), state)
-    same(surgery.load_state(tmp_path), state)
+    same(names.load_state(tmp_path / f"best{suffix}"), state)
+    same(names.load_state(tmp_path), state)
 
 
 def test_safetensors_before_pickles(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
     torch.save({"a": torch.zeros(2)}, tmp_path / "pytorch_model.bin")
-    same(surgery.load_state(tmp_path), {"a": torch.ones(2)})
+    same(names.load_state(tmp_path), {"a": torch.ones(2)})
 
 
 def test_nested_containers(tmp_path: Path) -> None:
     torch.save({"model": {"state_dict": {"a": torch.ones(2)}}}, tmp_path / "x.pt")
-    same(surgery.load_state(tmp_path), {"a": torch.ones(2)})
+    same(names.load_state(tmp_path), {"a": torch.ones(2)})
     endless: dict[str, Any] = {"epoch": 1}
     endless["model"] = endless
     with pytest.raises(ExportError, match=r"expected tensors alone, found epoch \(int\), model \(dict\)"):
-        surgery.load_state(_saved(endless, tmp_path / "x.pt"))
+        names.load_state(_saved(endless, tmp_path / "x.pt"))
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
@@ -177,15 +179,15 @@ def test_shards(tmp_path: Path, file: str) -> None:
         else:
             save_file(part, tmp_path / name)
     (tmp_path / f"{file}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    same(surgery.load_state(tmp_path), state)
-    same(surgery.load_state(tmp_path / f"{file}.index.json"), state)
+    same(names.load_state(tmp_path), state)
+    same(names.load_state(tmp_path / f"{file}.index.json"), state)
 
 
 def test_shards_of_transformers(tmp_path: Path) -> None:
     model = bert(layers=3)
     model.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
-    same(surgery.load_state(tmp_path), model.state_dict())
+    same(names.load_state(tmp_path), model.state_dict())
 
 
 def test_bad_indices(tmp_path: Path) -> None:
@@ -204,10 +206,10 @@ def test_bad_indices(tmp_path: Path) -> None:
     ]:
         index.write_text(json.dumps({"weight_map": places}))
         with pytest.raises(ExportError, match=message):
-            surgery.load_state(index.parent)
+            names.load_state(index.parent)
     index.write_text("{")
     with pytest.raises(ExportError, match="not an index"):
-        surgery.load_state(index.parent)
+        names.load_state(index.parent)
 
 
 class Bomb:
@@ -223,12 +225,12 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     bomb = {"state_dict": {"a": torch.ones(1)}, "hook": Bomb(trace)}
     folder = checkpoint(tmp_path / "model", transformers.BertConfig(**COMMON))
     torch.save(bomb, folder / "pytorch_model.bin")
-    for read in (lambda: surgery.load_state(folder), lambda: surgery.apply(folder, Surgery(select="a"))):
+    for read in (lambda: names.load_state(folder), lambda: surgery.apply(folder, Surgery(select="a"))):
         with pytest.raises(ExportError, match="code in a pickle is never run.*safetensors"):
             read()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(bomb))
     with pytest.raises(ExportError, match="code in a pickle is never run"):
-        surgery.load_state(folder)
+        names.load_state(folder)
     assert not trace.exists()
     torch.load(_saved(bomb, tmp_path / "armed.pt"), weights_only=False)
     assert trace.exists(), "the bomb is a dud: this test shows nothing"
@@ -259,22 +261,22 @@ def test_code_in_an_adapter_is_not_run(tmp_path: Path) -> None:
 )
 def test_files_without_weights(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(ExportError, match=message):
-        surgery.load_state(_saved(content, tmp_path / "x.pt"))
+        names.load_state(_saved(content, tmp_path / "x.pt"))
 
 
 def test_broken_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="found none"):
-        surgery.load_state(tmp_path)
+        names.load_state(tmp_path)
     (tmp_path / "a.safetensors").write_bytes(b"\x00" * 40)
     with pytest.raises(ExportError, match="cannot be read"):
-        surgery.load_state(tmp_path)
+        names.load_state(tmp_path)
     (tmp_path / "b.pt").write_bytes(b"")
     with pytest.raises(ExportError, match="found a.safetensors, b.pt; name the file"):
-        surgery.load_state(tmp_path)
+        names.load_state(tmp_path)
     with pytest.raises(ExportError, match="cannot be read"):
-        surgery.load_state(tmp_path / "b.pt")
+        names.load_state(tmp_path / "b.pt")
     with pytest.raises(ExportError, match="no such file"):
-        surgery.load_state(tmp_path / "c.pt")
+        names.load_state(tmp_path / "c.pt")
 
 
 # Names
@@ -291,32 +293,32 @@ def plain(state: State) -> dict[str, float]:
 def test_operations_on_names() -> None:
     state = numbered("q.a.w", "q.b", "k.a.w", "qq.a")
     kept = dict(state)
-    assert plain(surgery.select(state, "q.")[0]) == plain(surgery.select(state, "q")[0]) == {"a.w": 0, "b": 1}
-    assert plain(surgery.strip(state, "q")[0]) == {"a.w": 0, "b": 1, "k.a.w": 2, "qq.a": 3}
-    assert plain(surgery.drop(state, "q")[0]) == {"k.a.w": 2, "qq.a": 3}
-    assert plain(surgery.drop(state, "q.b")[0]) == {"q.a.w": 0, "k.a.w": 2, "qq.a": 3}
-    assert plain(surgery.rename(state, {"q": "z.y"})[0]) == {"z.y.a.w": 0, "z.y.b": 1, "k.a.w": 2, "qq.a": 3}
-    assert plain(surgery.rename(state, {"q": "k", "k": "q"})[0]) == {"k.a.w": 0, "k.b": 1, "q.a.w": 2, "qq.a": 3}
-    assert plain(surgery.rename(state, {"a": "1", "a.w": "2"})[0]) == {"q.2": 0, "q.b": 1, "k.2": 2, "qq.1": 3}
-    assert plain(surgery.rename(state, {"a": ""})[0]) == {"q.w": 0, "q.b": 1, "k.w": 2, "qq": 3}
+    assert plain(names.select(state, "q.")[0]) == plain(names.select(state, "q")[0]) == {"a.w": 0, "b": 1}
+    assert plain(names.strip(state, "q")[0]) == {"a.w": 0, "b": 1, "k.a.w": 2, "qq.a": 3}
+    assert plain(names.drop(state, "q")[0]) == {"k.a.w": 2, "qq.a": 3}
+    assert plain(names.drop(state, "q.b")[0]) == {"q.a.w": 0, "k.a.w": 2, "qq.a": 3}
+    assert plain(names.rename(state, {"q": "z.y"})[0]) == {"z.y.a.w": 0, "z.y.b": 1, "k.a.w": 2, "qq.a": 3}
+    assert plain(names.rename(state, {"q": "k", "k": "q"})[0]) == {"k.a.w": 0, "k.b": 1, "q.a.w": 2, "qq.a": 3}
+    assert plain(names.rename(state, {"a": "1", "a.w": "2"})[0]) == {"q.2": 0, "q.b": 1, "k.2": 2, "qq.1": 3}
+    assert plain(names.rename(state, {"a": ""})[0]) == {"q.w": 0, "q.b": 1, "k.w": 2, "qq": 3}
     same(state, kept)
-    assert surgery.select(state, "q")[1] == "select 'q': kept 2 of 4 weights"
-    assert surgery.rename(state, {"a": "x"})[1] == "rename 'a' to 'x' in 3 weights"
+    assert names.select(state, "q")[1] == "select 'q': kept 2 of 4 weights"
+    assert names.rename(state, {"a": "x"})[1] == "rename 'a' to 'x' in 3 weights"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: surgery.select(s, "q.a.w"), "select 'q.a.w': no weight has this whole part"),
-        (lambda s: surgery.select(s, "encoder_q"), "no weight has this whole part.*the checkpoint has q, k, qq"),
-        (lambda s: surgery.strip(s, "module"), "strip 'module'.*the checkpoint has q, k, qq"),
-        (lambda s: surgery.drop(s, "head"), "drop 'head'.*the checkpoint has q, k, qq"),
-        (lambda s: surgery.rename(s, {"a": "b", "mlp": "pooler"}), "rename 'mlp'.*the checkpoint has"),
-        (lambda s: surgery.rename(s, {"q": "k"}), "the new name of k.a.w is the same as q.a.w"),
-        (lambda s: surgery.rename(s, {"b": "", "q": ""}), "the new name of q.b is empty"),
-        (lambda s: surgery.strip({**s, "a.w": s["q.b"]}, "q"), "the new name of a.w is the same as q.a.w"),
-        (lambda s: surgery.select(s, "."), "expected a part of a weight's name"),
-        (lambda s: surgery.drop(numbered("q.a", "q.b"), "q"), "leaves no weight"),
+        (lambda s: names.select(s, "q.a.w"), "select 'q.a.w': no weight has this whole part"),
+        (lambda s: names.select(s, "encoder_q"), "no weight has this whole part.*the checkpoint has q, k, qq"),
+        (lambda s: names.strip(s, "module"), "strip 'module'.*the checkpoint has q, k, qq"),
+        (lambda s: names.drop(s, "head"), "drop 'head'.*the checkpoint has q, k, qq"),
+        (lambda s: names.rename(s, {"a": "b", "mlp": "pooler"}), "rename 'mlp'.*the checkpoint has"),
+        (lambda s: names.rename(s, {"q": "k"}), "the new name of k.a.w is the same as q.a.w"),
+        (lambda s: names.rename(s, {"b": "", "q": ""}), "the new name of q.b is empty"),
+        (lambda s: names.strip({**s, "a.w": s["q.b"]}, "q"), "the new name of a.w is the same as q.a.w"),
+        (lambda s: names.select(s, "."), "expected a part of a weight's name"),
+        (lambda s: names.drop(numbered("q.a", "q.b"), "q"), "leaves no weight"),
     ],
 )
 def test_operations_that_cannot_be(change: Callable[[State], Any], message: str) -> None:
@@ -354,7 +356,7 @@ def test_slerp(t: float) -> None:
     pairs["over"] = (np.array([1.0, 0]), np.array([cosine, np.sin(0.03)]))
     pairs["under"] = (np.array([1.0, 0]), np.array([np.cos(0.033), np.sin(0.033)]))
     states = [{key: torch.tensor(pair[n], dtype=torch.float64) for key, pair in pairs.items()} for n in (0, 1)]
-    mixed, record = surgery.slerp(states[0], states[1], t)
+    mixed, record = names.slerp(states[0], states[1], t)
     for key, (a, b) in pairs.items():
         np.testing.assert_allclose(mixed[key].numpy(), reference_slerp(a, b, t), rtol=1e-9, atol=1e-12, err_msg=key)
     assert record == f"slerp of 2 checkpoints, t = {t:g}: 7 weights, 3 of them linearly"
@@ -362,15 +364,15 @@ def test_slerp(t: float) -> None:
 
 def test_slerp_of_zeros_and_halves() -> None:
     zero, one = {"a": torch.zeros(3)}, {"a": torch.tensor([1.0, 2.0, 2.0])}
-    np.testing.assert_allclose(surgery.slerp(zero, one, 0.5)[0]["a"], np.array([1, 2, 2]) * np.sqrt(0.5), rtol=1e-6)
+    np.testing.assert_allclose(names.slerp(zero, one, 0.5)[0]["a"], np.array([1, 2, 2]) * np.sqrt(0.5), rtol=1e-6)
     halves = [{"a": torch.randn(8).to(torch.bfloat16)} for _ in range(2)]
-    assert surgery.slerp(halves[0], halves[1], 0.5)[0]["a"].dtype == torch.float32
+    assert names.slerp(halves[0], halves[1], 0.5)[0]["a"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("weights", [None, [1.0, 2.0, 5.0]])
 def test_average(weights: list[float] | None) -> None:
     states = [{"a": torch.randn(4, 3), "n": torch.tensor([1, 2])} for _ in range(3)]
-    mean, record = surgery.average(states, weights)
+    mean, record = names.average(states, weights)
     expected = np.average([state["a"].double().numpy() for state in states], axis=0, weights=weights)
     np.testing.assert_allclose(mean["a"].numpy(), expected, rtol=1e-6)
     assert mean["n"].tolist() == [1, 2]
@@ -389,11 +391,11 @@ def test_average(weights: list[float] | None) -> None:
 def test_checkpoints_that_do_not_match(other: State, message: str) -> None:
     first = {"a": torch.zeros(2, 3), "b": torch.zeros(1)}
     with pytest.raises(ExportError, match=message):
-        surgery.slerp(first, other, 0.5)
+        names.slerp(first, other, 0.5)
     with pytest.raises(ExportError, match=message):
-        surgery.average([first, other])
+        names.average([first, other])
     with pytest.raises(ExportError, match="whole numbers"):
-        surgery.average([{"n": torch.tensor([1])}, {"n": torch.tensor([2])}])
+        names.average([{"n": torch.tensor([1])}, {"n": torch.tensor([2])}])
 
 
 # Models
@@ -641,7 +643,7 @@ def test_layers(name: str, layers: int) -> None:
     with torch.no_grad():
         expected = whole(input_ids=IDS, attention_mask=MASK, output_hidden_states=True).hidden_states[layers]
     cut = family(name)
-    record = surgery.cut_layers(cut, layers)
+    record = cut_layers(cut, layers)
     torch.testing.assert_close(hidden(cut), expected, rtol=0, atol=0)
     assert cut.config.num_hidden_layers == layers
     assert len(getattr(cut.config, "layer_types", None) or [0] * layers) == layers
@@ -670,7 +672,7 @@ def test_layers_with_the_final_norm(name: str, norm: str) -> None:
         states = whole(input_ids=IDS, attention_mask=MASK, output_hidden_states=True).hidden_states
         expected = whole.get_submodule(norm)(states[2])
     cut = family(name)
-    record = surgery.cut_layers(cut, 2, final_norm=True)
+    record = cut_layers(cut, 2, final_norm=True)
     torch.testing.assert_close(hidden(cut), expected, rtol=0, atol=0)
     assert not torch.allclose(expected, states[2], atol=1e-2)
     assert record.endswith(f", final norm {norm} kept")
@@ -689,17 +691,17 @@ def test_layers_of_a_folder(tmp_path: Path) -> None:
 def test_layers_that_cannot_be_cut() -> None:
     for layers in (0, 4, 5):
         with pytest.raises(ExportError, match=f"expected 1 to 3 of the model's 4 layers, found {layers}"):
-            surgery.cut_layers(family("bert"), layers)
+            cut_layers(family("bert"), layers)
     t5 = transformers.T5Model(family("t5").config)
     with pytest.raises(ExportError, match=r"found encoder.block, decoder.block; build an encoder"):
-        surgery.cut_layers(t5, 2)
+        cut_layers(t5, 2)
     albert = transformers.AlbertModel(transformers.AlbertConfig(embedding_size=8, num_hidden_layers=3, **COMMON))
     with pytest.raises(ExportError, match="found none"):
-        surgery.cut_layers(albert, 2)
+        cut_layers(albert, 2)
     with pytest.raises(ExportError, match="no norm follows the last layer"):
-        surgery.cut_layers(family("bert"), 2, final_norm=True)
+        cut_layers(family("bert"), 2, final_norm=True)
     with pytest.raises(ExportError, match="the model's config counts no layers"):
-        surgery.cut_layers(torch.nn.Linear(2, 2), 1)
+        cut_layers(torch.nn.Linear(2, 2), 1)
 
 
 def test_a_model_that_uses_all_its_layers_is_refused() -> None:
@@ -712,7 +714,7 @@ def test_a_model_that_uses_all_its_layers_is_refused() -> None:
             return output
 
     with pytest.raises(ExportError, match=r"Mixed cut to 2 layers does not give hidden_states\[2\]"):
-        surgery.cut_layers(bert(layers=4, kind=Mixed), 2)
+        cut_layers(bert(layers=4, kind=Mixed), 2)
 
 
 # The table of a recipe
