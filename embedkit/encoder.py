@@ -211,6 +211,11 @@ class Encoder:
         """How this model's vectors are compared."""
         return next(iter(self.bundle.manifest.scorers.values())).fn
 
+    def allows(self, metric: str) -> bool:
+        """Whether an index by ``metric`` ranks this model's vectors as the model does: its own does, and where all
+        vectors have unit length any does."""
+        return metric == self.metric or all(role.normalized for role in self._roles.values())
+
     @property
     def max_tokens(self) -> int:
         """Tokens of a text that are read, special ones included."""

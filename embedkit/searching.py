@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from .encoder import Encoder
-from .errors import InputError
+from .errors import CollectionMismatchError, InputError
 from .filters import Filter
 from .guard import GuardedStore
 from .records import Hit
@@ -56,5 +56,10 @@ def search(
     with opened(store) as connection:
         rows = connection.open(collection)
         rows.require_fingerprint(encoder.fingerprint)
+        if not encoder.allows(rows.info.metric):
+            raise CollectionMismatchError(
+                f"collection {collection!r} ranks by the metric {rows.info.metric!r}, and this model's vectors are compared by "
+                f"{encoder.metric!r}; ingest into a new collection"
+            )
         answers = rows.query(encoder.encode_query(questions), k, filter=filter)
     return answers[0] if single else answers

@@ -55,10 +55,11 @@ class TextTokenizer:
         self._types = types
         self._slice = frontend.truncate.mode == "slice"
         self._content = frontend.truncate.applies_to == "content"
-        if self._slice or self._content:
+        # Of a pair, the library's own cut would keep all that it cuts off in all combinations.
+        if self._slice or self._content or any(part.pair for part in frontend.template):
             self._tokenizer.no_truncation()
         else:
-            self._tokenizer.enable_truncation(self._max, strategy="longest_first")
+            self._tokenizer.enable_truncation(self._max)
         self._prefixes = Tokenizer.from_file(str(tokenizer_file))  # never truncates: counts what stands before a field
         self._prefixes.no_padding()
         self._prefixes.no_truncation()
@@ -67,8 +68,11 @@ class TextTokenizer:
         self.fields = {part.field: part.default for part in frontend.template if part.field is not None}
         """The template's fields in order, each with the text that stands for it where it is not given, or None."""
         required = [name for name, default in self.fields.items() if default is None]
-        self._single = "text" if "text" in self.fields else required[0] if len(required) == 1 else None
-        self._plain = len(self.fields) == 1 and not self.choices and not any(p.pair for p in frontend.template)
+        self._pair = any(part.pair for part in frontend.template)
+        self._single = required[0] if len(required) == 1 else None
+        if not required:
+            self._single = "text" if "text" in self.fields else next(iter(self.fields))
+        self._plain = len(self.fields) == 1 and not self.choices and not self._pair
         self._fast = (
             self._plain
             and not self._content
@@ -125,7 +129,7 @@ class TextTokenizer:
         """Tokenise checked items; each result is what the item alone would give. Raises `InputError` where a
         template's literals alone are too long."""
         if self._fast:
-            return self._encode_plain([str(text) for text in texts])
+            return self._encode_plain([text if isinstance(text, str) else text[str(self._single)] for text in texts])
         spread = [self._spread(text) for text in texts]
         encodings = self._tokenizer.encode_batch([s[0] for s in spread])
         truncated = np.zeros(len(spread), dtype=np.bool_)
@@ -140,6 +144,8 @@ class TextTokenizer:
                 kept = self._cut_content(encoding, spans)
             elif self._slice:
                 kept = kept[: self._max]
+            elif self._pair:
+                kept = self._cut_pair(encoding)
             truncated[i] = len(kept) < len(row) or bool(encoding.overflowing)
             row = row[kept]
             if firsts is not None and len(row):
@@ -202,6 +208,26 @@ class TextTokenizer:
         raise InputError(
             f"the template without its fields has {len(encoding.ids) - len(drop)} tokens, and the model reads {self._max}"
         )
+
+    def _cut_pair(self, encoding: Any) -> npt.NDArray[np.intp]:
+        """Indices of the tokens that stay when the longer segment is cut until both are equally long, then both: as
+        the tokenizers library does it (longest first)."""
+        owners = np.array([-1 if owner is None else owner for owner in encoding.sequence_ids])
+        places = [np.flatnonzero(owners == segment) for segment in (0, 1)]
+        room = self._max - int((owners == -1).sum())
+        if sum(map(len, places)) <= room:
+            return np.arange(len(owners))
+        if room < 0:
+            raise InputError(
+                f"a pair has {len(owners) - sum(map(len, places))} special tokens, and the model reads {self._max}"
+            )
+        short, long = sorted(map(len, places))
+        long = max(short, room - short)
+        if short + long > room:
+            short, long = room // 2, room - room // 2
+        first, second = (long, short) if len(places[0]) > len(places[1]) else (short, long)
+        drop = np.concatenate([places[0][first:], places[1][second:]])
+        return np.delete(np.arange(len(owners)), drop)
 
     def _pooled(self, special: npt.NDArray[np.int64], prefix: str) -> Ids:
         pool = np.ones(len(special), dtype=np.int64)

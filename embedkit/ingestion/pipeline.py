@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..encoder import Encoder, TruncationWarning
-from ..errors import IngestError, InputError, StoreError
+from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
 from ..guard import GuardedStore
 from ..naming import safe_name
 from ..records import Document, FloatArray, RecordBatch, WriteResult
@@ -55,7 +55,8 @@ def ingest(
     was cut is simply run again. Of several rows with one id in a run the first counts. A row that cannot be kept goes
     to the file ``dead_letters`` (by default ``COLLECTION.dead.jsonl`` in the working folder); the others are written.
 
-    ``store`` is what `embedkit.open_store` returned, or a store URL. ``metric`` is the model's own unless given.
+    ``store`` is what `embedkit.open_store` returned, or a store URL. ``metric`` is the model's own unless given; another one is
+    refused where it would rank vectors otherwise.
     ``progress`` draws a bar on stderr; None draws one where stderr is a terminal. ``window`` is the number of documents
     that are looked up, encoded and written together.
 
@@ -65,6 +66,11 @@ def ingest(
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise InputError(f"window: expected a positive integer, found {window!r}")
     dim = encoder.encode([], role=role).shape[1]
+    if metric is not None and not encoder.allows(metric):
+        raise CollectionMismatchError(
+            f"metric: this model's vectors are compared by {encoder.metric!r} and are not of unit length, so an index by {metric!r} "
+            "would rank them otherwise; leave metric out"
+        )
     spec = CollectionSpec(collection, dim, metric or encoder.metric, encoder.fingerprint)
     inputs = documents.paths if isinstance(documents, FileRows) else ()
     with (

@@ -9,24 +9,24 @@ from embedkit.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from .assembly import fit_whitening as fit_whitening
-    from .exporting import ExportReport as ExportReport
-    from .exporting import Prepared as Prepared
     from .exporting import export as export
-    from .exporting import prepare as prepare
+    from .preparing import Prepared as Prepared
+    from .preparing import prepare as prepare
     from .profiling import explain as explain
     from .recipe import Pooling as Pooling
     from .recipe import Recipe as Recipe
     from .recipe import Role as Role
     from .recipe import Side as Side
     from .recipe import TokenChoice as TokenChoice
+    from .report import ExportReport as ExportReport
     from .surgery import Surgery as Surgery
     from .verify import Gates as Gates
 
 _HOME = {
-    "ExportReport": "exporting",
+    "ExportReport": "report",
     "Gates": "verify",
     "Pooling": "recipe",
-    "Prepared": "exporting",
+    "Prepared": "preparing",
     "Recipe": "recipe",
     "Role": "recipe",
     "Side": "recipe",
@@ -35,7 +35,7 @@ _HOME = {
     "explain": "profiling",
     "export": "exporting",
     "fit_whitening": "assembly",
-    "prepare": "exporting",
+    "prepare": "preparing",
 }
 __all__ = [
     "ExportReport",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -180,8 +180,8 @@ def _refuse_batch_statistics(module: nn.Module, where: str) -> None:
             )
 
 
-def check_independent(module: nn.Module, dim: int, where: str) -> int:
-    """The width that ``module`` gives vectors of ``dim`` numbers; `ExportError` where a row's result depends on the
+def check_independent(module: Callable[[Tensor], Tensor], dim: int, where: str, name: str) -> int:
+    """The width that ``module`` gives (batch, n, ``dim``) numbers; `ExportError` where a row's result depends on the
     other rows."""
     x = torch.randn(5, 2, dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -190,12 +190,10 @@ def check_independent(module: nn.Module, dim: int, where: str) -> int:
             alone = torch.cat([module(row[None]) for row in x])
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ExportError(
-                f"{where}: {type(module).__name__} cannot take (batch, 2, {dim}) vectors: {reason}"
-            ) from error
+            raise ExportError(f"{where}: {name} cannot take (batch, 2, {dim}) vectors: {reason}") from error
     if together.shape != alone.shape or not torch.allclose(together, alone, atol=1e-4, rtol=1e-4):
         raise ExportError(
-            f"{where}: {type(module).__name__} uses statistics of the batch: a row alone gives another result than among others; "
+            f"{where}: {name} uses statistics of the batch: a row alone gives another result than among others; "
             "fit it offline and give it as a stage of kind 'affine'"
         )
     return int(together.shape[-1])

@@ -30,8 +30,6 @@ class Statistics:
 
     peak: Floats
     """(k,) max|x| of each channel."""
-    mean: Floats
-    """(k,) mean of each channel."""
     sample: Floats
     """(up to `SAMPLE_ROWS`, k) rows, equally many of each text."""
     second: Floats | None = None
@@ -106,7 +104,6 @@ class _Sums:
     def __init__(self, width: int, *, with_second: bool) -> None:
         self.rows = 0
         self.peak = np.zeros(width, np.float32)
-        self.total = np.zeros(width, np.float64)
         self.second = np.zeros((width, width), np.float32) if with_second else None
         self.waiting: list[Floats] = []
         self.kept: list[Floats] = []
@@ -114,7 +111,6 @@ class _Sums:
     def add(self, rows: Floats, kept: Floats) -> None:
         self.rows += len(rows)
         np.maximum(self.peak, np.abs(rows).max(axis=0), out=self.peak)
-        self.total += rows.sum(axis=0, dtype=np.float64)
         self.kept.append(kept)
         if self.second is not None:
             self.waiting.append(rows / levels(rows))
@@ -130,6 +126,5 @@ class _Sums:
     def statistics(self) -> Statistics:
         self._multiply()
         kept = np.concatenate(self.kept)[:SAMPLE_ROWS]
-        mean = (self.total / self.rows).astype(np.float32)
         second = None if self.second is None else self.second / np.float32(self.rows)
-        return Statistics(self.peak, mean, kept, second)
+        return Statistics(self.peak, kept, second)

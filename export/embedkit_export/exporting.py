@@ -1,24 +1,16 @@
-"""The export: source, recipe, plan, capture, fuse, quantise, verify, and only then a bundle."""
+"""The export: prepare, capture, fuse, quantise, verify, and only then a bundle."""
 
 from __future__ import annotations
 
-import io
 import os
-import platform
 import time
-import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import onnx_ir as ir
 
-import embedkit
 from embedkit import bundle
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError, InputError
@@ -27,161 +19,21 @@ from embedkit.tokenizer import Text, TextTokenizer
 from embedkit.types import FileEntry, Graph, Manifest, Output, Quality, Scorer, Tower, Variant
 from embedkit.types import Source as SourceEntry
 
-from . import capture, fuse, infer, picture, plan, profiling, reference, samples, source, texts, verify
-from . import recipe as recipes
+from . import capture, files, fuse, picture, profiling, reference, samples, source, texts, verify
 from .calibrate import Feed
 from .card import PICTURE, model_card
 from .graph import IDS, MASK, POOL_MASK, TYPES
 from .plan import GraphPlan, Plan
+from .preparing import Prepared, prepare
 from .recipe import Recipe
+from .report import ExportReport
 from .stages import AttentionPool, LatentAttention
 from .variants import VARIANTS, Ground, forms
 
 DEFAULT = ("fp32", "int8")
 GOLDEN_FILE = "golden.npz"
-_EXTERNAL_FROM = 1 << 30
-"""Bytes of weights from which they go into a file of their own: one protobuf message ends at 2 GiB."""
 _UNKNOWN = Quality(texts=0, max_abs=0.0, cosine_mean=0.0, cosine_min=0.0, top10_overlap=0.0)
 _EMPTY_SHA256 = "0" * 64
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What was written and measured."""
-
-    path: Path
-    manifest: Manifest
-    operators: dict[str, dict[str, int]]
-    """Counts of the operators that matter, for each variant."""
-    sample: str
-    notes: list[str]
-    seconds: float
-    missing: dict[str, str] = field(default_factory=dict)
-    """Variants that were asked for and are not in the bundle, with the reason."""
-
-    def text(self) -> str:
-        """The report as a table for a terminal."""
-        tower = self.manifest.towers["default"]
-        variants = (tower if tower.graph else self.manifest.towers[str(tower.like)]).graph.variants  # type: ignore[union-attr]
-        labels = list(dict.fromkeys(name for variant in variants.values() for name in variant.quality.labels))
-        lines = [
-            f"{'variant':8} {'MB':>7} {'mean cosine':>12} {'worst cosine':>13} {'top-10 overlap':>15} {'max difference':>15}"
-            + "".join(f" {name:>10}" for name in labels)
-        ]
-        for name, variant in variants.items():
-            size = sum(self.manifest.files[file].bytes for file in (variant.file, *variant.data)) / 1e6
-            q = variant.quality
-            lines.append(
-                f"{name:8} {size:7.1f} {q.cosine_mean:12.5f} {q.cosine_min:13.5f} {q.top10_overlap:15.3f} {q.max_abs:15.2e}"
-                + "".join(f" {q.labels[label]:10.4f}" for label in labels)
-            )
-        lines.append(
-            f"against torch on {q.texts} texts ({self.sample}); every vector is independent of its batch, bit for bit"
-        )
-        lines.extend(f"{name}: {v.form}" for name, v in variants.items() if v.form and "with" in v.form)
-        lines.extend(f"{name}: NOT WRITTEN: {reason}" for name, reason in self.missing.items())
-        lines.extend(f"note: {note}" for note in self.notes)
-        return "\n".join(lines)
-
-    def to_json(self) -> str:
-        """The report as one JSON object."""
-        whole = {
-            "path": str(self.path),
-            "sample": self.sample,
-            "notes": self.notes,
-            "missing": self.missing,
-            "seconds": round(self.seconds, 2),
-            "operators": self.operators,
-        }
-        return msgspec.json.encode({**whole, "manifest": self.manifest}).decode()
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A model with its recipe, before anything is captured: what ``--dry-run`` shows."""
-
-    origin: source.Source
-    inferred: infer.Inferred
-    plan: Plan
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that will be exported."""
-        return self.plan.recipe
-
-    def text(self) -> str:
-        """The recipe and why, for a terminal."""
-        lines = [f"model       {self.origin.name}: {type(self.origin.backbone).__name__}"]
-        lines += [f"            {record}" for record in self.plan.records]
-        for owner, graph in self.plan.graphs.items():
-            sizes = f", also {', '.join(map(str, self.recipe.matryoshka))}" if self.recipe.matryoshka else ""
-            unit = "unit length" if graph.normalized else "not normalised"
-            lines.append(f"graph       of role {owner}: {_pooling_text(graph)}; {graph.dim} numbers{sizes}, {unit}")
-            lines += [
-                f"  stage     {type(stage).__name__}: {str(stage).replace(chr(10), ' ')[:120]}"
-                for stage in graph.module.stages
-            ]
-            lines.append(f"  inputs    {', '.join(entry.name for entry in graph.inputs)}")
-        lines.append(f"similarity  {self.recipe.similarity}")
-        for name, role in self.plan.roles.items():
-            frontend = role.frontend
-            template = [
-                part.lit if part.lit is not None else "|" if part.pair else f"{{{part.field}}}"
-                for part in frontend.template
-            ]
-            more = [
-                f"at most {frontend.truncate.max} tokens",
-                f"{frontend.truncate.mode} cut of {frontend.truncate.applies_to}",
-            ]
-            more += [f"padded to {frontend.fixed}"] if frontend.fixed else []
-            more += [f"pooled without {', '.join(frontend.pool_mask.drop)}"] if frontend.pool_mask else []
-            lines.append(f"role        {name}: {''.join(map(str, template))!r}, {', '.join(more)}")
-        lines += [f"because     {reason}" for reason in self.inferred.reasons]
-        lines += [f"note        {note}" for note in (*self.plan.notes, *self.inferred.notes)]
-        return "\n".join(lines)
-
-
-def _pooling_text(graph: GraphPlan) -> str:
-    module = graph.module
-    names = [getattr(pool, "mode", type(pool).__name__) for pool in module.pools]
-    layers = "" if module.layers == [-1] else f" of layers {', '.join(map(str, module.layers))} ({module.join})"
-    return f"pooling {' + '.join(names)}{layers}"
-
-
-def prepare(
-    model: Any,
-    *,
-    recipe: Recipe | str | os.PathLike[str] | None = None,
-    pooling: str | None = None,
-    normalize: bool | None = None,
-    max_tokens: int | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-) -> Prepared:
-    """Load a model and work out its recipe, as `export` does; nothing is captured or written. The options and errors
-    are `export`'s."""
-    if max_tokens is not None and max_tokens < 3:
-        raise InputError(f"max_tokens: expected at least 3, found {max_tokens}")
-    base: Path | None = None
-    if isinstance(recipe, str | os.PathLike):
-        base = Path(recipe).resolve().parent
-        given: Recipe | None = recipes.read(recipe)
-    else:
-        given = recipe
-    loading = source.Loading(
-        given.model_class if given else None,
-        given.surgery if given else None,
-        base or Path(),
-        revision,
-        trust_remote_code,
-    )
-    origin = source.load(model, loading)
-    inferred = infer.infer(origin, given, pooling=pooling, normalize=normalize)
-    whole = msgspec.structs.replace(inferred.recipe, surgery=loading.surgery)
-    planned = plan.make(origin, whole, loading=loading, base=base, max_tokens=max_tokens)
-    planned.records[:0] = origin.records
-    planned.notes[:0] = origin.notes
-    return Prepared(origin, inferred, planned)
 
 
 def export(
@@ -320,7 +172,7 @@ class _Work:
                 for owner, ground in grounds.items():
                     graph = form.build(ground)
                     self.operators.setdefault(variant, fuse.counts(graph))
-                    file, data = _save(graph, self.folder, _file_name(owner, variant))
+                    file, data = files.save(graph, self.folder, files.file_name(owner, variant))
                     written[owner] = Variant(
                         file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name
                     )
@@ -384,7 +236,10 @@ class _Work:
         captured = capture.capture(graph)
         fuse.fuse(captured)
         known = fuse.depth(graph.config)
-        extra = sum(isinstance(m, AttentionPool | LatentAttention) for m in graph.module.modules())
+        around = [graph.module.token_stages, graph.module.pools, graph.module.stages]
+        parts = [part for group in around for part in group.modules()]
+        own = all(type(part).__module__.startswith(("torch.nn", "embedkit_export")) for part in parts)
+        extra = sum(isinstance(part, AttentionPool | LatentAttention) for part in parts) if own else None
         layers = max(graph.module.layers) if min(graph.module.layers) >= 0 else None
         self.notes += fuse.check_fused(
             captured, graph.config, layers=known if layers is None else layers, attentions=extra
@@ -416,11 +271,10 @@ class _Work:
         tokenizer = self.tokenizers[role]
         out: list[Text] = []
         for i, item in enumerate(given):
-            whole = (
-                tokenizer.fill(item, first + i)
-                if isinstance(item, str)
-                else {**_as_dict(tokenizer.fill("", i)), **item}
-            )
+            if isinstance(item, str):
+                whole = tokenizer.fill(item, first + i)
+            else:  # a record may have fields that another role reads
+                whole = {**_as_dict(tokenizer.fill("", i)), **{k: v for k, v in item.items() if k in tokenizer.fields}}
             ragged = tokenizer.encode([tokenizer.check(whole, "sample")])
             if len(ragged.ids[0]) and (not ragged.pool or ragged.pool[0].any()):
                 out.append(whole)
@@ -454,7 +308,7 @@ class _Work:
             items = [self.tokenizers[name].fill(text, i) for i, text in enumerate(texts.GOLDEN)]
             golden[name] = reference.vectors(self.plan, name, items, self._limited(model, name))
         arrays = {"texts": np.array(texts.GOLDEN), **{f"vectors.{role}": v for role, v in golden.items()}}
-        _write_npz(self.folder / GOLDEN_FILE, arrays)
+        files.write_npz(self.folder / GOLDEN_FILE, arrays)
         return golden
 
     def _write_tokenizers(self) -> dict[str, str]:
@@ -502,7 +356,7 @@ class _Work:
                 name=self.prepared.origin.name,
                 checkpoint_sha256=source.weights_sha256([graph.module for graph in self.plan.graphs.values()]),
                 surgery=self.plan.records,
-                tools=_tools(),
+                tools=files.tools(),
             ),
             towers=towers,
             scorers={"main": scorer},
@@ -553,46 +407,6 @@ class _Work:
 
 def _as_dict(item: Text) -> dict[str, str]:
     return {} if isinstance(item, str) else dict(item)
-
-
-def _file_name(owner: str, variant: str) -> str:
-    safe = "".join(c if c.isalnum() or c in "_-" else "_" for c in owner)
-    return f"model.{variant}.onnx" if owner == "default" else f"model.{safe}.{variant}.onnx"
-
-
-def _save(graph: ir.Model, folder: Path, name: str) -> tuple[str, list[str]]:
-    size = sum(value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None)
-    if size < _EXTERNAL_FROM:
-        ir.save(graph, folder / name)
-        return name, []
-    ir.save(graph, folder / name, external_data=f"{name}.data")
-    return name, [f"{name}.data"]
-
-
-def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
-    """As `numpy.savez`, and the same bytes at any time."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
-
-
-def _tools() -> dict[str, str]:
-    found = {"python": platform.python_version(), "embedkit": embedkit.__version__}
-    for name in (
-        "torch",
-        "transformers",
-        "sentence-transformers",
-        "onnx",
-        "onnx-ir",
-        "onnxscript",
-        "onnxruntime",
-        "tokenizers",
-    ):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 class _Steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ class _Builder:
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
         fixed = {frontend.fixed for frontend in frontends.values()}
-        pools, after = self._pools(pooling, origin, weights, where, padded=fixed != {None})
+        pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             assembly.stage(given, weights, f"token stage {i}") for i, given in enumerate(self.recipe.token_stages, 1)
         ]
@@ -222,7 +223,8 @@ class _Builder:
         if any(frontend.pool_mask for frontend in frontends.values()):
             inputs.append(Input(name=POOL_MASK, dtype="int64", source="pool_mask"))
         pairs = any(part.pair for frontend in frontends.values() for part in frontend.template)
-        if pairs and (getattr(backbone.config, "type_vocab_size", 0) or 0) > 1:
+        typed = "token_type_ids" in getattr(origin.tokenizer, "model_input_names", ())
+        if pairs and typed and (getattr(getattr(backbone, "config", None), "type_vocab_size", 0) or 0) > 1:
             inputs.append(Input(name=TYPES, dtype="int64", source="types"))
         for name, side in self.recipe.inputs.items():
             inputs.append(Input(name=name, dtype="int64", source="choice", choice=side.choice()))
@@ -235,9 +237,16 @@ class _Builder:
             pools=pools,
             stages=stages,
         ).eval()
+        tokens = self._width(module, where, pooled=False)
+        for i, stage in enumerate(token_stages, 1):
+            assembly.check_independent(stage, tokens, f"token stage {i}", type(stage).__name__)
+        for pool in pools:
+            if not isinstance(pool, Pool):
+                alone = partial(_pooled_alone, pool)
+                assembly.check_independent(alone, tokens, f"{where}: pooling", type(pool).__name__)
         width = self._width(module, where)
         for i, stage in enumerate(stages, 1):
-            width = assembly.check_independent(stage, width, f"stage {i}")
+            width = assembly.check_independent(stage, width, f"stage {i}", type(stage).__name__)
         return GraphPlan(
             module=module,
             inputs=inputs,
@@ -279,8 +288,8 @@ class _Builder:
         return pools, after
 
     @staticmethod
-    def _width(module: EncoderGraph, where: str) -> int:
-        """Numbers of a pooled vector, from a short run."""
+    def _width(module: EncoderGraph, where: str, *, pooled: bool = True) -> int:
+        """Numbers of a pooled vector, or of a token's, from a short run."""
         ids = torch.full((2, 4), 5, dtype=torch.int64)
         given = {
             name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
@@ -292,7 +301,7 @@ class _Builder:
         with sources.quiet(), torch.no_grad():
             try:
                 hidden = module.hidden(given)
-                return int(module.pooled(hidden, given).shape[-1])
+                return int((module.pooled(hidden, given) if pooled else hidden).shape[-1])
             except Exception as error:
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 raise ExportError(f"{where}: the model cannot be run as the recipe says: {reason}") from error
@@ -301,6 +310,11 @@ class _Builder:
         if id(tokenizer) not in self.tokenizer_json:
             self.tokenizer_json[id(tokenizer)] = tokenizer_json(tokenizer)
         return self.tokenizer_json[id(tokenizer)]
+
+
+def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+    out: torch.Tensor = pool(hidden, torch.ones(hidden.shape[:2]))
+    return out
 
 
 def _key(part: Any) -> Any:

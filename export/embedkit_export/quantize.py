@@ -8,8 +8,8 @@ onnxruntime operators are used.
 Refinements that take no time at run time, or next to none:
 
 * smoothing: each input channel is divided by max|x|^a / max|w|^(1-a), and the weight's row multiplied by it, so that
-  channels with rare large values cost the others no resolution (SmoothQuant, Xiao et al. 2023); max|x| is measured on
-  a sample of texts, and a is chosen by the error it leaves in the products' output there;
+  channels with rare large values cost the others no resolution; max|x| is measured on a sample of texts, and a is
+  chosen by the error that is left in the products' output there;
 * what comes out of GELU is never below -0.17: with a zero point of about 20 instead of 128 nearly twice the steps are
   left for the positive side;
 * weights are rounded so that the product's output changes least (see `rounding`).
@@ -26,7 +26,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from . import calibrate as calibration
-from .calibrate import Feed, Floats, Statistics, levels
+from .calibrate import Feed, Floats, Statistics
 from .capture import own_copy
 from .fuse import MICROSOFT, constant, initializer, remove_unused, replace
 from .reading import Reading, choose_reading
@@ -222,7 +222,5 @@ def _round(weights: Sequence[Floats], statistics: Statistics | None, reading: Re
     if statistics is None:
         return [nearest(weight) for weight in smoothed]
     inverse = np.ones_like(statistics.peak) if factors is None else (1 / factors).astype(np.float32)
-    moment = statistics.moment() * inverse[:, None] * inverse
-    noise = np.square(reading.steps(statistics.sample) / levels(statistics.sample)).mean() / 12
-    rounding = OutputRounding(moment, float(noise))
+    rounding = OutputRounding(np.asarray(statistics.moment() * inverse[:, None] * inverse, np.float32))
     return [rounding(weight) for weight in smoothed]

@@ -91,7 +91,8 @@ def smoothing(peak: Floats, weights: Sequence[Floats], alpha: float) -> Floats:
 
 
 def _error_on(sample: Floats, weights: Sequence[Floats]) -> Callable[[Reading], float]:
-    """The mean over rows of the relative squared error of the outputs; weights go to their nearest steps."""
+    """The mean over rows of the relative squared error of the outputs, added up over the products; weights go to their
+    nearest steps."""
     rows = sample[:: max(1, len(sample) // _JUDGED_ROWS)]
     exact = [rows @ weight for weight in weights]
     sizes = [np.maximum(np.square(expected).sum(axis=1), 1e-30) for expected in exact]

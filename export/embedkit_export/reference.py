@@ -107,20 +107,22 @@ def tokens(tokenizer: Any, frontend: Frontend, item: Text) -> tuple[list[int], l
             field_ends.append((len(segments) - 1, start, len(segments[-1])))
     limit, smart = frontend.truncate.max, frontend.truncate.mode == "smart"
     cut = smart and frontend.truncate.applies_to == "all"
+    if cut and len(segments) == 2:
+        segments = [_enough(tokenizer, segment, limit) for segment in segments]
     encoded = tokenizer(
-        *segments,
+        *([segment] for segment in segments),  # in lists, because an empty second text would not count alone
         truncation="longest_first" if cut else False,
         max_length=limit if cut else None,
         return_token_type_ids=True,
         return_special_tokens_mask=True,
         return_offsets_mapping=True,
     )
-    columns = [encoded["input_ids"], encoded["token_type_ids"], encoded["special_tokens_mask"]]
+    columns = [encoded[name][0] for name in ("input_ids", "token_type_ids", "special_tokens_mask")]
     if not smart:
         columns = [column[:limit] for column in columns]
     elif not cut:
         places = list(range(len(columns[0])))
-        spans, owners = encoded["offset_mapping"], encoded.sequence_ids()
+        spans, owners = encoded["offset_mapping"][0], encoded.sequence_ids(0)
         for segment, start, end in reversed(field_ends):
             for place in reversed(list(places)):
                 first, last = spans[place]
@@ -148,10 +150,17 @@ def _prefix_tokens(tokenizer: Any, text: str) -> int:
     return len(special)
 
 
+def _enough(tokenizer: Any, text: str, limit: int) -> str:
+    """A beginning of the text with more tokens than the limit, or all of it: what comes after cannot matter, and the
+    library's cut of a pair takes time and memory that grow with the product of the two lengths."""
+    beginning = text[: 10 * limit + 100]
+    return beginning if len(tokenizer(beginning, add_special_tokens=False)["input_ids"]) > limit else text
+
+
 def _main(frontend: Frontend) -> str:
-    names = [part.field for part in frontend.template if part.field]
-    required = [part.field for part in frontend.template if part.field and part.default is None]
-    return "text" if "text" in names else str(required[0])
+    names = [str(part.field) for part in frontend.template if part.field]
+    required = [str(part.field) for part in frontend.template if part.field and part.default is None]
+    return required[0] if required else "text" if "text" in names else names[0]
 
 
 def _chosen(choice: Choice, item: Text) -> int:

@@ -171,7 +171,9 @@ def model_class(config: Any, name: str | None = None) -> Any:
             )
         return found
     named = (getattr(config, "architectures", None) or [""])[0]
-    if named.endswith("Encoder") and hasattr(transformers, named):  # one of several of the configuration, as DPR has
+    if named.endswith(("Encoder", "EncoderModel")) and hasattr(
+        transformers, named
+    ):  # one of several of the configuration, as DPR has
         return getattr(transformers, named)
     if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING and getattr(config, "is_encoder_decoder", False):
         return MODEL_FOR_TEXT_ENCODING_MAPPING[type(config)]

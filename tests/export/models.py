@@ -3,6 +3,8 @@ prove parity, not quality."""
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,12 @@ def widen(model: torch.nn.Module) -> None:
 
 def make_tokenizer(style: str) -> PreTrainedTokenizerFast:
     """A fast tokenizer trained on the sentences: ``word`` and ``mpnet`` (WordPiece), ``byte`` and ``decoder``
-    (byte-level BPE), ``pieces`` and ``t5`` (Unigram)."""
+    (byte-level BPE), ``pieces`` and ``t5`` (Unigram). Two of a style are equal."""
+    return copy.deepcopy(_trained(style))
+
+
+@functools.cache
+def _trained(style: str) -> PreTrainedTokenizerFast:
     if style in ("byte", "decoder"):
         return _byte_level(decoder=style == "decoder")
     if style in ("pieces", "t5"):

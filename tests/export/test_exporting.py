@@ -17,7 +17,7 @@ import pytest
 
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
-from embedkit_export import Gates, exporting, fuse, verify
+from embedkit_export import Gates, exporting, files, fuse, verify
 from embedkit_export.verify import Case
 from export import models
 
@@ -91,7 +91,7 @@ def test_int8_that_depends_on_its_batch_is_caught(
 ) -> None:
     """The usual dynamic int8, one scale for the whole batch, is close enough in cosine and still refused."""
 
-    save = exporting._save
+    save = files.save
 
     def per_tensor(graph: ir.Model, work: Path, name: str) -> tuple[str, list[str]]:
         from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -108,7 +108,7 @@ def test_int8_that_depends_on_its_batch_is_caught(
             )
         return saved
 
-    monkeypatch.setattr(exporting, "_save", per_tensor)
+    monkeypatch.setattr(files, "save", per_tensor)
     report = embedkit_export.export(
         folder,
         output=tmp_path / "bundle",
@@ -209,7 +209,7 @@ def test_large_weights_go_into_a_file_of_their_own(
     folder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = embedkit_export.export(folder, output=tmp_path / "inside", sample=sample)
-    monkeypatch.setattr(exporting, "_EXTERNAL_FROM", 1)
+    monkeypatch.setattr(files, "_EXTERNAL_FROM", 1)
     outside = embedkit_export.export(folder, output=tmp_path / "outside", sample=sample)
     assert {"model.fp32.onnx.data", "model.int8.onnx.data"} <= set(outside.manifest.files)
     for variant in ("fp32", "int8"):

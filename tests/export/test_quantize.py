@@ -163,7 +163,7 @@ def statistics_of(x: np.ndarray) -> calibrate.Statistics:
     rows = x.reshape(-1, x.shape[-1]).astype(np.float32)
     even = rows / np.sqrt(np.square(rows).mean(1, keepdims=True))
     second = (even.T @ even / len(rows)).astype(np.float32)
-    return calibrate.Statistics(np.abs(rows).max(0), rows.mean(0), rows, second)
+    return calibrate.Statistics(np.abs(rows).max(0), rows, second)
 
 
 @settings(max_examples=60, deadline=None)
@@ -186,7 +186,7 @@ def test_a_reading_is_within_half_a_step(seed: int, made_by: str | None, size: f
 def test_rounding_stays_near_the_weight(seed: int, k: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     weight, x = rng.normal(size=(k, n)).astype(np.float32), rng.normal(size=(max(2, k // 2), k)).astype(np.float32)
-    steps, scale = rounding.OutputRounding((x.T @ x / len(x)).astype(np.float32), 1e-4)(weight)
+    steps, scale = rounding.OutputRounding((x.T @ x / len(x)).astype(np.float32))(weight)
     assert steps.shape == weight.shape
     assert steps.dtype == np.int8
     assert (steps >= -127).all()
@@ -201,21 +201,20 @@ def test_rounding_by_the_output_lowers_the_error_of_correlated_inputs() -> None:
     x = (rng.normal(size=(2000, 16)) @ mixing + 0.3 * rng.normal(size=(2000, 128))).astype(np.float32)
     weight = rng.normal(size=(128, 64)).astype(np.float32)
     plain, plain_scale = rounding.nearest(weight)
-    steps, scale = rounding.OutputRounding((x.T @ x / len(x)).astype(np.float32), 0.0)(weight)
+    steps, scale = rounding.OutputRounding((x.T @ x / len(x)).astype(np.float32))(weight)
     assert error(x @ (steps * scale), x @ weight) < 0.5 * error(x @ (plain * plain_scale), x @ weight)
 
 
 def test_rounding_is_what_one_row_after_the_other_gives() -> None:
     """Against GPTQ as first written down: the inverse of what is left is computed anew for every row."""
     rng = np.random.default_rng(4)
-    k, n, noise = 40, 6, 0.05
+    k, n = 40, 6
     x = rng.normal(size=(300, k)) @ rng.normal(size=(k, k))
     second, weight = (x.T @ x / len(x)).astype(np.float32), rng.normal(size=(k, n)).astype(np.float32)
-    steps, scale = rounding.OutputRounding(second, noise)(weight)
+    steps, scale = rounding.OutputRounding(second)(weight)
     moment = second.astype(np.float64)
-    ridge = noise + rounding.DAMPING * np.trace(moment) / k
-    damped = moment + ridge * np.eye(k)
-    left = np.linalg.solve(damped, moment @ weight)
+    damped = moment + rounding.DAMPING * np.trace(moment) / k * np.eye(k)
+    left = weight.astype(np.float64)
     assert np.allclose(scale, np.abs(left).max(0) / 127, rtol=1e-4)
     todo = list(np.argsort(-np.diag(second), kind="stable"))
     expected = np.zeros((k, n))
@@ -231,7 +230,7 @@ def test_rounding_is_what_one_row_after_the_other_gives() -> None:
 
 def test_a_dead_input_is_no_trouble() -> None:
     weight = np.ones((8, 3), np.float32)
-    steps, scale = rounding.OutputRounding(np.zeros((8, 8), np.float32), 0.0)(weight)
+    steps, scale = rounding.OutputRounding(np.zeros((8, 8), np.float32))(weight)
     assert np.isfinite(scale).all()
     assert steps.shape == weight.shape
 
@@ -246,7 +245,6 @@ def test_statistics_are_those_of_the_activations(fused: ir.Model) -> None:
     rows = np.concatenate([run(tapped, feed)[0] for feed in feeds(5, 12, 20)])
     expected = statistics_of(rows)
     assert np.allclose(many[name].peak, expected.peak, rtol=1e-5)
-    assert np.allclose(many[name].mean, expected.mean, atol=1e-5)
     assert np.allclose(many[name].second, expected.second, atol=1e-4)
     assert np.allclose(np.sort(many[name].sample, axis=0), np.sort(rows, axis=0), atol=1e-5)
 

@@ -1,0 +1,105 @@
+"""A model with its recipe, before anything is captured: what ``--dry-run`` shows."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from embedkit.errors import InputError
+
+from . import infer, plan, source
+from . import recipe as recipes
+from .plan import GraphPlan, Plan
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model with its recipe, before anything is captured: what ``--dry-run`` shows."""
+
+    origin: source.Source
+    inferred: infer.Inferred
+    plan: Plan
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that will be exported."""
+        return self.plan.recipe
+
+    def text(self) -> str:
+        """The recipe and why, for a terminal."""
+        lines = [f"model       {self.origin.name}: {type(self.origin.backbone).__name__}"]
+        lines += [f"            {record}" for record in self.plan.records]
+        for owner, graph in self.plan.graphs.items():
+            sizes = f", also {', '.join(map(str, self.recipe.matryoshka))}" if self.recipe.matryoshka else ""
+            unit = "unit length" if graph.normalized else "not normalised"
+            lines.append(f"graph       of role {owner}: {_pooling_text(graph)}; {graph.dim} numbers{sizes}, {unit}")
+            lines += [
+                f"  stage     {type(stage).__name__}: {str(stage).replace(chr(10), ' ')[:120]}"
+                for stage in graph.module.stages
+            ]
+            lines.append(f"  inputs    {', '.join(entry.name for entry in graph.inputs)}")
+        lines.append(f"similarity  {self.recipe.similarity}")
+        for name, role in self.plan.roles.items():
+            frontend = role.frontend
+            template = [
+                part.lit if part.lit is not None else "|" if part.pair else f"{{{part.field}}}"
+                for part in frontend.template
+            ]
+            more = [
+                f"at most {frontend.truncate.max} tokens",
+                f"{frontend.truncate.mode} cut of {frontend.truncate.applies_to}",
+            ]
+            more += [f"padded to {frontend.fixed}"] if frontend.fixed else []
+            more += [f"pooled without {', '.join(frontend.pool_mask.drop)}"] if frontend.pool_mask else []
+            lines.append(f"role        {name}: {''.join(map(str, template))!r}, {', '.join(more)}")
+        lines += [f"because     {reason}" for reason in self.inferred.reasons]
+        lines += [f"note        {note}" for note in (*self.plan.notes, *self.inferred.notes)]
+        return "\n".join(lines)
+
+
+def _pooling_text(graph: GraphPlan) -> str:
+    module = graph.module
+    names = [getattr(pool, "mode", type(pool).__name__) for pool in module.pools]
+    layers = "" if module.layers == [-1] else f" of layers {', '.join(map(str, module.layers))} ({module.join})"
+    return f"pooling {' + '.join(names)}{layers}"
+
+
+def prepare(
+    model: Any,
+    *,
+    recipe: Recipe | str | os.PathLike[str] | None = None,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    max_tokens: int | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Prepared:
+    """Load a model and work out its recipe, as `export` does; nothing is captured or written. The options and errors
+    are `export`'s."""
+    if max_tokens is not None and max_tokens < 3:
+        raise InputError(f"max_tokens: expected at least 3, found {max_tokens}")
+    base: Path | None = None
+    if isinstance(recipe, str | os.PathLike):
+        base = Path(recipe).resolve().parent
+        given: Recipe | None = recipes.read(recipe)
+    else:
+        given = recipe
+    loading = source.Loading(
+        given.model_class if given else None,
+        given.surgery if given else None,
+        base or Path(),
+        revision,
+        trust_remote_code,
+    )
+    origin = source.load(model, loading)
+    inferred = infer.infer(origin, given, pooling=pooling, normalize=normalize)
+    whole = msgspec.structs.replace(inferred.recipe, surgery=loading.surgery)
+    planned = plan.make(origin, whole, loading=loading, base=base, max_tokens=max_tokens)
+    planned.records[:0] = origin.records
+    planned.notes[:0] = origin.notes
+    return Prepared(origin, inferred, planned)
