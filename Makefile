@@ -16,8 +16,9 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(BIN)/embedkit demo
 
+# Two workers, a file at a time each: an export uses one core for most of its time.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that all use all cores hinder each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from embedkit.encoder import Encoder
 
@@ -21,10 +25,17 @@ def minilm_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def minilm_bundle(minilm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """all-MiniLM-L6-v2 as a bundle with fp32 and int8."""
+    """all-MiniLM-L6-v2 as a bundle with fp32 and int8; workers of one run share it."""
+    from filelock import FileLock
+
     import embedkit_export
 
-    return embedkit_export.export(minilm_folder, output=tmp_path_factory.mktemp("bundles") / "minilm").path
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with FileLock(shared / "minilm.lock"):
+        if not (shared / "minilm").exists():
+            embedkit_export.export(minilm_folder, output=shared / "minilm")
+    return shared / "minilm"
 
 
 @pytest.fixture(scope="session")

@@ -144,6 +144,7 @@ class _Rewrite:
         self.graph = graph
         self.at: ir.Node
         self.prefix = ""
+        self.shared: dict[tuple[Any, ...], ir.Value] = {}
 
     def op(self, kind: str, inputs: list[ir.Value], suffix: str, domain: str = "", **attributes: Any) -> ir.Value:
         node = ir.node(kind, inputs, attributes, domain=domain, name=f"{self.prefix}/{suffix}/{kind}")
@@ -165,23 +166,35 @@ class _Rewrite:
         if reading.factors is not None:
             inverse = (1 / reading.factors).astype(np.float32)
             x = self.op("Mul", [x, self.const(f"{source.name}/inverse", inverse)], "smoothed")
-        flat = source.shape is not None and source.shape.rank() == 2
-        if not flat:
+        if source.shape is not None and source.shape.rank() == 3:
             x = self.op("Reshape", [x, self.const(f"rows{width}", np.array([-1, width]))], "rows")
         scale, zero = self._scale(x, reading), reading.zero
-        count = self.op("Squeeze", [scale, self.const("axis1", np.array([1]))], "flat_scale")
-        points = self.op(
-            "Expand",
-            [self.const(f"zero{zero}x1", np.array([zero], np.uint8)), self.op("Shape", [count], "count")],
-            "zero_points",
-        )
-        q = self.op("QuantizeLinear", [x, count, points], "q", axis=0)
-        lead = None if flat else self.op("Shape", [source], "lead", start=0, end=2)
-        rounded = _round(weights, statistics, reading)
-        for product, (steps, steps_scale) in zip(group, rounded, strict=True):
-            self._product(
-                product, steps, steps_scale, (q, scale, self.const(f"zero{zero}", np.array(zero, np.uint8))), lead
-            )
+        steps = self.op("Squeeze", [scale, self.const("axis1", np.array([1]))], "steps")
+        points = self._zero_points(source, steps, zero)
+        read = (self.op("QuantizeLinear", [x, steps, points], "q", axis=0), scale, self._zero(zero))
+        for product, (numbers, number_scale) in zip(group, _round(weights, statistics, reading), strict=True):
+            self._product(product, numbers, number_scale, read)
+
+    def _zero(self, zero: int) -> ir.Value:
+        return self.const(f"zero{zero}", np.array(zero, np.uint8))
+
+    def _zero_points(self, source: ir.Value, steps: ir.Value, zero: int) -> ir.Value:
+        """(rows,) uint8, once for all values of as many rows."""
+        key = ("zero", zero, *_leading(source))
+        if key not in self.shared:
+            one = self.const(f"zero{zero}x1", np.array([zero], np.uint8))
+            self.shared[key] = self.op("Expand", [one, self.op("Shape", [steps], "count")], "zero_points")
+        return self.shared[key]
+
+    def _shape(self, source: ir.Value, width: int) -> ir.Value:
+        """(3,) int64: the batch and tokens of ``source``, and ``width``; once for all values of that shape."""
+        lead, whole = ("lead", *_leading(source)), ("shape", width, *_leading(source))
+        if lead not in self.shared:
+            self.shared[lead] = self.op("Shape", [source], "lead", start=0, end=2)
+        if whole not in self.shared:
+            last = self.const(f"width{width}", np.array([width]))
+            self.shared[whole] = self.op("Concat", [self.shared[lead], last], "shape", axis=0)
+        return self.shared[whole]
 
     def _scale(self, rows: ir.Value, reading: Reading) -> ir.Value:
         """(rows, 1) float32: `Reading.steps`."""
@@ -190,29 +203,35 @@ class _Rewrite:
         if reading.lowest is None:
             # Two reductions read the rows twice; Abs and one reduction would also write them.
             depth = self.op("Neg", [self.op("ReduceMin", [rows, last], "lowest", keepdims=1)], "depth")
-            peak = self.op("Max", [peak, depth], "peak")
+            # The least step is so small here that it may as well be taken of the peak.
+            peak = self.op("Max", [peak, depth, self.const("least", np.float32(reading.least * reading.top))], "peak")
         wide = self.op("Mul", [peak, self.const(f"1/{reading.top}", np.float32(1 / reading.top))], "wide")
+        if reading.lowest is None:
+            return wide
         return self.op("Max", [wide, self.const(f"least{reading.least:g}", np.float32(reading.least))], "scale")
 
     def _product(
-        self,
-        product: Product,
-        steps: Int8,
-        steps_scale: Floats,
-        read: tuple[ir.Value, ir.Value, ir.Value],
-        lead: ir.Value | None,
+        self, product: Product, numbers: Int8, number_scale: Floats, read: tuple[ir.Value, ir.Value, ir.Value]
     ) -> None:
-        node = product.node
+        """``read`` is the rows as uint8, the scale of each, and the zero point."""
+        node, source = product.node, product.source
         name = str(node.inputs[1].name)  # type: ignore[union-attr]
         self.at, self.prefix = node, f"q/{product.name}"
         q, scale, zero = read
-        inputs = [q, self.const(f"{name}/int8", steps), scale, self.const(f"{name}/scale", steps_scale), zero]
+        inputs = [q, self.const(f"{name}/int8", numbers), scale, self.const(f"{name}/scale", number_scale), zero]
         out = self.op("MatMulIntegerToFloat", inputs, "rows", domain=MICROSOFT)
-        if lead is not None:
-            width = self.const(f"width{steps.shape[1]}", np.array([steps.shape[1]]))
-            out = self.op("Reshape", [out, self.op("Concat", [lead, width], "shape", axis=0)], "out")
+        if source.shape is not None and source.shape.rank() == 3:
+            out = self.op("Reshape", [out, self._shape(source, numbers.shape[1])], "out")
         out.shape, out.type = node.outputs[0].shape, node.outputs[0].type
         replace(node.outputs[0], out)
+
+
+def _leading(value: ir.Value) -> tuple[Any, ...]:
+    """All but the last of a value's dimensions, as what makes two values have as many rows; a dimension without a name
+    is like no other."""
+    assert value.shape is not None
+    dims = list(value.shape)[:-1]
+    return tuple(dim if isinstance(dim, int) else (str(value.name) if dim.value is None else dim.value) for dim in dims)
 
 
 def _round(weights: Sequence[Floats], statistics: Statistics | None, reading: Reading) -> list[tuple[Int8, Floats]]:

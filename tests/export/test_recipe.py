@@ -158,6 +158,21 @@ def test_max_tokens(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert np.abs(encoder.encode(TEXTS) - model.encode(TEXTS)).max() < 1e-4
 
 
+@pytest.mark.parametrize(("family", "pooling"), [("qwen3", "lasttoken"), ("t5", "mean")])
+def test_sentence_transformers_around_other_backbones(family: str, pooling: Any, sample: Path, tmp_path: Path) -> None:
+    backbone = models.save(family, tmp_path / family)
+    prompts = {"query": "how do I {read}: ", "document": ""}
+    model = build(backbone, Normalize(), pooling=pooling, prompts=prompts, max_seq_length=32)
+    if family == "qwen3":
+        model.tokenizer.padding_side = "left"
+    embedkit_export.export(model, output=tmp_path / "bundle", sample=sample, variants=["fp32"], timing=False)
+    encoder = Encoder.load(tmp_path / "bundle", on_truncate="ignore")
+    texts = [text for text in TEXTS if text]
+    for role, encode in (("query", model.encode_query), ("document", model.encode_document)):
+        expected = np.stack([encode(text) for text in texts])
+        assert np.abs(encoder.encode(texts, role=role) - expected).max() < 1e-4, role
+
+
 def test_a_recipe_file(folder: Path, sample: Path, tmp_path: Path) -> None:
     """Roles, braces, fields, stages with weights beside the file, against the same by hand."""
     torch.manual_seed(3)
