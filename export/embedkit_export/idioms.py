@@ -77,9 +77,17 @@ def _split_gemm(graph: ir.Graph, node: ir.Node) -> bool:
     ):
         return False
     source, out = before.inputs[0], after.outputs[0]
-    shapes = [value.shape for value in (source, out) if value is not None]
-    if source is None or len(shapes) != 2 or any(shape is None or shape.rank() != 3 for shape in shapes):
+    made_of, shape = source.shape if source is not None else None, out.shape
+    if source is None or made_of is None or shape is None or shape.rank() != 3 or made_of.rank() not in (3, 4):
         return False
+    width = int(weight.numpy().shape[flags[1]])
+    if made_of.rank() == 4:  # (batch, tokens, heads, k / heads): the heads are joined by the same Reshape
+        joined = ir.node("Reshape", [source, _joining(graph, width)], name=f"{node.name}/Reshape")
+        joined.outputs[0].name = f"{out.name}.rows"
+        joined.outputs[0].type = source.type
+        joined.outputs[0].shape = ir.Shape([*shape.dims[:2], width])
+        graph.insert_before(after, joined)
+        source = joined.outputs[0]
     used = node.inputs[1]
     if flags[1]:
         array = np.ascontiguousarray(weight.numpy().T)
@@ -105,3 +113,13 @@ def _split_gemm(graph: ir.Graph, node: ir.Node) -> bool:
         graph.insert_before(after, new)
     out.replace_all_uses_with(made, replace_graph_outputs=True)
     return True
+
+
+def _joining(graph: ir.Graph, width: int) -> ir.Value:
+    """The shape (as it is, as it is, width)."""
+    name = f"rows_of_{width}"
+    if name not in graph.initializers:
+        shape = ir.tensor(np.array([0, 0, width], np.int64), name=name)
+        value = ir.Value(name=name, shape=ir.Shape([3]), type=ir.TensorType(ir.DataType.INT64), const_value=shape)
+        graph.register_initializer(value)
+    return graph.initializers[name]
