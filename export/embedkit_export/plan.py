@@ -254,7 +254,7 @@ class _Builder:
             normalized=bool(stages) and isinstance(stages[-1], Normalize),
             max_tokens=max(frontend.truncate.max for frontend in frontends.values()),
             pad_id=next(iter(frontends.values())).pad_id,
-            config=backbone.config,
+            config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
         )
 
@@ -335,7 +335,8 @@ def pooler(backbone: Any, where: str) -> nn.Module:
 
 def set_causal(backbone: Any, causal: bool) -> None:
     """Let a decoder's tokens see only earlier ones, or all."""
-    backbone.config.is_causal = causal
+    if hasattr(backbone, "config"):
+        backbone.config.is_causal = causal
     for module in backbone.modules():
         if hasattr(module, "is_causal"):
             module.is_causal = causal

@@ -132,8 +132,8 @@ class Recipe(_Piece, frozen=True):
         return Role(**own)
 
     def names(self) -> list[str]:
-        """All roles, ``default`` first."""
-        return list(dict.fromkeys(["default", *self.roles, "query", "document"]))
+        """All roles, ``default`` first, then by name."""
+        return ["default", *sorted({*self.roles, "query", "document"} - {"default"})]
 
 
 def read(path: str | os.PathLike[str]) -> Recipe:
