@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, TypeAlias, overload
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -151,6 +152,7 @@ class Encoder:
     ) -> Encoder:
         kind, index = choose_device(device)
         sessions: dict[str, Session] = {}
+        tokenizers: dict[bytes, TextTokenizer] = {}
         roles = {}
         for role in bundle.manifest.towers:
             tower = bundle.tower(role)
@@ -160,12 +162,14 @@ class Encoder:
             if file not in sessions:
                 sessions[file] = Session(bundle.graph_path(role, chosen), device=kind, index=index)
             spec = next(iter(tower.outputs.values()))
-            tokenizer = TextTokenizer(
+            key = msgspec.json.encode((tower.frontend, tower.inputs))
+            tokenizer = tokenizers.get(key) or TextTokenizer(
                 tower.frontend,
                 bundle.path(tower.frontend.tokenizer),
                 types=any(entry.source == "types" for entry in tower.inputs),
                 choices=[entry.choice for entry in tower.inputs if entry.choice],
             )
+            tokenizers[key] = tokenizer
             roles[role] = _Role(tokenizer, sessions[file], tower.inputs, spec.dim, spec.normalized, spec.matryoshka)
         return cls(
             bundle,

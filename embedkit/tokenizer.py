@@ -60,9 +60,11 @@ class TextTokenizer:
             self._tokenizer.no_truncation()
         else:
             self._tokenizer.enable_truncation(self._max)
-        self._prefixes = Tokenizer.from_file(str(tokenizer_file))  # never truncates: counts what stands before a field
-        self._prefixes.no_padding()
-        self._prefixes.no_truncation()
+        self._prefixes: Any = None
+        if frontend.pool_mask is not None and "prefix" in frontend.pool_mask.drop:  # counts what stands before a field
+            self._prefixes = Tokenizer.from_file(str(tokenizer_file))
+            self._prefixes.no_padding()
+            self._prefixes.no_truncation()
         self._prefix_lengths: dict[str, int] = {}
         self.choices = [*choices, *([frontend.first_token] if frontend.first_token else [])]
         self.fields = {part.field: part.default for part in frontend.template if part.field is not None}

@@ -268,7 +268,7 @@ class TestCCP:
         assert apart(found, self.expected("question_model", folder, TITLES, TEXTS)) > 0.1
 
     def test_dry_run(self, folder: Path, encoder: Encoder) -> None:
-        assert encoder.roles == ["default", "query", "german", "document"]
+        assert encoder.roles == ["default", "document", "german", "query"]
         assert encoder.fields("document") == {"title": None, "text": None}
         recipe = Recipe(
             pooling="first",
