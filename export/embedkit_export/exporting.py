@@ -14,6 +14,7 @@ import numpy as np
 from embedkit import bundle
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError, InputError
+from embedkit.naming import safe_name
 from embedkit.schedule import pad
 from embedkit.tokenizer import Text, TextTokenizer
 from embedkit.types import FileEntry, Graph, Manifest, Output, Quality, Scorer, Tower, Variant
@@ -315,7 +316,9 @@ class _Work:
         files: dict[str, str] = {}
         names: dict[str, str] = {}
         for name, role in self.plan.roles.items():
-            file = names.setdefault(role.tokenizer_json, "tokenizer.json" if not names else f"tokenizer.{name}.json")
+            file = names.setdefault(
+                role.tokenizer_json, "tokenizer.json" if not names else f"tokenizer.{safe_name(name)}.json"
+            )
             (self.folder / file).write_text(role.tokenizer_json, encoding="utf-8")
             files[name] = file
         return files

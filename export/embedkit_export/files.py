@@ -14,15 +14,15 @@ import numpy as np
 import onnx_ir as ir
 
 import embedkit
+from embedkit.naming import safe_name
 
 _EXTERNAL_FROM = 1 << 30
 """Bytes of weights from which they go into a file of their own: one protobuf message ends at 2 GiB."""
 
 
 def file_name(owner: str, variant: str) -> str:
-    """The name of the graph of a role in a variant."""
-    safe = "".join(c if c.isalnum() or c in "_-" else "_" for c in owner)
-    return f"model.{variant}.onnx" if owner == "default" else f"model.{safe}.{variant}.onnx"
+    """The name of the graph of a role, which may have any name, in a variant."""
+    return f"model.{variant}.onnx" if owner == "default" else f"model.{safe_name(owner)}.{variant}.onnx"
 
 
 def save(graph: ir.Model, folder: Path, name: str) -> tuple[str, list[str]]:

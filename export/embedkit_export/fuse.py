@@ -207,15 +207,6 @@ def _widen_gelu_bias(graph: ir.Graph, node: ir.Node) -> bool:
     return True
 
 
-def _take_over(graph: ir.Graph, old: ir.Node, new: ir.Node) -> None:
-    out, made = old.outputs[0], new.outputs[0]
-    made.shape, made.type, name = out.shape, out.type, out.name
-    graph.insert_before(old, new)
-    replace(out, made)
-    graph.remove(old, safe=True)
-    made.name = name
-
-
 def _uniform(value: ir.Value | None) -> int | None:
     """The one integer that fills ``value``, where that can be told."""
     array = constant(value)

@@ -15,13 +15,6 @@ from .calibrate import Feed, Statistics, open_session
 from .capture import own_copy
 
 VARIANTS = ("fp32", "fp16", "int8", "w8", "w4")
-MEANING = {
-    "fp32": "as trained",
-    "fp16": "half precision, for a GPU",
-    "int8": "row-wise 8-bit products, the fastest on CPU",
-    "w8": "8-bit weights in blocks, where size matters more than speed",
-    "w4": "4-bit weights in blocks, the smallest",
-}
 _SENSITIVE = (1 / 8, 1 / 4, 1 / 2)
 """Shares of the products that stay in fp32 in the safer forms of int8."""
 _PROBES = 8

@@ -17,6 +17,7 @@ import pytest
 
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
+from embedkit.types import is_plain_name
 from embedkit_export import Gates, exporting, files, fuse, verify
 from embedkit_export.verify import Case
 from export import models
@@ -339,3 +340,10 @@ def test_two_sets_of_weights_in_one_bundle(sample: Path, tmp_path: Path) -> None
         )
         expected = Encoder.load(alone.path).encode(list(models.SENTENCES))
         assert np.abs(both.encode(list(models.SENTENCES), role=role) - expected).max() < 1e-6
+
+
+def test_a_role_of_any_name_has_a_file_of_its_own() -> None:
+    roles = ["default", "query", "a/b", "a_b", "\u00e9", "../up", "A B", "x" * 300]
+    names = [files.file_name(role, "int8") for role in roles]
+    assert len(set(names)) == len(roles)
+    assert all(is_plain_name(name) and len(name) < 100 for name in names)
