@@ -18,7 +18,7 @@ import pytest
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.types import is_plain_name
-from embedkit_export import Gates, exporting, files, fuse, verify
+from embedkit_export import Gates, Pooling, Recipe, files, fuse, verify
 from embedkit_export.verify import Case
 from export import models
 
@@ -54,7 +54,7 @@ def test_a_wrong_graph_is_not_written(
         weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1.02), name=weight.name)
         return made
 
-    monkeypatch.setattr(exporting.fuse, "fuse", spoil)
+    monkeypatch.setattr(fuse, "fuse", spoil)
     with pytest.raises(ExportError, match="fp32: parity: role 'default': largest difference from torch"):
         embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample)
     assert list(tmp_path.iterdir()) == []
@@ -84,7 +84,17 @@ def test_the_next_safer_form_is_tried(folder: Path, sample: Path, tmp_path: Path
     assert "most sensitive" in made.form
     assert made.quality.cosine_min >= gates.cosine_min
     assert any(note.startswith("int8: row-wise int8 did not pass: worst cosine") for note in report.notes)
-    assert report.operators["int8"]["MatMulIntegerToFloat"] == 12
+    written = ir.load(report.path / made.file).graph
+    counted = sum(node.op_type == "MatMulIntegerToFloat" for node in written)
+    assert counted < 12
+    assert report.operators["int8"]["MatMulIntegerToFloat"] == counted  # of the form that was written
+
+
+def test_a_role_that_pools_nothing_of_a_usual_text(folder: Path, sample: Path, tmp_path: Path) -> None:
+    recipe = Recipe(pooling=Pooling(without=["first:60"]))
+    with pytest.raises(ExportError, match="role 'default': of a usual text no token is left to pool"):
+        embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample, recipe=recipe)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_that_depends_on_its_batch_is_caught(

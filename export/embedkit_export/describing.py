@@ -1,0 +1,63 @@
+"""The manifest of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import msgspec
+
+from embedkit.types import FileEntry, Graph, Manifest, Output, Scorer, Tower, Variant
+from embedkit.types import Source as SourceEntry
+
+from . import capture, files, source
+from .preparing import Prepared
+
+GOLDEN_FILE = "golden.npz"
+_EMPTY_SHA256 = "0" * 64
+
+
+class Description:
+    """What a bundle says of itself; ``tokenizers`` names each role's file."""
+
+    def __init__(self, prepared: Prepared, tokenizers: Mapping[str, str]) -> None:
+        self.prepared, self.tokenizers = prepared, tokenizers
+
+    def manifest(self, variants: Mapping[str, dict[str, Variant]]) -> Manifest:
+        """With the variants of each graph, by the role that owns it; `bundle.write_manifest` fills in the files and
+        the fingerprint."""
+        plan = self.prepared.plan
+        towers: dict[str, Tower] = {}
+        for name, role in plan.roles.items():
+            frontend = msgspec.structs.replace(role.frontend, tokenizer=self.tokenizers[name])
+            if name != role.graph:
+                towers[name] = Tower(frontend=frontend, like=role.graph)
+                continue
+            graph = plan.graphs[name]
+            out = Output(kind="dense", dim=graph.dim, normalized=graph.normalized, matryoshka=plan.recipe.matryoshka)
+            towers[name] = Tower(
+                frontend=frontend,
+                inputs=graph.inputs,
+                graph=Graph(variants=variants[name]),
+                outputs={capture.OUTPUT: out},
+            )
+        scorer = Scorer(fn=plan.recipe.similarity, left=f"query.{capture.OUTPUT}", right=f"document.{capture.OUTPUT}")
+        return Manifest(
+            schema=1,
+            source=self._source,
+            towers=towers,
+            scorers={"main": scorer},
+            files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
+            golden=GOLDEN_FILE,
+            fingerprint=_EMPTY_SHA256,
+        )
+
+    @cached_property
+    def _source(self) -> SourceEntry:
+        plan = self.prepared.plan
+        return SourceEntry(
+            name=self.prepared.origin.name,
+            checkpoint_sha256=source.weights_sha256([graph.module for graph in plan.graphs.values()]),
+            surgery=plan.records,
+            tools=files.tools(),
+        )

@@ -1,0 +1,83 @@
+"""What the variants of an export are judged on: torch's vectors, made once, and the labels of the sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from embedkit.encoder import Encoder
+from embedkit.errors import ExportError
+
+from . import files, reference, samples, texts, verify
+from .preparing import Prepared
+from .reference import Floats
+from .tokenizing import Tokenizers
+
+
+class Judge:
+    """Judges variants that lie in a folder as a bundle; fp32 comes first, for the labels are compared with its."""
+
+    def __init__(self, prepared: Prepared, sample: samples.Sample, tokenizers: Tokenizers, gates: verify.Gates) -> None:
+        self.prepared, self.sample, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
+        self.golden: dict[str, Floats] = {}
+        """(golden texts, dim) of each role."""
+        self.cases = [self._case(name) for name in prepared.plan.roles]
+        self._fp32_labels: dict[str, float] = {}
+
+    def _case(self, name: str) -> verify.Case:
+        """A role with a graph of its own is judged on all texts, others on the fixed ones."""
+        plan = self.prepared.plan
+        hostile, golden = (self.tokenizers.items(name, given) for given in (texts.HOSTILE, texts.GOLDEN))
+        if len(golden) < len(texts.GOLDEN):
+            raise ExportError(
+                f"role {name!r}: of a usual text no token is left to pool; look at the template, `without` and the maximal length"
+            )
+        typical = self.tokenizers.items(name, self._typical()) if name in plan.graphs else []
+        items = [*hostile, *golden, *typical]
+        verify.check_tokens(self.tokenizers[name], plan.roles[name].tokenizer, items, name)
+        expected = reference.vectors(plan, name, items, self._model(name))
+        self.golden[name] = expected[len(hostile) :][: len(golden)]
+        return verify.Case(name, items, expected, len(hostile))
+
+    def _typical(self) -> list[Any]:
+        gate: list[Any] = self.sample.judged(texts.GATE_TEXTS)
+        plain = [item if isinstance(item, str) else " ".join(item.values()) for item in gate]
+        return [*gate, *texts.longest(plain)]
+
+    def _model(self, role: str) -> Any:
+        """The SentenceTransformer with the length that is exported, where it is exported as it is."""
+        model = self.prepared.origin.model if self.prepared.inferred.stated else None
+        if model is not None:
+            model.max_seq_length = self.prepared.plan.roles[role].frontend.truncate.max
+        return model
+
+    def write_golden(self, path: Path) -> None:
+        """Write the golden texts with torch's vectors."""
+        vectors = {f"vectors.{role}": found for role, found in self.golden.items()}
+        files.write_npz(path, {"texts": np.array(texts.GOLDEN), **vectors})
+
+    def judge(self, folder: Path, variant: str) -> tuple[verify.Verdict, float]:
+        """The verdict on a variant, and its worst cosine on the golden texts."""
+        verdict = verify.judge(folder, variant, self.cases, self.gates)
+        encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
+        worst = min(
+            verify.measure(encoder.encode(encoder.fill(texts.GOLDEN, role), role=role), vectors).cosine_min
+            for role, vectors in self.golden.items()
+        )
+        if self.sample.pairs or self.sample.queries:
+            labels = samples.evaluate(
+                self.sample,
+                lambda given, role: encoder.encode(list(given), role=role),
+                self.prepared.recipe.similarity,
+            )
+            if variant == "fp32":
+                self._fp32_labels = labels
+            else:
+                verdict.problems += verify.judge_labels(labels, self._fp32_labels, self.gates)
+            verdict.quality = msgspec.structs.replace(
+                verdict.quality, labels={name: round(value, 6) for name, value in labels.items()}
+            )
+        return verdict, worst
