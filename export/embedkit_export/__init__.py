@@ -10,6 +10,7 @@ from embedkit.errors import MissingExtraError
 if TYPE_CHECKING:
     from .assembly import fit_whitening as fit_whitening
     from .exporting import export as export
+    from .gates import Gates as Gates
     from .preparing import Prepared as Prepared
     from .preparing import prepare as prepare
     from .profiling import explain as explain
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from .recipe import TokenChoice as TokenChoice
     from .report import ExportReport as ExportReport
     from .surgery import Surgery as Surgery
-    from .verify import Gates as Gates
 
 _HOME = {
     "ExportReport": "report",
-    "Gates": "verify",
+    "Gates": "gates",
     "Pooling": "recipe",
     "Prepared": "preparing",
     "Recipe": "recipe",

@@ -18,6 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 MISSING = 3
 """The exit code where the bundle was written without a variant that was asked for."""
 
+_GATE = "[VARIANT=]NUMBER"
 _EPILOG = (
     "Examples:  embedkit-export ./my-model --output ./bundle    |    "
     "embedkit-export ./bert --pooling first --normalize --output ./bundle --sample texts.jsonl    |    "
@@ -80,17 +81,38 @@ def export(
         int | None, typer.Option(help="Read fewer tokens than the model does by itself.", show_default=False)
     ] = None,
     min_cosine: Annotated[
-        float, typer.Option(help="Gate: the worst cosine with torch that a variant may have.")
-    ] = 0.98,
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar=_GATE,
+            help="Gate: the worst cosine with torch that a variant may have, 0.98 by default; VARIANT=NUMBER for one variant, "
+            "as often as needed (--min-cosine 0.99 --min-cosine w4=0.9).",
+            show_default=False,
+        ),
+    ] = None,
     min_mean_cosine: Annotated[
-        float, typer.Option(help="Gate: the mean cosine with torch that a variant must reach.")
-    ] = 0.99,
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar=_GATE,
+            help="Gate: the mean cosine with torch that a variant must reach, 0.99 by default; likewise.",
+            show_default=False,
+        ),
+    ] = None,
     min_overlap: Annotated[
-        float, typer.Option(help="Gate: the share of each text's ten nearest texts that must stay.")
-    ] = 0.8,
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar=_GATE,
+            help="Gate: the share of each text's ten nearest texts that must stay, 0.8 by default; likewise.",
+            show_default=False,
+        ),
+    ] = None,
     max_loss: Annotated[
-        float, typer.Option(help="Gate: the most that a variant may lose on the sample's labels, of 1.")
-    ] = 0.02,
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar=_GATE,
+            help="Gate: the most that a variant may lose on the sample's labels, of 1, 0.02 by default; likewise.",
+            show_default=False,
+        ),
+    ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit of a hub name.", show_default=False)
     ] = None,
@@ -120,9 +142,10 @@ def export(
     inside the graph. Each variant is compared with torch on ragged, hostile and typical texts before anything is
     written. Exit code 0: all is written; 1: nothing is, with the reasons; 3: all but a variant that failed its gate.
     """
-    from . import Gates, prepare
     from . import explain as profiles
     from . import export as run
+    from . import prepare
+    from .gates import from_options
 
     if explain and (Path(model) / "embedkit.json").is_file():
         _explain(profiles(Path(model)), as_json)
@@ -141,6 +164,14 @@ def export(
         return
     if output is None:
         raise typer.BadParameter("say where the bundle goes, or pass --dry-run", param_hint="--output")
+    gates = from_options(
+        {
+            "cosine_min": min_cosine or (),
+            "cosine_mean": min_mean_cosine or (),
+            "top10_overlap": min_overlap or (),
+            "labels": max_loss or (),
+        }
+    )
     if trust_remote_code:
         print(f"warning: code that comes with {model} will be run", file=sys.stderr)
     report = run(
@@ -153,7 +184,7 @@ def export(
         pooling=pooling,
         normalize=normalize,
         max_tokens=max_tokens,
-        gates=Gates(cosine_min=min_cosine, cosine_mean=min_mean_cosine, top10_overlap=min_overlap, labels=max_loss),
+        gates=gates,
         revision=revision,
         trust_remote_code=trust_remote_code,
         timing=timing,

@@ -14,9 +14,10 @@ from embedkit import bundle
 from embedkit.errors import ExportError, InputError
 from embedkit.types import Manifest, Variant
 
-from . import making, picture, profiling, samples, verify
+from . import making, picture, profiling, samples
 from .card import PICTURE, model_card
 from .describing import GOLDEN_FILE, Description
+from .gates import Gates, GatesByVariant, by_variant
 from .judging import Judge
 from .making import Maker
 from .plan import Plan
@@ -40,7 +41,7 @@ def export(
     pooling: str | None = None,
     normalize: bool | None = None,
     max_tokens: int | None = None,
-    gates: verify.Gates | None = None,
+    gates: Gates | GatesByVariant | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
     timing: bool = True,
@@ -61,7 +62,8 @@ def export(
         pooling: ``first`` (``cls``), ``mean``, ``max``, ``last`` or ``pooler``, for a plain transformers folder.
         normalize: unit length, for a plain transformers folder.
         max_tokens: fewer tokens than the model reads by itself.
-        gates: the least that a variant must reach.
+        gates: the least that a variant must reach: one `Gates` for all, or a mapping from variants to theirs, where
+            ``default`` holds for those it does not name.
         revision: branch, tag or commit of a hub name.
         trust_remote_code: run code that comes with the model.
         timing: measure the variants' speed; without it two exports of a model are the same bytes.
@@ -74,6 +76,7 @@ def export(
     """
     began = time.monotonic()
     chosen = _checked_variants(variants)
+    required = by_variant(gates)
     target = Path(output)
     bundle.check_target(target, overwrite=overwrite)
     with _Steps(progress, 5 + 2 * len({"fp32", *chosen})) as step:
@@ -91,7 +94,7 @@ def export(
         fields = [name for name in _fields(prepared.plan) if name]
         sampled = samples.read(Path(sample) if sample is not None else None, fields=fields)
         with bundle.writing(target, overwrite=overwrite) as folder:
-            manifest, made = _make(prepared, sampled, folder, chosen, gates or verify.Gates(), step, timing=timing)
+            manifest, made = _make(prepared, sampled, folder, chosen, required, step, timing=timing)
     notes = [*prepared.plan.notes, *prepared.inferred.notes, *sampled.notes, *made.notes]
     return ExportReport(target, manifest, made.operators, sampled.name, notes, time.monotonic() - began, made.missing)
 
@@ -116,7 +119,7 @@ def _make(
     sampled: samples.Sample,
     folder: Path,
     chosen: list[str],
-    gates: verify.Gates,
+    gates: dict[str, Gates],
     step: _Steps,
     *,
     timing: bool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,19 @@ from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
 
 from . import files, reference, samples, texts, verify
+from .gates import Gates
 from .preparing import Prepared
 from .reference import Floats
 from .tokenizing import Tokenizers
 
 
 class Judge:
-    """Judges variants that lie in a folder as a bundle; fp32 comes first, for the labels are compared with its."""
+    """Judges variants that lie in a folder as a bundle; fp32 comes first, for the labels are compared with its.
+    ``gates`` are those of each variant."""
 
-    def __init__(self, prepared: Prepared, sample: samples.Sample, tokenizers: Tokenizers, gates: verify.Gates) -> None:
+    def __init__(
+        self, prepared: Prepared, sample: samples.Sample, tokenizers: Tokenizers, gates: Mapping[str, Gates]
+    ) -> None:
         self.prepared, self.sample, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
         self.golden: dict[str, Floats] = {}
         """(golden texts, dim) of each role."""
@@ -61,7 +66,7 @@ class Judge:
 
     def judge(self, folder: Path, variant: str) -> tuple[verify.Verdict, float]:
         """The verdict on a variant, and its worst cosine on the golden texts."""
-        verdict = verify.judge(folder, variant, self.cases, self.gates)
+        verdict = verify.judge(folder, variant, self.cases, self.gates[variant])
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
         worst = min(
             verify.measure(encoder.encode(encoder.fill(texts.GOLDEN, role), role=role), vectors).cosine_min
@@ -76,7 +81,7 @@ class Judge:
             if variant == "fp32":
                 self._fp32_labels = labels
             else:
-                verdict.problems += verify.judge_labels(labels, self._fp32_labels, self.gates)
+                verdict.problems += verify.judge_labels(labels, self._fp32_labels, self.gates[variant])
             verdict.quality = msgspec.structs.replace(
                 verdict.quality, labels={name: round(value, 6) for name, value in labels.items()}
             )

@@ -16,32 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoder import Encoder
-from embedkit.errors import ExportError, InputError
+from embedkit.errors import ExportError
 from embedkit.tokenizer import Text, TextTokenizer
 from embedkit.types import Quality
 
+from .gates import Gates
 from .reference import Floats, tokens
-
-
-@dataclass(frozen=True)
-class Gates:
-    """The least that a variant must reach to be written."""
-
-    parity: float = 1e-4
-    """Largest absolute difference of an fp32 vector from torch's (times the largest number in the vectors, where that
-    is over 1)."""
-    cosine_mean: float = 0.99
-    cosine_min: float = 0.98
-    top10_overlap: float = 0.8
-    labels: float = 0.02
-    """The most that a variant may lose on the sample's labels against fp32, of 1 (nDCG@10, recall@10, Spearman)."""
-
-    def __post_init__(self) -> None:
-        for name in ("cosine_mean", "cosine_min", "top10_overlap", "labels"):
-            if not -1 <= getattr(self, name) <= 1:
-                raise InputError(f"gate {name}: expected a number up to 1, found {getattr(self, name)!r}")
-        if not self.parity > 0:
-            raise InputError(f"gate parity: expected a positive number, found {self.parity!r}")
 
 
 @dataclass(frozen=True)

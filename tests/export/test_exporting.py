@@ -19,6 +19,7 @@ import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.types import is_plain_name
 from embedkit_export import Gates, Pooling, Recipe, files, fuse, verify
+from embedkit_export.gates import by_variant, from_options
 from embedkit_export.verify import Case
 from export import models
 
@@ -177,6 +178,53 @@ def test_gates_that_cannot_be(gates: dict[str, float]) -> None:
         Gates(**gates)
 
 
+def test_a_gate_for_each_variant(folder: Path, sample: Path, tmp_path: Path) -> None:
+    gates = {"int8": Gates(cosine_min=1.0), "default": Gates(cosine_min=0.5, cosine_mean=0.5, top10_overlap=0)}
+    report = embedkit_export.export(
+        folder, output=tmp_path / "bundle", variants=["fp32", "int8", "w4"], sample=sample, gates=gates, timing=False
+    )
+    assert list(report.manifest.towers["default"].graph.variants) == ["fp32", "w4"]  # type: ignore[union-attr]
+    assert re.search(r"worst cosine: 0\.\d+, allowed from 1", report.missing["int8"])
+
+
+def test_gates_by_variant() -> None:
+    own = Gates(cosine_min=0.5)
+    assert set(by_variant(None).values()) == {Gates()}
+    assert set(by_variant(own).values()) == {own}
+    assert by_variant({"w4": own}) == {**by_variant(None), "w4": own}
+    assert by_variant({"w4": Gates(), "default": own}) == {**by_variant(own), "w4": Gates()}
+    given = {"cosine_min": ["w4=0.9", "0.99", "int8 =0.999"], "labels": ["0.1"]}
+    assert from_options(given) == {
+        **dict.fromkeys(("fp32", "fp16", "w8"), Gates(cosine_min=0.99, labels=0.1)),
+        "int8": Gates(cosine_min=0.999, labels=0.1),
+        "w4": Gates(cosine_min=0.9, labels=0.1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("int3=0.9", "gate cosine_min: expected one of the variants fp32, .* found 'int3'"),
+        ("=0.9", "expected one of the variants"),
+        ("int8=", "expected a number, or VARIANT=NUMBER such as int8=0.999, found 'int8='"),
+        ("high", "expected a number"),
+        ("nan", "expected a number"),
+        ("w4=1.5", "gate cosine_min: expected a number from -1 to 1, found 1.5"),
+    ],
+)
+def test_gates_that_cannot_be_read(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_options({"cosine_min": [text]})
+    with pytest.raises(InputError, match="given twice for w4"):
+        from_options({"cosine_min": ["w4=0.9", "w4=0.8"]})
+
+
+@pytest.mark.parametrize("gates", [{"int3": Gates()}, {"int8": 0.9}, 0.9])
+def test_gates_of_the_wrong_kind(gates: object, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gates: "):
+        embedkit_export.export(folder, output=tmp_path / "bundle", gates=gates)  # type: ignore[arg-type]
+
+
 def test_bad_input(folder: Path, sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     (tmp_path / "empty").mkdir()
@@ -252,10 +300,12 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert replaced.returncode == 0, replaced.stderr
     assert "mean is used" in replaced.stdout
     assert Encoder.load(out).variant == "int8"
-    without = run(folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "1")
+    without = run(folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1")
     assert without.returncode == 3
     assert "int8: NOT WRITTEN" in without.stdout
     assert Encoder.load(tmp_path / "other").variant == "fp32"
+    wrong = run(folder, "--output", tmp_path / "third", "--max-loss", "int3=0.1")
+    assert (wrong.returncode, "gate labels: expected one of the variants" in wrong.stderr) == (1, True)
     failed = run(folder, "--output", tmp_path / "third", "--sample", sample, "--min-cosine", "1", "--variants", "int8")
     assert failed.returncode == 1
     assert "nothing was written" in failed.stderr
