@@ -133,6 +133,17 @@ class Input(_Model, frozen=True):
             raise ValueError("expected `choice` beside the source choice, and only there")
 
 
+class SizeQuality(_Model, frozen=True):
+    """What was measured of the first ``dim`` numbers of the vectors, against as many of torch's; the rest as of
+    `Quality`."""
+
+    dim: Positive
+    cosine_mean: float
+    cosine_min: float
+    top10_overlap: float
+    labels: dict[str, float] = {}
+
+
 class Quality(_Model, frozen=True):
     """What was measured on ``texts`` texts before the variant was written; cosines and overlap are against torch
     fp32."""
@@ -144,6 +155,8 @@ class Quality(_Model, frozen=True):
     top10_overlap: float
     labels: dict[str, float] = {}
     """What the sample's labels gave, 0 to 1: ``spearman``, ``ndcg@10``, ``recall@10``."""
+    matryoshka: list[SizeQuality] = []
+    """The same at each smaller size that the model was trained for."""
 
 
 class Variant(_Model, frozen=True):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from embedkit.inspection import template
-from embedkit.types import Manifest
+from embedkit.types import Manifest, Variant
 
 PICTURE = "quality.png"
 
@@ -36,6 +36,7 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
         figures += [f"{q.labels[label]:.4f}" for label in labels]
         figures += [f"{variant.tokens_per_second:,.0f}" if variant.tokens_per_second else ""] if timed else []
         rows.append(f"| {name} | {' | '.join(figures)} |")
+    sizes = _sizes(tower.graph.variants, labels)
     roles = "\n".join(
         f"- `{role}`: {_code(template(t.frontend.template))}, at most {t.frontend.truncate.max} tokens"
         for role, t in manifest.towers.items()
@@ -65,7 +66,7 @@ vectors = encoder.encode_document(["a text", "another"])
 Against the PyTorch model on {count} texts: {sample}.
 
 {chr(10).join(rows)}
-{drawn}
+{sizes}{drawn}
 {chr(10).join(forms)}
 
 A text's vector is the same, bit for bit, whatever it is encoded together with, in every variant.
@@ -78,6 +79,26 @@ A text's vector is the same, bit for bit, whatever it is encoded together with, 
 
 {tools}. Weights: sha256 `{manifest.source.checkpoint_sha256}`.{surgery}
 """
+
+
+def _sizes(variants: Mapping[str, Variant], labels: Sequence[str]) -> str:
+    """A table of what was measured at the smaller sizes, where there are any."""
+    rows = [
+        f"| {name} | {cut.dim} | "
+        + " | ".join(
+            [f"{cut.cosine_mean:.5f}", f"{cut.cosine_min:.5f}", f"{cut.top10_overlap:.3f}"]
+            + [f"{cut.labels[label]:.4f}" for label in labels]
+        )
+        + " |"
+        for name, variant in variants.items()
+        for cut in variant.quality.matryoshka
+    ]
+    if not rows:
+        return ""
+    columns = ["variant", "numbers", "mean cosine", "worst cosine", "top-10 overlap", *labels]
+    head = [f"| {' | '.join(columns)} |", "|-" * len(columns) + "|"]
+    text = "The first numbers of a vector (`dim=`), against as many of PyTorch's:"
+    return "\n" + "\n".join([text, "", *head, *rows]) + "\n"
 
 
 def _code(text: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
+from embedkit.vectors import truncate
 
 from . import files, reference, samples, texts, verify
 from .gates import Gates
@@ -56,6 +57,7 @@ class Judge:
         """The SentenceTransformer with the length that is exported, where it is exported as it is."""
         model = self.prepared.origin.model if self.prepared.inferred.stated else None
         if model is not None:
+            model.truncate_dim = None  # whole vectors are compared
             model.max_seq_length = self.prepared.plan.roles[role].frontend.truncate.max
         return model
 
@@ -66,23 +68,50 @@ class Judge:
 
     def judge(self, folder: Path, variant: str) -> tuple[verify.Verdict, float]:
         """The verdict on a variant, and its worst cosine on the golden texts."""
-        verdict = verify.judge(folder, variant, self.cases, self.gates[variant])
+        verdict = verify.judge(folder, variant, self.cases, self.gates[variant], sizes=self._sizes)
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
         worst = min(
             verify.measure(encoder.encode(encoder.fill(texts.GOLDEN, role), role=role), vectors).cosine_min
             for role, vectors in self.golden.items()
         )
         if self.sample.pairs or self.sample.queries:
-            labels = samples.evaluate(
-                self.sample,
-                lambda given, role: encoder.encode(list(given), role=role),
-                self.prepared.recipe.similarity,
-            )
+            by_size = self._labels(encoder)
+            labels = by_size.pop(None)
             if variant == "fp32":
                 self._fp32_labels = labels
             else:
                 verdict.problems += verify.judge_labels(labels, self._fp32_labels, self.gates[variant])
-            verdict.quality = msgspec.structs.replace(
-                verdict.quality, labels={name: round(value, 6) for name, value in labels.items()}
-            )
+            sized = [
+                msgspec.structs.replace(cut, labels=_rounded(by_size[cut.dim])) for cut in verdict.quality.matryoshka
+            ]
+            verdict.quality = msgspec.structs.replace(verdict.quality, labels=_rounded(labels), matryoshka=sized)
         return verdict, worst
+
+    @property
+    def _sizes(self) -> list[int]:
+        """The sizes below the whole that the model was trained for."""
+        plan = self.prepared.plan
+        whole = plan.graphs[plan.roles["default"].graph].dim
+        return sorted(size for size in set(plan.recipe.matryoshka) if size < whole)
+
+    def _labels(self, encoder: Encoder) -> dict[int | None, dict[str, float]]:
+        """What the sample's labels give at each size, and (None) whole; every text is encoded once."""
+        plan = self.prepared.plan
+        whole: dict[str, Floats] = {}
+
+        def encode(given: list[str], role: str, size: int | None) -> Floats:
+            if role not in whole:
+                whole[role] = encoder.encode(list(given), role=role)
+            if size is None:
+                return whole[role]
+            return truncate(whole[role], size, normalize=plan.graphs[plan.roles[role].graph].normalized)
+
+        similarity = plan.recipe.similarity
+        return {
+            size: samples.evaluate(self.sample, lambda given, role, size=size: encode(given, role, size), similarity)  # type: ignore[misc]
+            for size in (None, *self._sizes)
+        }
+
+
+def _rounded(labels: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in labels.items()}

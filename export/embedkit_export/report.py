@@ -43,6 +43,15 @@ class ExportReport:
         lines.append(
             f"against torch on {q.texts} texts ({self.sample}); every vector is independent of its batch, bit for bit"
         )
+        for name, variant in variants.items():
+            for cut in variant.quality.matryoshka:
+                measured = {
+                    "mean cosine": cut.cosine_mean,
+                    "worst": cut.cosine_min,
+                    "top-10 overlap": cut.top10_overlap,
+                }
+                figures = [f"{what} {value:.4f}" for what, value in (measured | cut.labels).items()]
+                lines.append(f"{name}, first {cut.dim} numbers: {', '.join(figures)}")
         lines.extend(f"{name}: {v.form}" for name, v in variants.items() if v.form and "with" in v.form)
         lines.extend(f"{name}: NOT WRITTEN: {reason}" for name, reason in self.missing.items())
         lines.extend(f"note: {note}" for note in self.notes)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.tokenizer import Text, TextTokenizer
-from embedkit.types import Quality
+from embedkit.types import Quality, SizeQuality
 
 from .gates import Gates
 from .reference import Floats, tokens
@@ -60,12 +61,13 @@ def check_tokens(own: TextTokenizer, tokenizer: Any, items: Sequence[Text], role
                 )
 
 
-def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates) -> Verdict:
+def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates, *, sizes: Sequence[int] = ()) -> Verdict:
     """Measure one variant of the bundle in ``folder``.
 
     All items are judged on parity (fp32), on finite numbers and on independence. The gate is for those after the
     hostile ones: what a user will never embed shall not decide, but is noted. It is for the worst of the roles that
-    have more than the fixed texts; the quality is that of the first.
+    have more than the fixed texts; the quality is that of the first, and is measured at the smaller
+    ``sizes`` of Matryoshka vectors too, which no gate is for.
     """
     problems: list[str] = []
     notes: list[str] = []
@@ -89,7 +91,10 @@ def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates) -> Ve
                     f"{variant}: cosine {cosines.min():.3f} for the unusual text {odd[:20]!r} of {len(odd)} characters"
                 )
         if not number or len(case.items) > 64:
-            quality = measure(found[case.hostile :], case.expected[case.hostile :])
+            usual, wanted = found[case.hostile :], case.expected[case.hostile :]
+            quality = measure(usual, wanted)
+            if not number:
+                quality = msgspec.structs.replace(quality, matryoshka=_sized(usual, wanted, sizes))
             qualities.append(quality)
             where = "" if not number else f"role {case.role!r}: "
             for name, value, least in (
@@ -102,6 +107,18 @@ def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates) -> Ve
         few = slice(0, 96 if not number else 24)
         problems.extend(independence(folder, variant, case.role, case.items[few], found[few]))
     return Verdict(qualities[0], problems, notes)
+
+
+def _sized(found: Floats, expected: Floats, sizes: Sequence[int]) -> list[SizeQuality]:
+    """A cosine is the same with and without unit length."""
+    out = []
+    for size in sizes:
+        cut = measure(found[:, :size], expected[:, :size])
+        made = SizeQuality(
+            dim=size, cosine_mean=cut.cosine_mean, cosine_min=cut.cosine_min, top10_overlap=cut.top10_overlap
+        )
+        out.append(made)
+    return out
 
 
 def _parity(found: Floats, case: Case, gates: Gates) -> list[str]:

@@ -1,0 +1,108 @@
+"""The smaller sizes of Matryoshka vectors: measured for each variant, against numpy and the runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+import embedkit_export
+from embedkit import Encoder
+from embedkit_export import ExportReport, Gates, Recipe, samples, texts
+from export import models
+
+SIZES = [16, 8]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.save("bert", tmp_path_factory.mktemp("matryoshka") / "bert")
+
+
+@pytest.fixture(scope="module")
+def searches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("searches") / "searches.jsonl"
+    rows = [
+        {"query": f"{' '.join(text.split()[i : i + 5])} {i}", "relevant": [f"{text} {i}"]}
+        for text in models.SENTENCES
+        for i in range(6)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.fixture(scope="module", params=["dot", "cosine"])
+def report(
+    request: pytest.FixtureRequest, folder: Path, searches: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ExportReport:
+    """Compared by dot the vectors have unit length, by cosine any."""
+    stages = [{"kind": "normalize"}] if request.param == "dot" else []
+    recipe = Recipe(similarity=request.param, matryoshka=SIZES, stages=stages)
+    return embedkit_export.export(
+        folder,
+        recipe=recipe,
+        output=tmp_path_factory.mktemp("report") / "bundle",
+        variants=["fp32", "int8", "w4"],
+        sample=searches,
+        timing=False,
+        gates=Gates(cosine_mean=0, cosine_min=0, top10_overlap=0, labels=1),
+    )
+
+
+def test_each_size_is_measured_for_each_variant(report: ExportReport, searches: Path) -> None:
+    sample = samples.read(searches)
+    judged = [*texts.GOLDEN, *sample.judged(), *texts.longest([str(text) for text in sample.judged()])]
+    exact = Encoder.load(report.path, variant="fp32", on_truncate="ignore")
+    variants = report.manifest.towers["default"].graph.variants  # type: ignore[union-attr]
+    for name in ("int8", "w4"):
+        encoder = Encoder.load(report.path, variant=name, on_truncate="ignore")
+        assert [cut.dim for cut in variants[name].quality.matryoshka] == sorted(SIZES)
+        for measured in variants[name].quality.matryoshka:
+            size = measured.dim
+            a, b = (e.encode(judged, dim=size).astype(np.float64) for e in (encoder, exact))
+            a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+            cosines = (a * b).sum(axis=1)
+            assert measured.cosine_mean == pytest.approx(cosines.mean(), abs=1e-6)
+            assert measured.cosine_min == pytest.approx(cosines.min(), abs=1e-6)
+            nearest = [np.argsort(-(x @ x.T - 9 * np.eye(len(x))), axis=1)[:, :10] for x in (a, b)]
+            overlap = np.mean([len({*x} & {*y}) / 10 for x, y in zip(*nearest, strict=True)])
+            assert measured.top10_overlap == pytest.approx(overlap, abs=0.01)  # near ties
+            labels = samples.evaluate(
+                sample,
+                lambda given, role, e=encoder, size=size: e.encode(given, role=role, dim=size),
+                exact.metric,  # type: ignore[arg-type, misc]
+            )
+            assert measured.labels == pytest.approx(labels, abs=1e-6)
+    worst = [cut.cosine_min for cut in variants["w4"].quality.matryoshka]
+    assert max(worst) < variants["fp32"].quality.matryoshka[0].cosine_min
+
+
+def test_the_report_and_the_card_say_it(report: ExportReport) -> None:
+    measured = report.manifest.towers["default"].graph.variants["int8"].quality.matryoshka[0]  # type: ignore[union-attr]
+    assert (
+        f"int8, first 8 numbers: mean cosine {measured.cosine_mean:.4f}, worst {measured.cosine_min:.4f}"
+        in report.text()
+    )
+    assert (
+        f"| int8 | 8 | {measured.cosine_mean:.5f} | {measured.cosine_min:.5f} |"
+        in (report.path / "README.md").read_text()
+    )
+    manifest = json.loads((report.path / "embedkit.json").read_text())
+    stored = manifest["towers"]["default"]["graph"]["variants"]["int8"]["quality"]["matryoshka"][0]
+    assert (stored["dim"], stored["labels"]) == (8, measured.labels)
+
+
+def test_a_model_that_cuts_its_vectors_by_itself(folder: Path, searches: Path, tmp_path: Path) -> None:
+    """The whole vector is exported, and its size is one of those that are measured."""
+    model = SentenceTransformer(str(folder), truncate_dim=16, device="cpu")
+    report = embedkit_export.export(model, output=tmp_path / "bundle", variants=["fp32"], sample=searches, timing=False)
+    encoder = Encoder.load(report.path)
+    expected = model.encode(list(models.SENTENCES))
+    assert expected.shape == (8, 16)
+    assert np.abs(encoder.encode(list(models.SENTENCES), dim=16) - expected).max() < 1e-4
+    measured = report.manifest.towers["default"].graph.variants["fp32"].quality.matryoshka  # type: ignore[union-attr]
+    assert [cut.dim for cut in measured] == [16]
+    assert model.truncate_dim == 16
