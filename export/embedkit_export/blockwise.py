@@ -12,7 +12,7 @@ an 8-bit table stays Gather, with ``DequantizeLinear`` after it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -22,6 +22,8 @@ import onnx_ir as ir
 
 from embedkit.errors import InputError
 
+from .calibrate import Feed, Floats, open_session
+from .capture import own_copy
 from .fuse import MICROSOFT, constant, initializer, remove_unused, replace
 from .quantize import Product, products
 
@@ -37,7 +39,6 @@ _SHRINK = {4: (1.0, 0.95, 0.9, 0.85, 0.8), 8: (1.0,)}
 _SMALLEST_SCALE = np.float32(2.0**-24)  # the smallest float16
 _COLUMNS = 4096  # searched at a time, so that they stay in the cache
 
-Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
 
 
@@ -68,8 +69,9 @@ def block_weights(
     table_bits: int | None = None,
     moments: Mapping[str, Floats] | None = None,
     accuracy_level: int = 4,
+    fine: Collection[str] = (),
 ) -> int:
-    """Quantise the weights of ``model`` in place; the number of products.
+    """Quantise the weights of ``model`` in place; the number of products and tables.
 
     Args:
         model: a fused fp32 graph.
@@ -78,6 +80,7 @@ def block_weights(
         symmetric: without zero points: 1/8 bit a weight less at 4 bits, and coarser.
         table_bits: 4 or 8 for the tokens' table; by default ``bits``.
         moments: (k, k) mean of x x^T for each product's input x, by value name (`calibrate`); a product without an entry is rounded to nearest.
+        fine: products, by the value they make, whose weights get 8 bits.
         accuracy_level: how ``MatMulNBits`` multiplies: 1 with fp32 activations, 4 with 8-bit ones in the same blocks.
 
     Raises `InputError` for bits or a block that the operators do not take.
@@ -94,17 +97,53 @@ def block_weights(
         name = str(product.source.name)
         if name in known and name not in factors:
             factors = {name: inverse_factor(known[name])}  # only the last one: they are large
-        blocks = quantise_blocks(product.weight, bits, block, symmetric=symmetric, factor=factors.get(name))
+        width = 8 if product.name in fine else bits
+        blocks = quantise_blocks(product.weight, width, block, symmetric=symmetric, factor=factors.get(name))
         _replace_product(model.graph, product, blocks, symmetric, accuracy_level)
+    tables = 0
     for node in list(model.graph):
         table = _table(node, block)
         if table is not None:
             width = (table_bits or bits) if table.size >= COARSE_TABLE else 8
             blocks = quantise_blocks(table.T, width, block, symmetric=symmetric)
             _replace_table(model.graph, node, blocks)
+            tables += 1
     model.opset_imports[MICROSOFT] = 1
     remove_unused(model)
-    return len(found)
+    return len(found) + tables
+
+
+def sensitivity(
+    model: ir.Model, feeds: Sequence[Feed], moments: Mapping[str, Floats], *, bits: int = 4, block: int = 32
+) -> list[tuple[str, float]]:
+    """(name, damage) of each product, the worst first: the damage is the mean over ``feeds`` of the squared relative
+    change of the graph's first output when that product's weight alone is quantised, per number of the weight, which
+    is what more bits for it would cost. ``model`` is left as it was."""
+    output = str(model.graph.outputs[0].name)
+    found = products(model)
+    exact = _outputs(model, output, feeds)
+    factors: dict[str, Floats] = {}
+    damages = []
+    for product in found:
+        name = str(product.source.name)
+        if name in moments and name not in factors:
+            factors = {name: inverse_factor(moments[name])}
+        blocks = quantise_blocks(product.weight, bits, block, factor=factors.get(name))
+        copied = own_copy(model)
+        same = next(other for other in products(copied) if other.name == product.name)
+        _replace_product(copied.graph, same, blocks, False, 4)
+        copied.opset_imports[MICROSOFT] = 1
+        changed = [
+            float(np.square(a - b).sum() / max(float(np.square(b).sum()), 1e-30))
+            for a, b in zip(_outputs(copied, str(copied.graph.outputs[0].name), feeds), exact, strict=True)
+        ]
+        damages.append((product.name, float(np.mean(changed)) / product.weight.size))
+    return sorted(damages, key=lambda item: -item[1])
+
+
+def _outputs(model: ir.Model, name: str, feeds: Sequence[Feed]) -> list[Floats]:
+    session = open_session(model)
+    return [session.run([name], dict(feed))[0] for feed in feeds]
 
 
 def inverse_factor(moments: Floats) -> Floats:

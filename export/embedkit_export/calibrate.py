@@ -57,6 +57,8 @@ def calibrate(model: ir.Model, feeds: Sequence[Feed], names: Sequence[str]) -> d
     over the rows and the kept rows stay in memory.
     """
     names = list(dict.fromkeys(names))
+    if not names:  # onnxruntime takes none for all
+        return {}
     session = open_session(model, names)
     share = max(1, -(-SAMPLE_ROWS // max(1, len(feeds))))
     rng = np.random.default_rng(0)

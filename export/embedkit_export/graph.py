@@ -26,6 +26,7 @@ class EncoderGraph(nn.Module):
         *,
         layers: Sequence[int] = (-1,),
         join: str = "concat",
+        layer_weights: Sequence[float] | None = None,
         token_stages: Sequence[nn.Module] = (),
         pools: Sequence[nn.Module],
         stages: Sequence[nn.Module],
@@ -33,6 +34,8 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.inputs, self.layers, self.join = list(inputs), list(layers), join
+        shares = [1.0] * len(self.layers) if layer_weights is None else list(layer_weights)
+        self.shares = [share / sum(shares) for share in shares]
         self.token_stages = nn.Sequential(*token_stages)
         self.pools = nn.ModuleList(pools)
         self.stages = nn.Sequential(*stages)
@@ -50,13 +53,18 @@ class EncoderGraph(nn.Module):
             if len(states) == 1:
                 hidden: Tensor = states[0]
             else:
-                hidden = torch.cat(states, dim=-1) if self.join == "concat" else torch.stack(states).mean(dim=0)
+                hidden = self._joined(states)
         elif isinstance(out, Tensor):
             hidden = out
         else:
             hidden = out.last_hidden_state if hasattr(out, "last_hidden_state") else out[0]
         staged: Tensor = self.token_stages(hidden)
         return staged
+
+    def _joined(self, states: list[Tensor]) -> Tensor:
+        if self.join == "concat":
+            return torch.cat(states, dim=-1)
+        return torch.stack([share * state for share, state in zip(self.shares, states, strict=True)]).sum(dim=0)
 
     def pooled(self, hidden: Tensor, named: dict[str, Tensor]) -> Tensor:
         """(batch, 2, dim), both copies equal."""

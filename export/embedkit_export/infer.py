@@ -7,22 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from torch import nn
 
 from embedkit.errors import ExportError, InputError
 
-from . import stages
+from . import modules, pipelines
 from .recipe import Pooling, Recipe, Role
 from .source import Source
 
-_MODES = {
-    "cls": "first",
-    "mean": "mean",
-    "max": "max",
-    "lasttoken": "last",
-    "weightedmean": "weighted_mean",
-    "mean_sqrt_len_tokens": "mean_sqrt_length",
-}
 _SHORT = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "last": "last", "pooler": "pooler"}
 
 
@@ -73,50 +64,50 @@ def infer(
 def _from_modules(origin: Source) -> Inferred:
     """The recipe of a SentenceTransformer."""
     model = origin.model
-    modules = list(model)
-    names = [type(module).__name__ for module in modules]
-    place = names.index("Pooling") if "Pooling" in names else 0
-    if names[:1] != ["Transformer"] or not place:
-        raise ExportError(
-            f"modules: expected Transformer, Pooling, then any of Dense, LayerNorm, Normalize; found {', '.join(names)}"
-        )
+    prompts = _prompts(model)
+    pipes = {name: pipelines.pipeline(model, name) for name in prompts}
+    found = {name: modules.parts(pipe) for name, pipe in pipes.items()}
+    first, whole = pipes["default"], found["default"]
     if origin.backbone is None or origin.tokenizer is None:
         raise ExportError("modules: the first module reads no text with a transformers model")
-    before = [_stage(module, "token_embeddings") for module in modules[1:place]]
-    after = [
-        _stage(module, "sentence_embedding") for module in modules[place + 1 :] if type(module).__name__ != "Dropout"
-    ]
-    pool = modules[place]
-    modes = [pool.pooling_mode] if isinstance(pool.pooling_mode, str) else list(pool.pooling_mode)
-    unknown = [mode for mode in modes if mode not in _MODES]
-    if unknown:
-        raise ExportError(f"pooling: expected some of {', '.join(_MODES)}; found {unknown[0]!r}")
     similarity = model.similarity_fn_name or "cosine"
     if similarity not in ("cosine", "dot"):
         raise ExportError(f"similarity: expected cosine or dot, found {similarity!r}")
-    prompts = _prompts(model)
-    without = [] if pool.include_prompt else ["prefix"]
-    roles = {
-        name: Role(
-            template=prompt.replace("{", "{{").replace("}", "}}") + "{text}", without=without if prompt else None
-        )
-        for name, prompt in prompts.items()
-    }
-    mapped = [_MODES[mode] for mode in modes]
+    roles = {}
+    for name, prompt in prompts.items():
+        template = prompt.replace("{", "{{").replace("}", "}}") + "{text}"
+        without = [] if found[name].include_prompt else ["prefix"]
+        own: dict[str, Any] = {}
+        if [id(module) for module in pipes[name]] != [id(module) for module in first]:
+            parts = found[name]
+            own = {"pooling": parts.pooling, "token_stages": parts.token_stages, "stages": parts.stages}
+            own["max_tokens"] = parts.max_tokens or pipelines.ANY_LENGTH
+        roles[name] = Role(template=template, without=without if prompt else None, **own)
     recipe = Recipe(
-        pooling=Pooling(mode=mapped[0] if len(mapped) == 1 else mapped),  # type: ignore[arg-type]
-        token_stages=before,
-        stages=after,
+        pooling=whole.pooling,
+        token_stages=whole.token_stages,
+        stages=whole.stages,
         similarity="dot" if similarity == "dot" else "cosine",
         matryoshka=[model.truncate_dim] if model.truncate_dim else [],
-        max_tokens=modules[0].max_seq_length,
+        max_tokens=whole.max_tokens,
         roles=roles,
     )
+    names = ", ".join(type(module).__name__ for module in first)
+    stated = (
+        f"{whole.max_tokens} of the {type(first[0]).__name__} module"
+        if whole.max_tokens
+        else "as many as the tokenizer reads"
+    )
     reasons = [
-        f"modules: {', '.join(names)} of the sentence-transformers model",
-        f"pooling: {', '.join(modes)}" + ("" if pool.include_prompt else ", without the prompt"),
+        f"modules: {names} of the sentence-transformers model",
+        *(
+            f"role {name}: its route's modules, {', '.join(type(module).__name__ for module in pipes[name])}"
+            for name, role in roles.items()
+            if role.pooling is not None
+        ),
+        f"pooling: {whole.named}" + ("" if whole.include_prompt else ", without the prompt"),
         f"similarity: {similarity}" + ("" if model.similarity_fn_name else " (sentence-transformers' default)"),
-        f"max_tokens: {modules[0].max_seq_length} of the Transformer module",
+        f"max_tokens: {stated}",
         *(f"role {name}: the prompt {prompt!r}" for name, prompt in prompts.items() if prompt),
     ]
     notes = [
@@ -133,30 +124,6 @@ def _prompts(model: Any) -> dict[str, str]:
     default = given.get(model.default_prompt_name, "") if model.default_prompt_name else ""
     document = next((given[name] for name in ("document", "passage", "corpus") if name in given), default)
     return {**given, "default": default, "query": given.get("query", default), "document": document}
-
-
-def _stage(module: Any, place: str) -> nn.Module:
-    """The torch module of a sentence-transformers module before or after pooling."""
-    name = type(module).__name__
-    if name == "Dense":
-        if (module.module_input_name, module.module_output_name) != (place,) * 2:
-            where = "token vectors" if place.startswith("token") else "the sentence vector"
-            raise ExportError(
-                f"modules: a Dense module here is expected to be over {where}, found {module.module_input_name}"
-            )
-        layer = nn.Sequential(module.linear, module.activation_function)
-        if getattr(module, "use_residual", False):
-            return stages.Residual(layer, getattr(module, "residual", None))
-        return layer
-    if name == "LayerNorm" and place == "sentence_embedding":
-        norm: nn.Module = module.norm
-        return norm
-    if name == "Normalize" and place == "sentence_embedding":
-        return stages.Normalize()
-    raise ExportError(
-        f"modules: cannot export the module {name}; after pooling, Dense, LayerNorm and Normalize are known, before it Dense. "
-        "Give the parts as objects of torch: embedkit_export.export((model, tokenizer), recipe=Recipe(...))"
-    )
 
 
 def _from_card(origin: Source) -> Inferred:

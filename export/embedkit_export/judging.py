@@ -13,7 +13,7 @@ from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.vectors import truncate
 
-from . import files, reference, samples, texts, verify
+from . import files, pipelines, reference, samples, texts, verify
 from .gates import Gates
 from .preparing import Prepared
 from .reference import Floats
@@ -58,7 +58,7 @@ class Judge:
         model = self.prepared.origin.model if self.prepared.inferred.stated else None
         if model is not None:
             model.truncate_dim = None  # whole vectors are compared
-            model.max_seq_length = self.prepared.plan.roles[role].frontend.truncate.max
+            pipelines.limit_length(model, self.prepared.plan.roles[role].frontend.truncate.max)
         return model
 
     def write_golden(self, path: Path) -> None:

@@ -85,9 +85,10 @@ class _Builder:
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
-        origin = self._origin(role)
+        origin = self._origin(name, role)
         pooling = as_pooling(role.pooling)
-        key = repr((role.model, role.surgery, _key(pooling), [_key(stage) for stage in role.stages or []]))
+        staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
+        key = repr((id(origin), _key(pooling), staged))
         self.waiting.append((name, role, origin, key))
 
     def finish(self) -> Plan:
@@ -113,10 +114,10 @@ class _Builder:
             raise ExportError(f"matryoshka: expected sizes up to {dim}, found {too_large[0]}")
         return self.plan
 
-    def _origin(self, role: Role) -> Source:
+    def _origin(self, name: str, role: Role) -> Source:
         """The source of a role's weights: the model's, unless the role names another checkpoint or surgery."""
         if role.model is None and role.surgery == self.recipe.surgery:
-            return self.origin
+            return self.origin.routes.get(name, self.origin)
         key = repr((role.model, role.surgery))
         if key not in self.origins:
             folder: Any = self.origin.folder
@@ -215,7 +216,7 @@ class _Builder:
         fixed = {frontend.fixed for frontend in frontends.values()}
         pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
-            assembly.stage(given, weights, f"token stage {i}") for i, given in enumerate(self.recipe.token_stages, 1)
+            assembly.stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
         ]
         given = role.stages or []
         stages = [*after, *(assembly.stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
@@ -233,6 +234,7 @@ class _Builder:
             [entry.name for entry in inputs],
             layers=layers,
             join=pooling.join if isinstance(pooling, Pooling) else "concat",
+            layer_weights=pooling.layer_weights if isinstance(pooling, Pooling) else None,
             token_stages=token_stages,
             pools=pools,
             stages=stages,

@@ -38,6 +38,8 @@ class Pooling(_Piece, frozen=True):
     """The hidden states that are pooled: 0 the embeddings, k the k-th layer, -1 the last."""
     join: Literal["concat", "mean"] = "concat"
     """How several layers become one."""
+    layer_weights: list[float] | None = None
+    """Of a mean: how much each layer counts, divided by their sum."""
     without: list[Dropped] = []
     """Tokens that are read and not pooled: ``special``, ``first``, ``first:N``, or ``prefix`` (all before the last field)."""
     padding: bool = False
@@ -88,6 +90,7 @@ class Role(_Piece, frozen=True):
     """Another checkpoint for this role: a folder."""
     surgery: Surgery | None = None
     pooling: Any = None
+    token_stages: list[Any] | None = None
     stages: list[Any] | None = None
 
 

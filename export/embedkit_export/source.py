@@ -11,11 +11,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from embedkit.errors import ExportError, InputError, MissingExtraError
+
+from . import pipelines
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Source:
     records: list[str] = field(default_factory=list)
     """Where the weights came from and what was done to them, for the manifest."""
     notes: list[str] = field(default_factory=list)
+    routes: dict[str, Source] = field(default_factory=dict)
+    """The sources of roles that have a backbone of their own inside one model (a Router's routes)."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def load(model: Any, how: Loading | None = None) -> Source:
         loaded.model,
         [*records, *loaded.records],
         [*notes, *loaded.notes],
+        loaded.routes,
     )
 
 
@@ -105,8 +110,13 @@ def _around(model: Any, name: str, folder: Path | None, how: Loading) -> Source:
     """The source of a SentenceTransformer."""
     _no_surgery(how, "a sentence-transformers model")
     model = model.float().eval()
-    first = next(iter(model), None)
-    return Source(name, getattr(first, "auto_model", None), getattr(first, "tokenizer", None), folder, model)
+    first = {role: next(iter(pipelines.pipeline(model, role)), None) for role in ("default", "query", "document")}
+    sources: dict[int, Source] = {}
+    for module in first.values():
+        if id(module) not in sources:
+            sources[id(module)] = Source(name, *pipelines.reader(module), folder, model)
+    own = {role: sources[id(module)] for role, module in first.items() if module is not first["default"]}
+    return replace(sources[id(first["default"])], routes=own)
 
 
 def _no_surgery(how: Loading, what: str) -> None:

@@ -11,12 +11,14 @@ import onnx_ir as ir
 from embedkit.errors import ExportError
 
 from . import blockwise, half, quantize
-from .calibrate import Feed, Statistics, open_session
+from .calibrate import Feed, Floats, Statistics, open_session
 from .capture import own_copy
 
 VARIANTS = ("fp32", "fp16", "int8", "w8", "w4")
 _SENSITIVE = (1 / 8, 1 / 4, 1 / 2)
 """Shares of the products that stay in fp32 in the safer forms of int8."""
+_FINE = (1 / 4, 1 / 2)
+"""Shares of the products that get 8 bits in the safer forms of w4."""
 _PROBES = 8
 _LEAST_FP16 = 0.999
 
@@ -29,6 +31,7 @@ class Ground:
     feeds: Sequence[Feed]
     _statistics: dict[str, Statistics] | None = field(default=None, repr=False)
     _order: list[str] | None = field(default=None, repr=False)
+    _fine: dict[tuple[int, int], list[str]] = field(default_factory=dict, repr=False)
 
     def statistics(self) -> dict[str, Statistics]:
         """Of the inputs of the quantisable products, by value name; computed once."""
@@ -42,6 +45,17 @@ class Ground:
             found = quantize.sensitivity(self.model, self.feeds[:_PROBES], self.statistics())
             self._order = [name for name, _ in found]
         return self._order
+
+    def moments(self) -> dict[str, Floats]:
+        """(k, k) second moments of the inputs of the quantisable products, by value name."""
+        return {name: found.moment() for name, found in self.statistics().items()}
+
+    def fine(self, bits: int, block: int) -> list[str]:
+        """The products, those first whose weights in ``bits`` bits do most damage for their size."""
+        if (bits, block) not in self._fine:
+            found = blockwise.sensitivity(self.model, self.feeds[:_PROBES], self.moments(), bits=bits, block=block)
+            self._fine[bits, block] = [name for name, _ in found]
+        return self._fine[bits, block]
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,11 @@ def forms(variant: str) -> Iterator[Form]:
         bits = int(variant[1:])
         yield Form(f"{bits}-bit weights in blocks of 32", _blocks(bits, 32, bits))
         yield Form(f"{bits}-bit weights in blocks of 16, an 8-bit table", _blocks(bits, 16, 8))
+        for share in _FINE if bits < 8 else ():
+            yield Form(
+                f"{bits}-bit weights in blocks of 16, with the most sensitive {share:.0%} of the products and the table in 8 bits",
+                _blocks(bits, 16, 8, share),
+            )
 
 
 def _fp16(ground: Ground) -> ir.Model:
@@ -104,12 +123,18 @@ def _int8(ground: Ground, share: float) -> ir.Model:
     return graph
 
 
-def _blocks(bits: int, block: int, table_bits: int) -> Callable[[Ground], ir.Model]:
+def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Callable[[Ground], ir.Model]:
     def build(ground: Ground) -> ir.Model:
         graph = own_copy(ground.model)
-        moments = {name: found.moment() for name, found in ground.statistics().items()}
-        if not blockwise.block_weights(graph, bits=bits, block=block, table_bits=table_bits, moments=moments):
-            raise ExportError(f"w{bits}: the graph has no product of token vectors with a weight to quantise")
+        moments = ground.moments()
+        order = ground.fine(bits, block) if share else []
+        fine = order[: max(1, round(share * len(order)))] if share else ()
+        if not blockwise.block_weights(
+            graph, bits=bits, block=block, table_bits=table_bits, moments=moments, fine=fine
+        ):
+            raise ExportError(
+                f"w{bits}: the graph has no product of token vectors with a weight, and no large table, to quantise"
+            )
         return graph
 
     return build
