@@ -17,7 +17,7 @@ from .capture import own_copy
 VARIANTS = ("fp32", "fp16", "int8", "w8", "w4")
 _SENSITIVE = (1 / 8, 1 / 4, 1 / 2)
 """Shares of the products that stay in fp32 in the safer forms of int8."""
-_FINE = (1 / 4, 1 / 2)
+_FINE = (1 / 2, 4 / 5)
 """Shares of the products that get 8 bits in the safer forms of w4."""
 _PROBES = 8
 _LEAST_FP16 = 0.999
@@ -76,15 +76,17 @@ def forms(variant: str) -> Iterator[Form]:
         yield Form("row-wise int8", lambda ground: _int8(ground, 0))
         for share in _SENSITIVE:
             yield Form(f"row-wise int8 with the most sensitive {share:.0%} of the products in fp32", _with(share))
+    elif variant == "w8":
+        yield Form("8-bit weights in blocks of 32", _blocks(8, 32, 8))
+        yield Form("8-bit weights in blocks of 16", _blocks(8, 16, 8))
     else:
-        bits = int(variant[1:])
-        yield Form(f"{bits}-bit weights in blocks of 32", _blocks(bits, 32, bits))
-        yield Form(f"{bits}-bit weights in blocks of 16, an 8-bit table", _blocks(bits, 16, 8))
-        for share in _FINE if bits < 8 else ():
-            yield Form(
-                f"{bits}-bit weights in blocks of 16, with the most sensitive {share:.0%} of the products and the table in 8 bits",
-                _blocks(bits, 16, 8, share),
-            )
+        name = "4-bit weights in blocks of 32"
+        yield Form(name, _blocks(4, 32, 4))
+        for share in _FINE:
+            fine = f"{name} with the most sensitive {share:.0%} of the products in 8 bits"
+            yield Form(fine, _blocks(4, 32, 4, share))
+        # A coarse table of tokens costs less than coarse products, and is most of a small model.
+        yield Form("a 4-bit table of tokens with all products in 8 bits", _blocks(8, 32, 4))
 
 
 def _fp16(ground: Ground) -> ir.Model:

@@ -18,7 +18,7 @@ import pytest
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.types import is_plain_name
-from embedkit_export import Gates, Pooling, Recipe, files, fuse, verify
+from embedkit_export import ExportReport, Gates, Pooling, Recipe, files, fuse, verify
 from embedkit_export.gates import by_variant, from_options
 from embedkit_export.verify import Case
 from export import models
@@ -76,19 +76,35 @@ def test_a_variant_below_its_gate_is_not_written(folder: Path, sample: Path, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_the_next_safer_form_is_tried(folder: Path, sample: Path, tmp_path: Path) -> None:
-    first = embedkit_export.export(folder, output=tmp_path / "first", sample=sample, timing=False)
-    worst = first.manifest.towers["default"].graph.variants["int8"].quality.cosine_min  # type: ignore[union-attr]
-    gates = Gates(cosine_min=worst + (1 - worst) * 0.02)
-    report = embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample, gates=gates, timing=False)
-    made = report.manifest.towers["default"].graph.variants["int8"]  # type: ignore[union-attr]
+@pytest.mark.parametrize(
+    ("variant", "first_form"), [("int8", "row-wise int8"), ("w4", "4-bit weights in blocks of 32")]
+)
+def test_the_next_safer_form_is_tried(
+    variant: str, first_form: str, folder: Path, sample: Path, tmp_path: Path
+) -> None:
+    def make(name: str, gates: Gates) -> ExportReport:
+        return embedkit_export.export(
+            folder, output=tmp_path / name, variants=["fp32", variant], sample=sample, gates=gates, timing=False
+        )
+
+    loose = Gates(cosine_min=0, cosine_mean=0, top10_overlap=0)
+    first = make("first", loose).manifest.towers["default"].graph.variants[variant]  # type: ignore[union-attr]
+    assert first.form == first_form
+    worst = first.quality.cosine_min
+    gates = Gates(cosine_min=worst + (1 - worst) * 0.02, cosine_mean=0, top10_overlap=0)
+    report = make("bundle", gates)
+    made = report.manifest.towers["default"].graph.variants[variant]  # type: ignore[union-attr]
     assert "most sensitive" in made.form
     assert made.quality.cosine_min >= gates.cosine_min
-    assert any(note.startswith("int8: row-wise int8 did not pass: worst cosine") for note in report.notes)
+    assert any(note.startswith(f"{variant}: {first_form} did not pass: worst cosine") for note in report.notes)
     written = ir.load(report.path / made.file).graph
-    counted = sum(node.op_type == "MatMulIntegerToFloat" for node in written)
-    assert counted < 12
-    assert report.operators["int8"]["MatMulIntegerToFloat"] == counted  # of the form that was written
+    if variant == "int8":
+        counted = sum(node.op_type == "MatMulIntegerToFloat" for node in written)
+        assert counted < 12
+        assert report.operators["int8"]["MatMulIntegerToFloat"] == counted  # of the form that was written
+    else:
+        bits = [node.attributes["bits"].as_int() for node in written if node.op_type == "MatMulNBits"]
+        assert (len(bits), min(bits), max(bits)) == (12, 4, 8)
 
 
 def test_a_role_that_pools_nothing_of_a_usual_text(folder: Path, sample: Path, tmp_path: Path) -> None:

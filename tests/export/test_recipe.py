@@ -112,11 +112,11 @@ def test_dot_product_models_stay_unnormalised(folder: Path, sample: Path, tmp_pa
         (lambda f: SentenceTransformer(modules=[Transformer(str(f))], device="cpu"), "expected Transformer, Pooling"),
         (
             lambda f: SentenceTransformer(modules=[modules.BoW(["a", "b"])], device="cpu"),
-            "expected Transformer, Pooling",
+            "cannot export the module BoW: it splits texts into words",
         ),
         (
             lambda f: build(f, modules.Router({"a": [Normalize()]}, default_route="a")),
-            "cannot export the module Router",
+            "Router: role 'query' has no route",
         ),
     ],
 )
