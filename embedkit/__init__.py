@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME = {
+    "AsyncEncoder": "asynchronous",
     "Bundle": "bundle",
     "BundleError": "errors",
     "Capabilities": "store",
@@ -24,6 +25,7 @@ _HOME = {
     "Document": "records",
     "EmbedkitError": "errors",
     "Encoder": "encoder",
+    "EncoderPool": "pool",
     "ExportError": "errors",
     "F": "filters",
     "Filter": "filters",
@@ -34,7 +36,9 @@ _HOME = {
     "IngestReport": "ingestion",
     "InputError": "errors",
     "MissingExtraError": "errors",
+    "OverloadedError": "errors",
     "Page": "records",
+    "Ranges": "precision",
     "Record": "records",
     "RecordBatch": "records",
     "RowError": "records",
@@ -43,14 +47,18 @@ _HOME = {
     "StoreURLError": "errors",
     "TransientStoreError": "errors",
     "TruncationError": "errors",
-    "TruncationWarning": "encoder",
+    "TruncationWarning": "encoding",
     "VectorStore": "store",
+    "WorkerError": "errors",
     "WriteResult": "records",
+    "fit_ranges": "precision",
     "ingest": "ingestion",
     "open_store": "registry",
     "parse_filter": "filters",
+    "quantize": "precision",
+    "rescore": "scoring",
     "search": "searching",
-    "similarity": "vectors",
+    "similarity": "scoring",
     "store_plugins": "registry",
     "verify": "verification",
 }
@@ -71,9 +79,10 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .asynchronous import AsyncEncoder as AsyncEncoder
     from .bundle import Bundle as Bundle
     from .encoder import Encoder as Encoder
-    from .encoder import TruncationWarning as TruncationWarning
+    from .encoding import TruncationWarning as TruncationWarning
     from .errors import BundleError as BundleError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
@@ -84,16 +93,22 @@ if TYPE_CHECKING:
     from .errors import IngestError as IngestError
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
+    from .errors import OverloadedError as OverloadedError
     from .errors import StoreError as StoreError
     from .errors import StoreURLError as StoreURLError
     from .errors import TransientStoreError as TransientStoreError
     from .errors import TruncationError as TruncationError
+    from .errors import WorkerError as WorkerError
     from .filters import F as F
     from .filters import Filter as Filter
     from .filters import parse_filter as parse_filter
     from .ingestion import IngestInterrupted as IngestInterrupted
     from .ingestion import IngestReport as IngestReport
     from .ingestion import ingest as ingest
+    from .pool import EncoderPool as EncoderPool
+    from .precision import Ranges as Ranges
+    from .precision import fit_ranges as fit_ranges
+    from .precision import quantize as quantize
     from .records import Document as Document
     from .records import Hit as Hit
     from .records import Page as Page
@@ -103,6 +118,8 @@ if TYPE_CHECKING:
     from .records import WriteResult as WriteResult
     from .registry import open_store as open_store
     from .registry import store_plugins as store_plugins
+    from .scoring import rescore as rescore
+    from .scoring import similarity as similarity
     from .searching import search as search
     from .store import Capabilities as Capabilities
     from .store import Collection as Collection
@@ -110,5 +127,4 @@ if TYPE_CHECKING:
     from .store import CollectionSpec as CollectionSpec
     from .store import StoreURL as StoreURL
     from .store import VectorStore as VectorStore
-    from .vectors import similarity as similarity
     from .verification import verify as verify

@@ -8,6 +8,8 @@
     │   └── TruncationError              a text longer than the model reads, where that was made an error
     ├── MissingExtraError(ImportError)   an optional package that is not installed
     ├── DeviceError(RuntimeError)        a device or variant that was asked for and is not there
+    ├── OverloadedError(RuntimeError)    more requests at once than may wait
+    ├── WorkerError(RuntimeError)        a worker process that ended again and again
     ├── ExportError(RuntimeError)        a model that cannot be exported, or failed its checks
     └── StoreError(RuntimeError)         a vector store that refused or failed
         ├── IngestError                  the store failed for good during an ingest; tells what was written before
@@ -54,6 +56,18 @@ class MissingExtraError(EmbedkitError, ImportError):
 
 class DeviceError(EmbedkitError, RuntimeError):
     """A device or a variant was asked for by name and is not there."""
+
+
+class OverloadedError(EmbedkitError, RuntimeError):
+    """More texts wait to be encoded than may; ``waiting`` tells how many."""
+
+    def __init__(self, message: str, *, waiting: int) -> None:
+        self.waiting = waiting
+        super().__init__(message)
+
+
+class WorkerError(EmbedkitError, RuntimeError):
+    """A worker process could not be started, failed, or ended again and again on the same texts."""
 
 
 class ExportError(EmbedkitError, RuntimeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
-from .encoder import Encoder
+from .encoding import TextEncoder
 from .errors import CollectionMismatchError, InputError
 from .filters import Filter
 from .guard import GuardedStore
@@ -16,7 +16,7 @@ from .registry import opened
 @overload
 def search(  # type: ignore[overload-overlap]
     question: str,
-    encoder: Encoder,
+    encoder: TextEncoder,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -26,7 +26,7 @@ def search(  # type: ignore[overload-overlap]
 @overload
 def search(
     question: Sequence[str],
-    encoder: Encoder,
+    encoder: TextEncoder,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -35,7 +35,7 @@ def search(
 ) -> list[list[Hit]]: ...
 def search(
     question: str | Sequence[str],
-    encoder: Encoder,
+    encoder: TextEncoder,
     store: GuardedStore | str,
     *,
     collection: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,11 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .records import check_text
+from .template import Template, Text
 from .types import Choice, Frontend
-
-Text: TypeAlias = "str | Mapping[str, str]"
-"""A text, or the named fields of a template that has several."""
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 
@@ -39,8 +36,7 @@ class Ragged:
 class TextTokenizer:
     """Applies one `Frontend`; safe to be shared by threads.
 
-    ``types`` and ``pool`` of its results are filled where they are asked for, else empty. ``choices`` are the fields
-    that are not text and that an item may have beside those of the template.
+    ``types`` and ``pool`` of its results are filled where they are asked for, else empty. ``choices`` as in `Template`.
     """
 
     def __init__(
@@ -48,7 +44,7 @@ class TextTokenizer:
     ) -> None:
         from tokenizers import Tokenizer
 
-        self.frontend = frontend
+        self.frontend, self.template = frontend, Template(frontend, choices)
         self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._max = frontend.truncate.max
@@ -56,7 +52,7 @@ class TextTokenizer:
         self._slice = frontend.truncate.mode == "slice"
         self._content = frontend.truncate.applies_to == "content"
         # Of a pair, the library's own cut would keep all that it cuts off in all combinations.
-        if self._slice or self._content or any(part.pair for part in frontend.template):
+        if self._slice or self._content or self.template.pair:
             self._tokenizer.no_truncation()
         else:
             self._tokenizer.enable_truncation(self._max)
@@ -66,79 +62,28 @@ class TextTokenizer:
             self._prefixes.no_padding()
             self._prefixes.no_truncation()
         self._prefix_lengths: dict[str, int] = {}
-        self.choices = [*choices, *([frontend.first_token] if frontend.first_token else [])]
-        self.fields = {part.field: part.default for part in frontend.template if part.field is not None}
-        """The template's fields in order, each with the text that stands for it where it is not given, or None."""
-        required = [name for name, default in self.fields.items() if default is None]
-        self._pair = any(part.pair for part in frontend.template)
-        self._single = required[0] if len(required) == 1 else None
-        if not required:
-            self._single = "text" if "text" in self.fields else next(iter(self.fields))
-        self._plain = len(self.fields) == 1 and not self.choices and not self._pair
         self._fast = (
-            self._plain
+            self.template.plain
             and not self._content
             and not types
             and frontend.pool_mask is None
             and frontend.first_token is None
         )
 
-    def check(self, item: object, where: str) -> Text:
-        """``item`` if it can be encoded, a lone string as the fields it stands for; else `InputError`."""
-        if self._plain and isinstance(item, str):
-            return check_text(item, where)
-        if isinstance(item, str) and self._single is not None:
-            item = {self._single: item}
-        if not isinstance(item, Mapping):
-            if isinstance(item, str):
-                raise InputError(f"{where}: expected a mapping with {self._wanted()}, found a string")
-            return check_text(item, where)
-        chosen = {choice.field: choice for choice in self.choices}
-        for name, value in item.items():
-            if name in self.fields:
-                check_text(value, f"{where}, field {name!r}")
-            elif name in chosen:
-                if value not in chosen[name].values:
-                    raise InputError(
-                        f"{where}, field {name!r}: expected one of {', '.join(chosen[name].values)}, found {value!r}"
-                    )
-            else:
-                raise InputError(f"{where}: expected {self._wanted()}, found the field {name!r}")
-        missing = [name for name, default in self.fields.items() if default is None and name not in item]
-        missing += [name for name, choice in chosen.items() if choice.default is None and name not in item]
-        if missing:
-            raise InputError(f"{where}: the field {missing[0]!r} is missing; expected {self._wanted()}")
-        return item
-
-    def fill(self, text: str, number: int = 0) -> Text:
-        """An item with ``text`` in every field that must be given; of each choice that must be made, value ``number``
-        (counted round)."""
-        missing = [choice for choice in self.choices if choice.default is None]
-        if self._single is not None and not missing:
-            return text
-        item = {name: text for name, default in self.fields.items() if default is None}
-        item.update({choice.field: list(choice.values)[number % len(choice.values)] for choice in missing})
-        return item
-
-    def choice(self, choice: Choice, items: Sequence[Text]) -> Ids:
-        """(n,) int64: the number that ``choice`` gives each item."""
-        default = choice.default or ""
-        return np.array(
-            [choice.values[default if isinstance(i, str) else i.get(choice.field, default)] for i in items], np.int64
-        )
-
     def encode(self, texts: Sequence[Text]) -> Ragged:
         """Tokenise checked items; each result is what the item alone would give. Raises `InputError` where a
         template's literals alone are too long."""
         if self._fast:
-            return self._encode_plain([text if isinstance(text, str) else text[str(self._single)] for text in texts])
-        spread = [self._spread(text) for text in texts]
+            return self._encode_plain(
+                [text if isinstance(text, str) else text[str(self.template.single)] for text in texts]
+            )
+        spread = [self.template.spread(text) for text in texts]
         encodings = self._tokenizer.encode_batch([s[0] for s in spread])
         truncated = np.zeros(len(spread), dtype=np.bool_)
         ids: list[Ids] = []
         types: list[Ids] = []
         pool: list[Ids] = []
-        firsts = self.choice(self.frontend.first_token, texts) if self.frontend.first_token else None
+        firsts = self.template.choice(self.frontend.first_token, texts) if self.frontend.first_token else None
         for i, (encoding, (_, spans, prefix)) in enumerate(zip(encodings, spread, strict=True)):
             row = np.array(encoding.ids, dtype=np.int64)
             kept = np.arange(len(row))
@@ -146,7 +91,7 @@ class TextTokenizer:
                 kept = self._cut_content(encoding, spans)
             elif self._slice:
                 kept = kept[: self._max]
-            elif self._pair:
+            elif self.template.pair:
                 kept = self._cut_pair(encoding)
             truncated[i] = len(kept) < len(row) or bool(encoding.overflowing)
             row = row[kept]
@@ -173,24 +118,6 @@ class TextTokenizer:
                 truncated[i] = len(ids) >= self._max and bool(encoding.overflowing)
             rows.append(ids)
         return Ragged(rows, truncated, [], [])
-
-    def _spread(self, item: Text) -> tuple[Any, list[tuple[int, int, int]], str]:
-        """The input of the tokenizer (a string or a pair), (segment, start, end) of each field in it, and all that
-        stands before the last field."""
-        if isinstance(item, str):
-            item = {self._single or "text": item}
-        segments, spans, prefix = [""], [], ""
-        for part in self.frontend.template:
-            if part.pair:
-                segments.append("")
-            elif part.field is None:
-                segments[-1] += part.lit or ""
-            else:
-                value = item.get(part.field, part.default) or ""
-                prefix = "".join(segments)
-                spans.append((len(segments) - 1, len(segments[-1]), len(segments[-1]) + len(value)))
-                segments[-1] += value
-        return (segments[0] if len(segments) == 1 else tuple(segments)), spans, prefix
 
     def _cut_content(self, encoding: Any, spans: list[tuple[int, int, int]]) -> npt.NDArray[np.intp]:
         """Indices of the tokens that stay when the fields' last tokens are taken away until the rest fits."""
@@ -254,11 +181,3 @@ class TextTokenizer:
                 self._prefix_lengths.clear()
             self._prefix_lengths[prefix] = len(encoding.ids) - closing
         return self._prefix_lengths[prefix]
-
-    def _wanted(self) -> str:
-        names = [f"{name!r}" + ("" if default is None else " (optional)") for name, default in self.fields.items()]
-        names += [
-            f"{c.field!r}" + ("" if c.default is None else " (optional)")
-            for c in {choice.field: choice for choice in self.choices}.values()
-        ]
-        return f"the field{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -1,9 +1,8 @@
-"""Vectors as arrays: unit length, truncation, similarity."""
+"""Vectors as arrays: unit length, truncation."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from .errors import InputError
 from .records import FloatArray
@@ -33,16 +32,3 @@ def truncate(vectors: FloatArray, dim: int, *, normalize: bool) -> FloatArray:
         return vectors
     cut = np.ascontiguousarray(vectors[:, :dim])
     return unit_length(cut) if normalize else cut
-
-
-def similarity(a: npt.ArrayLike, b: npt.ArrayLike, *, fn: str = "cosine") -> FloatArray:
-    """(n, m) float32: ``cosine`` or ``dot`` of each row of ``a`` (n, dim) with each of ``b`` (m, dim); one vector
-    counts as one row."""
-    left, right = (np.atleast_2d(np.asarray(x, dtype=np.float32)) for x in (a, b))
-    if left.shape[1] != right.shape[1]:
-        raise InputError(f"similarity: expected two arrays of one dimension, found {left.shape} and {right.shape}")
-    if fn == "cosine":
-        left, right = unit_length(left), unit_length(right)
-    elif fn != "dot":
-        raise InputError(f"similarity: expected 'cosine' or 'dot', found {fn!r}")
-    return np.asarray(left @ right.T, dtype=np.float32)

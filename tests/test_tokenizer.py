@@ -134,11 +134,11 @@ def test_the_first_token_and_other_numbers_are_chosen_by_fields(file: Path) -> N
     domain = Choice(field="domain", values={"bio": 40, "law": 41}, default="law")
     expert = Choice(field="domain", values={"bio": 0, "law": 1}, default="law")
     tokenizer = make(file, [TEXT], first_token=domain, choices=[expert])
-    items = [tokenizer.check(item, "text") for item in ({"text": "w1", "domain": "bio"}, "w1", {"text": "w1"})]
+    items = [tokenizer.template.check(item, "text") for item in ({"text": "w1", "domain": "bio"}, "w1", {"text": "w1"})]
     assert [row[0] for row in tokenizer.encode(items).ids] == [40, 41, 41]
-    assert tokenizer.choice(expert, items).tolist() == [0, 1, 1]
+    assert tokenizer.template.choice(expert, items).tolist() == [0, 1, 1]
     with pytest.raises(InputError, match="field 'domain': expected one of bio, law, found 'art'"):
-        tokenizer.check({"text": "w1", "domain": "art"}, "text 0")
+        tokenizer.template.check({"text": "w1", "domain": "art"}, "text 0")
 
 
 @pytest.mark.parametrize(
@@ -155,15 +155,15 @@ def test_the_first_token_and_other_numbers_are_chosen_by_fields(file: Path) -> N
 def test_a_bad_item_is_named(item: Any, message: str, file: Path) -> None:
     tokenizer = make(file, [Part(field="title"), Part(lit=" "), Part(field="body")])
     with pytest.raises(InputError, match=message):
-        tokenizer.check(item, "text 3")
+        tokenizer.template.check(item, "text 3")
 
 
 def test_filling_makes_an_item_that_passes(file: Path) -> None:
     choice = Choice(field="domain", values={"bio": 0, "law": 1})
     tokenizer = make(file, [Part(field="title"), Part(lit=" "), TEXT], choices=[choice])
-    items = [tokenizer.fill("w1", i) for i in range(3)]
+    items = [tokenizer.template.fill("w1", i) for i in range(3)]
     assert [item["domain"] for item in items if not isinstance(item, str)] == ["bio", "law", "bio"]
-    assert all(tokenizer.check(item, "x") == item for item in items)
+    assert all(tokenizer.template.check(item, "x") == item for item in items)
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from tqdm import tqdm
 
-from ..encoder import Encoder, TruncationWarning
+from ..encoding import TextEncoder, TruncationWarning
 from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
 from ..guard import GuardedStore
 from ..naming import safe_name
 from ..records import Document, FloatArray, RecordBatch, WriteResult
 from ..registry import opened
 from ..store import CollectionSpec, Metric
-from ..tokenizer import Text
+from ..template import Text
 from ..writer import Writer
 from .background import Background
 from .dead_letters import DeadLetters
@@ -39,7 +39,7 @@ _WINDOWS_WAITING = 2
 
 def ingest(
     documents: Iterable[Document | BadRow],
-    encoder: Encoder,
+    encoder: TextEncoder,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -97,7 +97,7 @@ class _Counts:
 
 class _Run:
     def __init__(
-        self, encoder: Encoder, role: str, writer: Writer, dead: DeadLetters, bar: tqdm[Any], window: int
+        self, encoder: TextEncoder, role: str, writer: Writer, dead: DeadLetters, bar: tqdm[Any], window: int
     ) -> None:
         self.encoder, self.role, self.window = encoder, role, window
         self.writer, self.dead, self.bar = writer, dead, bar

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.tokenizer import Text
+from embedkit.template import Text
 from embedkit.types import Choice, Frontend
 
 from .graph import IDS, MASK, TYPES, EncoderGraph

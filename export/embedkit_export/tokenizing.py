@@ -10,7 +10,8 @@ import numpy as np
 
 from embedkit.naming import safe_name
 from embedkit.schedule import pad
-from embedkit.tokenizer import Text, TextTokenizer
+from embedkit.template import Text
+from embedkit.tokenizer import TextTokenizer
 
 from .calibrate import Feed
 from .graph import IDS, MASK, POOL_MASK, TYPES
@@ -49,13 +50,14 @@ class Tokenizers:
     def items(self, role: str, given: Sequence[Any]) -> list[Text]:
         """What the role can encode of texts or fields; a text that it refuses (nothing to pool) is left out."""
         tokenizer = self[role]
+        template = tokenizer.template
         out: list[Text] = []
         for i, item in enumerate(given):
             if isinstance(item, str):
-                whole = tokenizer.fill(item, i)
+                whole = template.fill(item, i)
             else:  # a record may have fields that another role reads
-                whole = {**_as_dict(tokenizer.fill("", i)), **{k: v for k, v in item.items() if k in tokenizer.fields}}
-            ragged = tokenizer.encode([tokenizer.check(whole, "sample")])
+                whole = {**_as_dict(template.fill("", i)), **{k: v for k, v in item.items() if k in template.fields}}
+            ragged = tokenizer.encode([template.check(whole, "sample")])
             if len(ragged.ids[0]) and (not ragged.pool or ragged.pool[0].any()):
                 out.append(whole)
         return out
@@ -70,7 +72,9 @@ class Tokenizers:
         tensors[POOL_MASK] = pad(ragged.pool, 0, fixed)[0] if ragged.pool else mask
         tensors[TYPES] = pad(ragged.types, 0, fixed)[0] if ragged.types else np.zeros_like(ids)
         return {
-            entry.name: tokenizer.choice(entry.choice, [item]) if entry.choice is not None else tensors[entry.name]
+            entry.name: tensors[entry.name]
+            if entry.choice is None
+            else tokenizer.template.choice(entry.choice, [item])
             for entry in self.plan.graphs[self.plan.roles[role].graph].inputs
         }
 

@@ -88,7 +88,7 @@ def ids(encoder: Encoder, item: Any, role: str = "default") -> list[int]:
     """The token ids that a role of the bundle reads of an item."""
     frontend = encoder.bundle.tower(role).frontend
     tokenizer = TextTokenizer(frontend, encoder.bundle.path(frontend.tokenizer))
-    row: list[int] = tokenizer.encode([tokenizer.check(item, "item")]).ids[0].tolist()
+    row: list[int] = tokenizer.encode([tokenizer.template.check(item, "item")]).ids[0].tolist()
     return row
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from embedkit.bundle import read_manifest, write_manifest
-from embedkit.encoder import Encoder, TruncationWarning
+from embedkit.encoder import Encoder
+from embedkit.encoding import TruncationWarning
 from embedkit.errors import CollectionMismatchError, IngestError, InputError, StoreError, TransientStoreError
 from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest, pipeline
 from embedkit.records import Document
