@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -18,11 +19,12 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     (tmp_path / "millions.txt").write_text("one\ntwo\n")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert re.match(r"-?\d\.\d+ \S+", capsys.readouterr().out)
+    assert asyncio.run(names["answer"]()).shape == (8,)  # type: ignore[operator]
     assert names["vectors"].shape == (2, 8)  # type: ignore[attr-defined]
 
 
