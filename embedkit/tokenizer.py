@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .heads import has_heads, head
 from .template import Template, Text
 from .types import Choice, Frontend
 
@@ -47,6 +48,7 @@ class TextTokenizer:
         self.frontend, self.template = frontend, Template(frontend, choices)
         self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
+        self._has_heads = has_heads(self._tokenizer)
         self._max = frontend.truncate.max
         self._types = types
         self._slice = frontend.truncate.mode == "slice"
@@ -108,9 +110,15 @@ class TextTokenizer:
         parts = self.frontend.template
         if len(parts) > 1:
             texts = ["".join(text if part.lit is None else part.lit for part in parts) for text in texts]
+        # A text of a megabyte costs hundreds of times the time and memory of the tokens that are read.
+        heads = [head(text, self._max) for text in texts] if self._has_heads else texts
+        encodings = self._tokenizer.encode_batch_fast(heads)
+        for i, (text, first) in enumerate(zip(texts, heads, strict=True)):
+            if len(first) < len(text) and not (encodings[i].overflowing or len(encodings[i].ids) > self._max):
+                encodings[i] = self._tokenizer.encode_batch_fast([text])[0]
         truncated = np.zeros(len(texts), dtype=np.bool_)
         rows: list[Ids] = []
-        for i, encoding in enumerate(self._tokenizer.encode_batch_fast(texts)):
+        for i, encoding in enumerate(encodings):
             ids = np.array(encoding.ids, dtype=np.int64)
             if self._slice:
                 truncated[i], ids = len(ids) > self._max, ids[: self._max]
