@@ -1,0 +1,89 @@
+"""Windows: equal texts once, order kept, memory bounded, errors that name the text."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedkit import Encoder, InputError
+from embedkit.encoding import Stats
+from embedkit.streaming import distinct
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    items=st.lists(
+        st.one_of(st.sampled_from("abc"), st.dictionaries(st.sampled_from("xy"), st.sampled_from("pq"))), max_size=30
+    )
+)
+def test_distinct(items: list[object]) -> None:
+    found, inverse = distinct(items)  # type: ignore[arg-type]
+    assert [found[i] for i in inverse] == items
+    assert all(found.index(item) == i for i, item in enumerate(found))
+
+
+def test_equal_texts_are_computed_once_and_counted_all(encoder: Encoder) -> None:
+    texts = ["one", "two", "one", "a text that is longer than the model reads " * 3] * 500
+    encoder.stats = Stats()
+    found = encoder.encode(texts)
+    assert (encoder.stats.texts, encoder.stats.truncated) == (2000, 500)
+    assert encoder.stats.tokens == 5 + 5 + 64
+    assert found.tobytes() == np.tile(encoder.encode(texts[:4]), (500, 1)).tobytes()
+
+
+def test_a_refused_text_is_named_by_its_number(encoder: Encoder) -> None:
+    def texts() -> Iterator[object]:
+        yield from (f"text {i % 7}" for i in range(5000))
+        yield 7
+
+    parts = encoder.stream(texts())  # type: ignore[arg-type]
+    assert len(next(parts)) == 2048
+    with pytest.raises(InputError, match="text 5000: expected a string, found int"):
+        list(parts)
+
+
+def test_memory_does_not_grow_with_the_texts(encoder: Encoder) -> None:
+    import tracemalloc
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        for _ in encoder.stream("x" * 1_000_000 if i % 2000 == 5 else f"text {i % 97}" for i in range(count)):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(24_000) < 1.5 * peak(8_000)
+
+
+def test_encoders_share_their_threads(bundle: Path) -> None:
+    encoders = [Encoder.load(bundle, threads=3, variant="fp32") for _ in range(6)]
+    for encoder in encoders:
+        encoder.encode([f"text {i}" * (i % 9) for i in range(200)])
+    assert sum(thread.name.startswith("embedkit_") for thread in threading.enumerate()) <= 3 + 1 + (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_an_encoder_works_after_a_fork(encoder: Encoder) -> None:
+    expected = encoder.encode(["a", "b"])
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # ends it where it hangs
+        try:
+            os.write(write, encoder.encode(["a", "b"]).tobytes())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == expected.tobytes()
+    os.waitpid(child, 0)
