@@ -72,9 +72,7 @@ class Tokenizers:
         tensors[POOL_MASK] = pad(ragged.pool, 0, fixed)[0] if ragged.pool else mask
         tensors[TYPES] = pad(ragged.types, 0, fixed)[0] if ragged.types else np.zeros_like(ids)
         return {
-            entry.name: tensors[entry.name]
-            if entry.choice is None
-            else tokenizer.template.choice(entry.choice, [item])
+            entry.name: tensors[entry.name] if entry.choice is None else tokenizer.template.choice(entry.choice, [item])
             for entry in self.plan.graphs[self.plan.roles[role].graph].inputs
         }
 

@@ -17,16 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoder import Encoder
-<<<<<<< HEAD
 from embedkit.errors import ExportError
-from embedkit.tokenizer import Text, TextTokenizer
-from embedkit.types import Quality, SizeQuality
-=======
-from embedkit.errors import ExportError, InputError
 from embedkit.template import Text
 from embedkit.tokenizer import TextTokenizer
-from embedkit.types import Quality
->>>>>>> e985670 (Give vectors as users store them, and split the encoder by idea)
+from embedkit.types import Quality, SizeQuality
 
 from .gates import Gates
 from .reference import Floats, tokens
