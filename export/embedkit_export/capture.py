@@ -16,7 +16,7 @@ from embedkit.errors import ExportError
 
 from .graph import IDS, MASK, POOL_MASK, TYPES
 from .plan import GraphPlan
-from .source import quiet
+from .source import quiet, reason
 
 OPSET = 21
 OUTPUT = "dense"
@@ -53,13 +53,31 @@ def capture(plan: GraphPlan) -> ir.Model:
                 verbose=False,
             )
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ExportError(
-                f"{type(plan.module.backbone).__name__}: torch cannot capture this model as a graph: {reason}"
+                f"{type(plan.module.backbone).__name__}: torch cannot capture this model as a graph: {reason(error)}; a live model "
+                "whose code was changed can be given as (model, tokenizer)"
             ) from error
     assert program is not None
     model: ir.Model = program.model
+    _check_axes(model, plan)
     return own_copy(model)
+
+
+def _check_axes(model: ir.Model, plan: GraphPlan) -> None:
+    """Raise `ExportError` where the model's code made one number of an axis that must be free."""
+    for value in model.graph.inputs:
+        dims = list(value.shape.dims) if value.shape is not None else []
+        for axis, dim in list(zip(("batch", "tokens"), dims, strict=False))[: 2 if plan.fixed is None else 1]:
+            if isinstance(dim, int):
+                raise ExportError(
+                    f"{type(plan.module.backbone).__name__}: the captured graph takes {axis} = {dim} only, because the model's code "
+                    "counts with that number; "
+                    + (
+                        "a fixed length (pad = N in the recipe) can be exported"
+                        if axis == "tokens"
+                        else "it cannot be exported"
+                    )
+                )
 
 
 def _example(name: str, shape: tuple[int, ...], pad_id: int) -> Tensor:

@@ -46,11 +46,11 @@ def fuse(model: ir.Model) -> Counter[str]:
     return made
 
 
-def check_fused(model: ir.Model, config: Any, *, layers: int | None = None, attentions: int | None = 0) -> list[str]:
+def check_fused(model: ir.Model, config: Any, *, layers: int | None = None, attentions: int = 0) -> list[str]:
     """Whether the operators are those that the architecture needs. An unfused graph of an architecture that optimum
     knows is an `ExportError`; of another one there are notes.
 
-    One Softmax a layer is one attention a layer (and ``attentions`` more in the stages, or any number where that is None); an activation or a
+    One Softmax is one attention: there is at least one a layer and ``attentions`` more in the stages; an activation or a
     normalisation that stands there in pieces would run several times slower than its operator. ``layers`` is how many
     of the architecture's layers the graph needs, by default all that optimum or the configuration names.
     """
@@ -61,9 +61,9 @@ def check_fused(model: ir.Model, config: Any, *, layers: int | None = None, atte
     activations = sum(found[name] for name in ACTIVATIONS)
     problems = []
     if layers is not None:
-        wanted = layers + (attentions or 0)
-        if found["Softmax"] < wanted or (found["Softmax"] > wanted and attentions is not None):
-            problems.append(f"Softmax: expected {wanted} (one an attention), found {found['Softmax']}")
+        wanted = layers + attentions
+        if found["Softmax"] < wanted:
+            problems.append(f"Softmax: expected at least {wanted} (one an attention), found {found['Softmax']}")
         if norms < layers:
             problems.append(f"LayerNormalization: expected at least {layers} (one a layer), found {norms}")
         if "gelu" in _activation(config) and activations < layers:

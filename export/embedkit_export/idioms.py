@@ -1,4 +1,4 @@
-"""Operators that the capture leaves in pieces, put together: RMS normalisation, SiLU, tanh GELU, a product and its
+"""Operators that the capture leaves in pieces, put together: layer and RMS normalisation, SiLU, tanh GELU, a product and its
 bias."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript.rewriter import pattern
 from onnxscript.rewriter.ort_fusions.rms_normalization import fuse_rms_normalization
+from onnxscript.rewriter.rules.fusion._layer_norm import LayerNormFusion
 
 MICROSOFT = "com.microsoft"
 
@@ -22,6 +23,7 @@ def assemble(model: ir.Model) -> Counter[str]:
         if node.op_type == "Gemm" and _split_gemm(model.graph, node):
             made["MatMul"] += 1
     made["SimplifiedLayerNormalization"] = int(fuse_rms_normalization(model))
+    made["LayerNormalization"] = pattern.RewriteRuleSet([_LayerNorm.rule()], commute=True).apply_to_model(model)
     made["FastGelu"] = pattern.RewriteRuleSet([_TanhGelu.rule()], commute=True).apply_to_model(model)
     made["QuickGelu"] = pattern.RewriteRuleSet([_Silu.rule()], commute=True).apply_to_model(model)
     for node in model.graph:
@@ -32,6 +34,20 @@ def assemble(model: ir.Model) -> Counter[str]:
     if made["FastGelu"] or made["QuickGelu"]:
         model.opset_imports[MICROSOFT] = 1
     return +made
+
+
+class _LayerNorm(LayerNormFusion):
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, Ba et al. 2016."""
+
+    def pattern(self, op: Any, x: Any, scale: Any, epsilon: Any, bias: Any) -> Any:
+        return op.Add(super().pattern(op, x, scale, epsilon), bias)
+
+    def check(self, context: Any, x: ir.Value, epsilon: ir.Value, **others: ir.Value) -> Any:
+        flat = all((shape := others[name].shape) is not None and shape.rank() == 1 for name in ("scale", "bias"))
+        return flat and super().check(context, x, epsilon)
+
+    def rewrite(self, op: Any, x: Any, scale: Any, epsilon: Any, bias: Any, **_: Any) -> Any:
+        return op.LayerNormalization(x, scale, bias, axis=-1, epsilon=self._epsilon, stash_type=self._stash_type)
 
 
 class _TanhGelu(pattern.RewriteRuleClassBase):

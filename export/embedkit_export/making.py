@@ -39,8 +39,7 @@ def _ground(
     known = fuse.depth(graph.config)
     around = [graph.module.token_stages, graph.module.pools, graph.module.stages]
     parts = [part for group in around for part in group.modules()]
-    own = all(type(part).__module__.startswith(("torch.nn", "embedkit_export")) for part in parts)
-    extra = sum(isinstance(part, AttentionPool | LatentAttention) for part in parts) if own else None
+    extra = sum(isinstance(part, AttentionPool | LatentAttention) for part in parts)
     layers = max(graph.module.layers) if min(graph.module.layers) >= 0 else None
     notes += fuse.check_fused(captured, graph.config, layers=known if layers is None else layers, attentions=extra)
     roles = [name for name, role in plan.roles.items() if role.graph == owner]

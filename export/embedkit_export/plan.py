@@ -209,7 +209,7 @@ class _Builder:
         where = f"role {owner}"
         backbone = origin.backbone
         if self.recipe.causal is not None:
-            set_causal(backbone, self.recipe.causal)
+            set_causal(backbone, self.recipe.causal, where)
         weights = assembly.Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
@@ -305,8 +305,9 @@ class _Builder:
                 hidden = module.hidden(given)
                 return int((module.pooled(hidden, given) if pooled else hidden).shape[-1])
             except Exception as error:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise ExportError(f"{where}: the model cannot be run as the recipe says: {reason}") from error
+                raise ExportError(
+                    f"{where}: the model cannot be run as the recipe says: {sources.reason(error)}"
+                ) from error
 
     def _tokenizer_json(self, tokenizer: Any) -> str:
         if id(tokenizer) not in self.tokenizer_json:
@@ -335,13 +336,33 @@ def pooler(backbone: Any, where: str) -> nn.Module:
     return nn.Sequential(dense, function if isinstance(function, nn.Module) else nn.Tanh())
 
 
-def set_causal(backbone: Any, causal: bool) -> None:
-    """Let a decoder's tokens see only earlier ones, or all."""
+def set_causal(backbone: Any, causal: bool, where: str = "backbone") -> None:
+    """Let a decoder's tokens see only earlier ones, or all. Raises `ExportError` where the model's code pays no heed."""
     if hasattr(backbone, "config"):
         backbone.config.is_causal = causal
     for module in backbone.modules():
         if hasattr(module, "is_causal"):
             module.is_causal = causal
+    try:
+        heeded = _sees_later(backbone) is not causal
+    except Exception as error:
+        raise ExportError(
+            f"{where}: causal = {str(causal).lower()}: {type(backbone).__name__} cannot be run so: {sources.reason(error)}"
+        ) from error
+    if not heeded:
+        raise ExportError(
+            f"{where}: causal = {str(causal).lower()} has no effect on {type(backbone).__name__}, whose code has a mask of its own; "
+            "leave `causal` out, or give a live model whose attention was changed"
+        )
+
+
+def _sees_later(backbone: Any) -> bool:
+    """Whether another last token alters the vector of the one before it."""
+    ids = torch.tensor([[3, 4, 5, 6], [3, 4, 5, 7]])
+    with sources.quiet(), torch.no_grad():
+        out = backbone(input_ids=ids, attention_mask=torch.ones_like(ids))
+    one, other = (out if isinstance(out, torch.Tensor) else out[0])[:, 2]
+    return not torch.allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
 def positions(backbone: Any) -> int | None:

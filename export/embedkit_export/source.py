@@ -65,8 +65,8 @@ def load(model: Any, how: Loading | None = None) -> Source:
             return _around(copy.deepcopy(model).to("cpu"), name, None, how)
         if isinstance(model, tuple) and len(model) == 2:
             _no_surgery(how, "live objects")
-            backbone = copy.deepcopy(model[0]).to("cpu").float().eval()
-            return Source(type(backbone).__name__, backbone, model[1], folder=None)
+            backbone, notes = _backbone(copy.deepcopy(model[0]).to("cpu").float().eval())
+            return Source(type(backbone).__name__, backbone, model[1], folder=None, notes=notes)
         if not isinstance(model, str | os.PathLike):
             raise ExportError(
                 "model: expected a folder, a hub name, a SentenceTransformer or a pair (model, tokenizer), "
@@ -152,7 +152,14 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
                 f"{folder}: the checkpoint lacks {len(missing)} weights of {type(model).__name__} (first: {missing[0]}), which would "
                 "be random; name another --model-class, or select, strip or rename its weights in the recipe's [surgery]"
             )
-    model = model.float().eval()
+    model, notes = _backbone(model.float().eval())
+    if random_pooler and hasattr(model, "pooler"):
+        model.pooler = None  # not in the checkpoint: nothing may come from it
+    return Source(name, model, tokenizer, folder, None, records, notes)
+
+
+def _backbone(model: Any) -> tuple[Any, list[str]]:
+    """The part of a model that gives token vectors: without a head, and of two halves the encoder; and notes."""
     notes: list[str] = []
     while getattr(model, "base_model", model) is not model:  # a head, or a wrapper such as DPR's
         model = model.base_model
@@ -160,11 +167,9 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
             notes.append(
                 "this checkpoint has a projection (encode_proj) that is not part of the backbone: give it as a linear stage"
             )
-    if getattr(model.config, "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
         model = model.get_encoder()
-    if random_pooler and hasattr(model, "pooler"):
-        model.pooler = None  # not in the checkpoint: nothing may come from it
-    return Source(name, model, tokenizer, folder, None, records, notes)
+    return model, notes
 
 
 def model_class(config: Any, name: str | None = None) -> Any:
@@ -238,9 +243,10 @@ def _folder(model: str | os.PathLike[str], how: Loading) -> tuple[Path, list[str
             )
         )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        lines = str(error).strip().splitlines()
         raise ExportError(
-            f"{given}: there is no such folder, and no model of this name could be fetched from the hub: {reason}"
+            f"{given}: there is no such folder, and no model of this name could be fetched from the hub: "
+            f"{lines[0] if lines else type(error).__name__}"
         ) from error
     return fetched, [f"hub {given} at revision {fetched.name}"]
 
@@ -272,6 +278,14 @@ def weights_sha256(modules: list[Any]) -> str:
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
     return digest.hexdigest()
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an error says; of one that was raised from others, of the first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoder import Encoder
-from embedkit.errors import ExportError
+from embedkit.errors import EmbedkitError, ExportError
 from embedkit.template import Text
 from embedkit.tokenizer import TextTokenizer
 from embedkit.types import Quality, SizeQuality
 
 from .gates import Gates
 from .reference import Floats, tokens
+from .source import reason
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,14 @@ def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates, *, si
     encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
     qualities = []
     for number, case in enumerate(cases):
-        found = encoder.encode(case.items, role=case.role)
+        try:
+            found = encoder.encode(case.items, role=case.role)
+        except EmbedkitError:
+            raise
+        except Exception as error:
+            raise ExportError(
+                f"{variant}: role {case.role!r}: onnxruntime cannot run the graph on the texts of the check: {reason(error)}"
+            ) from error
         finite = np.isfinite(found).all(axis=1)
         if not finite.all():
             item = case.items[int(np.argmin(finite))]
@@ -186,8 +194,12 @@ def independence(folder: Path, variant: str, role: str, items: Sequence[Text], t
         found[order] = encoder.encode([items[i] for i in order], role=role)
         differ = np.flatnonzero((found.view(np.uint32) != together.view(np.uint32)).any(axis=1))
         if len(differ):
+            change = float(np.abs(found - together).max())
+            read = change > 1e-4
             return [
-                f"row independence: {len(differ)} of {len(items)} vectors change with their batch; first: {items[differ[0]]!r:.80}"
+                f"row independence: {len(differ)} of {len(items)} vectors change with their batch, by up to {change:.1e}; first: "
+                f"{items[differ[0]]!r:.80}"
+                + ("; the model reads padding: a fixed length (pad = N in the recipe) takes that away" if read else "")
             ]
     return []
 

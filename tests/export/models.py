@@ -41,6 +41,13 @@ _KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
          "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_buckets": 8},
         "word",
     ),
+    "deberta": (
+        "Deberta",
+        {**_SIZE, "intermediate_size": 129, "relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 0,
+         "position_biased_input": False, "max_relative_positions": 20},
+        "word",
+    ),
+    "roformer": ("RoFormer", {**_SIZE, "intermediate_size": 128, "embedding_size": 48}, "word"),
     "modernbert": (
         "ModernBert",
         {**_SIZE, "intermediate_size": 96, "global_attn_every_n_layers": 2, "local_attention": 8, "cls_token_id": 2, "sep_token_id": 3,
@@ -53,6 +60,13 @@ _KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "llama": ("Llama", {**_LLAMA, "intermediate_size": 128}, "decoder"),
     "mistral": ("Mistral", {**_LLAMA, "intermediate_size": 128, "sliding_window": None}, "decoder"),
     "qwen3": ("Qwen3", {**_LLAMA, "intermediate_size": 128, "head_dim": 16}, "decoder"),
+    "opt": ("OPT", {**_SIZE, "ffn_dim": 128, "word_embed_proj_dim": 32, "do_layer_norm_before": False}, "decoder"),
+    "bloom": ("Bloom", {"n_head": 4, "bos_token_id": 0, "eos_token_id": 2}, "decoder"),
+    "embedding-gemma": (
+        "Gemma3Text",
+        {**_LLAMA, "intermediate_size": 129, "head_dim": 20, "sliding_window": 6, "use_bidirectional_attention": True},
+        "decoder",
+    ),
     "gemma": ("Gemma", {**_LLAMA, "intermediate_size": 128, "head_dim": 16}, "decoder"),
 }  # fmt: skip
 FAMILIES = tuple(_KINDS)

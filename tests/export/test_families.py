@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import embedkit_export
 from embedkit import Encoder, ExportError
+from embedkit_export import capture
 from export import models
 from texts import mixed
 
@@ -52,6 +54,8 @@ CASES = [
     ("albert", "mean", False),
     ("electra", "first", False),
     ("deberta-v2", "mean", True),
+    ("deberta", "mean", True),
+    ("roformer", "max", False),
     ("modernbert", "mean", False),
     ("nomic-bert", "mean", True),
     ("t5", "mean", True),
@@ -59,6 +63,9 @@ CASES = [
     ("llama", "last", True),
     ("mistral", "last", False),
     ("qwen3", "last", True),
+    ("opt", "last", False),
+    ("bloom", "mean", True),
+    ("embedding-gemma", "mean", True),
     ("gemma", "mean", False),
 ]
 
@@ -108,6 +115,56 @@ def test_a_decoder_without_its_causal_mask(sample: Path, tmp_path: Path) -> None
     )
     a, b = (Encoder.load(made.path).encode(list(models.SENTENCES)) for made in (report, causal))
     assert np.abs(a - b).max() > 1e-2
+
+
+def test_a_mask_that_cannot_be_taken_off_is_refused() -> None:
+    sizes = {
+        "hidden_size": 32,
+        "num_layers": 1,
+        "num_heads": 4,
+        "attention_types": [[["global"], 1]],
+        "vocab_size": 400,
+    }
+    model = transformers.GPTNeoModel(transformers.GPTNeoConfig(**sizes, max_position_embeddings=64))
+    pair = (model, models.make_tokenizer("decoder"))
+    embedkit_export.prepare(pair, recipe=embedkit_export.Recipe(causal=True))
+    with pytest.raises(ExportError, match="role default: causal = false has no effect on GPTNeoModel"):
+        embedkit_export.prepare(pair, recipe=embedkit_export.Recipe(causal=False))
+
+
+def test_the_encoder_of_a_live_model_of_two_halves() -> None:
+    sizes = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+    heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "max_position_embeddings": 64}
+    model = transformers.BartModel(transformers.BartConfig(vocab_size=400, **sizes, **heads))
+    found = embedkit_export.prepare((model, models.make_tokenizer("byte")), pooling="mean").origin.backbone
+    assert type(found).__name__ == "BartEncoder"
+
+
+def test_what_reads_padding_needs_a_fixed_length(sample: Path, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48, "max_position_embeddings": 64}
+    torch.manual_seed(0)
+    model = transformers.FNetModel(transformers.FNetConfig(vocab_size=400, **sizes)).eval()
+    models.widen(model)
+    pair = (model, models.make_tokenizer("word"))
+    options = {"sample": sample, "variants": ["fp32"], "timing": False}
+    with pytest.raises(ExportError, match=r"row independence.*the model reads padding: a fixed length \(pad = N"):
+        embedkit_export.export(pair, output=tmp_path / "bundle", **options)
+    assert not (tmp_path / "bundle").exists()
+    embedkit_export.export(pair, output=tmp_path / "bundle", recipe=embedkit_export.Recipe(pad=16), **options)
+    tokenizer, text = pair[1], "the harbour was quiet"
+    batch = tokenizer([text], padding="max_length", max_length=16, return_tensors="pt")
+    with torch.no_grad():
+        hidden = model(input_ids=batch["input_ids"]).last_hidden_state[0]
+    expected = hidden[batch["attention_mask"][0] == 1].mean(dim=0).numpy()
+    assert np.abs(Encoder.load(tmp_path / "bundle").encode(text) - expected).max() < 1e-4
+
+
+def test_a_graph_of_one_length_is_refused() -> None:
+    sizes = {"d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "block_sizes": [1, 1], "vocab_size": 400}
+    model = transformers.FunnelModel(transformers.FunnelConfig(**sizes)).eval()
+    plan = embedkit_export.prepare((model, models.make_tokenizer("word")), max_tokens=60).plan
+    with pytest.raises(ExportError, match=r"FunnelModel: the captured graph takes tokens = 7 only"):
+        capture.capture(plan.graphs["default"])
 
 
 def test_an_unknown_architecture_is_tried_and_judged(sample: Path, tmp_path: Path) -> None:

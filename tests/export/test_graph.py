@@ -72,6 +72,7 @@ def test_an_unfused_graph_is_refused(captured: ir.Model, how: GraphPlan) -> None
     ("family", "made"),
     [
         ("albert", {"FastGelu": 2, "attention bias": 4, "attention scale": 2, "residual bias": 2, "token types": 1}),
+        ("deberta", {"LayerNormalization": 5, "Gelu bias": 2, "residual bias": 2}),
         ("t5", {"SimplifiedLayerNormalization": 5, "FastGelu": 2}),
         ("gpt2", {"MatMul": 8, "FastGelu": 2}),
         ("qwen3", {"SimplifiedLayerNormalization": 9, "QuickGelu": 2}),
