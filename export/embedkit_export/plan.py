@@ -148,6 +148,11 @@ class _Builder:
             [pooling.mode] if isinstance(pooling.mode, str) else pooling.mode
         )
         without = role.without if role.without is not None else pooling.without if isinstance(pooling, Pooling) else []
+        if getattr(tokenizer, "truncation_side", "right") != "right":
+            raise ExportError(
+                f"{where}: the tokenizer cuts long texts at their beginning (truncation_side = 'left'), which a bundle cannot; set it to "
+                "'right' in tokenizer_config.json, if the model may read beginnings"
+            )
         cut = role.cut or ("content" if mask and role.truncate != "slice" else "all")
         limit = self._limit(role, origin, where)
         if mask:

@@ -19,6 +19,8 @@ from embedkit.errors import ExportError, InputError, MissingExtraError
 
 from . import pipelines
 
+_CHARACTERS = "abcACGT012.éяع的"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -94,6 +96,7 @@ def load(model: Any, how: Loading | None = None) -> Source:
             raise ExportError(
                 f"{model}: cannot be loaded as a sentence-transformers or transformers model: {error}{hint}"
             ) from error
+    _check_tokenizer(loaded.tokenizer, model)
     return Source(
         loaded.name,
         loaded.backbone,
@@ -117,6 +120,16 @@ def _around(model: Any, name: str, folder: Path | None, how: Loading) -> Source:
             sources[id(module)] = Source(name, *pipelines.reader(module), folder, model)
     own = {role: sources[id(module)] for role, module in first.items() if module is not first["default"]}
     return replace(sources[id(first["default"])], routes=own)
+
+
+def _check_tokenizer(tokenizer: Any, model: Any) -> None:
+    """Raise `ExportError` where no character is told from another: where its files are missing, transformers makes a
+    tokenizer that knows special tokens only."""
+    if callable(tokenizer) and len({tuple(tokenizer(text)["input_ids"]) for text in _CHARACTERS}) == 1:
+        raise ExportError(
+            f"{model}: the tokenizer knows no words: put its files (tokenizer.json, tokenizer_config.json) beside the weights, with "
+            "the tokenizer's save_pretrained"
+        )
 
 
 def _no_surgery(how: Loading, what: str) -> None:

@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from embedkit import ExportError
-from embedkit_export import plan, source
+from embedkit_export import plan, prepare, source
 from export import models
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -45,6 +45,23 @@ def test_a_random_weight_is_refused(tmp_path: Path) -> None:
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ExportError, match=r"lacks 1 weights of BertModel \(first: encoder\.layer\.1\.attention"):
         source.load(folder)
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "gpt2", "t5"])
+def test_a_folder_without_its_tokenizer_is_refused(family: str, tmp_path: Path) -> None:
+    folder = models.save(family, tmp_path / family)
+    source.load(folder)
+    for file in folder.glob("token*"):
+        file.unlink()
+    with pytest.raises(ExportError, match="tokenizer"):
+        source.load(folder)
+
+
+def test_a_tokenizer_that_cuts_the_beginning_is_refused() -> None:
+    model, tokenizer = models.make("bert")
+    tokenizer.truncation_side = "left"
+    with pytest.raises(ExportError, match="role default: the tokenizer cuts long texts at their beginning"):
+        prepare((model, tokenizer))
 
 
 def test_an_encoder_of_two_halves(tmp_path: Path) -> None:
