@@ -26,9 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("searches") / "searches.jsonl"
     rows = [
-        {"query": f"{' '.join(text.split()[i : i + 5])} {i}", "relevant": [f"{text} {i}"]}
-        for text in models.SENTENCES
-        for i in range(6)
+        {"query": " ".join(words[i : i + 5]), "relevant": [" ".join(words[i:] + words[:i])]}
+        for words in map(str.split, models.SENTENCES)
+        for i in range(6)  # other words in front, so that no two texts have equal vectors
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
@@ -69,7 +69,7 @@ def test_each_size_is_measured_for_each_variant(report: ExportReport, searches: 
             assert measured.cosine_min == pytest.approx(cosines.min(), abs=1e-6)
             nearest = [np.argsort(-(x @ x.T - 9 * np.eye(len(x))), axis=1)[:, :10] for x in (a, b)]
             overlap = np.mean([len({*x} & {*y}) / 10 for x, y in zip(*nearest, strict=True)])
-            assert measured.top10_overlap == pytest.approx(overlap, abs=0.01)  # near ties
+            assert measured.top10_overlap == pytest.approx(overlap, abs=5e-3)  # near ties
             labels = samples.evaluate(
                 sample,
                 lambda given, role, e=encoder, size=size: e.encode(given, role=role, dim=size),
