@@ -65,10 +65,12 @@ def test_memory_does_not_grow_with_the_texts(encoder: Encoder) -> None:
 
 
 def test_encoders_share_their_threads(bundle: Path) -> None:
-    encoders = [Encoder.load(bundle, threads=3, variant="fp32") for _ in range(6)]
+    before = set(threading.enumerate())  # other encoders of this process may have threads of their own
+    encoders = [Encoder.load(bundle, threads=3, variant="fp32", on_truncate="ignore") for _ in range(6)]
     for encoder in encoders:
         encoder.encode([f"text {i}" * (i % 9) for i in range(200)])
-    assert sum(thread.name.startswith("embedkit_") for thread in threading.enumerate()) <= 3 + 1 + (os.cpu_count() or 1)
+    started = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("embedkit_")]
+    assert len(started) <= 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
