@@ -15,11 +15,13 @@ from .calibrate import Feed, Floats, Statistics, open_session
 from .capture import own_copy
 
 VARIANTS = ("fp32", "fp16", "int8", "w8", "w4")
-_SENSITIVE = (1 / 8, 1 / 4, 1 / 2)
+_SENSITIVE = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the products that stay in fp32 in the safer forms of int8."""
 _FINE = (1 / 2, 4 / 5)
 """Shares of the products that get 8 bits in the safer forms of w4."""
 _PROBES = 8
+_SOUGHT = 96
+"""Texts among which the hardest for int8 are sought."""
 _LEAST_FP16 = 0.999
 
 
@@ -30,6 +32,7 @@ class Ground:
     model: ir.Model
     feeds: Sequence[Feed]
     _statistics: dict[str, Statistics] | None = field(default=None, repr=False)
+    _choices: dict[str, quantize.Choice] | None = field(default=None, repr=False)
     _order: list[str] | None = field(default=None, repr=False)
     _fine: dict[tuple[int, int], list[str]] = field(default_factory=dict, repr=False)
 
@@ -39,10 +42,16 @@ class Ground:
             self._statistics = quantize.calibrate(self.model, self.feeds)
         return self._statistics
 
+    def choices(self) -> dict[str, quantize.Choice]:
+        """How the products become int8; computed once."""
+        if self._choices is None:
+            self._choices = quantize.choose(self.model, self.statistics())
+        return self._choices
+
     def sensitive(self) -> list[str]:
-        """The products, those whose quantisation does most damage first."""
+        """The products, those first that gain most for their size by staying in fp32."""
         if self._order is None:
-            found = quantize.sensitivity(self.model, self.feeds[:_PROBES], self.statistics())
+            found = quantize.sensitivity(self.model, self.feeds[:_SOUGHT], self.choices())
             self._order = [name for name, _ in found]
         return self._order
 
@@ -120,7 +129,7 @@ def _with(share: float) -> Callable[[Ground], ir.Model]:
 def _int8(ground: Ground, share: float) -> ir.Model:
     keep = ground.sensitive()[: max(1, round(share * len(ground.sensitive())))] if share else ()
     graph = own_copy(ground.model)
-    if not quantize.rowwise_int8(graph, ground.statistics(), keep=keep):
+    if not quantize.rowwise_int8(graph, ground.choices(), keep=keep):
         raise ExportError("int8: the graph has no product of token vectors with a weight to quantise")
     return graph
 

@@ -78,7 +78,7 @@ def test_a_quantised_product_is_what_numpy_says(shape: tuple[int, int, int]) -> 
     weight = rng.normal(size=(shape[2], 24)).astype(np.float32)
     x = rng.normal(size=shape).astype(np.float32) * rng.lognormal(0, 2, size=(*shape[:2], 1)).astype(np.float32)
     model = one_product(weight)
-    assert quantize.rowwise_int8(model, {}) == 1
+    assert quantize.rowwise_int8(model) == 1
     found, expected = run(model, {"x": x}), by_hand(x, weight)
     # Rounding of a value that lies halfway may differ by one step; nothing else may.
     step = np.abs(x).max(-1, keepdims=True) / 127 * np.abs(weight).max()
@@ -90,7 +90,7 @@ def test_joined_tokens_are_a_token_tensor() -> None:
     rng = np.random.default_rng(0)
     weight, x = rng.normal(size=(32, 16)).astype(np.float32), rng.normal(size=(10, 32)).astype(np.float32)
     model = one_product(weight, shape=("batch*tokens",))
-    assert quantize.rowwise_int8(model, {}) == 1
+    assert quantize.rowwise_int8(model) == 1
     assert "Reshape" not in {node.op_type for node in model.graph}
     found = run(model, {"input_ids": np.ones((2, 5), np.int64), "x": x})
     assert error(found, by_hand(x, weight)) < 1e-2 * np.abs(x @ weight).mean()
@@ -100,7 +100,7 @@ def test_joined_tokens_are_a_token_tensor() -> None:
 def test_pooled_vectors_stay_in_fp32(shape: tuple[Any, ...]) -> None:
     model = one_product(np.ones((32, 8), np.float32), shape=shape)
     assert quantize.products(model) == []
-    assert quantize.rowwise_int8(model, {}) == 0
+    assert quantize.rowwise_int8(model) == 0
     assert [node.op_type for node in model.graph] == ["MatMul"]
 
 
@@ -110,7 +110,7 @@ def test_a_fixed_number_of_tokens_is_quantised() -> None:
 
 def test_a_row_of_zeros_gives_zeros() -> None:
     model = one_product(np.ones((32, 8), np.float32))
-    quantize.rowwise_int8(model, {})
+    quantize.rowwise_int8(model)
     x = np.zeros((1, 3, 32), np.float32)
     x[0, 1] = 1
     found = run(model, {"x": x})
@@ -122,7 +122,7 @@ def test_a_row_of_zeros_gives_zeros() -> None:
 def test_rows_do_not_see_each_other(activation: str | None) -> None:
     rng = np.random.default_rng(5)
     model = one_product(rng.normal(size=(64, 32)).astype(np.float32), activation=activation)
-    quantize.rowwise_int8(model, {})
+    quantize.rowwise_int8(model)
     x = rng.normal(size=(4, 6, 64)).astype(np.float32)
     expected = run(model, {"x": x})
     x[1:] *= 1000
@@ -138,7 +138,7 @@ def test_a_bound_below_halves_the_error() -> None:
     assert gelu.min() > -reading.LOWEST["Gelu"]
     for activation, activated in (("Gelu", gelu), ("Relu", np.maximum(x, 0))):
         model = one_product(weight, activation=activation)
-        quantize.rowwise_int8(model, {})
+        quantize.rowwise_int8(model)
         exact = activated @ weight
         assert error(run(model, {"x": x}), exact) < 0.8 * error(by_hand(activated, weight), exact)
 
@@ -154,9 +154,50 @@ def test_smoothing_keeps_the_product_and_lowers_the_error() -> None:
     errors = []
     for statistics in ({}, {"x": statistics_of(x)}):
         model = one_product(weight)
-        quantize.rowwise_int8(model, statistics)
+        quantize.rowwise_int8(model, quantize.choose(model, statistics))
         errors.append(error(run(model, {"x": x}), x @ weight))
     assert errors[1] < 0.7 * errors[0]
+
+
+def with_massive_tokens(rng: np.random.Generator, rows: int, k: int, often: int) -> np.ndarray:
+    """Normal rows; every ``often``-th has one channel (one of two) some sixty times as large as the others."""
+    x = rng.normal(size=(rows, k))
+    x[::often] *= 0.1
+    x[::often, 5] = 6 + rng.random(len(x[::often]))
+    x[:: 2 * often, 5] = 0.1
+    x[:: 2 * often, k - 3] = -7
+    return x.astype(np.float32)
+
+
+def test_a_channel_that_is_huge_in_few_tokens_is_read_in_parts() -> None:
+    rng = np.random.default_rng(11)
+    weight = rng.normal(size=(192, 40)).astype(np.float32)
+    x, unseen = with_massive_tokens(rng, 900, 192, 20), with_massive_tokens(rng, 300, 192, 20)[None]
+    statistics = statistics_of(x)
+    whole = [reading.Reading(reading.smoothing(statistics.peak, [weight], a)) for a in reading.ALPHAS]
+    split = reading.choose_reading(statistics, [weight], None)
+    assert set(split.copies) == {5, 189}
+    assert len(split.copies) <= 192 // 48
+    assert np.allclose(split.smoothed(unseen[0]) @ split.weight(weight), unseen[0] @ weight, rtol=1e-4, atol=1e-4)
+    assert np.allclose(
+        split.moment(statistics.moment()),
+        split.smoothed(np.eye(192)).T @ statistics.moment() @ split.smoothed(np.eye(192)),
+        atol=1e-3,
+    )
+    exact = unseen[0, ::20] @ weight
+    before = min(error(how(unseen[0, ::20]) @ how.weight(weight), exact) for how in whole)
+    model = one_product(weight)
+    choices = quantize.choose(model, {"x": statistics})
+    assert quantize.rowwise_int8(model, choices) == 1
+    assert error(split(unseen[0, ::20]) @ split.weight(weight), exact) < 0.7 * before
+    assert error(run(model, {"x": unseen})[0, ::20], exact) < 0.85 * before
+
+
+def test_ordinary_channels_are_read_once() -> None:
+    rng = np.random.default_rng(12)
+    weight = rng.normal(size=(192, 40)).astype(np.float32)
+    x = rng.normal(size=(900, 192)) * rng.lognormal(0, 0.5, size=192)
+    assert reading.choose_reading(statistics_of(x.astype(np.float32)), [weight], None).copies is None
 
 
 def statistics_of(x: np.ndarray) -> calibrate.Statistics:
@@ -270,7 +311,7 @@ def test_calibration_leaves_the_graph_as_it_was(fused: ir.Model, monkeypatch: py
 def test_a_graph_of_stock_operators_near_the_one_before(fused: ir.Model) -> None:
     statistics = quantize.calibrate(fused, feeds(*range(4, 40)))
     graph = fused.clone()
-    assert quantize.rowwise_int8(graph, statistics) == 12
+    assert quantize.rowwise_int8(graph, quantize.choose(fused, statistics)) == 12
     assert {node.domain for node in graph.graph} <= {"", "com.microsoft"}
     assert not graph.functions
     judged = feeds(7, 30, 64, seed=1)
@@ -281,7 +322,7 @@ def test_a_graph_of_stock_operators_near_the_one_before(fused: ir.Model) -> None
 
 def test_an_int8_vector_does_not_depend_on_its_batch(fused: ir.Model) -> None:
     graph = fused.clone()
-    quantize.rowwise_int8(graph, quantize.calibrate(fused, feeds(10, 20, 30)))
+    quantize.rowwise_int8(graph, quantize.choose(fused, quantize.calibrate(fused, feeds(10, 20, 30))))
     session = ort.InferenceSession(ir.to_proto(graph).SerializeToString(), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(8)
     lengths = rng.integers(2, 40, 40)
@@ -296,10 +337,10 @@ def test_an_int8_vector_does_not_depend_on_its_batch(fused: ir.Model) -> None:
 def test_kept_products_stay_as_they_are(fused: ir.Model) -> None:
     names = [product.name for product in quantize.products(fused)]
     graph = fused.clone()
-    assert quantize.rowwise_int8(graph, {}, keep=names[:3]) == len(names) - 3
+    assert quantize.rowwise_int8(graph, keep=names[:3]) == len(names) - 3
     assert {product.name for product in quantize.products(graph)} >= set(names[:3])
     everything = fused.clone()
-    assert quantize.rowwise_int8(everything, {}, keep=names) == 0
+    assert quantize.rowwise_int8(everything, keep=names) == 0
     assert run(everything, feeds(9)[0]).tobytes() == run(fused, feeds(9)[0]).tobytes()
 
 
@@ -311,8 +352,8 @@ def test_the_most_sensitive_product_is_found(fused: ir.Model) -> None:
     weight[0] *= 1000  # one huge weight a column: the others lose their steps
     target.node.replace_input_with(1, fuse.initializer(broken.graph, "spoilt", weight))
     before = ir.to_proto(broken).SerializeToString()
-    order = quantize.sensitivity(broken, feeds(12, 30), {})
+    order = quantize.sensitivity(broken, feeds(12, 30), quantize.choose(broken))
     assert ir.to_proto(broken).SerializeToString() == before
     assert order[0][0] == target.name
-    assert [damage for _, damage in order] == sorted((damage for _, damage in order), reverse=True)
+    assert [gain for _, gain in order] == sorted((gain for _, gain in order), reverse=True)
     assert len(order) == len(quantize.products(broken))
