@@ -23,6 +23,8 @@ test: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/concurrency.py
+	$(BIN)/python benchmarks/memory.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import platform
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from machine import facts
 
 from embedkit import AsyncEncoder, Encoder
 from embedkit.docstrings import standard_library
@@ -108,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = options.bundle
         if bundle is None:
-            from throughput import model_folder
+            from systems import model_folder
 
             import embedkit_export
 
@@ -144,8 +144,13 @@ def main() -> None:
         times = " | ".join(f"{row[f'{label}_ms']:.1f}" for label in ("p50", "p95", "p99"))
         print(f"| {name} | {rate:.0f} | {rate / base:.1f} | {row['cpu_ms']:.2f} | {times} |")
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"python": platform.python_version(), "system": platform.platform(), "threads": encoder.threads}
-    about = {"machine": machine, "variant": encoder.variant, "clients": options.clients, "requests": len(texts)}
+    about = {
+        "machine": facts(),
+        "threads": encoder.threads,
+        "variant": encoder.variant,
+        "clients": options.clients,
+        "requests": len(texts),
+    }
     options.output.write_text(json.dumps({**about, "systems": rows}, indent=2) + "\n")
     picture(rows, options.output.with_suffix(".png"))
 
