@@ -60,6 +60,7 @@ def entry_points(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: embedkit-from-source\nVersion: 0\n")
     (info / "entry_points.txt").write_text(
-        "[embedkit.stores]\nchroma = embedkit_chroma:open_store\nqdrant = embedkit_qdrant:open_store\n"
+        "[embedkit.stores]\nmemory = embedkit.memory:open_store\n"
+        + "".join(f"{name} = embedkit_{name}:open_store\n" for name in ("chroma", "pgvector", "qdrant"))
     )
     monkeypatch.syspath_prepend(folder)

@@ -1,0 +1,34 @@
+"""PostgreSQL with the extension pgvector: ``pgvector://host:5432/database``, or ``pgvector:`` for what libpq's own
+environment variables say.
+
+User, password and TLS come from libpq (``PGUSER``, ``PGPASSWORD``, ``PGSSLMODE``, a password or service file, a socket's
+folder in ``PGHOST``). Importing this module loads no psycopg.
+"""
+
+from __future__ import annotations
+
+from embedkit.errors import MissingExtraError, StoreURLError
+from embedkit.store import StoreURL, VectorStore
+
+
+def open_store(url: StoreURL) -> VectorStore:
+    """Connect to the database that ``url`` names, and make the schema ``embedkit`` and the extension where they are
+    missing.
+
+    Raises `MissingExtraError` where psycopg or pgvector's Python package is not installed, `TransientStoreError` where
+    no server answers, and `StoreError` where it refuses.
+    """
+    database = url.path.strip("/")
+    if url.transport or url.host == ":memory:" or "/" in database:
+        raise StoreURLError(
+            f"store URL {url.text!r}: expected pgvector://HOST:PORT/DATABASE, or pgvector: with PGHOST and PGDATABASE set"
+        )
+    try:
+        import pgvector  # noqa: F401
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(error.name or "psycopg", "pgvector", f"the store {url.text!r}") from error
+    from ._store import PgvectorStore
+
+    given = {"host": url.host, "port": url.port, "dbname": database}
+    return PgvectorStore({name: value for name, value in given.items() if value})

@@ -1,0 +1,327 @@
+"""The store over a PostgreSQL connection.
+
+All is kept in the schema ``embedkit``: the table ``collections``, and a table of rows for each collection, whose name
+is made of a number, so that no name of a user is ever part of a statement. A batch goes through a binary COPY into a
+temporary table and is merged from there, in one transaction. What can be filtered on is one jsonb column, with a GIN
+index for equality. The vector index (HNSW) is built by the first `PgvectorCollection.flush` of a collection that is
+large enough to need one, since rows are written several times faster without.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import psycopg
+from pgvector.psycopg import register_vector
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
+from embedkit.filters import Filter
+from embedkit.records import (
+    FloatArray,
+    Hit,
+    Metadata,
+    Page,
+    Record,
+    RecordBatch,
+    WriteResult,
+    dump_metadata,
+    filterable,
+    load_metadata,
+)
+from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+
+from ._where import escape, restore, where
+
+INDEX_FROM_ROWS = 10_000
+"""Rows from which a collection gets a vector index; fewer are searched one by one, exactly."""
+
+_MAX_DIM, _INDEXED_DIM, _INDEXED_HALF = 16_000, 2_000, 4_000
+_LOCK = 0x656D6265646B6974  # "embedkit": one process at a time makes or drops tables
+_CANDIDATES = 4
+_SETUP = (
+    "CREATE EXTENSION IF NOT EXISTS vector",
+    "CREATE SCHEMA IF NOT EXISTS embedkit",
+    "CREATE TABLE IF NOT EXISTS embedkit.collections (number bigserial PRIMARY KEY, name text UNIQUE NOT NULL, "
+    "dim integer NOT NULL, metric text NOT NULL, fingerprint text NOT NULL)",
+)
+_COLUMNS = sql.SQL("id, text, metadata, fields, hash, vector")
+_TYPES = ["text", "text", "text", "jsonb", "text", "vector"]
+
+
+class PgvectorStore:
+    """A `embedkit.store.VectorStore` over a PostgreSQL connection, which is made again after it broke."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.caps = Capabilities(max_batch_rows=5_000, thread_safe=True, multi_process=True, max_dim=_MAX_DIM)
+        self._options = options
+        self._using = threading.RLock()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._closed = False
+        with self.transaction("connecting"):
+            pass
+
+    @contextmanager
+    def transaction(self, what: str) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor in a transaction of its own; what goes wrong is an embedkit error that says ``what`` was done."""
+        with self._using, _errors(what):
+            if self._closed:
+                raise StoreError(f"{what}: the store was closed; open it again")
+            connection = self._connect()
+            try:
+                with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+                    yield cursor
+            finally:
+                if connection.broken:
+                    self._connection = None
+
+    def ensure(self, spec: CollectionSpec) -> PgvectorCollection:
+        """Open the collection, or create it."""
+        with self.transaction(f"creating the collection {spec.name!r}") as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            cursor.execute(
+                "INSERT INTO embedkit.collections (name, dim, metric, fingerprint) VALUES (%s, %s, %s, %s) "
+                "ON CONFLICT (name) DO NOTHING RETURNING number",
+                [escape(spec.name), spec.dim, spec.metric, escape(spec.fingerprint)],
+            )
+            if made := cursor.fetchone():
+                table = _table(made[0])
+                cursor.execute(
+                    sql.SQL(
+                        'CREATE TABLE {} (id text COLLATE "C" PRIMARY KEY, text text NOT NULL, metadata text NOT NULL, '
+                        "fields jsonb NOT NULL, hash text NOT NULL, vector vector({}) NOT NULL)"
+                    ).format(table, sql.Literal(spec.dim))
+                )
+                # Numbers do not compress; and equality of fields is looked up by their hashes.
+                cursor.execute(sql.SQL("ALTER TABLE {} ALTER vector SET STORAGE EXTERNAL").format(table))
+                cursor.execute(sql.SQL("CREATE INDEX ON {} USING gin (fields jsonb_path_ops)").format(table))
+        return self.open(spec.name)
+
+    def open(self, name: str) -> PgvectorCollection:
+        """Open the collection."""
+        with self.transaction(f"opening the collection {name!r}") as cursor:
+            cursor.execute(
+                "SELECT number, dim, metric, fingerprint FROM embedkit.collections WHERE name = %s", [escape(name)]
+            )
+            found = cursor.fetchone()
+        if found is None:
+            raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+        number, dim, metric, fingerprint = found
+        return PgvectorCollection(self, number, CollectionInfo(name, dim, metric, restore(fingerprint)))
+
+    def names(self) -> list[str]:
+        """The collections' names."""
+        with self.transaction("listing the collections") as cursor:
+            cursor.execute("SELECT name FROM embedkit.collections")
+            return sorted(restore(name) for (name,) in cursor)
+
+    def drop(self, name: str) -> None:
+        """Delete the collection, if there is one."""
+        with self.transaction(f"dropping the collection {name!r}") as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            cursor.execute("DELETE FROM embedkit.collections WHERE name = %s RETURNING number", [escape(name)])
+            if found := cursor.fetchone():
+                cursor.execute(sql.SQL("DROP TABLE {}").format(_table(found[0])))
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._using:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            connection = psycopg.connect(**self._options, autocommit=True, connect_timeout=10, client_encoding="utf8")
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+                for statement in _SETUP:
+                    connection.execute(statement)
+            register_vector(connection)
+            self._connection = connection
+        return self._connection
+
+
+class PgvectorCollection:
+    """A `embedkit.store.Collection` over a table."""
+
+    def __init__(self, store: PgvectorStore, number: int, info: CollectionInfo) -> None:
+        self.info = info
+        self._store, self._number, self._table = store, number, _table(number)
+
+    def upsert(self, batch: RecordBatch) -> WriteResult:
+        """Insert or wholly replace rows, all in one transaction."""
+        incoming = sql.Identifier(f"embedkit_incoming_{self._number}")
+        columns = [name.strip() for name in _COLUMNS.as_string(None).split(",")]
+        changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in columns[1:])
+        with self._store.transaction(f"writing {len(batch)} rows to {self.info.name!r}") as cursor:
+            cursor.execute(
+                sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(
+                    incoming, self._table
+                )
+            )
+            with cursor.copy(
+                sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+                    sql.SQL("pg_temp.{}").format(incoming), _COLUMNS
+                )
+            ) as copy:
+                copy.set_types(_TYPES)
+                for i, row_id in enumerate(batch.ids):
+                    metadata = batch.metadata[i]
+                    fields = _escaped(filterable(metadata))
+                    text, kept = escape(batch.texts[i]), dump_metadata(metadata)
+                    copy.write_row([row_id, text, kept, fields, batch.hashes[i], batch.vectors[i]])
+            # In the order of ids, so that two writers of the same rows wait for each other instead of both for ever.
+            cursor.execute(
+                sql.SQL(
+                    "INSERT INTO {} ({}) SELECT {} FROM pg_temp.{} ORDER BY id ON CONFLICT (id) DO UPDATE SET {}"
+                ).format(self._table, _COLUMNS, _COLUMNS, incoming, changes)
+            )
+        return WriteResult(len(batch))
+
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
+        """The rows that exist among ``ids``."""
+        return self._records(sql.SQL("id = ANY(%s)"), [list(ids)], with_vectors=with_vectors)
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each row that exists among ``ids``."""
+        with self._store.transaction(f"reading hashes from {self.info.name!r}") as cursor:
+            cursor.execute(sql.SQL("SELECT id, hash FROM {} WHERE id = ANY(%s)").format(self._table), [list(ids)])
+            return dict(cursor.fetchall())
+
+    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
+        """Delete by ids or by filter; the number deleted."""
+        condition, values = where(filter) if ids is None else (sql.SQL("id = ANY(%s)"), [list(ids)])
+        with self._store.transaction(f"deleting from {self.info.name!r}") as cursor:
+            cursor.execute(sql.SQL("DELETE FROM {} WHERE {}").format(self._table, condition), values)
+            return int(cursor.rowcount)
+
+    def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` nearest rows by inner product.
+
+        With an index the search goes on until ``k`` rows satisfy the filter; where it ends before (the index gives up
+        after so many rows), all rows are compared instead.
+        """
+        condition, values = where(filter)
+        dim = self.info.dim
+        exact = sql.SQL(
+            "SELECT id, text, metadata, -(vector <#> %s) AS score FROM {} WHERE {} ORDER BY vector <#> %s LIMIT %s"
+        ).format(self._table, condition)
+        half = sql.SQL("vector::halfvec({0}) <#> %s::halfvec({0})").format(sql.Literal(dim))
+        rounded = sql.SQL(
+            "SELECT id, text, metadata, -(vector <#> %s) AS score FROM (SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s) "
+            "AS near ORDER BY score DESC LIMIT %s"
+        ).format(self._table, condition, half)
+        out = []
+        with self._store.transaction(f"searching {self.info.name!r}") as cursor:
+            cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            cursor.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(min(1000, max(100, 2 * k)))))
+            indexed = self._index_exists(cursor)
+            for vector in vectors:
+                if indexed and dim > _INDEXED_DIM:
+                    cursor.execute(rounded, [vector, *values, vector, _CANDIDATES * k, k])
+                else:
+                    cursor.execute(exact, [vector, *values, vector, k])
+                rows = cursor.fetchall()
+                if indexed and len(rows) < k:
+                    cursor.execute("SET LOCAL enable_indexscan = off")
+                    rows = cursor.execute(exact, [vector, *values, vector, k]).fetchall()
+                    cursor.execute("SET LOCAL enable_indexscan = on")
+                out.append([Hit(row[0], float(row[3]), restore(row[1]), load_metadata(row[2])) for row in rows])
+        return out
+
+    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
+        """The next rows in the order of their ids, by code point; the cursor is the last id."""
+        condition, values = where(filter)
+        if cursor is not None:
+            condition, values = sql.SQL("{} AND id > %s").format(condition), [*values, cursor]
+        records = self._records(sql.SQL("{} ORDER BY id LIMIT %s").format(condition), [*values, limit])
+        return Page(records, records[-1].id if len(records) == limit else None)
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The number of rows that satisfy ``filter``."""
+        condition, values = where(filter)
+        with self._store.transaction(f"counting {self.info.name!r}") as cursor:
+            cursor.execute(sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self._table, condition), values)
+            return int(cursor.fetchall()[0][0])
+
+    def flush(self) -> None:
+        """Build the vector index where the collection has become large enough and can have one: at most 4,000
+        dimensions, above 2,000 over the vectors rounded to half precision. Every write is durable before it returns."""
+        if self.info.dim > _INDEXED_HALF:
+            return
+        with self._store.transaction(f"indexing {self.info.name!r}") as cursor:
+            few = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT %s) AS first").format(self._table)
+            if cursor.execute(few, [INDEX_FROM_ROWS]).fetchall()[0][0] < INDEX_FROM_ROWS or self._index_exists(cursor):
+                return
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
+            what: sql.Composable = sql.SQL("vector vector_ip_ops")
+            if self.info.dim > _INDEXED_DIM:
+                what = sql.SQL("(vector::halfvec({})) halfvec_ip_ops").format(sql.Literal(self.info.dim))
+            cursor.execute(
+                sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({})").format(
+                    sql.Identifier(self._index), self._table, what
+                )
+            )
+
+    @property
+    def _index(self) -> str:
+        return f"rows_{self._number}_nearest"
+
+    def _index_exists(self, cursor: psycopg.Cursor[Any]) -> bool:
+        return bool(cursor.execute("SELECT to_regclass(%s)", [f"embedkit.{self._index}"]).fetchall()[0][0])
+
+    def _records(self, condition: sql.Composable, values: list[Any], *, with_vectors: bool = False) -> list[Record]:
+        vector = sql.SQL("vector" if with_vectors else "NULL")
+        statement = sql.SQL("SELECT id, text, metadata, hash, {} FROM {} WHERE {}").format(
+            vector, self._table, condition
+        )
+        with self._store.transaction(f"reading from {self.info.name!r}") as cursor:
+            rows = cursor.execute(statement, values).fetchall()
+        return [
+            Record(row_id, restore(text), load_metadata(kept), digest, None if found is None else _array(found))
+            for row_id, text, kept, digest, found in rows
+        ]
+
+
+def _table(number: int) -> sql.Identifier:
+    return sql.Identifier("embedkit", f"rows_{number}")
+
+
+def _array(found: Any) -> FloatArray:
+    return np.asarray(found if isinstance(found, np.ndarray) else found.to_numpy(), dtype=np.float32)
+
+
+def _escaped(fields: Metadata) -> Metadata:
+    return {escape(key): escape(value) if isinstance(value, str) else value for key, value in fields.items()}
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Turn whatever psycopg raises into an embedkit error."""
+    try:
+        yield
+    except EmbedkitError:
+        raise
+    except psycopg.errors.UndefinedTable as error:
+        raise StoreError(f"{what}: the collection was dropped meanwhile; open it again") from error
+    except psycopg.Error as error:
+        raise _translated(what, error) from error
+
+
+def _translated(what: str, error: psycopg.Error) -> StoreError:
+    state = error.sqlstate or ""
+    message = f"{what}: {' '.join(str(error).split())}"
+    if state.startswith("28") or "authentication failed" in message or "no password supplied" in message:
+        return StoreError(f"{message}; set PGUSER and PGPASSWORD, or a password file, for this database")
+    if state == "3D000" or ('database "' in message and "does not exist" in message):
+        return StoreError(f"{message}; create the database first, or correct the store URL")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return TransientStoreError(f"{message}; look whether the server runs and has room, and try again")
+    return StoreError(f"{message}; look into the server's log")
