@@ -32,7 +32,7 @@ def export(
     model: Annotated[
         str,
         typer.Argument(
-            help="A sentence-transformers or transformers folder, a .gguf file, or a hub name; a bundle with --explain.",
+            help="A sentence-transformers or transformers folder, a peft adapter's, a .gguf file, or a hub name; a bundle with --explain.",
             show_default=False,
         ),
     ],

@@ -50,7 +50,7 @@ def export(
     """Export a trained encoder as a bundle, checked against torch before it is written.
 
     Args:
-        model: a sentence-transformers or transformers folder, a ``.gguf`` file, a hub name, a live SentenceTransformer,
+        model: a sentence-transformers or transformers folder, a peft adapter's, a ``.gguf`` file, a hub name, a live SentenceTransformer,
             or a pair (live transformers model, tokenizer); live objects are left as they are.
         output: the bundle's folder; nothing is left there when the export fails.
         variants: some of ``fp32``, ``fp16``, ``int8``, ``w8``, ``w4``. One that fails its gate is tried in safer forms;
