@@ -65,9 +65,12 @@ def load(model: Any, how: Loading | None = None) -> Source:
         if isinstance(model, SentenceTransformer):
             _no_surgery(how, "a live model")
             name = str(getattr(model.model_card_data, "model_name", None) or "live model")
-            return _around(copy.deepcopy(model).to("cpu"), name, None)
+            loaded = _around(copy.deepcopy(model).to("cpu"), name, None)
+            _check_tokenizer(loaded.tokenizer, name)
+            return loaded
         if isinstance(model, tuple) and len(model) == 2:
             _no_surgery(how, "a live model")
+            _check_tokenizer(model[1], "the live model")
             live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
             backbone, notes = _backbone(live)
             return Source(type(backbone).__name__, backbone, model[1], folder=None, records=records, notes=notes)
@@ -151,7 +154,16 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
 def _check_tokenizer(tokenizer: Any, model: Any) -> None:
     """Raise `ExportError` where no character is told from another: where its files are missing, transformers makes a
     tokenizer that knows special tokens only."""
-    if callable(tokenizer) and len({tuple(tokenizer(text)["input_ids"]) for text in _CHARACTERS}) == 1:
+    if not callable(tokenizer):
+        return
+    try:
+        found = {tuple(tokenizer(text)["input_ids"]) for text in _CHARACTERS}
+    except Exception as error:  # the tokenizers library raises nothing more special
+        raise ExportError(
+            f"{model}: the tokenizer cannot encode what it does not know: {error}; name a token of its vocabulary as the unknown "
+            "one (unk_token) in tokenizer.json"
+        ) from error
+    if len(found) == 1:
         raise ExportError(
             f"{model}: the tokenizer knows no words: put its files (tokenizer.json, tokenizer_config.json) beside the weights, with "
             "the tokenizer's save_pretrained"
