@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -80,7 +80,7 @@ class TextTokenizer:
                 [text if isinstance(text, str) else text[str(self.template.single)] for text in texts]
             )
         spread = [self.template.spread(text) for text in texts]
-        encodings = self._tokenizer.encode_batch([s[0] for s in spread])
+        encodings = self._encodings(self._tokenizer.encode_batch, [s[0] for s in spread])
         truncated = np.zeros(len(spread), dtype=np.bool_)
         ids: list[Ids] = []
         types: list[Ids] = []
@@ -112,10 +112,10 @@ class TextTokenizer:
             texts = ["".join(text if part.lit is None else part.lit for part in parts) for text in texts]
         # A text of a megabyte costs hundreds of times the time and memory of the tokens that are read.
         heads = [head(text, self._max) for text in texts] if self._has_heads else texts
-        encodings = self._tokenizer.encode_batch_fast(heads)
+        encodings = self._encodings(self._tokenizer.encode_batch_fast, heads)
         for i, (text, first) in enumerate(zip(texts, heads, strict=True)):
             if len(first) < len(text) and not (encodings[i].overflowing or len(encodings[i].ids) > self._max):
-                encodings[i] = self._tokenizer.encode_batch_fast([text])[0]
+                encodings[i] = self._encodings(self._tokenizer.encode_batch_fast, [text])[0]
         truncated = np.zeros(len(texts), dtype=np.bool_)
         rows: list[Ids] = []
         for i, encoding in enumerate(encodings):
@@ -126,6 +126,18 @@ class TextTokenizer:
                 truncated[i] = len(ids) >= self._max and bool(encoding.overflowing)
             rows.append(ids)
         return Ragged(rows, truncated, [], [])
+
+    def _encodings(self, encode: Callable[[list[Any]], list[Any]], texts: list[Any]) -> list[Any]:
+        """What the library gives; `InputError` naming the text where its tokenizer has no token for what it does not
+        know."""
+        try:
+            return encode(texts)
+        except Exception as error:  # the library raises nothing more special
+            if len(texts) > 1:
+                return [self._encodings(encode, [text])[0] for text in texts]
+            raise InputError(
+                f"the tokenizer cannot encode {texts[0]!r:.80}: {error}; export the model with an unknown token (unk_token)"
+            ) from error
 
     def _cut_content(self, encoding: Any, spans: list[tuple[int, int, int]]) -> npt.NDArray[np.intp]:
         """Indices of the tokens that stay when the fields' last tokens are taken away until the rest fits."""

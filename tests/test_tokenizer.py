@@ -52,6 +52,18 @@ def make(
 TEXT = Part(field="text")
 
 
+@pytest.mark.parametrize("model", [models.WordLevel, models.WordPiece])
+@pytest.mark.parametrize("template", [[TEXT], [TEXT, Part(pair=True), Part(field="title", default="")]])
+def test_a_word_that_no_token_stands_for(model: Any, template: list[Part], tmp_path: Path) -> None:
+    tokenizer = Tokenizer(model({"a": 0, "b": 1}))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    made = make(tmp_path / "tokenizer.json", template)
+    assert [row.tolist() for row in made.encode(["a b", ""]).ids] == [[0, 1], []]
+    with pytest.raises(InputError, match=r"cannot encode .*'b zebra'.*Missing \[UNK\].*unk_token"):
+        made.encode(["a", "b zebra", "a a"])
+
+
 def test_a_cut_of_the_content_keeps_the_literals(file: Path) -> None:
     template = [Part(lit="query : "), TEXT, Part(lit=" [MASK]")]
     kept = make(file, template, 8, cut="content").encode([" ".join(f"w{i}" for i in range(50)), "w1"])

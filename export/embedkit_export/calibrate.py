@@ -89,7 +89,8 @@ def open_session(model: ir.Model, outputs: Sequence[str] = ()) -> Any:
     graph.outputs.extend(by_name[name] for name in outputs if name not in present)
     try:
         size = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
-        if size < IN_MEMORY_BYTES:
+        elsewhere = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.initializers.values())
+        if size < IN_MEMORY_BYTES and not elsewhere:
             source: Any = ir.to_proto(model).SerializeToString()
             return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         with tempfile.TemporaryDirectory() as folder:

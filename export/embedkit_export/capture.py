@@ -132,8 +132,9 @@ def _additive_mask(
 
 
 def own_copy(model: ir.Model) -> ir.Model:
-    """A copy that shares nothing with torch, without the traces of source files that the capture leaves in it."""
-    copied = model.clone()
+    """A copy without the traces of source files that the capture leaves in it; weights that lie in a file are read, for
+    a copy does not know where that file is."""
+    copied = ir.external_data.load_to_model(model.clone())
     _strip(copied)
     return copied
 

@@ -32,7 +32,7 @@ def export(
     model: Annotated[
         str,
         typer.Argument(
-            help="A sentence-transformers or transformers folder, a .gguf file, or a hub name; a bundle with --explain.",
+            help="A sentence-transformers or transformers folder, a peft adapter's, a .gguf file, or a hub name; a bundle with --explain.",
             show_default=False,
         ),
     ],
@@ -43,12 +43,14 @@ def export(
         ),
     ] = None,
     variants: Annotated[
-        str,
+        Optional[str],  # noqa: UP045
         typer.Option(
             help="Precisions to write, separated by commas: fp32, fp16 (for a GPU), int8 (the fastest on CPU), w8 and w4 (weights in "
-            "8 or 4 bits, the smallest). One that fails its gate is tried in safer forms."
+            "8 or 4 bits, the smallest). One that fails its gate is tried in safer forms. By default fp32,int8, and fp32 alone "
+            "where there is nothing to quantise.",
+            show_default=False,
         ),
-    ] = "fp32,int8",
+    ] = None,
     sample: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -177,7 +179,7 @@ def export(
     report = run(
         model,
         output=output,
-        variants=[name.strip() for name in variants.split(",") if name.strip()],
+        variants=None if variants is None else [name.strip() for name in variants.split(",") if name.strip()],
         overwrite=overwrite,
         sample=sample,
         recipe=recipe,

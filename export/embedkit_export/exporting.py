@@ -34,7 +34,7 @@ def export(
     model: Any,
     *,
     output: str | os.PathLike[str],
-    variants: Sequence[str] = DEFAULT,
+    variants: Sequence[str] | None = None,
     overwrite: bool = False,
     sample: str | os.PathLike[str] | None = None,
     recipe: Recipe | str | os.PathLike[str] | None = None,
@@ -50,10 +50,11 @@ def export(
     """Export a trained encoder as a bundle, checked against torch before it is written.
 
     Args:
-        model: a sentence-transformers or transformers folder, a ``.gguf`` file, a hub name, a live SentenceTransformer,
+        model: a sentence-transformers or transformers folder, a peft adapter's, a ``.gguf`` file, a hub name, a live SentenceTransformer,
             or a pair (live transformers model, tokenizer); live objects are left as they are.
         output: the bundle's folder; nothing is left there when the export fails.
-        variants: some of ``fp32``, ``fp16``, ``int8``, ``w8``, ``w4``. One that fails its gate is tried in safer forms;
+        variants: some of ``fp32``, ``fp16``, ``int8``, ``w8``, ``w4``; by default ``fp32`` and, where there is anything to
+            quantise, ``int8``. One that fails its gate is tried in safer forms;
             if none passes, the bundle is written without it and the report says so.
         overwrite: replace a bundle that is there.
         sample: typical texts, labelled pairs, or queries with relevant documents (see `samples.read`), for calibration
@@ -75,7 +76,7 @@ def export(
         InputError: an option, the recipe or the sample cannot be used.
     """
     began = time.monotonic()
-    chosen = _checked_variants(variants)
+    chosen = _checked_variants(DEFAULT if variants is None else variants)
     required = by_variant(gates)
     target = Path(output)
     bundle.check_target(target, overwrite=overwrite)
@@ -94,7 +95,9 @@ def export(
         fields = [name for name in _fields(prepared.plan) if name]
         sampled = samples.read(Path(sample) if sample is not None else None, fields=fields)
         with bundle.writing(target, overwrite=overwrite) as folder:
-            manifest, made = _make(prepared, sampled, folder, chosen, required, step, timing=timing)
+            manifest, made = _make(
+                prepared, sampled, folder, chosen, required, step, timing=timing, asked=variants is not None
+            )
     notes = [*prepared.plan.notes, *prepared.inferred.notes, *sampled.notes, *made.notes]
     return ExportReport(target, manifest, made.operators, sampled.name, notes, time.monotonic() - began, made.missing)
 
@@ -123,6 +126,7 @@ def _make(
     step: _Steps,
     *,
     timing: bool,
+    asked: bool,
 ) -> tuple[Manifest, Maker]:
     """Write all of the bundle into ``folder``."""
     plan = prepared.plan
@@ -133,7 +137,7 @@ def _make(
     judge = Judge(prepared, sampled, tokenizers, gates)
     judge.write_golden(folder / GOLDEN_FILE)
     description = Description(prepared, tokenizers.files)
-    maker = Maker(grounds, folder, judge, description, step)
+    maker = Maker(grounds, folder, judge, description, step, asked=asked)
     maker.notes += notes
     name = prepared.origin.name
     if not maker.make("fp32"):

@@ -68,8 +68,8 @@ class Judge:
 
     def judge(self, folder: Path, variant: str) -> tuple[verify.Verdict, float]:
         """The verdict on a variant, and its worst cosine on the golden texts."""
-        verdict = verify.judge(folder, variant, self.cases, self.gates[variant], sizes=self._sizes)
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
+        verdict = verify.judge(encoder, self.cases, self.gates[variant], sizes=self._sizes)
         worst = min(
             verify.measure(encoder.encode(encoder.fill(texts.GOLDEN, role), role=role), vectors).cosine_min
             for role, vectors in self.golden.items()

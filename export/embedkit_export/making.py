@@ -17,7 +17,7 @@ from .judging import Judge
 from .plan import GraphPlan, Plan
 from .stages import AttentionPool, LatentAttention
 from .tokenizing import Tokenizers
-from .variants import Form, Ground, forms
+from .variants import Form, Ground, NothingToQuantise, forms
 
 _UNKNOWN = Quality(texts=0, max_abs=0.0, cosine_mean=0.0, cosine_min=0.0, top10_overlap=0.0)
 
@@ -62,8 +62,13 @@ class Maker:
         judge: Judge,
         description: Description,
         step: Callable[..., None],
+        *,
+        asked: bool = True,
     ) -> None:
+        """``asked`` is whether the variants were asked for: of those made by default, one that would be fp32 again is
+        no loss."""
         self.grounds, self.folder, self.judge, self.description, self.step = grounds, folder, judge, description, step
+        self.asked = asked
         self.passed: dict[str, dict[str, Variant]] = {owner: {} for owner in grounds}
         """By the role that owns the graph, by name."""
         self.missing: dict[str, str] = {}
@@ -87,6 +92,14 @@ class Maker:
                 if not number:
                     self.step(f"verify {variant}")
                 verdict, worst = self._judge(variant, written)
+            except NothingToQuantise as error:
+                for made in written.values():
+                    self._delete(made)
+                if self.asked:
+                    self.missing[variant] = str(error)
+                else:
+                    self.notes.append(str(error))
+                return False
             except ExportError as error:
                 verdict, worst = verify.Verdict(_UNKNOWN, [str(error)]), 0.0
             if not verdict.problems:
@@ -116,12 +129,18 @@ class Maker:
 
     def _write(self, variant: str, form: Form, written: dict[str, Variant]) -> dict[str, int]:
         """Write all graphs, each noted in ``written`` as soon as it is there; the operators of the first."""
-        counts = []
+        counts, needless = [], []
         for owner, ground in self.grounds.items():
-            graph = form.build(ground)
+            try:
+                graph = form.build(ground)
+            except NothingToQuantise as error:  # of several graphs one may be a table alone
+                needless.append(error)
+                graph = ground.model
             counts.append(fuse.counts(graph))
             file, data = files.save(graph, self.folder, files.file_name(owner, variant))
             written[owner] = Variant(file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name)
+        if len(needless) == len(self.grounds):
+            raise needless[0]
         return counts[0]
 
     def _judge(self, variant: str, written: dict[str, Variant]) -> tuple[verify.Verdict, float]:

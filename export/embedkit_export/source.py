@@ -1,4 +1,4 @@
-"""Where a model comes from: a sentence-transformers folder, a transformers folder, a GGUF file, a hub name, or live
+"""Where a model comes from: a sentence-transformers, transformers or adapter folder, a GGUF file, a hub name, or live
 objects."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from embedkit.errors import ExportError, InputError, MissingExtraError
 
-from . import pipelines
+from . import adapters, folders, pipelines
 
 _CHARACTERS = "abcACGT012.éяع的"
 
@@ -63,30 +63,29 @@ def load(model: Any, how: Loading | None = None) -> Source:
     how = how or Loading()
     with quiet():
         if isinstance(model, SentenceTransformer):
+            _no_surgery(how, "a live model")
             name = str(getattr(model.model_card_data, "model_name", None) or "live model")
-            return _around(copy.deepcopy(model).to("cpu"), name, None, how)
+            loaded = _around(copy.deepcopy(model).to("cpu"), name, None)
+            _check_tokenizer(loaded.tokenizer, name)
+            return loaded
         if isinstance(model, tuple) and len(model) == 2:
-            _no_surgery(how, "live objects")
-            backbone, notes = _backbone(copy.deepcopy(model[0]).to("cpu").float().eval())
-            return Source(type(backbone).__name__, backbone, model[1], folder=None, notes=notes)
+            _no_surgery(how, "a live model")
+            _check_tokenizer(model[1], "the live model")
+            live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
+            backbone, notes = _backbone(live)
+            return Source(type(backbone).__name__, backbone, model[1], folder=None, records=records, notes=notes)
         if not isinstance(model, str | os.PathLike):
             raise ExportError(
                 "model: expected a folder, a hub name, a SentenceTransformer or a pair (model, tokenizer), "
                 f"found {type(model).__name__}"
             )
-        folder, records = _folder(model, how)
-        name = _name(folder.resolve()) if Path(model).exists() else str(model)
+        folder, records = folders.find(model, revision=how.revision, code=how.trust_remote_code)
+        name = folders.name(folder.resolve()) if Path(model).exists() else str(model)
         notes = []
         if how.trust_remote_code:
             notes.append("code that came with the model was run (trust_remote_code); read it before you do so again")
         try:
-            if folder.suffix == ".gguf":
-                loaded = _from_gguf(folder, name)
-            elif (folder / "modules.json").is_file() and how.surgery is None:
-                whole = SentenceTransformer(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
-                loaded = _around(whole, name, folder, how)
-            else:
-                loaded = _plain(folder, name, how)
+            loaded = _from_gguf(folder, name, how) if folder.suffix == ".gguf" else _from_folder(folder, name, how)
         except (ExportError, InputError):
             raise
         except Exception as error:
@@ -97,27 +96,57 @@ def load(model: Any, how: Loading | None = None) -> Source:
                 f"{model}: cannot be loaded as a sentence-transformers or transformers model: {error}{hint}"
             ) from error
     _check_tokenizer(loaded.tokenizer, model)
-    return Source(
-        loaded.name,
-        loaded.backbone,
-        loaded.tokenizer,
-        folder if folder.is_dir() else folder.parent,
-        loaded.model,
-        [*records, *loaded.records],
-        [*notes, *loaded.notes],
-        loaded.routes,
+    return replace(
+        loaded,
+        folder=folder if folder.is_dir() else folder.parent,
+        records=[*records, *loaded.records],
+        notes=[*notes, *loaded.notes],
     )
 
 
-def _around(model: Any, name: str, folder: Path | None, how: Loading) -> Source:
+def _from_folder(folder: Path, name: str, how: Loading) -> Source:
+    if folders.is_adapter(folder):
+        named = adapters.base(folders.transformer(folder))
+        base, records = folders.find(
+            str(named.base_model_name_or_path), revision=named.revision, code=how.trust_remote_code
+        )
+        plain = replace(how, surgery=None)
+        with adapters.merged_folder(folder, base, lambda inner: _load(inner, plain)[0]) as (whole, record):
+            loaded = _from_folder(whole, name, how)
+        return replace(loaded, records=[*records, f"base {folders.name(base)}", record, *loaded.records])
+    if (folder / folders.MODULES).is_file():
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
+        records = _operate(model, folder, how) if how.surgery is not None else []
+        loaded = _around(model, name, folder)
+        return replace(loaded, records=[*records, *loaded.records])
+    return _plain(folder, name, how)
+
+
+def _operate(model: Any, folder: Path, how: Loading) -> list[str]:
+    """Put the backbone after surgery into a SentenceTransformer; the records."""
+    first = model[0]
+    backbone = getattr(first, "auto_model", None)
+    place = next((name for name, module in first.named_children() if module is backbone), None)
+    if place is None:
+        raise ExportError(
+            f"surgery: the first module of {folder.name} is a {type(first).__name__}: expected a Transformer; give the folder of "
+            "the one transformers model, and its pooling in the recipe"
+        )
+    operated, records = _load(folders.transformer(folder), how)
+    setattr(first, place, operated)
+    return records
+
+
+def _around(model: Any, name: str, folder: Path | None) -> Source:
     """The source of a SentenceTransformer."""
-    _no_surgery(how, "a sentence-transformers model")
-    model = model.float().eval()
+    model, records = adapters.absorb(model.float().eval())
     first = {role: next(iter(pipelines.pipeline(model, role)), None) for role in ("default", "query", "document")}
     sources: dict[int, Source] = {}
     for module in first.values():
         if id(module) not in sources:
-            sources[id(module)] = Source(name, *pipelines.reader(module), folder, model)
+            sources[id(module)] = Source(name, *pipelines.reader(module), folder, model, records)
     own = {role: sources[id(module)] for role, module in first.items() if module is not first["default"]}
     return replace(sources[id(first["default"])], routes=own)
 
@@ -125,7 +154,16 @@ def _around(model: Any, name: str, folder: Path | None, how: Loading) -> Source:
 def _check_tokenizer(tokenizer: Any, model: Any) -> None:
     """Raise `ExportError` where no character is told from another: where its files are missing, transformers makes a
     tokenizer that knows special tokens only."""
-    if callable(tokenizer) and len({tuple(tokenizer(text)["input_ids"]) for text in _CHARACTERS}) == 1:
+    if not callable(tokenizer):
+        return
+    try:
+        found = {tuple(tokenizer(text)["input_ids"]) for text in _CHARACTERS}
+    except Exception as error:  # the tokenizers library raises nothing more special
+        raise ExportError(
+            f"{model}: the tokenizer cannot encode what it does not know: {error}; name a token of its vocabulary as the unknown "
+            "one (unk_token) in tokenizer.json"
+        ) from error
+    if len(found) == 1:
         raise ExportError(
             f"{model}: the tokenizer knows no words: put its files (tokenizer.json, tokenizer_config.json) beside the weights, with "
             "the tokenizer's save_pretrained"
@@ -139,25 +177,36 @@ def _no_surgery(how: Loading, what: str) -> None:
 
 def _plain(folder: Path, name: str, how: Loading) -> Source:
     """The source of a transformers folder."""
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    inner = _transformer_folder(folder)
-    config = AutoConfig.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
+    inner = folders.transformer(folder)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
+    model, records = _load(inner, how)
+    model, notes = _backbone(model)
+    return Source(name, model, tokenizer, folder, None, records, notes)
+
+
+def _load(folder: Path, how: Loading) -> tuple[Any, list[str]]:
+    """The model of a transformers folder, after surgery if there is any, and records. A pooler that the checkpoint lacks
+    is taken out: nothing may come from it."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=how.trust_remote_code)
     kind = model_class(config, how.model_class)
+    code = {"trust_remote_code": True} if how.trust_remote_code else {}
     records: list[str] = []
     if how.surgery is not None:
         from . import surgery
 
         def build(given: Any) -> Any:
-            return kind.from_config(given) if hasattr(kind, "from_config") else kind(given)
+            return kind.from_config(given, **code) if hasattr(kind, "from_config") else kind(given)
 
-        model, records = surgery.apply(inner, how.surgery, build=build, root=how.base)
+        model, records = surgery.apply(
+            folder, how.surgery, build=build, root=how.base, trust_remote_code=how.trust_remote_code
+        )
         random_pooler = any("made at random" in record for record in records)
     else:
-        model, info = kind.from_pretrained(
-            inner, output_loading_info=True, dtype="float32", trust_remote_code=how.trust_remote_code
-        )
+        model, info = kind.from_pretrained(folder, output_loading_info=True, dtype="float32", **code)
         missing = sorted(key for key in info["missing_keys"] if ".pooler." not in f".{key}")
         random_pooler = len(missing) < len(info["missing_keys"])
         if missing:
@@ -165,10 +214,11 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
                 f"{folder}: the checkpoint lacks {len(missing)} weights of {type(model).__name__} (first: {missing[0]}), which would "
                 "be random; name another --model-class, or select, strip or rename its weights in the recipe's [surgery]"
             )
-    model, notes = _backbone(model.float().eval())
-    if random_pooler and hasattr(model, "pooler"):
-        model.pooler = None  # not in the checkpoint: nothing may come from it
-    return Source(name, model, tokenizer, folder, None, records, notes)
+    if random_pooler:
+        owner = model if hasattr(model, "pooler") else getattr(model, "base_model", model)
+        if hasattr(owner, "pooler"):
+            owner.pooler = None
+    return model.float().eval(), records
 
 
 def _backbone(model: Any) -> tuple[Any, list[str]]:
@@ -203,77 +253,21 @@ def model_class(config: Any, name: str | None = None) -> Any:
         transformers, named
     ):  # one of several of the configuration, as DPR has
         return getattr(transformers, named)
-    if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING and getattr(config, "is_encoder_decoder", False):
-        return MODEL_FOR_TEXT_ENCODING_MAPPING[type(config)]
-    return transformers.AutoModel
+    known = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), transformers.AutoModel)
+    return known if known.__name__.endswith("EncoderModel") else transformers.AutoModel
 
 
-def _from_gguf(file: Path, name: str) -> Source:
+def _from_gguf(file: Path, name: str, how: Loading) -> Source:
     from torch import nn
     from transformers import AutoModel, AutoTokenizer
 
+    _no_surgery(how, "a GGUF file")
     folder, options = str(file.parent), {"gguf_file": file.name}
     with redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
         model = AutoModel.from_pretrained(folder, dtype="float32", **options)
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     nn.Module.float(model)  # transformers' own refuses, although the weights are no longer quantised
     return Source(name, model.eval(), tokenizer, records=[f"dequantised from {file.name}"])
-
-
-def _folder(model: str | os.PathLike[str], how: Loading) -> tuple[Path, list[str]]:
-    """The folder (or GGUF file) of a path or of a hub name, which is fetched into the cache and recorded with its
-    revision."""
-    path, given = Path(model), str(model)
-    if path.is_file() and path.suffix != ".gguf":
-        raise ExportError(f"{path}: expected a model folder, found a file; give the folder that holds config.json")
-    if given.strip() and path.exists():
-        if (
-            path.is_dir()
-            and _transformer_folder(path) == path
-            and not any((path / name).is_file() for name in ("modules.json", "config.json"))
-        ):
-            raise ExportError(
-                f"{path}: no model here: expected modules.json (sentence-transformers) or config.json (transformers) in the folder"
-            )
-        return path, []
-    if given.count("/") > 1 or given.startswith((".", "/", "~")) or not given.strip():
-        raise ExportError(f"{path}: there is no such folder")
-    from huggingface_hub import snapshot_download
-
-    wanted = [
-        "*.json",
-        "*.txt",
-        "*.model",
-        "*.safetensors",
-        "*.bin",
-        "*.md",
-        *(["*.py"] if how.trust_remote_code else []),
-    ]
-    try:
-        fetched = Path(
-            snapshot_download(
-                given, revision=how.revision, allow_patterns=wanted, ignore_patterns=["onnx/*", "openvino/*"]
-            )
-        )
-    except Exception as error:
-        lines = str(error).strip().splitlines()
-        raise ExportError(
-            f"{given}: there is no such folder, and no model of this name could be fetched from the hub: "
-            f"{lines[0] if lines else type(error).__name__}"
-        ) from error
-    return fetched, [f"hub {given} at revision {fetched.name}"]
-
-
-def _transformer_folder(folder: Path) -> Path:
-    """The folder with config.json: itself, or the first module's of a sentence-transformers folder."""
-    if (folder / "config.json").is_file():
-        return folder
-    return next((file.parent for file in sorted(folder.glob("0_*/config.json"))), folder)
-
-
-def _name(folder: Path) -> str:
-    """The folder's name, with its parent's where it says nothing by itself."""
-    return f"{folder.parent.name}/{folder.name}" if folder.name in ("model", "final", "best", "output") else folder.name
 
 
 def weights_sha256(modules: list[Any]) -> str:

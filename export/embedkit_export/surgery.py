@@ -15,8 +15,9 @@ import msgspec
 import torch
 from torch import nn
 
-from embedkit.errors import ExportError, MissingExtraError
+from embedkit.errors import ExportError
 
+from . import adapters
 from .layers import cut_layers
 from .source import quiet
 from .weights import State, average, drop, load_state, prefixes, rename, select, slerp, some, strip
@@ -140,61 +141,13 @@ def load_into(model: nn.Module, state: State) -> list[str]:
     return [f"load: not in the checkpoint, made at random, not to be used: {some(poolers)}"] if poolers else []
 
 
-def merge_lora(model: Any, folder: str | Path) -> tuple[Any, str]:
-    """``model`` with the peft adapter of ``folder`` merged into its weights; raises `ExportError` unless every weight
-    of the adapter finds its place."""
-    try:
-        import peft
-    except ImportError as error:
-        raise MissingExtraError("peft", "export", "merging a LoRA adapter") from error
-    # Of Any: with peft's own types, strict checking would refuse its untyped functions.
-    library: Any = peft
-    folder = Path(folder)
-    # peft takes a folder without these for the name of a model on the hub.
-    weights = [folder / f"adapter_model.{suffix}" for suffix in ("safetensors", "bin")]
-    if not (folder / "adapter_config.json").is_file() or not any(file.is_file() for file in weights):
-        raise ExportError(
-            f"surgery: lora {folder}: expected a folder with adapter_config.json and adapter_model.safetensors"
-        )
-    prefix = str(getattr(model, "base_model_prefix", ""))
-    try:
-        config = library.PeftConfig.from_pretrained(str(folder))
-        # A task's wrapper wants a model with that task's head; merging needs none.
-        config.task_type = None
-        stored = set(library.load_peft_weights(str(folder), device="cpu"))
-        start = f"base_model.model.{prefix}."
-        headed = bool(prefix) and not hasattr(model, prefix) and all(key.startswith(start) for key in stored)
-        wrapped = library.PeftModel.from_pretrained(
-            model,
-            str(folder),
-            config=config,
-            torch_device="cpu",
-            key_mapping={rf"^{re.escape(prefix)}\.": ""} if headed else None,
-        )
-        if headed:
-            stored = {"base_model.model." + key.removeprefix(start) for key in stored}
-        placed = set(library.get_peft_model_state_dict(wrapped, save_embedding_layers=False))
-        if stored == placed:
-            merged = wrapped.merge_and_unload(safe_merge=True)
-    except Exception as error:
-        raise ExportError(f"surgery: lora {folder.name}: peft cannot merge this adapter: {error}") from error
-    if stored != placed:
-        raise ExportError(
-            f"surgery: lora {folder.name}: made for another model; of {len(stored)} weights these have no place or no "
-            f"match: {some(sorted(stored ^ placed))}; build the model that the adapter was trained on"
-        )
-    return (
-        merged.eval(),
-        f"lora {folder.name}: merged {len(stored)} weights, {config.peft_type.value}, r = {getattr(config, 'r', None)}",
-    )
-
-
 def apply(
     model_folder: str | Path,
     surgery: Surgery,
     *,
     build: Callable[[Any], nn.Module] | None = None,
     root: str | Path | None = None,
+    trust_remote_code: bool = False,
 ) -> tuple[Any, list[str]]:
     """The model of a transformers folder after ``surgery``, in float32 and evaluation mode, and the records.
 
@@ -211,7 +164,7 @@ def apply(
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
-            config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=trust_remote_code)
             model: Any = (build or (lambda c: AutoModel.from_config(c, dtype=torch.float32)))(config)
         except Exception as error:
             raise ExportError(f"surgery: {folder.name}: no model can be made of config.json: {error}") from error
@@ -238,7 +191,7 @@ def apply(
         except ExportError as error:
             raise ExportError(f"{error}; {_advice(model, edited)}") from error
         for path in surgery.lora:
-            model, record = merge_lora(model, root / path)
+            model, record = adapters.merge(model, root / path)
             records.append(record)
         if surgery.layers is not None:
             records.append(cut_layers(model, surgery.layers, final_norm=surgery.final_norm))

@@ -25,6 +25,10 @@ _SOUGHT = 96
 _LEAST_FP16 = 0.999
 
 
+class NothingToQuantise(ExportError):
+    """A variant would be the fp32 graph again."""
+
+
 @dataclass
 class Ground:
     """A fused fp32 graph with what calibrates it: typical inputs, one text each."""
@@ -101,7 +105,7 @@ def forms(variant: str) -> Iterator[Form]:
 def _fp16(ground: Ground) -> ir.Model:
     graph = own_copy(ground.model)
     if not half.fp16(graph):
-        raise ExportError("fp16: the graph has no product of token vectors that could be halved")
+        raise NothingToQuantise("fp16: the graph has no product of token vectors that could be halved")
     _check_range(graph, ground)
     return graph
 
@@ -130,7 +134,9 @@ def _int8(ground: Ground, share: float) -> ir.Model:
     keep = ground.sensitive()[: max(1, round(share * len(ground.sensitive())))] if share else ()
     graph = own_copy(ground.model)
     if not quantize.rowwise_int8(graph, ground.choices(), keep=keep):
-        raise ExportError("int8: the graph has no product of token vectors with a weight to quantise")
+        raise NothingToQuantise(
+            "int8: the graph has no product of token vectors with a weight to quantise; fp32 is as fast"
+        )
     return graph
 
 
@@ -143,7 +149,7 @@ def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Calla
         if not blockwise.block_weights(
             graph, bits=bits, block=block, table_bits=table_bits, moments=moments, fine=fine
         ):
-            raise ExportError(
+            raise NothingToQuantise(
                 f"w{bits}: the graph has no product of token vectors with a weight, and no large table, to quantise"
             )
         return graph

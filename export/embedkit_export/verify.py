@@ -7,9 +7,9 @@ together, against `reference`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -63,8 +63,8 @@ def check_tokens(own: TextTokenizer, tokenizer: Any, items: Sequence[Text], role
                 )
 
 
-def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates, *, sizes: Sequence[int] = ()) -> Verdict:
-    """Measure one variant of the bundle in ``folder``.
+def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Sequence[int] = ()) -> Verdict:
+    """Measure the variant of a bundle that ``encoder`` has loaded.
 
     All items are judged on parity (fp32), on finite numbers and on independence. The gate is for those after the
     hostile ones: what a user will never embed shall not decide, but is noted. It is for the worst of the roles that
@@ -73,7 +73,7 @@ def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates, *, si
     """
     problems: list[str] = []
     notes: list[str] = []
-    encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
+    variant = encoder.variant
     qualities = []
     for number, case in enumerate(cases):
         try:
@@ -114,7 +114,7 @@ def judge(folder: Path, variant: str, cases: Sequence[Case], gates: Gates, *, si
                 if not value >= least:
                     problems.append(f"{where}{name}: {value:.6f}, allowed from {least:g}")
         few = slice(0, 96 if not number else 24)
-        problems.extend(independence(folder, variant, case.role, case.items[few], found[few]))
+        problems.extend(independence(encoder, case.role, case.items[few], found[few]))
     return Verdict(qualities[0], problems, notes)
 
 
@@ -184,14 +184,15 @@ def _unit(x: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
-def independence(folder: Path, variant: str, role: str, items: Sequence[Text], together: Floats) -> list[str]:
+def independence(encoder: Encoder, role: str, items: Sequence[Text], together: Floats) -> list[str]:
     """Problems where a text's vector depends on its batch: alone, in another order and in other batch sizes it must
     be the same bytes."""
     order = np.random.default_rng(0).permutation(len(items))
     for budget in (1, 333, 4096):  # one text a batch; odd batches; many texts padded together
-        encoder = Encoder.load(folder, device="cpu", variant=variant, token_budget=budget, on_truncate="ignore")
+        other = copy.copy(encoder)  # the graph of a large model takes long to load
+        other.token_budget = budget
         found = np.empty_like(together)
-        found[order] = encoder.encode([items[i] for i in order], role=role)
+        found[order] = other.encode([items[i] for i in order], role=role)
         differ = np.flatnonzero((found.view(np.uint32) != together.view(np.uint32)).any(axis=1))
         if len(differ):
             change = float(np.abs(found - together).max())

@@ -155,12 +155,14 @@ def test_an_unusual_text_is_noted_and_a_usual_one_decides(folder: Path, sample: 
     for row, problems, notes in ((0, 0, 1), (1, 2, 0)):
         expected = vectors.copy()
         expected[row] *= -1
-        verdict = verify.judge(bundle, "int8", [Case("default", list(judged), expected, 1)], gates)
+        verdict = verify.judge(
+            Encoder.load(bundle, variant="int8"), [Case("default", list(judged), expected, 1)], gates
+        )
         assert (len(verdict.problems), len(verdict.notes)) == (problems, notes)
         assert verdict.quality.texts == len(models.SENTENCES)
     expected = Encoder.load(bundle, variant="fp32").encode(judged)
     expected[0] *= -1
-    verdict = verify.judge(bundle, "fp32", [Case("default", list(judged), expected, 1)], gates)
+    verdict = verify.judge(Encoder.load(bundle, variant="fp32"), [Case("default", list(judged), expected, 1)], gates)
     assert len(verdict.problems) == 1
     assert "parity" in verdict.problems[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -10,7 +11,7 @@ import onnxruntime as ort
 import pytest
 
 from embedkit import ExportError
-from embedkit_export import capture, fuse, prepare
+from embedkit_export import calibrate, capture, fuse, prepare
 from embedkit_export.plan import GraphPlan
 from export import models
 
@@ -88,3 +89,24 @@ def test_operators_in_pieces_are_put_together(family: str, made: dict[str, int])
     mask = np.ones_like(ids)
     mask[1, 9:] = 0
     assert np.abs(run(after, ids, mask) - run(before, ids, mask)).max() < 1e-5
+
+
+def test_a_copy_has_the_weights_that_lie_in_a_file(
+    captured: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is written or run, and when the file is gone."""
+    (tmp_path / "there").mkdir()
+    ir.save(captured.clone(), tmp_path / "there" / "graph.onnx", external_data="weights.data")
+    loaded = ir.load(tmp_path / "there" / "graph.onnx")
+    assert any(isinstance(value.const_value, ir.ExternalTensor) for value in loaded.graph.initializers.values())
+    monkeypatch.chdir(tmp_path)
+    ids = np.array([[2, 7, 9, 3]])
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    expected = calibrate.open_session(captured).run(None, feed)[0]
+    assert np.array_equal(calibrate.open_session(loaded).run(None, feed)[0], expected)
+    copied = capture.own_copy(loaded)
+    del loaded
+    for file in (tmp_path / "there").iterdir():
+        file.unlink()
+    ir.save(copied, tmp_path / "copy.onnx")
+    assert np.array_equal(ort.InferenceSession(tmp_path / "copy.onnx").run(None, feed)[0], expected)

@@ -92,7 +92,10 @@ def static(folder: Path, dim: int = 64) -> st.StaticEmbedding:
 def test_a_table_of_tokens_for_queries(tmp_path: Path) -> None:
     document = [transformer(tmp_path / "bert"), st.Pooling(64, "mean")]
     router = Router.for_query_document([static(tmp_path)], document)
-    check([router, Normalize()], tmp_path)
+    check([router, Normalize()], tmp_path, ["fp32", "int8"])
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "bundle").glob("model*.onnx")}
+    shrunk = [sizes[name] < sizes[name.replace("int8", "fp32")] for name in sorted(sizes) if "int8" in name]
+    assert sorted(shrunk) == [False, True], "the table alone stays as it is"
 
 
 def test_a_table_of_tokens_alone(tmp_path: Path) -> None:
@@ -100,6 +103,19 @@ def test_a_table_of_tokens_alone(tmp_path: Path) -> None:
     check([static(tmp_path, 1024), Normalize()], tmp_path, ["fp32", "w8"])
     sizes = [(tmp_path / "bundle" / f"model.{name}.onnx").stat().st_size for name in ("fp32", "w8")]
     assert sizes[1] < 0.35 * sizes[0]
+    report = embedkit_export.export(
+        tmp_path / "saved", output=tmp_path / "default", sample=systems.sample(tmp_path), timing=False
+    )
+    assert not report.missing
+    assert "int8: the graph has no product of token vectors with a weight to quantise; fp32 is as fast" in report.notes
+    report = embedkit_export.export(
+        tmp_path / "saved",
+        output=tmp_path / "asked",
+        sample=systems.sample(tmp_path),
+        variants=["fp32", "int8"],
+        timing=False,
+    )
+    assert report.missing["int8"].startswith("int8: the graph has no product")
     long = [" ".join(models.SENTENCES * 100)]
     expected = SentenceTransformer(str(tmp_path / "saved"), device="cpu").encode(long)
     assert np.abs(Encoder.load(tmp_path / "bundle", variant="fp32").encode(long) - expected).max() < 1e-5

@@ -57,6 +57,21 @@ def test_a_folder_without_its_tokenizer_is_refused(family: str, tmp_path: Path) 
         source.load(folder)
 
 
+@pytest.mark.parametrize("kind", ["WordLevel", "WordPiece", "Unigram"])
+def test_a_tokenizer_without_an_unknown_token_is_refused(kind: str) -> None:
+    """transformers itself raises at the first unknown word."""
+    import tokenizers
+
+    words = ["[PAD]", "the", "boat"]
+    vocabulary = [(word, -1.0) for word in words] if kind == "Unigram" else {word: i for i, word in enumerate(words)}
+    own = tokenizers.Tokenizer(getattr(tokenizers.models, kind)(vocabulary))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=own, pad_token="[PAD]", model_max_length=64)
+    with pytest.raises(Exception, match="unk|UNK"):
+        tokenizer("zebra")
+    with pytest.raises(ExportError, match=r"the tokenizer cannot encode what it does not know: .*\(unk_token\)"):
+        prepare((models.make("bert")[0], tokenizer))
+
+
 def test_a_tokenizer_that_cuts_the_beginning_is_refused() -> None:
     model, tokenizer = models.make("bert")
     tokenizer.truncation_side = "left"

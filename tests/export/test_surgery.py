@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from embedkit import ExportError
 from embedkit.errors import MissingExtraError
-from embedkit_export import surgery
+from embedkit_export import adapters, surgery
 from embedkit_export import weights as names
 from embedkit_export.layers import cut_layers
 from embedkit_export.surgery import Average, Slerp, Surgery
@@ -247,7 +247,7 @@ def test_code_in_an_adapter_is_not_run(tmp_path: Path) -> None:
     (folder / "adapter_model.safetensors").unlink()
     torch.save({"a": Bomb(trace)}, folder / "adapter_model.bin")
     with pytest.raises(ExportError, match="peft cannot merge"):
-        surgery.merge_lora(bert(), folder)
+        adapters.merge(bert(), folder)
     assert not trace.exists()
 
 
@@ -611,24 +611,24 @@ def test_lora_of_a_headed_decoder(tmp_path: Path) -> None:
     language.model.load_state_dict(base.state_dict())
     folder, tuned = adapter(tmp_path, language.eval(), task="CAUSAL_LM", target_modules=["q_proj", "down_proj"])
     expected = hidden(tuned.base_model.model.model)
-    model, _ = surgery.merge_lora(base, folder)
+    model, _ = adapters.merge(base, folder)
     torch.testing.assert_close(hidden(model), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_adapters_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, _ = adapter(tmp_path / "deep", bert(layers=3))
     with pytest.raises(ExportError, match="lora deep: made for another model.*layer.2"):
-        surgery.merge_lora(bert(), folder)
+        adapters.merge(bert(), folder)
     folder, _ = adapter(tmp_path / "shallow", bert(layers=1))
     with pytest.raises(ExportError, match="lora shallow: made for another model.*layer.1"):
-        surgery.merge_lora(bert(), folder)
+        adapters.merge(bert(), folder)
     with pytest.raises(ExportError, match="lora shallow: peft cannot merge"):
-        surgery.merge_lora(family("llama"), folder)
+        adapters.merge(family("llama"), folder)
     with pytest.raises(ExportError, match="expected a folder with adapter_config.json"):
-        surgery.merge_lora(bert(), "someone/adapter")
+        adapters.merge(bert(), "someone/adapter")
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(MissingExtraError, match=r"'peft'.*pip install 'embedkit-onnx\[export\]'"):
-        surgery.merge_lora(bert(), folder)
+        adapters.merge(bert(), folder)
 
 
 # Layers

@@ -1,0 +1,69 @@
+"""A model's folder: a path that is there, or what a hub name is fetched into."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from embedkit.errors import ExportError
+
+MODULES, MODEL, ADAPTER = "modules.json", "config.json", "adapter_config.json"
+_WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "*.md")
+
+
+def find(model: str | os.PathLike[str], *, revision: str | None = None, code: bool = False) -> tuple[Path, list[str]]:
+    """The folder (or GGUF file) of a path or of a hub name, which is fetched into the cache, with its ``code`` if that
+    will be run; and a record of the revision. Raises `ExportError`."""
+    path, given = Path(model), str(model)
+    if path.is_file() and path.suffix != ".gguf":
+        raise ExportError(f"{path}: expected a model folder, found a file; give the folder that holds config.json")
+    if given.strip() and path.exists():
+        if path.is_dir() and not _is_model(path):
+            raise ExportError(
+                f"{path}: no model here: expected {MODULES} (sentence-transformers), {MODEL} (transformers) or {ADAPTER} (peft) in "
+                "the folder"
+            )
+        return path, []
+    if given.count("/") > 1 or given.startswith((".", "/", "~")) or not given.strip():
+        raise ExportError(f"{path}: there is no such folder")
+    from huggingface_hub import snapshot_download
+
+    wanted = [*_WANTED, *(["*.py"] if code else [])]
+    try:
+        fetched = Path(
+            snapshot_download(given, revision=revision, allow_patterns=wanted, ignore_patterns=["onnx/*", "openvino/*"])
+        )
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        raise ExportError(
+            f"{given}: there is no such folder, and no model of this name could be fetched from the hub: "
+            f"{lines[0] if lines else type(error).__name__}"
+        ) from error
+    return fetched, [f"hub {given} at revision {fetched.name}"]
+
+
+def transformer(folder: Path) -> Path:
+    """The transformers folder: itself, or the first module's of a sentence-transformers folder."""
+    for name in (MODEL, ADAPTER):
+        if (folder / name).is_file():
+            return folder
+        inner = next((file.parent for file in sorted(folder.glob(f"0_*/{name}"))), None)
+        if inner is not None:
+            return inner
+    return folder
+
+
+def name(folder: Path) -> str:
+    """The folder's name, with its parent's where it says nothing by itself."""
+    return f"{folder.parent.name}/{folder.name}" if folder.name in ("model", "final", "best", "output") else folder.name
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether the weights are those of an adapter, whose base is elsewhere."""
+    inner = transformer(folder)
+    own = [file for pattern in ("model*.safetensors", "pytorch_model*.bin") for file in inner.glob(pattern)]
+    return (inner / ADAPTER).is_file() and not own
+
+
+def _is_model(folder: Path) -> bool:
+    return transformer(folder) != folder or any((folder / name).is_file() for name in (MODULES, MODEL, ADAPTER))
