@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import msgspec
-import numpy as np
 
 from .bundle import Bundle
+from .choosing import agrees, fastest, settled
 from .encoding import OnTruncate, TextEncoder
 from .errors import InputError
-from .session import Session, choose_device, choose_variant, cpu_count
+from .session import Session, check_engine, choose_device, choose_variant, cpu_count, open_session
 from .streaming import Part
 from .template import Text
 from .tokenizer import TextTokenizer
@@ -23,16 +23,12 @@ DEFAULT_TOKEN_BUDGET = 512
 """Token slots a batch: its activations stay in a core's cache, and one batch is the smallest piece of work for a
 thread."""
 
-GOLDEN_TOLERANCE = 0.005
-"""How much worse than where it was exported a variant's cosine with its golden vectors may be on another machine."""
-
-_CANARIES = 4
-
 
 class Encoder(TextEncoder):
     """An encoder loaded from a bundle. Several threads may share one.
 
     The same text gives the same vector, bit for bit, whatever it is encoded together with and in whatever order.
+    ``engine`` is what computes it (``onnxruntime``, ``openvino:int8``), and ``why`` one sentence that says why that does.
     """
 
     def __init__(
@@ -42,6 +38,8 @@ class Encoder(TextEncoder):
         *,
         device: str,
         variant: str,
+        engine: str,
+        why: str,
         threads: int,
         token_budget: int,
         on_truncate: OnTruncate,
@@ -50,6 +48,8 @@ class Encoder(TextEncoder):
             bundle,
             device=device,
             variant=variant,
+            engine=engine,
+            why=why,
             threads=threads,
             token_budget=token_budget,
             on_truncate=on_truncate,
@@ -63,57 +63,90 @@ class Encoder(TextEncoder):
         *,
         device: str = "auto",
         variant: str = "auto",
+        engine: str = "auto",
         threads: int | None = None,
         token_budget: int | None = None,
         on_truncate: OnTruncate = "warn",
     ) -> Encoder:
         """Load a bundle; the hashes of the files it uses are checked.
 
-        ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``variant`` is a name or ``auto``: int8 on CPU where the
-        bundle has it and it gives its golden vectors on this machine. ``threads`` defaults to the CPUs this process may
-        use; encoders with equally many share them. ``token_budget`` is the most token slots in one batch.
-        ``on_truncate`` says what a text longer than the model reads gives: a warning, an error, or nothing but a count
-        in `stats`. Raises `BundleError`, `DeviceError` or `MissingExtraError`.
+        ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N``, or ``cuda:N,M`` for several, among which batches are
+        spread. ``variant`` is a name or ``auto``: int8 on CPU where the bundle has it and it gives its golden vectors on
+        this machine, fp16 on CUDA.
+
+        ``engine`` is ``auto``, ``onnxruntime`` or ``openvino``. With everything left open, ``auto`` takes openvino where it
+        is installed and was found here, once, to be at least 1.2 times as fast and to keep what the bundle promises;
+        onnxruntime otherwise. `Encoder.engine` and `Encoder.why` tell. ``openvino:f32``, ``openvino:bf16`` and
+        ``openvino:int8`` take its precision as named, with nothing proved: they read the variant fp32, and ``bf16`` and
+        ``int8`` give other vectors than any variant of the bundle.
+
+        ``threads`` defaults to the CPUs this process may use, on CUDA to one a device; encoders with equally many share
+        them. ``token_budget`` is the most token slots in one batch. ``on_truncate`` says what a text longer than the model
+        reads gives: a warning, an error, or nothing but a count in `stats`. Raises `BundleError`, `DeviceError`,
+        `InputError` or `MissingExtraError`.
         """
         check_options(threads=threads, token_budget=token_budget, on_truncate=on_truncate)
+        check_engine(engine)
         bundle = Bundle.open(path)
+        kind, indices = choose_device(device, engine)
+        threads = threads or (cpu_count() if kind == "cpu" else len(indices))
 
-        def load(name: str) -> Encoder:
-            return cls._load(bundle, device, name, threads=threads, token_budget=token_budget, on_truncate=on_truncate)
+        def load_variant(engine: str, variant: str, why: str) -> Encoder:
+            return cls._load(
+                bundle,
+                (kind, indices),
+                variant,
+                engine=engine,
+                why=why,
+                threads=threads,
+                token_budget=token_budget or (DEFAULT_TOKEN_BUDGET if kind == "cpu" else 32 * DEFAULT_TOKEN_BUDGET),
+                on_truncate=on_truncate,
+            )
 
-        encoder = load(variant)
-        if variant == "auto" and encoder.variant != "fp32" and encoder._has("fp32") and not encoder._agrees():
+        def load(engine: str, why: str) -> Encoder:
+            encoder = load_variant(engine, variant, why)
+            graph = bundle.tower("default").graph
+            safer = variant == "auto" and encoder.variant != "fp32" and graph is not None and "fp32" in graph.variants
+            if not safer or agrees(encoder, encoder.variant):
+                return encoder
             warnings.warn(
                 f"the variant {encoder.variant!r} does not give its golden vectors on this machine, so fp32 is used: "
                 "a CPU without VNNI instructions may overflow in 8-bit products; `embedkit verify` tells more",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-            encoder = load("fp32")
-        return encoder
+            return load_variant(engine, "fp32", why)
+
+        if found := settled(bundle, engine, variant, kind):
+            return load(*found)
+        return fastest(bundle, engine, load, threads=threads, token_budget=token_budget)
 
     @classmethod
     def _load(
         cls,
         bundle: Bundle,
-        device: str,
+        device: tuple[str, tuple[int, ...]],
         variant: str,
         *,
-        threads: int | None,
-        token_budget: int | None,
+        engine: str,
+        why: str,
+        threads: int,
+        token_budget: int,
         on_truncate: OnTruncate,
     ) -> Encoder:
-        kind, index = choose_device(device)
+        kind, indices = device
         sessions: dict[str, Session] = {}
         tokenizers: dict[bytes, TextTokenizer] = {}
         towers = {}
         for role in bundle.manifest.towers:
             tower = bundle.tower(role)
             assert tower.graph is not None
-            chosen = choose_variant(variant, tower.graph.variants, kind)
+            chosen = choose_variant(variant, tower.graph.variants, kind, engine)
             file = tower.graph.variants[chosen].file
             if file not in sessions:
-                sessions[file] = Session(bundle.graph_path(role, chosen), device=kind, index=index)
+                sessions[file] = open_session(
+                    bundle.graph_path(role, chosen), engine=engine, device=kind, indices=indices, threads=threads
+                )
             key = msgspec.json.encode((tower.frontend, tower.inputs))
             tokenizer = tokenizers.get(key) or TextTokenizer(
                 tower.frontend,
@@ -126,10 +159,12 @@ class Encoder(TextEncoder):
         return cls(
             bundle,
             towers,
-            device=f"{kind}:{index}" if kind == "cuda" else kind,
+            device=f"{kind}:{','.join(map(str, indices))}" if kind == "cuda" else kind,
             variant=chosen,
-            threads=threads or (cpu_count() if kind == "cpu" else 1),
-            token_budget=token_budget or (DEFAULT_TOKEN_BUDGET if kind == "cpu" else 32 * DEFAULT_TOKEN_BUDGET),
+            engine=engine,
+            why=why,
+            threads=threads,
+            token_budget=token_budget,
             on_truncate=on_truncate,
         )
 
@@ -142,24 +177,6 @@ class Encoder(TextEncoder):
         tower, threads = self._towers[role], _threads(self.threads)
         batches = tower.prepare(items, self.token_budget)
         return [(batch.rows, threads.submit(tower.run, batch)) for batch in batches]
-
-    def _has(self, variant: str) -> bool:
-        graph = self.bundle.tower("default").graph
-        return graph is not None and variant in graph.variants
-
-    def _agrees(self) -> bool:
-        """Whether the first golden texts get the vectors here that they got where the bundle was made."""
-        graph = self.bundle.tower("default").graph
-        assert graph is not None
-        texts, golden = self.bundle.golden()
-        tower, expected = self._towers["default"], golden["default"][:_CANARIES]
-        found = np.empty_like(expected)
-        for batch in tower.prepare(self.fill(texts[:_CANARIES]), self.token_budget):
-            found[batch.rows] = tower.run(batch).vectors
-        cosines = (found * expected).sum(axis=1) / np.maximum(
-            np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1), 1e-12
-        )
-        return bool((cosines >= graph.variants[self.variant].golden_cosine_min - GOLDEN_TOLERANCE).all())
 
 
 def check_options(*, on_truncate: str, **counts: int | None) -> None:

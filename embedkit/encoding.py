@@ -57,9 +57,19 @@ class TextEncoder(ABC):
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: str, variant: str, threads: int, token_budget: int, on_truncate: OnTruncate
+        self,
+        bundle: Bundle,
+        *,
+        device: str,
+        variant: str,
+        engine: str,
+        why: str,
+        threads: int,
+        token_budget: int,
+        on_truncate: OnTruncate,
     ) -> None:
         self.bundle, self.device, self.variant = bundle, device, variant
+        self.engine, self.why = engine, why
         self.threads, self.token_budget, self.on_truncate = threads, token_budget, on_truncate
         self.stats = Stats()
         self._lock = threading.Lock()

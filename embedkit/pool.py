@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bundle import Bundle
+from .choosing import undecided
 from .encoder import Encoder, check_options
 from .encoding import OnTruncate, TextEncoder
 from .errors import EmbedkitError, WorkerError
@@ -60,6 +61,8 @@ class EncoderPool(TextEncoder):
             bundle,
             device=about.device,
             variant=about.variant,
+            engine=about.engine,
+            why=about.why,
             threads=about.threads,
             token_budget=about.token_budget,
             on_truncate=on_truncate,
@@ -76,6 +79,7 @@ class EncoderPool(TextEncoder):
         workers: int | None = None,
         device: str = "auto",
         variant: str = "auto",
+        engine: str = "auto",
         threads: int | None = None,
         token_budget: int | None = None,
         on_truncate: OnTruncate = "warn",
@@ -92,6 +96,7 @@ class EncoderPool(TextEncoder):
         options = {
             "device": device,
             "variant": variant,
+            "engine": engine,
             "threads": threads or max(1, cpu_count() // workers),
             "token_budget": token_budget,
             "on_truncate": "ignore",
@@ -147,6 +152,8 @@ class _About:
 
     device: str
     variant: str
+    engine: str
+    why: str
     threads: int
     token_budget: int
 
@@ -176,12 +183,17 @@ class _Crew:
         self._closing = threading.Lock()
         self._open = True
         try:
-            for _ in range(count):
-                self.workers.append(_Worker(path, options, dim))
+            # Where the engine is left open the first worker decides, by a measurement perhaps, and all others follow.
+            for number in (1, count - 1) if undecided(options["engine"]) else (count,):
+                started = [_Worker(path, options, dim) for _ in range(number)]
+                self.workers += started
+                for worker in started:
+                    worker.start()
+                for worker in started:
+                    self.about = worker.ready()
+                options = {**options, "engine": self.about.engine}
             for worker in self.workers:
-                worker.start()
-            for worker in self.workers:
-                self.about = worker.ready()
+                worker.options = options
         except BaseException:
             self.close()
             raise
@@ -231,14 +243,14 @@ class _Worker:
     process: SpawnProcess
 
     def __init__(self, path: str, options: Mapping[str, Any], dim: int) -> None:
-        self._arguments = path, options
+        self._path, self.options = path, options
         self._memory = SharedMemory(create=True, size=_PIECE_TEXTS * dim * np.dtype(np.float32).itemsize)
 
     def start(self) -> None:
         context = get_context("spawn")
         self._pipe, far = context.Pipe()
         self.process = context.Process(
-            target=_work, args=(far, self._memory.name, *self._arguments), daemon=True, name="embedkit-worker"
+            target=_work, args=(far, self._memory.name, self._path, self.options), daemon=True, name="embedkit-worker"
         )
         try:
             self.process.start()
@@ -318,7 +330,10 @@ def _work(pipe: connection.Connection, memory_name: str, path: str, options: Map
         return
     memory = SharedMemory(memory_name)
     try:
-        pipe.send(_About(encoder.device, encoder.variant, encoder.threads, encoder.token_budget))
+        about = _About(
+            encoder.device, encoder.variant, encoder.engine, encoder.why, encoder.threads, encoder.token_budget
+        )
+        pipe.send(about)
         while (job := pipe.recv()) is not None:
             pipe.send(_answer(encoder, job, memory))
     except (EOFError, OSError):

@@ -38,16 +38,18 @@ def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[npt.NDArray[np.int
 
 
 def pad(
-    rows: Sequence[npt.NDArray[np.int64]], pad_id: int, fixed: int | None = None
+    rows: Sequence[npt.NDArray[np.int64]], pad_id: int, width: int | None = None, count: int | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Token ids and attention mask, both (rows, longest) int64, or (rows, ``fixed``); padding is ``pad_id`` with mask
-    0.
+    """Token ids and attention mask, both (rows, longest) int64, or (``count``, ``width``); padding is ``pad_id`` with
+    mask 0, and rows that are added have one token.
 
-    The width is never 1: a product with a single row takes another kernel, and sums in another order.
+    The width is never 1 unless given: a product with a single row takes another kernel, and sums in another order.
     """
-    width = fixed or max(2, *(len(row) for row in rows))
-    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
+    width = width or max(2, *(len(row) for row in rows))
+    count = count or len(rows)
+    ids = np.full((count, width), pad_id, dtype=np.int64)
+    mask = np.zeros((count, width), dtype=np.int64)
+    mask[len(rows) :, 0] = 1
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
         mask[i, : len(row)] = 1

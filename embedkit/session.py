@@ -1,20 +1,81 @@
-"""The only importer of onnxruntime: devices, threads, variants."""
+"""What runs a graph: the interface that each engine fills, and which device, variant and engine a request means."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import BundleError, DeviceError, MissingExtraError
+from .errors import DeviceError, InputError
 
-# On CPU the fused operator takes several times as long as Add and LayerNormalization apart.
-_SLOWER_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion", "EmbedLayerNormFusion"]
+ENGINES = ("onnxruntime", "openvino", "openvino:f32", "openvino:bf16", "openvino:int8")
+"""What ``engine`` may name beside ``auto``."""
+
 _PREFERENCE = {"cpu": ("int8", "fp32"), "cuda": ("fp16", "fp32")}
+
+
+class Session(ABC):
+    """One graph, loaded by one engine. Several threads may call `run` at once."""
+
+    @abstractmethod
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
+        """The graph's one output, (rows, dim) float32, of inputs that are (rows, tokens) or (rows,)."""
+
+    def widths(self, lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
+        """(texts,) token slots that texts of so many tokens are padded to at least, none above ``longest`` unless its
+        text is: an engine may compute some widths better than others."""
+        return lengths
+
+    def rows(self, count: int) -> int:
+        """The rows that a batch of ``count`` is filled up to."""
+        return count
+
+
+class Spread(Session):
+    """Several sessions of one graph, such as one a device: each batch goes to one that is idle."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self._first = sessions[0]
+        self._idle: SimpleQueue[Session] = SimpleQueue()
+        for session in sessions:
+            self._idle.put(session)
+
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
+        """The output of the session that was idle first."""
+        session = self._idle.get()
+        try:
+            return session.run(inputs)
+        finally:
+            self._idle.put(session)
+
+    def widths(self, lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
+        """Those of each of the sessions."""
+        return self._first.widths(lengths, longest)
+
+    def rows(self, count: int) -> int:
+        """Those of each of the sessions."""
+        return self._first.rows(count)
+
+
+def open_session(path: Path, *, engine: str, device: str, indices: Sequence[int], threads: int) -> Session:
+    """The graph in ``path``, run by ``engine`` (one of `ENGINES`, with its precision) on ``device``: for CUDA on each of
+    ``indices``, on CPU for ``threads`` callers at a time."""
+    if engine.startswith("openvino"):
+        from .engines.openvino import OpenVino
+
+        return OpenVino(path, precision=engine.partition(":")[2], threads=threads)
+    if device == "cuda":
+        from .engines.cuda import Cuda
+
+        return Spread([Cuda(path, index) for index in indices])
+    from .engines.onnxruntime import OnnxRuntime
+
+    return OnnxRuntime(path)
 
 
 def cpu_count() -> int:
@@ -29,74 +90,56 @@ def cpu_count() -> int:
     return max(1, count)
 
 
-def choose_device(device: str) -> tuple[str, int]:
-    """(``cpu`` or ``cuda``, index) for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; `DeviceError` where what was asked
-    for is not there."""
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdecimal())):
-        raise DeviceError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', found {device!r}")
-    has_cuda = "CUDAExecutionProvider" in _onnxruntime().get_available_providers()
-    if kind == "cuda" and not has_cuda:
+def check_engine(engine: str) -> None:
+    """`InputError` for an engine that there is not."""
+    if engine not in ("auto", *ENGINES):
+        raise InputError(f"engine: expected 'auto' or one of {', '.join(ENGINES)}, found {engine!r}")
+
+
+def choose_device(device: str, engine: str = "auto") -> tuple[str, tuple[int, ...]]:
+    """(``cpu``, ()), or ``cuda`` and the numbers of the devices, for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or
+    ``cuda:N,M``; `DeviceError` where what was asked for is not there."""
+    kind, colon, numbers = device.partition(":")
+    parts = numbers.split(",") if colon else ["0"]
+    if (
+        kind not in ("auto", "cpu", "cuda")
+        or (colon and kind != "cuda")
+        or not all(part.isascii() and part.isdecimal() for part in parts)
+        or len({int(part) for part in parts}) < len(parts)
+    ):
+        raise DeviceError(f"device: expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'cuda:N,M', found {device!r}")
+    if engine.startswith("openvino"):
+        if kind == "cuda":
+            raise DeviceError(f"device {device!r}: openvino computes on CPU here; load with engine='onnxruntime'")
+        return "cpu", ()
+    if kind == "cpu":
+        return "cpu", ()
+    from .engines.onnxruntime import has_cuda
+
+    if has_cuda():
+        return "cuda", tuple(int(part) for part in parts)
+    if kind == "cuda":
         raise DeviceError(
             f"device {device!r}: this onnxruntime has no CUDA provider; run  pip uninstall onnxruntime && pip install 'embedkit-onnx[gpu]'"
             "  or load with device='cpu'"
         )
-    return ("cuda" if kind == "cuda" or (kind == "auto" and has_cuda) else "cpu"), int(index or 0)
+    return "cpu", ()
 
 
-def choose_variant(variant: str, available: Mapping[str, object], device: str) -> str:
+def choose_variant(variant: str, available: Mapping[str, object], device: str, engine: str = "onnxruntime") -> str:
     """The variant asked for, or for ``auto`` the fastest that suits the device; `DeviceError` names what the bundle
-    has."""
-    if variant != "auto":
-        if variant not in available:
+    has, or that openvino reads fp32 only."""
+    if variant != "auto" and variant not in available:
+        raise DeviceError(
+            f"variant {variant!r}: this bundle has {', '.join(available)}; load one of them, or export again with --variants"
+        )
+    if engine.startswith("openvino"):
+        if variant not in ("auto", "fp32") or "fp32" not in available:
             raise DeviceError(
-                f"variant {variant!r}: this bundle has {', '.join(available)}; load one of them, or export again with --variants"
+                f"variant {variant!r}: openvino reads the variant fp32, of which it makes its own 8 bits, and this bundle has "
+                f"{', '.join(available)}; load with variant='fp32', engine='openvino:int8', or with engine='onnxruntime'"
             )
+        return "fp32"
+    if variant != "auto":
         return variant
     return next((name for name in _PREFERENCE[device] if name in available), next(iter(available)))
-
-
-class Session:
-    """One loaded graph. `run` may be called by several threads at once; on CPU each call computes on its caller's
-    thread only."""
-
-    def __init__(self, path: Path, *, device: str, index: int = 0, profile: Path | None = None) -> None:
-        ort = _onnxruntime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_mem_pattern = False
-        options.log_severity_level = 3
-        if profile is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(profile)
-        providers: list[Any] = ["CPUExecutionProvider"]
-        if device == "cuda":
-            providers = [("CUDAExecutionProvider", {"device_id": index}), *providers]
-        try:
-            disabled = _SLOWER_FUSIONS if device == "cpu" else []
-            self._session = ort.InferenceSession(str(path), options, providers=providers, disabled_optimizers=disabled)
-        except Exception as error:
-            raise BundleError(f"{path}: onnxruntime {ort.__version__} cannot load this graph: {error}") from error
-        if device == "cuda" and self._session.get_providers()[0] != "CUDAExecutionProvider":
-            raise DeviceError(
-                f"device 'cuda:{index}': onnxruntime could not start CUDA (driver or libraries); load with device='cpu'"
-            )
-        self._output = self._session.get_outputs()[0].name
-
-    def end_profiling(self) -> str:
-        """The file with the times of each operator, where the session was made with ``profile``."""
-        return str(self._session.end_profiling())
-
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """The graph's one output, (rows, dim) float32."""
-        result: npt.NDArray[np.float32] = self._session.run([self._output], dict(inputs))[0]
-        return result
-
-
-def _onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", "cpu", "encoding (use the extra gpu instead of cpu for CUDA)") from error
-    return onnxruntime

@@ -29,10 +29,11 @@ class NoVector(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Tensors of the items ``rows``: ragged (tokens,) arrays to be padded, and (rows,) arrays, by what fills them;
-    ``truncated`` (rows,) tells which were cut."""
+    """Tensors of the items ``rows``: ragged (tokens,) arrays to be padded to ``width``, and (rows,) arrays, by what fills
+    them; ``truncated`` (rows,) tells which were cut."""
 
     rows: Rows
+    width: int
     ragged: dict[str, list[Ids]]
     choices: dict[str, Ids]
     truncated: npt.NDArray[np.bool_]
@@ -65,8 +66,11 @@ class Tower:
             if not pool.any():
                 reason = "no token of it is left to pool, so it has no vector; it may be empty, or cut before its text begins"
                 raise NoVector(i, reason)
-        if self.tokenizer.frontend.fixed is not None:
-            lengths = np.full_like(lengths, self.tokenizer.frontend.fixed)
+        frontend = self.tokenizer.frontend
+        if frontend.fixed is not None:
+            lengths = np.full_like(lengths, frontend.fixed)
+        else:  # never one token: a product with a single row takes another kernel, and sums in another order
+            lengths = np.maximum(self._session.widths(lengths, frontend.truncate.max), 2)
         numbers = {
             e.name: self.tokenizer.template.choice(e.choice, items) for e in self._inputs if e.choice is not None
         }
@@ -74,6 +78,7 @@ class Tower:
         return [
             Batch(
                 rows,
+                int(lengths[rows].max()),
                 {source: [values[i] for i in rows] for source, values in sources.items() if values},
                 {name: values[rows] for name, values in numbers.items()},
                 ragged.truncated[rows],
@@ -81,20 +86,29 @@ class Tower:
             for rows in plan(lengths, budget)
         ]
 
+    def vectors(self, items: Sequence[Text], budget: int) -> FloatArray:
+        """(n, dim) float32 vectors of checked items, computed on the calling thread in batches of ``budget``."""
+        batches = self.prepare(items, budget)
+        computed = [self.run(batch).vectors for batch in batches]
+        found = np.empty((len(items), computed[0].shape[1]), dtype=np.float32)
+        for batch, vectors in zip(batches, computed, strict=True):
+            found[batch.rows] = vectors
+        return found
+
     def run(self, batch: Batch) -> Computed:
         """The vectors of a batch, computed on the calling thread (on CPU)."""
-        frontend = self.tokenizer.frontend
-        ids, mask = pad(batch.ragged["ids"], frontend.pad_id, frontend.fixed)
+        count = self._session.rows(len(batch.rows))
+        ids, mask = pad(batch.ragged["ids"], self.tokenizer.frontend.pad_id, batch.width, count)
         tensors = {"ids": ids, "mask": mask, "pool_mask": mask, "types": mask}
         for source in ("pool_mask", "types"):
             if source in batch.ragged:
-                tensors[source] = pad(batch.ragged[source], 0, frontend.fixed)[0]
+                tensors[source] = pad(batch.ragged[source], 0, batch.width, count)[0]
         vectors = self._session.run(
             {
-                entry.name: (tensors[entry.source] if entry.choice is None else batch.choices[entry.name]).astype(
-                    entry.dtype, copy=False
-                )
+                entry.name: (
+                    tensors[entry.source] if entry.choice is None else np.resize(batch.choices[entry.name], count)
+                ).astype(entry.dtype, copy=False)
                 for entry in self._inputs
             }
         )
-        return Computed(vectors, batch.truncated, sum(map(len, batch.ragged["ids"])), ids.size)
+        return Computed(vectors[: len(batch.rows)], batch.truncated, sum(map(len, batch.ragged["ids"])), ids.size)

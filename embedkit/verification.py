@@ -10,13 +10,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .bundle import Bundle
-from .encoder import GOLDEN_TOLERANCE, Encoder
+from .encoder import Encoder
+from .probing import FP32_MAX_ABS, GOLDEN_TOLERANCE
 from .records import FloatArray
 from .vectors import unit_length
-
-FP32_MAX_ABS = 1e-4
-"""The largest difference between a number of an fp32 vector and the golden one (times the largest golden number, where
-that is over 1: vectors that are not of unit length are rounded at their own scale)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def verify(path: str | os.PathLike[str], *, variants: Sequence[str] | None = Non
     checks = []
     used = device
     for variant in variants if variants is not None else _variants(bundle):
-        encoder = Encoder.load(path, variant=variant, device=device, on_truncate="ignore")
+        encoder = Encoder.load(path, variant=variant, device=device, engine="onnxruntime", on_truncate="ignore")
         used = encoder.device
         checks += [_check(encoder, role, texts, vectors) for role, vectors in golden.items()]
     return VerifyReport(os.fspath(path), bundle.manifest.fingerprint, used, files, tuple(checks))

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from embedkit import verification
+from embedkit.engines.onnxruntime import OnnxRuntime
 from embedkit.errors import BundleError, DeviceError
-from embedkit.session import Session
 from embedkit.testing.tiny import tiny_bundle
 from embedkit.verification import verify
 
@@ -43,14 +43,14 @@ def test_one_flipped_byte_is_found(tmp_path, name):
 
 
 def test_a_machine_that_computes_otherwise_fails_and_is_told_what_to_do(bundle, monkeypatch):
-    real = Session.run
+    real = OnnxRuntime.run
 
     def run(self, inputs):
         vectors = real(self, inputs).copy()
         vectors[:, 0] += 0.001
         return vectors
 
-    monkeypatch.setattr(Session, "run", run)
+    monkeypatch.setattr(OnnxRuntime, "run", run)
     report = verify(bundle)
     assert not report.passed
     assert "fp32 differs from the golden vectors by 1.0e-03" in report.checks[0].problem
@@ -60,13 +60,13 @@ def test_a_machine_that_computes_otherwise_fails_and_is_told_what_to_do(bundle, 
 
 
 def test_vectors_that_depend_on_their_neighbours_are_found(bundle, monkeypatch):
-    real = Session.run
+    real = OnnxRuntime.run
 
     def run(self, inputs):
         vectors = real(self, inputs).copy()
         return vectors * (1 + 1e-6 * len(vectors))
 
-    monkeypatch.setattr(Session, "run", run)
+    monkeypatch.setattr(OnnxRuntime, "run", run)
     report = verify(bundle, variants=["fp32"])
     assert not report.passed
     assert not report.checks[0].independent

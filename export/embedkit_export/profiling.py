@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle import Bundle
-from embedkit.session import Session
+from embedkit.engines.onnxruntime import OnnxRuntime
 from embedkit.types import Tower
 
 from .graph import IDS
@@ -63,7 +63,7 @@ def speeds(folder: Path, tower: Tower, files: Mapping[str, str], *, tokens: int 
     """Tokens per CPU-second of each variant's graph on one thread, measured in turns; the best of some rounds."""
     given = feed(tower, tokens)
     slots = given[IDS].size
-    sessions = {name: Session(folder / file, device="cpu") for name, file in files.items()}
+    sessions = {name: OnnxRuntime(folder / file) for name, file in files.items()}
     best = dict.fromkeys(sessions, float("inf"))
     for _ in range(_ROUNDS):
         for name, session in sessions.items():
@@ -99,7 +99,7 @@ def _operators(path: Path) -> dict[str, int]:
 
 def _shares(path: Path, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        session = Session(path, device="cpu", profile=Path(folder) / "profile")
+        session = OnnxRuntime(path, profile=Path(folder) / "profile")
         for _ in range(_ROUNDS):
             session.run(given)
         events = json.loads(Path(session.end_profiling()).read_text())

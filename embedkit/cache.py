@@ -1,0 +1,67 @@
+"""Small facts that were found out once, kept in the user's cache folder: losing them costs time only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def folder() -> Path:
+    """``EMBEDKIT_CACHE``, or ``embedkit`` in the folder for caches of the user."""
+    if given := os.environ.get("EMBEDKIT_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "embedkit" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "embedkit"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "embedkit"
+
+
+def recall(key: Mapping[str, object]) -> dict[str, Any] | None:
+    """What `remember` kept under an equal ``key``; None where there is nothing that can be read."""
+    try:
+        kept = json.loads(_path(key).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: there is no home
+        return None
+    if not isinstance(kept, dict) or kept.get("key") != json.loads(json.dumps(key)):
+        return None
+    value = kept.get("value")
+    return value if isinstance(value, dict) else None
+
+
+def remember(key: Mapping[str, object], value: Mapping[str, object]) -> None:
+    """Keep ``value``, which is JSON, whole or not at all; where the folder cannot be written it is not kept."""
+    with suppress(OSError, RuntimeError):
+        path = _path(key)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"key": key, "value": value}, file, indent=1)
+            os.replace(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
+
+
+def processor() -> str:
+    """The processor's name and what it can do, as far as the system tells."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+        told = dict.fromkeys(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part")))
+        if told:
+            return hashlib.sha256("\n".join(told).encode()).hexdigest()
+    return f"{platform.machine()} {platform.processor()}"
+
+
+def _path(key: Mapping[str, object]) -> Path:
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    return folder() / f"{name}.json"

@@ -1,0 +1,136 @@
+"""OpenVINO on CPU: reads the fp32 graph, and computes its products in f32, bf16 or 8 bits."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BundleError, MissingExtraError
+from ..session import Session
+
+WIDTH = 16
+"""Rows are padded to a multiple of it: the engine sums a row of the softmax in so many lanes and what is left over apart,
+so that only among these widths the last bits do not depend on the padding."""
+
+GROUP = 64
+"""Numbers of a weight's row, and of an activation's, that share a scale in 8 bits."""
+
+
+class OpenVino(Session):
+    """A graph on CPU for ``threads`` callers at a time.
+
+    ``precision`` ``f32`` is that of the file; ``bf16`` rounds what enters products to 8 significant bits; ``int8`` has
+    weights of 8 bits, rounded here, and activations that are quantised while it runs, both in groups of `GROUP`.
+    """
+
+    def __init__(self, path: Path, *, precision: str, threads: int) -> None:
+        self._path, self._precision, self._threads = path, precision, threads
+        self._compile()
+        _open.add(self)
+
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
+        """The graph's one output, (rows, dim) float32."""
+        if self._compiled is None:
+            with self._lock:
+                if self._compiled is None:
+                    self._compile()
+        try:
+            request = self._idle.get_nowait()
+        except Empty:
+            request = self._compiled.create_infer_request()
+        try:
+            return np.array(request.infer(dict(inputs))[0], dtype=np.float32)
+        finally:
+            self._idle.put(request)
+
+    def widths(self, lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
+        """Rounded up to a multiple of `WIDTH`."""
+        return np.maximum(lengths, np.minimum(-(-lengths // WIDTH) * WIDTH, longest))
+
+    def _compile(self) -> None:
+        ov = openvino()
+        # A stream is a thread that computes one request at a time; not pinned, since other processes would pin theirs to
+        # the same CPUs.
+        options = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": self._threads,
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": "bf16" if self._precision == "bf16" else "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP if self._precision == "int8" else 0),
+        }
+        try:
+            core = ov.Core()
+            model = core.read_model(str(self._path))
+            if self._precision == "int8":
+                quantize_weights(model)
+            self._compiled: Any = core.compile_model(model, "CPU", options)
+        except Exception as error:
+            raise BundleError(f"{self._path}: openvino {ov.__version__} cannot load this graph: {error}") from error
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        self._lock = threading.Lock()
+
+    def _forked(self) -> None:
+        """Forget what belongs to the parent's threads, without ending them."""
+        _parents.append((self._compiled, self._idle))
+        self._compiled, self._idle, self._lock = None, SimpleQueue(), threading.Lock()
+
+
+def quantize_weights(model: Any) -> int:
+    """Put 8-bit weights, with a scale for each group of a row, in the place of the constant ones of all products whose
+    inner dimension is made of whole groups; their number."""
+    import openvino.opset13 as ops
+
+    changed = 0
+    for node in model.get_ordered_ops():
+        weights = node.input_value(1).get_node() if node.get_type_name() == "MatMul" else None
+        if weights is None or weights.get_type_name() != "Constant":
+            continue
+        attributes = node.get_attributes()
+        values = weights.get_data()
+        if values.ndim != 2 or values.dtype != np.float32:
+            continue
+        values = values if attributes["transpose_b"] else values.T
+        rows, inner = values.shape
+        if inner % GROUP:
+            continue
+        groups = values.reshape(rows, inner // GROUP, GROUP)
+        scales = np.maximum(np.abs(groups).max(axis=-1, keepdims=True) / 127, 1e-12).astype(np.float32)
+        codes = ops.constant(np.rint(groups / scales).astype(np.int8))
+        whole = ops.multiply(ops.convert(codes, "f32"), ops.constant(scales))
+        whole = ops.reshape(whole, ops.constant(np.array([rows, inner], dtype=np.int64)), False)
+        product = ops.matmul(node.input_value(0), whole, attributes["transpose_a"], True)
+        product.set_friendly_name(node.get_friendly_name())
+        node.output(0).replace(product.output(0))
+        changed += 1
+    model.validate_nodes_and_infer_types()
+    return changed
+
+
+def openvino() -> Any:
+    """The package; `MissingExtraError` where there is none."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("openvino", "openvino", "encoding with engine='openvino'") from error
+    return openvino
+
+
+_open: weakref.WeakSet[OpenVino] = weakref.WeakSet()
+_parents: list[Any] = []  # in a forked process: objects whose threads are not there, which could not end
+
+
+def _after_fork() -> None:
+    for session in list(_open):
+        session._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
