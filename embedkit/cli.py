@@ -8,7 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional, cast
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .encoder import Encoder
     from .filters import Filter
     from .ingestion import IngestReport
+    from .precision import Ranges
     from .records import Hit
 
 app = typer.Typer(
@@ -41,7 +42,14 @@ BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder 
 StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store's address, such as chroma:index.")]
 CollectionOption = Annotated[str, typer.Option("--collection", metavar="NAME", help="The collection in the store.")]
 VariantOption = Annotated[str, typer.Option(help="auto, or a variant of the bundle such as fp32 or int8.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, or cuda:N,M for several.")]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        help="What computes: auto, onnxruntime or openvino. auto takes openvino where it is installed, was measured here to be "
+        "faster and keeps what the bundle promises. openvino:f32, :bf16 and :int8 name its precision, with nothing proved.",
+    ),
+]
 ThreadsOption = Annotated[Optional[int], typer.Option(min=1, help="CPU threads; by default all that may be used.")]  # noqa: UP045
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -51,19 +59,35 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
     epilog="\b\nExamples:\n"
     "  embedkit encode bundle 'a first text' 'a second text'\n"
     "  embedkit encode bundle --input texts.txt --output vectors.npy --role document\n"
-    "  cut -f2 table.tsv | embedkit encode bundle --input - --output vectors.npy",
+    "  cut -f2 table.tsv | embedkit encode bundle --input - --output vectors.npy\n"
+    "  embedkit encode bundle --input texts.txt --output bits.npy --precision ubinary",
 )
 def encode(
     bundle: BundleArgument,
     texts: Annotated[Optional[list[str]], typer.Argument(metavar="TEXT", help="The texts.")] = None,  # noqa: UP045
     input: Annotated[str, typer.Option(metavar="FILE", help="UTF-8 text, one a line; - is standard input.")] = "",
-    output: Annotated[str, typer.Option(metavar="FILE.npy", help="Write a (texts, dim) float32 array here.")] = "",
+    output: Annotated[str, typer.Option(metavar="FILE.npy", help="Write a (texts, dim) array here.")] = "",
     role: Annotated[
         str, typer.Option(help="default, query or document: the template put around each text.")
     ] = "default",
     dim: Annotated[Optional[int], typer.Option(min=1, help="Keep only so many numbers of each vector.")] = None,  # noqa: UP045
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Of the vectors that are written: float32, float16 (half the bytes), int8 or uint8 (a quarter; they need --ranges), "
+            "binary or ubinary (a bit a number, eight to a byte)."
+        ),
+    ] = "float32",
+    ranges: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="The ranges that int8 and uint8 are rounded in, as embedkit.fit_ranges(vectors).save('ranges.json') writes them.",
+        ),
+    ] = "",
     variant: VariantOption = "auto",
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
     """Turn texts into vectors: one JSON array a line, or a .npy file."""
@@ -71,13 +95,26 @@ def encode(
         raise typer.BadParameter("give either texts or --input FILE")
     if output and not output.endswith(".npy"):
         raise typer.BadParameter(f"expected a name that ends in .npy, found {output!r}", param_hint="--output")
-    encoder = _load(bundle, variant, device, threads)
-    windows = encoder.stream(texts or _lines(input), role=role, dim=dim)
+    from .precision import Precision, check_precision, empty, needs_ranges
+
+    check_precision(precision)
+    kind = cast(Precision, precision)
+    if needs_ranges(kind) and not ranges:
+        raise typer.BadParameter(
+            f"{precision} needs the ranges of typical vectors: embedkit.fit_ranges(vectors).save('ranges.json') in Python, once",
+            param_hint="--ranges",
+        )
+    encoder = _load(bundle, variant, device, engine, threads)
+    windows = encoder.stream(
+        texts or _lines(input), role=role, dim=dim, precision=kind, ranges=_ranges(ranges) if ranges else None
+    )
     if output:
         from .npyfile import write_npy
 
-        rows = write_npy(output, windows, dim=dim or encoder.dim)
+        none = empty(dim or encoder.dim, kind)
+        rows = write_npy(output, windows, dim=none.shape[1], dtype=none.dtype)
         print(f"{rows:,} vectors of {dim or encoder.dim} numbers: {output}", file=sys.stderr)
+        print(encoder.why, file=sys.stderr)
     else:
         for vectors in windows:
             for vector in vectors:
@@ -118,6 +155,7 @@ def ingest(
     ] = "text",
     variant: VariantOption = "auto",
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     threads: ThreadsOption = None,
     dead_letters: Annotated[
         str, typer.Option(metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here.")
@@ -141,7 +179,7 @@ def ingest(
     try:
         report = run(
             rows,
-            _load(bundle, variant, device, threads),
+            _load(bundle, variant, device, engine, threads),
             store,
             collection=collection,
             dead_letters=dead_letters or None,
@@ -179,13 +217,14 @@ def search(
     ] = None,
     variant: VariantOption = "auto",
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
     from .searching import search as run
 
     condition = _filter(filter or [])
-    encoder = _load(bundle, variant, device, None)
+    encoder = _load(bundle, variant, device, engine, None)
     hits = run(query, encoder, store, collection=collection, k=k, filter=condition)
     if as_json:
         print(_hits_json(query, hits))
@@ -196,14 +235,37 @@ def search(
         print("no document satisfies the filter" if filter else "the collection is empty", file=sys.stderr)
 
 
-@app.command(short_help="What a bundle is: roles, variants, measured quality.")
-def inspect(bundle: BundleArgument, as_json: JsonOption = False) -> None:
+@app.command(
+    short_help="What a bundle is: roles, variants, measured quality.",
+    epilog="\b\nExamples:\n  embedkit inspect bundle\n  embedkit inspect bundle --engine auto    also which engine computes here, and why",
+)
+def inspect(
+    bundle: BundleArgument,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Load the bundle too with this engine (auto, onnxruntime, openvino, ...): which computes here, and why."
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
     """Show what a bundle is: roles, templates, dimensions, variants with their measured quality, fingerprint."""
     from .bundle import Bundle
     from .inspection import describe, summary
 
     opened = Bundle.open(bundle)
-    print(_dump(summary(opened)) if as_json else describe(opened))
+    encoder = _load(bundle, "auto", "auto", engine, None) if engine else None
+    if as_json:
+        loaded = (
+            {name: getattr(encoder, name) for name in ("engine", "why", "variant", "device", "threads")}
+            if encoder
+            else None
+        )
+        print(_dump(summary(opened) | ({"loaded": loaded} if loaded else {})))
+        return
+    print(describe(opened))
+    if encoder:
+        print(f"engine       {encoder.engine}, variant {encoder.variant}, device {encoder.device}: {encoder.why}")
 
 
 @app.command(short_help="Check a bundle's files and vectors on this machine.")
@@ -284,10 +346,19 @@ def shown(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 3] + "..."
 
 
-def _load(bundle: str, variant: str, device: str, threads: int | None) -> Encoder:
+def _load(bundle: str, variant: str, device: str, engine: str, threads: int | None) -> Encoder:
     from .encoder import Encoder
 
-    return Encoder.load(bundle, variant=variant, device=device, threads=threads, on_truncate="ignore")
+    return Encoder.load(bundle, variant=variant, device=device, engine=engine, threads=threads, on_truncate="ignore")
+
+
+def _ranges(path: str) -> Ranges:
+    from .precision import Ranges
+
+    try:
+        return Ranges.load(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _lines(path: str) -> Iterator[str]:

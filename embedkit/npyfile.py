@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,22 +13,29 @@ import numpy.typing as npt
 from .errors import InputError
 
 
-def write_npy(path: str | os.PathLike[str], windows: Iterable[npt.NDArray[np.floating]], *, dim: int) -> int:
-    """Write (n, dim) arrays one after another as one float32 array; the number of rows.
+def write_npy(
+    path: str | os.PathLike[str],
+    windows: Iterable[npt.NDArray[Any]],
+    *,
+    dim: int,
+    dtype: npt.DTypeLike = np.float32,
+) -> int:
+    """Write (n, dim) arrays one after another as one array of ``dtype``; the number of rows.
 
     What stood at ``path`` is replaced when all is written. Raises `InputError` where the file cannot be written.
     """
     target = Path(path)
+    kind = np.dtype(dtype).newbyteorder("<")
     part = target.with_name(target.name + ".part")
     try:
         with part.open("wb") as file:
             rows = 0
-            _header(file, rows, dim)
+            _header(file, rows, dim, kind)
             for vectors in windows:
-                file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
+                file.write(np.ascontiguousarray(vectors, dtype=kind).tobytes())
                 rows += len(vectors)
             file.seek(0)
-            _header(file, rows, dim)
+            _header(file, rows, dim, kind)
         part.replace(target)
     except OSError as error:
         raise InputError(f"cannot write {target}: {error}") from error
@@ -37,6 +44,6 @@ def write_npy(path: str | os.PathLike[str], windows: Iterable[npt.NDArray[np.flo
     return rows
 
 
-def _header(file: BinaryIO, rows: int, dim: int) -> None:
+def _header(file: BinaryIO, rows: int, dim: int, kind: np.dtype[Any]) -> None:
     """The header leaves room for any number of rows, so that it has one length."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)})
+    np.lib.format.write_array_header_1_0(file, {"descr": kind.str, "fortran_order": False, "shape": (rows, dim)})

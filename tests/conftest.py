@@ -14,6 +14,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers that all use all cores hinder
 from embedkit.encoder import Encoder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is measured here stays out of the user's cache folder."""
+    os.environ["EMBEDKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def minilm_folder() -> Path:
     """The sentence-transformers folder of all-MiniLM-L6-v2."""

@@ -127,6 +127,42 @@ def test_encode_writes_a_file(run, bundle, encoder, folder):
     assert np.load("v.npy").shape == (4, 4)
 
 
+def test_encode_in_fewer_bits(run, bundle, encoder, folder):
+    texts = [f"text {i}" for i in range(120)]
+    (folder / "texts.txt").write_text("\n".join(texts))
+    fixed = ["--input", "texts.txt", "--variant", "fp32", "--output", "v.npy", "--precision"]
+    full = encoder.encode(texts)
+    assert run("encode", bundle, *fixed, "ubinary")[0] == 0
+    assert np.load("v.npy").tobytes() == embedkit.quantize(full, "ubinary").tobytes()
+    ranges = embedkit.fit_ranges(full)
+    ranges.save("ranges.json")
+    assert run("encode", bundle, *fixed, "int8", "--ranges", "ranges.json")[0] == 0
+    assert np.load("v.npy").tobytes() == embedkit.quantize(full, "int8", ranges=ranges).tobytes()
+    code, out, _ = run(
+        "encode", bundle, "text 3", "--variant", "fp32", "--precision", "uint8", "--ranges", "ranges.json"
+    )
+    assert code == 0
+    assert json.loads(out) == embedkit.quantize(full[3:4], "uint8", ranges=ranges)[0].tolist()
+    assert run("encode", bundle, *fixed, "int8")[0] == 2
+    assert "found 'int4'" in error(run("encode", bundle, *fixed, "int4"))
+    assert "No such file" in error(run("encode", bundle, *fixed, "int8", "--ranges", "none.json"))
+
+
+def test_the_engine_is_said(run, bundle, folder):
+    (folder / "texts.txt").write_text("one")
+    _, _, err = run("encode", bundle, "--input", "texts.txt", "--output", "v.npy", "--engine", "onnxruntime")
+    assert "onnxruntime: it was named" in err
+    assert (
+        "engine       onnxruntime, variant int8, device cpu: " in run("inspect", bundle, "--engine", "onnxruntime")[1]
+    )
+    loaded = json.loads(run("inspect", bundle, "--engine", "onnxruntime", "--json")[1])["loaded"]
+    assert loaded["engine"] == "onnxruntime"
+    assert "engine       " not in run("inspect", bundle)[1]
+    assert "expected 'auto' or one of onnxruntime, openvino" in error(
+        run("encode", bundle, "text", "--engine", "tensorrt")
+    )
+
+
 def test_encode_of_a_line_that_is_no_text_leaves_the_old_file(run, bundle, folder):
     (folder / "v.npy").write_text("old")
     (folder / "texts.txt").write_bytes(b"fine\n\xff\n")
@@ -183,6 +219,8 @@ def test_a_missing_extra_is_named_with_its_command(run, bundle, docs, monkeypatc
     code, out, _ = run("stores")
     assert code == 0
     assert "pip install 'embedkit-onnx[chroma]'" in out.splitlines()[0]
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert "pip install 'embedkit-onnx[openvino]'" in error(run("encode", bundle, "text", "--engine", "openvino:f32"))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert "pip install 'embedkit-onnx[cpu]'" in error(run("encode", bundle, "text"))
 

@@ -189,7 +189,7 @@ def test_truncation_is_counted_and_reported(minilm_bundle: Path) -> None:
 
 
 def test_choices(minilm_bundle: Path) -> None:
-    encoder = Encoder.load(minilm_bundle)
+    encoder = Encoder.load(minilm_bundle, engine="onnxruntime")
     assert (encoder.device, encoder.variant, encoder.dim, encoder.max_tokens, encoder.metric) == (
         "cpu",
         "int8",
@@ -211,7 +211,7 @@ def test_choices(minilm_bundle: Path) -> None:
 
 def test_int8_that_fails_on_this_machine_is_not_taken(tmp_path: Path) -> None:
     folder = tiny_bundle(tmp_path / "bundle")
-    assert Encoder.load(folder).variant == "int8"
+    assert Encoder.load(folder, engine="onnxruntime").variant == "int8"
     manifest = read_manifest((folder / "embedkit.json").read_bytes(), "embedkit.json")
     with np.load(folder / "golden.npz") as data:
         golden = dict(data)
@@ -219,25 +219,5 @@ def test_int8_that_fails_on_this_machine_is_not_taken(tmp_path: Path) -> None:
     np.savez(folder / "golden.npz", **golden)
     write_manifest(folder, manifest)
     with pytest.warns(RuntimeWarning, match="'int8' does not give its golden vectors"):
-        assert Encoder.load(folder).variant == "fp32"
+        assert Encoder.load(folder, engine="onnxruntime").variant == "fp32"
     assert Encoder.load(folder, variant="int8").variant == "int8"
-
-
-def test_cuda_is_never_replaced_silently(minilm_bundle: Path) -> None:
-    import onnxruntime
-
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this onnxruntime has CUDA")
-    with pytest.raises(DeviceError, match=r"embedkit-onnx\[gpu\]"):
-        Encoder.load(minilm_bundle, device="cuda")
-
-
-@pytest.mark.gpu
-def test_cuda_equals_cpu(minilm_bundle: Path, texts: list[str]) -> None:
-    import onnxruntime
-
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        pytest.skip("needs a CUDA device and onnxruntime-gpu")
-    on_gpu = Encoder.load(minilm_bundle, device="cuda", variant="fp32", on_truncate="ignore").encode(texts)
-    on_cpu = Encoder.load(minilm_bundle, device="cpu", variant="fp32", on_truncate="ignore").encode(texts)
-    assert np.abs(on_gpu - on_cpu).max() < 1e-3

@@ -20,3 +20,12 @@ def test_it_is_the_array_of_all_windows(tmp_path, sizes):
 def test_what_cannot_be_written_is_said(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         write_npy(tmp_path / "none" / "v.npy", [], dim=3)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.uint8])
+def test_other_numbers(tmp_path, dtype):
+    windows = [np.arange(6).reshape(2, 3).astype(dtype)] * 2
+    assert write_npy(tmp_path / "v.npy", iter(windows), dim=3, dtype=dtype) == 4
+    found = np.load(tmp_path / "v.npy")
+    assert found.dtype == dtype
+    assert np.array_equal(found, np.concatenate(windows))

@@ -26,19 +26,21 @@ _NARROWEST = 16
 
 class Cuda(Session):
     """A graph on the CUDA device ``index``. `DeviceError` where CUDA cannot be started there, or where it cannot compute
-    one of the graph's costly operators."""
+    one of the graph's costly operators. With the ``provider`` of the CPU it does the same there."""
 
     def __init__(self, path: Path, index: int, *, provider: str = "CUDAExecutionProvider") -> None:
         ort = onnxruntime()
         self._ort, self._device, self._index = ort, "cuda" if provider.startswith("CUDA") else "cpu", index
         options = session_options()
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        first: Any = (provider, {"device_id": index}) if self._device == "cuda" else provider
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if self._device == "cuda":
+            providers.insert(0, (provider, {"device_id": index}))
         try:
             self._session = ort.InferenceSession(
                 str(path),
                 options,
-                providers=list(dict.fromkeys([first, "CPUExecutionProvider"])),
+                providers=providers,
                 enable_fallback=0,
             )
         except Exception as error:
@@ -107,8 +109,10 @@ def check_assignment(path: Path, provider: str, assigned: Iterable[tuple[str, st
 
 
 def _assigned(session: Any) -> list[tuple[str, str]]:
-    if not hasattr(session, "get_provider_graph_assignment_info"):  # onnxruntime before 1.24
-        return []
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        raise DeviceError(
+            "this onnxruntime cannot tell which operators CUDA leaves to the CPU: run  pip install --upgrade 'embedkit-onnx[gpu]'"
+        )
     return [
         (part.ep_name, node.op_type)
         for part in session.get_provider_graph_assignment_info()

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ GROUP = 64
 
 
 class OpenVino(Session):
-    """A graph on CPU for ``threads`` callers at a time.
+    """A graph on CPU for ``threads`` callers at a time; others wait.
 
     ``precision`` ``f32`` is that of the file; ``bf16`` rounds what enters products to 8 significant bits; ``int8`` has
     weights of 8 bits, rounded here, and activations that are quantised while it runs, both in groups of `GROUP`.
@@ -42,10 +42,7 @@ class OpenVino(Session):
             with self._lock:
                 if self._compiled is None:
                     self._compile()
-        try:
-            request = self._idle.get_nowait()
-        except Empty:
-            request = self._compiled.create_infer_request()
+        request = self._idle.get()
         try:
             return np.array(request.infer(dict(inputs))[0], dtype=np.float32)
         finally:
@@ -75,6 +72,8 @@ class OpenVino(Session):
         except Exception as error:
             raise BundleError(f"{self._path}: openvino {ov.__version__} cannot load this graph: {error}") from error
         self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self._threads):
+            self._idle.put(self._compiled.create_infer_request())
         self._lock = threading.Lock()
 
     def _forked(self) -> None:
