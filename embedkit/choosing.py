@@ -71,9 +71,11 @@ def fastest(bundle: Bundle, engine: str, load: Load, *, threads: int, token_budg
     ]
     kept = cache.recall(key)
     if kept and kept.get("engine") in (first, *rivals) and isinstance(kept.get("why"), str):
-        encoder = load(kept["engine"], kept["why"])
-        if encoder.engine == first or agrees(encoder, promised):
-            return encoder
+        if kept["engine"] == first:
+            return load(first, kept["why"])
+        found = _tried(load, kept["engine"], kept["why"])
+        if not isinstance(found, str) and agrees(found, promised):
+            return found
     encoder = _compare(load, first, rivals)
     cache.remember(key, {"engine": encoder.engine, "why": encoder.why})
     return encoder
@@ -102,7 +104,7 @@ def _compare(load: Load, first: str, rivals: Sequence[str]) -> Encoder:
         speed = f"{name} is {seconds[first] / seconds[name]:.2f} times as fast here"
         if seconds[first] < WORTH * seconds[name]:
             about.append(f"{speed}, which is less than {WORTH}")
-        elif broken := broken_promise(encoders[name], promised):
+        elif broken := _broken(encoders[name], promised):
             about.append(f"{speed}, but {broken}")
         else:
             encoders[name].why = (
@@ -114,14 +116,25 @@ def _compare(load: Load, first: str, rivals: Sequence[str]) -> Encoder:
     return base
 
 
-def _tried(load: Load, engine: str) -> Encoder | str:
+def _broken(encoder: Encoder, variant: str) -> str:
+    try:
+        return broken_promise(encoder, variant)
+    except Exception as error:
+        return f"it fails ({_line(error)})"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _tried(load: Load, engine: str, why: str = "") -> Encoder | str:
     """The encoder, or why it cannot be had: what goes wrong here must not keep the first engine from working."""
     try:
-        encoder = load(engine, "")
+        encoder = load(engine, why)
         encoder._towers["default"].vectors(encoder.fill(pieces(encoder, ["text"])), encoder.token_budget)
         return encoder
     except Exception as error:
-        return " ".join(str(error).split())[:200]
+        return _line(error)
 
 
 def _promised(bundle: Bundle) -> str:

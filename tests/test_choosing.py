@@ -156,6 +156,17 @@ def test_an_engine_that_fails_later_is_measured_again(bundle: Path, engines: dic
     assert Encoder.load(bundle).engine == "onnxruntime"
 
 
+def test_an_engine_that_breaks_later_does_not_keep_the_other_from_working(
+    bundle: Path, engines: dict[str, Any]
+) -> None:
+    engines["seconds"] = {"openvino:int8": 0.5}
+    assert Encoder.load(bundle).engine == "openvino:int8"
+    engines["fault"] = "crash"
+    encoder = Encoder.load(bundle)
+    assert encoder.engine == "onnxruntime"
+    assert "no kernel" in encoder.why
+
+
 def test_without_a_folder_to_write(
     bundle: Path, engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
