@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from embedkit.errors import ExportError
 
@@ -21,6 +21,7 @@ from .source import quiet, reason
 OPSET = 21
 OUTPUT = "dense"
 _SHAPE = (3, 7)
+_LEAST_EPSILON = 1.001e-8
 
 
 def capture(plan: GraphPlan) -> ir.Model:
@@ -31,6 +32,10 @@ def capture(plan: GraphPlan) -> ir.Model:
         if hasattr(graph.backbone, "set_attn_implementation"):
             # Decomposed attention is what the passes after this know, and the fastest on CPU.
             graph.backbone.set_attn_implementation("eager")
+        if hasattr(graph.backbone, "set_experts_implementation"):
+            # Each token's own experts, gathered: the others run what a batch needs, or have no operator in ONNX.
+            graph.backbone.set_experts_implementation("batched_mm")
+        _widen_epsilons(graph)
         batch = torch.export.Dim("batch")
         tokens: Any = torch.export.Dim("tokens", max=plan.max_tokens)
         shape = _SHAPE
@@ -78,6 +83,15 @@ def _check_axes(model: ir.Model, plan: GraphPlan) -> None:
                         else "it cannot be exported"
                     )
                 )
+
+
+def _widen_epsilons(module: nn.Module) -> None:
+    """Numbers up to 1e-8 are zero to onnxscript, which leaves out their addition: a norm of a row of zeros, such as
+    padding, would be NaN."""
+    for part in module.modules():
+        for name, value in vars(part).items():
+            if "eps" in name and isinstance(value, float) and 0 < value < _LEAST_EPSILON:
+                setattr(part, name, _LEAST_EPSILON)
 
 
 def _example(name: str, shape: tuple[int, ...], pad_id: int) -> Tensor:

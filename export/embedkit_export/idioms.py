@@ -19,8 +19,10 @@ MICROSOFT = "com.microsoft"
 def assemble(model: ir.Model) -> Counter[str]:
     """Rewrite ``model`` in place; how often each operator was put together."""
     made: Counter[str] = Counter()
+    given = model.graph.inputs[0].shape if model.graph.inputs else None
+    batch = given[0] if given is not None and given.rank() else None
     for node in list(model.graph):
-        if node.op_type == "Gemm" and _split_gemm(model.graph, node):
+        if node.op_type == "Gemm" and _split_gemm(model.graph, node, batch):
             made["MatMul"] += 1
     made["SimplifiedLayerNormalization"] = int(fuse_rms_normalization(model))
     made["LayerNormalization"] = pattern.RewriteRuleSet([_LayerNorm.rule()], commute=True).apply_to_model(model)
@@ -74,27 +76,27 @@ class _Silu(pattern.RewriteRuleClassBase):
         return op.QuickGelu(x, alpha=1.0, _domain=MICROSOFT)
 
 
-def _split_gemm(graph: ir.Graph, node: ir.Node) -> bool:
-    """Reshape to rows, x W + b, reshape back  ->  MatMul and Add on (batch, tokens, k)."""
+def _split_gemm(graph: ir.Graph, node: ir.Node, batch: Any) -> bool:
+    """Reshape to rows, x W + b, reshape back  ->  MatMul and Add on (batch, tokens, k); without the reshaping, on the
+    rows, if they are more than the batch."""
     before = node.inputs[0].producer() if node.inputs[0] is not None else None
     uses = list(node.outputs[0].uses())
     after = uses[0][0] if len(uses) == 1 else None
     weight = node.inputs[1].const_value if node.inputs[1] is not None else None
     number = {name: value.as_float() for name in ("alpha", "beta") if (value := node.attributes.get(name)) is not None}
     flags = [node.attributes[name].as_int() if name in node.attributes else 0 for name in ("transA", "transB")]
-    if (
-        before is None
-        or after is None
-        or before.op_type != "Reshape"
-        or after.op_type != "Reshape"
-        or weight is None
-        or any(value != 1.0 for value in number.values())
-        or flags[0]
-    ):
+    if weight is None or any(value != 1.0 for value in number.values()) or flags[0]:
         return False
-    source, out = before.inputs[0], after.outputs[0]
+    if before is not None and before.op_type == "Reshape" and after is not None and after.op_type == "Reshape":
+        source, out = before.inputs[0], after.outputs[0]
+        rank = 3
+    else:
+        source, out, after = node.inputs[0], node.outputs[0], node
+        rank = 2
     made_of, shape = source.shape if source is not None else None, out.shape
-    if source is None or made_of is None or shape is None or shape.rank() != 3 or made_of.rank() not in (3, 4):
+    if source is None or made_of is None or shape is None or shape.rank() != rank:
+        return False
+    if made_of.rank() not in (3, 4) if rank == 3 else isinstance(made_of[0], int) or made_of[0] == batch:
         return False
     width = int(weight.numpy().shape[flags[1]])
     if made_of.rank() == 4:  # (batch, tokens, heads, k / heads): the heads are joined by the same Reshape

@@ -249,9 +249,8 @@ def model_class(config: Any, name: str | None = None) -> Any:
             )
         return found
     named = (getattr(config, "architectures", None) or [""])[0]
-    if named.endswith(("Encoder", "EncoderModel")) and hasattr(
-        transformers, named
-    ):  # one of several of the configuration, as DPR has
+    several = named.endswith(("Encoder", "EncoderModel"))  # one of several of the configuration, as DPR has
+    if hasattr(transformers, named) and (several or type(config) not in transformers.MODEL_MAPPING):
         return getattr(transformers, named)
     known = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), transformers.AutoModel)
     return known if known.__name__.endswith("EncoderModel") else transformers.AutoModel

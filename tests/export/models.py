@@ -67,6 +67,13 @@ _KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
         {**_LLAMA, "intermediate_size": 129, "head_dim": 20, "sliding_window": 6, "use_bidirectional_attention": True},
         "decoder",
     ),
+    "helium": ("Helium", {**_LLAMA, "intermediate_size": 128, "head_dim": 16, "rms_norm_eps": 1e-8}, "decoder"),
+    "qwen2-moe": (
+        "Qwen2Moe",
+        {**_LLAMA, "intermediate_size": 129, "moe_intermediate_size": 40, "shared_expert_intermediate_size": 56, "num_experts": 5,
+         "num_experts_per_tok": 2},
+        "decoder",
+    ),
     "gemma": ("Gemma", {**_LLAMA, "intermediate_size": 128, "head_dim": 16}, "decoder"),
 }  # fmt: skip
 FAMILIES = tuple(_KINDS)

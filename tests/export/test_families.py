@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 import transformers
@@ -67,11 +68,23 @@ CASES = [
     ("bloom", "mean", True),
     ("embedding-gemma", "mean", True),
     ("gemma", "mean", False),
+    ("helium", "last", True),
+    ("qwen2-moe", "last", False),
 ]
 
 
 def test_every_family_has_a_case() -> None:
     assert {family for family, _, _ in CASES} == set(models.FAMILIES)
+
+
+def weighted(file: Path) -> list[str]:
+    """The fp32 products with a matrix of weights."""
+    found = []
+    for node in ir.load(file).graph:
+        weights = [value.const_value for value in node.inputs if value is not None and value.const_value is not None]
+        if node.op_type in ("MatMul", "Gemm", "Conv") and any(len(weight.shape) > 1 for weight in weights):
+            found.append(str(node.name))
+    return found
 
 
 @pytest.mark.parametrize(("family", "pooling", "normalize"), CASES)
@@ -80,8 +93,12 @@ def test_family(family: str, pooling: str, normalize: bool, sample: Path, tmp_pa
     report = embedkit_export.export(
         folder, output=tmp_path / "bundle", sample=sample, pooling=pooling, normalize=normalize, timing=False
     )
-    quality = report.manifest.towers["default"].graph.variants["int8"].quality  # type: ignore[union-attr]
-    assert quality.cosine_min > 0.99
+    int8 = report.manifest.towers["default"].graph.variants["int8"]  # type: ignore[union-attr]
+    assert int8.quality.cosine_min > 0.99
+    assert int8.form == "row-wise int8"
+    assert weighted(tmp_path / "bundle" / int8.file) == [], "no product of token vectors is left in fp32"
+    products = weighted(tmp_path / "bundle" / "model.fp32.onnx")
+    assert report.operators["int8"]["MatMulIntegerToFloat"] == len(products) > 0
     assert not report.missing
     texts = ["a", *mixed(40, longest=90, seed=3), *models.SENTENCES]
     expected = by_hand(folder, texts, pooling, normalize)

@@ -57,6 +57,16 @@ def test_a_folder_without_its_tokenizer_is_refused(family: str, tmp_path: Path) 
         source.load(folder)
 
 
+def test_a_class_that_automodel_does_not_know(tmp_path: Path) -> None:
+    """The text tower of SigLIP, saved alone."""
+    sizes = {"hidden_size": 48, "num_attention_heads": 3, "num_hidden_layers": 1, "intermediate_size": 50}
+    tokenizer = models.make_tokenizer("t5")
+    config = transformers.SiglipTextConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes)
+    transformers.SiglipTextModel(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert type(source.load(tmp_path).backbone).__name__ == "SiglipTextModel"
+
+
 @pytest.mark.parametrize("kind", ["WordLevel", "WordPiece", "Unigram"])
 def test_a_tokenizer_without_an_unknown_token_is_refused(kind: str) -> None:
     """transformers itself raises at the first unknown word."""
