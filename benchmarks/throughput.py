@@ -112,16 +112,14 @@ def picture(rows: dict[str, dict[str, Row]], tokens: dict[str, float], path: Pat
     figure, axes = pyplot.subplots(figsize=(8.5, 4.6), constrained_layout=True)
     colors = ["#4477aa", "#66ccee", "#228833", "#77bb66", "#999999", "#ccbb44", "#ee8866", "#cc3311", "#aa3377"]
     ends = []
+    places = range(len(chosen))  # not by length: two corpora may lie close together
     for (name, row), color in zip(rows.items(), colors, strict=False):
         rates = [row[corpus]["documents_per_second"] * tokens[corpus] for corpus in chosen]
         own = name.startswith("embedkit")
-        axes.plot(
-            [tokens[c] for c in chosen], rates, "o-" if own else "s--", color=color, label=name, lw=2 if own else 1
-        )
+        axes.plot(places, rates, "o-" if own else "s--", color=color, label=name, lw=2 if own else 1)
         ends.append((rates[-1], name))
-    axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.set_xticks([tokens[c] for c in chosen], [f"{c}\n{tokens[c]:.0f} tokens" for c in chosen])
+    axes.set_xticks(places, [f"{corpus}\n{tokens[corpus]:.0f} tokens" for corpus in chosen])
     axes.minorticks_off()
     low, high = axes.get_ylim()
     ticks = [step * 10**power for power in range(7) for step in (1, 2, 5) if low <= step * 10**power <= high]
