@@ -67,7 +67,7 @@ Against the PyTorch model on {count} texts: {sample}.
 
 {chr(10).join(rows)}
 {sizes}{drawn}
-{chr(10).join(forms)}
+{chr(10).join(f"- {form}" for form in forms)}
 
 A text's vector is the same, bit for bit, whatever it is encoded together with, in every variant.
 

@@ -95,7 +95,8 @@ def test_the_next_safer_form_is_tried(
     gates = Gates(cosine_min=worst + (1 - worst) * 0.02, cosine_mean=0, top10_overlap=0)
     report = make("bundle", gates)
     made = report.manifest.towers["default"].graph.variants[variant]  # type: ignore[union-attr]
-    assert "most sensitive" in made.form
+    finer = r" with the (most sensitive|first) \d+% of the products in (fp32|8 bits)"
+    assert re.fullmatch(first_form + finer, made.form), made.form
     assert made.quality.cosine_min >= gates.cosine_min
     assert any(note.startswith(f"{variant}: {first_form} did not pass: worst cosine") for note in report.notes)
     written = ir.load(report.path / made.file).graph
