@@ -50,8 +50,8 @@ def child(bundle: Path, corpus: Path | None, count: int, words: int | None) -> N
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    for _ in encoder.stream(texts(corpus, count, words)):
-        done += 1
+    for vectors in encoder.stream(texts(corpus, count, words)):
+        done += len(vectors)
     ended.set()
     watcher.join()
     seconds = time.perf_counter() - began
