@@ -148,7 +148,7 @@ def main() -> None:
     import embedkit_export
     from embedkit import Encoder
     from embedkit.schedule import plan
-    from embedkit.session import _SLOWER_FUSIONS, Session
+    from embedkit.engines.onnxruntime import _SLOWER_FUSIONS, OnnxRuntime
 
     results: dict[str, Any] = {"model": options.model.name, "quality": {}, "speed": {}}
     with tempfile.TemporaryDirectory() as name:
@@ -205,7 +205,7 @@ def main() -> None:
                 row["scifact_ndcg10"] = ndcg(options.data, encode)
             results["quality"][system] = row
             print(f"{system:10}", "  ".join(f"{key} {value:.5f}" for key, value in row.items()), flush=True)
-        sessions = {v: Session(path, device="cpu") for v, path in paths.items()}
+        sessions = {v: OnnxRuntime(path) for v, path in paths.items()}
         results["speed"] = speed(
             {
                 "fp32": sessions["fp32"].run,
