@@ -34,7 +34,7 @@ app = typer.Typer(
     "  embedkit-export MODEL --output bundle\n"
     "  embedkit ingest bundle docs.jsonl --store chroma:index --collection docs\n"
     "  embedkit search bundle 'how do I reset my password' --store chroma:index --collection docs\n"
-    "\n\b\nA store is an address: chroma:FOLDER, chroma://HOST:8000, qdrant:FOLDER, qdrant://HOST:6333, ...\n"
+    "\n\b\nA store is an address: chroma:FOLDER, chroma://HOST:8000, qdrant:FOLDER, pgvector://HOST:5432/DATABASE, ...\n"
     "`embedkit stores` lists those installed. With EMBEDKIT_DEBUG=1 an error shows where it came from.",
 )
 

@@ -134,10 +134,8 @@ class MemoryCollection:
         scores = np.asarray(vectors, np.float32) @ (kept if filter is None else kept[rows]).T
         out = []
         for found in scores:
-            best = rows[np.argsort(-found, kind="stable")[:k]]
-            values = np.sort(-found, kind="stable")[:k]
-            hits = zip((records[row] for row in best), -values, strict=True)
-            out.append([Hit(row.id, float(score), row.text, _copied(row).metadata) for row, score in hits])
+            best = [(records[rows[i]], float(found[i])) for i in np.argsort(-found, kind="stable")[:k]]
+            out.append([Hit(row.id, score, row.text, _copied(row).metadata) for row, score in best])
         return out
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:

@@ -19,6 +19,8 @@ HEAVY = {
     "pandas",
     "chromadb",
     "qdrant_client",
+    "psycopg",
+    "pgvector",
     "onnx",
 }
 

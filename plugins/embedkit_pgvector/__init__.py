@@ -18,17 +18,18 @@ def open_store(url: StoreURL) -> VectorStore:
     Raises `MissingExtraError` where psycopg or pgvector's Python package is not installed, `TransientStoreError` where
     no server answers, and `StoreError` where it refuses.
     """
-    database = url.path.strip("/")
-    if url.transport or url.host == ":memory:" or "/" in database:
-        raise StoreURLError(
-            f"store URL {url.text!r}: expected pgvector://HOST:PORT/DATABASE, or pgvector: with PGHOST and PGDATABASE set"
-        )
     try:
         import pgvector  # noqa: F401
         import psycopg  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "psycopg", "pgvector", f"the store {url.text!r}") from error
     from ._store import PgvectorStore
+
+    database = url.path.strip("/")
+    if url.transport or url.host == ":memory:" or "/" in database:
+        raise StoreURLError(
+            f"store URL {url.text!r}: expected pgvector://HOST:PORT/DATABASE, or pgvector: with PGHOST and PGDATABASE set"
+        )
 
     given = {"host": url.host, "port": url.port, "dbname": database}
     return PgvectorStore({name: value for name, value in given.items() if value})

@@ -73,14 +73,14 @@ class Postgres:
 
     def kill(self) -> None:
         """As a power cut would: the postmaster's children end when they find it gone."""
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True
-        ).stdout.split()
+        import psutil  # the server's wheel needs it too
+
+        children = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:

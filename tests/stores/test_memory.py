@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from embedkit.errors import StoreURLError
+from embedkit.filters import OPS
 from embedkit.guard import GuardedStore
 from embedkit.memory import MemoryStore, open_store
 from embedkit.records import RecordBatch
@@ -62,4 +63,4 @@ def test_it_has_no_server(text: str) -> None:
 
 
 def test_its_capabilities_are_those_of_the_contract() -> None:
-    assert MemoryStore.caps.filter_ops == MemoryStore.caps.filter_ops | {"not", "in", "=="}
+    assert MemoryStore.caps.filter_ops == OPS

@@ -109,6 +109,21 @@ def test_a_large_collection_has_an_index_that_filters_in_full(
         store.drop(f"large {dim}")
 
 
+def test_an_index_that_gives_up_is_not_believed(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 100)
+    vectors = np.random.default_rng(5).normal(size=(2000, 16)).astype(np.float32)
+    with opened(server.url) as store:
+        docs = store.ensure(CollectionSpec("gives up", 16, "dot"))
+        docs.upsert(rows([f"{i:04d}" for i in range(2000)], vectors))
+        docs.flush()
+        with store.inner.transaction("setting") as cursor:  # type: ignore[attr-defined]
+            cursor.execute("SET hnsw.max_scan_tuples = 1")
+            cursor.execute("SET seq_page_cost = 1000000")
+        found = docs.query(-vectors[:1], 5, filter=F("n") >= 1990)[0]
+        expected = np.argsort(-(vectors[1990:] @ -vectors[0]))[:5] + 1990
+        assert [hit.id for hit in found] == [f"{i:04d}" for i in expected]
+
+
 def test_a_killed_server_is_found_again(server: Postgres) -> None:
     with opened(server.url) as store:
         docs = store.ensure(CollectionSpec("killed", 4))
@@ -179,5 +194,7 @@ def test_importing_loads_no_psycopg() -> None:
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[pgvector\]"):
-        open_store(StoreURL.parse("pgvector://localhost/db"))
+    # Asked for memory, which it has not, by the list of stores.
+    for url in ("pgvector://localhost/db", "pgvector://:memory:"):
+        with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[pgvector\]"):
+            open_store(StoreURL.parse(url))
