@@ -2,7 +2,7 @@
 
 `GuardedStore` and `GuardedCollection` have the methods of the contract and add: validation with expected and actual
 values, unit length under cosine, the last of several rows with one id, splitting by the store's row limit, a lock
-where the store is not thread-safe, operators checked before the store is asked, and refusal of another model's
+where the store is not thread-safe, filters that the store cannot answer finished here, and refusal of another model's
 vectors.
 """
 
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
-from .filters import ORDERINGS, Filter, push_down_not
+from .filters import Filter, push_down_not
+from .finishing import Finished, answers, weaker
 from .records import (
     FloatArray,
     Hit,
@@ -138,7 +139,7 @@ class GuardedCollection:
         if len(keep) < len(batch):
             batch = batch.take(sorted(keep.values()))
         written = 0
-        for part in batch.split(self.caps.max_batch_rows):
+        for part in batch.split(self.caps.max_batch_rows, self.caps.max_batch_bytes):
             if len(part):
                 with self._lock:
                     result = self.inner.upsert(part)
@@ -167,8 +168,12 @@ class GuardedCollection:
         if (ids is None) == (filter is None):
             raise InputError("delete takes either ids or a filter")
         if filter is not None:
+            checked = self._filter(filter)
+            if not isinstance(checked, Finished):
+                with self._lock:
+                    return self.inner.delete(filter=checked)
             with self._lock:
-                return self.inner.delete(filter=self._filter(filter))
+                ids = checked.ids()
         assert ids is not None
         total: int | None = 0
         for part in self._parts(ids):
@@ -188,19 +193,27 @@ class GuardedCollection:
             asked = unit_length(asked)
         if not len(asked):
             return []
+        checked = self._filter(filter)
         with self._lock:
-            found = self.inner.query(asked, k, filter=self._filter(filter))
+            found = (
+                checked.query(asked, k) if isinstance(checked, Finished) else self.inner.query(asked, k, filter=checked)
+            )
         return [sorted(hits, key=lambda hit: (-hit.score, hit.id)) for hits in found]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
-        """The next ``limit`` rows (without vectors) after ``cursor``."""
+        """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
+        the filter."""
+        checked = self._filter(filter)
         with self._lock:
-            return self.inner.scan(filter=self._filter(filter), cursor=cursor, limit=limit)
+            if isinstance(checked, Finished):
+                return checked.scan(cursor, limit)
+            return self.inner.scan(filter=checked, cursor=cursor, limit=limit)
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
+        checked = self._filter(filter)
         with self._lock:
-            return self.inner.count(self._filter(filter))
+            return checked.count() if isinstance(checked, Finished) else self.inner.count(checked)
 
     def flush(self) -> None:
         """Return when everything written is as durable and as searchable as the store makes it."""
@@ -221,7 +234,8 @@ class GuardedCollection:
             )
         return vectors
 
-    def _filter(self, expression: Filter | None) -> Filter | None:
+    def _filter(self, expression: Filter | None) -> Filter | Finished | None:
+        """The filter as the store can answer it, or what finishes it."""
         if expression is None:
             return None
         if not isinstance(expression, Filter):
@@ -230,20 +244,9 @@ class GuardedCollection:
             )
         if "not" not in self.caps.filter_ops:
             expression = push_down_not(expression)
-        missing = expression.ops() - self.caps.filter_ops
-        if missing:
-            raise FilterError(
-                f"this store cannot answer the filter operator {', '.join(sorted(missing))} here; "
-                f"it has {', '.join(sorted(self.caps.filter_ops))}"
-            )
-        if not self.caps.orders_text:
-            for leaf in expression.leaves():
-                if leaf.op in ORDERINGS and isinstance(leaf.value, str):
-                    raise FilterError(
-                        f"this store cannot order text: F({leaf.field!r}) {leaf.op} {leaf.value!r}; "
-                        "keep the field as a number, datetime or date, and compare it with one"
-                    )
-        return expression
+        if answers(self.caps, expression):
+            return expression
+        return Finished(self.inner, expression, weaker(self.caps, expression))
 
 
 def _unusable(batch: RecordBatch, *, cosine: bool) -> dict[int, str]:
