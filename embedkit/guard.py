@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from .coercion import MetadataMode, check_mode, converted
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
 from .filters import Filter, push_down_not
 from .finishing import Finished, answers, weaker
@@ -49,12 +50,16 @@ class GuardedStore:
         """What this store can do."""
         return self.inner.caps
 
-    def ensure(self, spec: CollectionSpec, *, if_exists: IfExists = "validate") -> GuardedCollection:
+    def ensure(
+        self, spec: CollectionSpec, *, if_exists: IfExists = "validate", metadata: MetadataMode = "strict"
+    ) -> GuardedCollection:
         """Open or create the collection.
 
         ``if_exists``: ``validate`` raises `CollectionMismatchError` where an existing one has another dimension,
-        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one.
+        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one. ``metadata`` says what is
+        done with values that cannot be kept as they are: see `embedkit.coercion.converted`.
         """
+        check_mode(metadata)
         caps = self.caps
         if if_exists not in ("validate", "replace", "error"):
             raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
@@ -74,12 +79,13 @@ class GuardedStore:
             found = self.inner.ensure(spec)
         for field in ("dim", "metric", "fingerprint"):
             _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
-        return GuardedCollection(found, caps, self._lock)
+        return GuardedCollection(found, caps, self._lock, metadata)
 
-    def open(self, name: str) -> GuardedCollection:
-        """Open an existing collection; raises `CollectionNotFoundError`."""
+    def open(self, name: str, *, metadata: MetadataMode = "strict") -> GuardedCollection:
+        """Open an existing collection; raises `CollectionNotFoundError`. ``metadata`` is as in `ensure`."""
+        check_mode(metadata)
         with self._lock:
-            return GuardedCollection(self.inner.open(name), self.caps, self._lock)
+            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata)
 
     def names(self) -> list[str]:
         """The collections' names, sorted."""
@@ -110,8 +116,14 @@ class GuardedStore:
 class GuardedCollection:
     """A `Collection` that checks what it is given and splits what is too large for the store."""
 
-    def __init__(self, inner: Collection, caps: Capabilities, lock: AbstractContextManager[object]) -> None:
-        self.inner, self.caps, self._lock = inner, caps, lock
+    def __init__(
+        self,
+        inner: Collection,
+        caps: Capabilities,
+        lock: AbstractContextManager[object],
+        metadata: MetadataMode = "strict",
+    ) -> None:
+        self.inner, self.caps, self.metadata, self._lock = inner, caps, metadata, lock
 
     @property
     def info(self) -> CollectionInfo:
@@ -130,12 +142,12 @@ class GuardedCollection:
         are written.
         """
         vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
+        kept, unusable = _kept_metadata(batch.metadata, self.metadata)
         cosine = self.info.metric == "cosine"
-        unusable = _unusable(batch, cosine=cosine)
+        unusable |= _unusable(batch.texts, kept, batch.vectors, cosine=cosine)
         failed = [RowError(batch.ids[i], reason) for i, reason in unusable.items()]
         keep = {row_id: i for i, row_id in enumerate(batch.ids) if i not in unusable}
-        if cosine:
-            batch = RecordBatch(batch.ids, unit_length(vectors), batch.texts, batch.metadata, batch.hashes)
+        batch = RecordBatch(batch.ids, unit_length(vectors) if cosine else vectors, batch.texts, kept, batch.hashes)
         if len(keep) < len(batch):
             batch = batch.take(sorted(keep.values()))
         written = 0
@@ -249,13 +261,30 @@ class GuardedCollection:
         return Finished(self.inner, expression, weaker(self.caps, expression))
 
 
-def _unusable(batch: RecordBatch, *, cosine: bool) -> dict[int, str]:
+def _kept_metadata(metadata: Sequence[Metadata], mode: MetadataMode) -> tuple[Sequence[Metadata], dict[int, str]]:
+    """The metadata as the mode keeps it, and the rows where it cannot, each with its reason."""
+    if mode == "strict":
+        return metadata, {}
+    rows = [_converted(given, mode) for given in metadata]
+    return [row for row, _ in rows], {i: reason for i, (_, reason) in enumerate(rows) if reason}
+
+
+def _converted(metadata: Metadata, mode: MetadataMode) -> tuple[Metadata, str]:
+    try:
+        return converted(metadata, mode), ""
+    except InputError as error:
+        return {}, str(error)
+
+
+def _unusable(
+    texts: Sequence[str], metadatas: Sequence[Metadata], vectors: FloatArray, *, cosine: bool
+) -> dict[int, str]:
     """The rows that no store could keep and find again, each with its reason."""
     out: dict[int, str] = {}
     if cosine:
-        lost = np.flatnonzero(~batch.vectors.any(axis=1)).tolist()
+        lost = np.flatnonzero(~vectors.any(axis=1)).tolist()
         out.update(dict.fromkeys(lost, "a zero vector has no direction: cosine is undefined"))
-    for i, (text, metadata) in enumerate(zip(batch.texts, batch.metadata, strict=True)):
+    for i, (text, metadata) in enumerate(zip(texts, metadatas, strict=True)):
         reason = _refusal(text, metadata)
         if reason:
             out.setdefault(i, reason)
