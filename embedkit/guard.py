@@ -32,15 +32,15 @@ from .records import (
     check_text,
     dump_metadata,
 )
-from .store import Capabilities, Collection, CollectionInfo, CollectionSpec, IfExists, VectorStore
+from .store import Capabilities, Collection, CollectionInfo, CollectionSpec, IfExists, StoreURL, VectorStore
 from .vectors import unit_length
 
 
 class GuardedStore:
     """What `embedkit.open_store` returns: a `VectorStore` and context manager whose collections check what they get."""
 
-    def __init__(self, inner: VectorStore) -> None:
-        self.inner = inner
+    def __init__(self, inner: VectorStore, address: StoreURL | None = None) -> None:
+        self.inner, self.address = inner, address
         caps = inner.caps
         self._lock: AbstractContextManager[object] = nullcontext() if caps.thread_safe else threading.RLock()
         self._closed = False

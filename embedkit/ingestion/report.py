@@ -11,8 +11,9 @@ class IngestReport:
     """``read`` is the sum of ``written``, ``unchanged``, ``duplicates`` and ``dead`` where the run came to its end.
 
     ``written`` rows were acknowledged by the store; ``unchanged`` ones were there with the same content; ``duplicates``
-    repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``. ``encoded``
-    counts distinct texts, of which ``truncated`` were longer than the model reads.
+    repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``; ``deleted`` ones were
+    stored, and a sync found them no longer in the source. ``encoded`` counts distinct texts, of which ``truncated`` were
+    longer than the model reads.
     """
 
     collection: str
@@ -20,6 +21,7 @@ class IngestReport:
     written: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    deleted: int = 0
     dead: int = 0
     encoded: int = 0
     truncated: int = 0
@@ -39,7 +41,8 @@ class IngestReport:
     def __str__(self) -> str:
         lines = [
             f"collection {self.collection}: {self.read:,} read, {self.written:,} written, "
-            f"{self.unchanged:,} unchanged, {self.duplicates:,} duplicates, {self.dead:,} not usable",
+            f"{self.unchanged:,} unchanged, {self.duplicates:,} duplicates, {self.dead:,} not usable"
+            + (f", {self.deleted:,} deleted" if self.deleted else ""),
             f"{self.encoded:,} texts encoded in {self.encode_seconds:.1f} s; {self.seconds:.1f} s in all, "
             f"{self.documents_per_second:,.0f} documents/s",
         ]
