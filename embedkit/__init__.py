@@ -51,6 +51,8 @@ _HOME = {
     "VectorStore": "store",
     "WorkerError": "errors",
     "WriteResult": "records",
+    "check": "ingestion",
+    "copy": "ingestion",
     "fit_ranges": "precision",
     "ingest": "ingestion",
     "open_store": "registry",
@@ -104,6 +106,8 @@ if TYPE_CHECKING:
     from .filters import parse_filter as parse_filter
     from .ingestion import IngestInterrupted as IngestInterrupted
     from .ingestion import IngestReport as IngestReport
+    from .ingestion import check as check
+    from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges
