@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from .dead_letters import DeadLetters
+from .fields import Fields
 from .pipeline import ingest
 from .readers import FileRows
 from .report import IngestInterrupted, IngestReport
 from .rows import BadRow, SourcedDocument
 
-__all__ = ["BadRow", "DeadLetters", "FileRows", "IngestInterrupted", "IngestReport", "SourcedDocument", "ingest"]
+__all__ = [
+    "BadRow",
+    "DeadLetters",
+    "Fields",
+    "FileRows",
+    "IngestInterrupted",
+    "IngestReport",
+    "SourcedDocument",
+    "ingest",
+]

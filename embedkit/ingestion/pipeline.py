@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import length_hint
 from typing import Any, TypeAlias
@@ -26,7 +26,6 @@ from ..writer import Writer
 from .background import Background
 from .dead_letters import DeadLetters
 from .first_seen import FirstSeen
-from .readers import FileRows
 from .report import IngestInterrupted, IngestReport
 from .rows import BadRow, SourcedDocument, fingerprint_of, refused, sourced
 
@@ -38,7 +37,7 @@ _WINDOWS_WAITING = 2
 
 
 def ingest(
-    documents: Iterable[Document | BadRow],
+    documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
     encoder: TextEncoder,
     store: GuardedStore | str,
     *,
@@ -51,7 +50,8 @@ def ingest(
 ) -> IngestReport:
     """Encode documents and write them to a collection, which is made if it is not there; in bounded memory.
 
-    A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
+    A document may also be a mapping (``{"id": ..., "text": ...}``, the rest is metadata) or a string, whose id is then a
+    hash of it. A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
     was cut is simply run again. Of several rows with one id in a run the first counts. A row that cannot be kept goes
     to the file ``dead_letters`` (by default ``COLLECTION.dead.jsonl`` in the working folder); the others are written.
 
@@ -72,9 +72,10 @@ def ingest(
             "would rank them otherwise; leave metric out"
         )
     spec = CollectionSpec(collection, dim, metric or encoder.metric, encoder.fingerprint)
-    inputs = documents.paths if isinstance(documents, FileRows) else ()
     with (
-        DeadLetters(dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=inputs) as dead,
+        DeadLetters(
+            dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=getattr(documents, "paths", ())
+        ) as dead,
         opened(store) as connection,
         tqdm(total=None, unit="row", disable=None if progress is None else not progress) as bar,
     ):
@@ -112,7 +113,7 @@ class _Run:
         self.started = time.perf_counter()
         self.truncated_before = encoder.stats.truncated
 
-    def run(self, documents: Iterable[Document | BadRow]) -> IngestReport:
+    def run(self, documents: Iterable[object]) -> IngestReport:
         try:
             for rows in self._windows(documents):
                 self._process(rows)
@@ -139,7 +140,7 @@ class _Run:
             )
         return report
 
-    def _windows(self, documents: Iterable[Document | BadRow]) -> Iterator[list[Fresh]]:
+    def _windows(self, documents: Iterable[object]) -> Iterator[list[Fresh]]:
         """Lists of usable rows with ids not met before in this run, bounded in number and in characters."""
         rows: list[Fresh] = []
         characters = 0
