@@ -18,7 +18,8 @@ from .errors import EmbedkitError, IngestError, InputError, MissingExtraError
 if TYPE_CHECKING:
     from .encoder import Encoder
     from .filters import Filter
-    from .ingestion import IngestReport
+    from .ingestion import Chunking, IngestReport
+    from .ingestion.chunking import By
     from .precision import Ranges
     from .records import Hit
 
@@ -75,6 +76,18 @@ FormatOption = Annotated[
     typer.Option(
         help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell."
     ),
+]
+ChunkOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TOKENS", help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads."
+    ),
+]
+OverlapOption = Annotated[
+    int, typer.Option(min=0, metavar="TOKENS", help="How much a chunk repeats of the one before.")
+]
+ChunkByOption = Annotated[
+    str, typer.Option(help="Where a chunk may end: tokens, sentences (and paragraphs), or headings (Markdown) as well.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -160,6 +173,7 @@ def encode(
     "  embedkit ingest bundle docs.jsonl --store chroma:index --collection docs\n"
     "  embedkit ingest bundle notes/*.md --store qdrant://localhost:6333 --collection notes\n"
     "  embedkit ingest bundle manual/ table.csv rows.parquet big.jsonl.gz --store chroma:index --collection all\n"
+    "  embedkit ingest bundle manual/ --chunk 256 --overlap 32 --store chroma:index --collection manual\n"
     "  psql -c 'copy t to stdout csv header' | embedkit ingest bundle - --format csv --id-field key --text-field '{a}: {b}' ...\n"
     "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
     "To repair bad rows:  jq -r .row docs.dead.jsonl > again.jsonl  then edit it and ingest it.",
@@ -181,6 +195,9 @@ def ingest(
     metadata_fields: MetadataFieldsOption = "",
     id_from: IdFromOption = "",
     format: FormatOption = "",
+    chunk: ChunkOption = "",
+    overlap: OverlapOption = 0,
+    chunk_by: ChunkByOption = "sentences",
     variant: VariantOption = "auto",
     device: DeviceOption = "auto",
     engine: EngineOption = "auto",
@@ -193,8 +210,10 @@ def ingest(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary in words.")] = False,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
-    from .ingestion import FileRows, IngestInterrupted
+    from .ingestion import FileRows, IngestInterrupted, chunked
     from .ingestion import ingest as run
+
+    chunking = _chunking(chunk, overlap, chunk_by)
 
     rows = FileRows(files, **_fields(id_field, text_field, metadata_fields, id_from), format=format or None)
 
@@ -205,9 +224,10 @@ def ingest(
             print(report, flush=True)
 
     try:
+        encoder = _load(bundle, variant, device, engine, threads)
         report = run(
-            rows,
-            _load(bundle, variant, device, engine, threads),
+            chunked(rows, encoder, chunking) if chunking else rows,
+            encoder,
             store,
             collection=collection,
             dead_letters=dead_letters or None,
@@ -391,6 +411,18 @@ def _fields(id_field: str, text_field: list[str] | None, metadata_fields: str, i
         "metadata_fields": [name.strip() for name in metadata_fields.split(",")] if metadata_fields else None,
         "id_from": id_from or None,
     }
+
+
+def _chunking(chunk: str, overlap: int, by: str) -> Chunking | None:
+    from .ingestion import Chunking
+
+    if not chunk:
+        if overlap or by != "sentences":
+            raise typer.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
+        return None
+    if chunk != "auto" and not chunk.isdecimal():
+        raise typer.BadParameter(f"expected a number of tokens or auto, found {chunk!r}", param_hint="--chunk")
+    return Chunking(None if chunk == "auto" else int(chunk), overlap, cast("By", by))
 
 
 def _listed(names: list[str]) -> str:

@@ -124,6 +124,23 @@ def test_fields_formats_and_folders(run, bundle, folder, monkeypatch):
     assert "found 'hash'" in error(run("ingest", bundle, "site", *STORE, "--id-from", "hash"))
 
 
+def test_chunks(run, bundle, folder):
+    (folder / "long.md").write_text("# Tea\n\n" + "A sentence about tea. " * 20)
+    for size in ("auto", 50):
+        code, out, _ = run(
+            "ingest", bundle, "long.md", *STORE, "--chunk", size, "--overlap", 10, "--chunk-by", "headings"
+        )
+        assert code == 0
+        assert "cut: split" not in out
+    hits = json.loads(run("search", bundle, "tea", *STORE, "-k", 1, "--json")[1])["hits"]
+    assert hits[0]["metadata"]["source"] == "long.md"
+    assert hits[0]["metadata"]["headings"] == "Tea"
+    assert "expected at most 62, found 63" in error(run("ingest", bundle, "long.md", *STORE, "--chunk", 63))
+    assert "found 'pages'" in error(run("ingest", bundle, "long.md", *STORE, "--chunk", 9, "--chunk-by", "pages"))
+    for wrong in (["--chunk", "many"], ["--overlap", 3], ["--chunk-by", "tokens"]):
+        assert run("ingest", bundle, "long.md", *STORE, *wrong)[0] == 2
+
+
 def test_encode_prints_numbers_that_give_back_the_vectors(run, bundle, encoder):
     code, out, err = run("encode", bundle, "one", "two", "--variant", "fp32")
     assert (code, err) == (0, "")

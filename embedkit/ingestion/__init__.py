@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .chunking import Chunking, chunked
 from .dead_letters import DeadLetters
 from .fields import Fields
 from .pipeline import ingest
@@ -11,11 +12,13 @@ from .rows import BadRow, SourcedDocument
 
 __all__ = [
     "BadRow",
+    "Chunking",
     "DeadLetters",
     "Fields",
     "FileRows",
     "IngestInterrupted",
     "IngestReport",
     "SourcedDocument",
+    "chunked",
     "ingest",
 ]
