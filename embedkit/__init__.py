@@ -13,9 +13,11 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AsyncEncoder": "asynchronous",
+    "BadRow": "ingestion",
     "Bundle": "bundle",
     "BundleError": "errors",
     "Capabilities": "store",
+    "Chunking": "ingestion",
     "Collection": "store",
     "CollectionInfo": "store",
     "CollectionMismatchError": "errors",
@@ -28,6 +30,7 @@ _HOME = {
     "EncoderPool": "pool",
     "ExportError": "errors",
     "F": "filters",
+    "FileRows": "ingestion",
     "Filter": "filters",
     "FilterError": "errors",
     "Hit": "records",
@@ -53,6 +56,7 @@ _HOME = {
     "WriteResult": "records",
     "check": "ingestion",
     "copy": "ingestion",
+    "chunked": "ingestion",
     "fit_ranges": "precision",
     "ingest": "ingestion",
     "open_store": "registry",
@@ -104,9 +108,13 @@ if TYPE_CHECKING:
     from .filters import F as F
     from .filters import Filter as Filter
     from .filters import parse_filter as parse_filter
+    from .ingestion import BadRow as BadRow
+    from .ingestion import Chunking as Chunking
+    from .ingestion import FileRows as FileRows
     from .ingestion import IngestInterrupted as IngestInterrupted
     from .ingestion import IngestReport as IngestReport
     from .ingestion import check as check
+    from .ingestion import chunked as chunked
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .pool import EncoderPool as EncoderPool

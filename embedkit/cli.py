@@ -8,7 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Optional, cast
+from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
 
@@ -18,7 +18,8 @@ from .errors import EmbedkitError, IngestError, InputError, MissingExtraError
 if TYPE_CHECKING:
     from .encoder import Encoder
     from .filters import Filter
-    from .ingestion import IngestReport
+    from .ingestion import Chunking, IngestReport
+    from .ingestion.chunking import By
     from .precision import Ranges
     from .records import Hit
 
@@ -51,6 +52,43 @@ EngineOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[Optional[int], typer.Option(min=1, help="CPU threads; by default all that may be used.")]  # noqa: UP045
+IdFieldOption = Annotated[
+    str, typer.Option(metavar="FIELD", help="The field that holds a row's id; a.b is b in the object a.")
+]
+TextFieldOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        metavar="FIELD",
+        help="The field that holds a row's text (by default text); several are joined, or a template: '{title}\\n\\n{body}'.",
+    ),
+]
+MetadataFieldsOption = Annotated[
+    str, typer.Option(metavar="A,B", help="The fields to keep as metadata; by default all but id and text.")
+]
+IdFromOption = Annotated[
+    str,
+    typer.Option(
+        help="For rows without an id, make one: of the text (a hash), the path with the line, or the row (its line)."
+    ),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell."
+    ),
+]
+ChunkOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TOKENS", help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads."
+    ),
+]
+OverlapOption = Annotated[
+    int, typer.Option(min=0, metavar="TOKENS", help="How much a chunk repeats of the one before.")
+]
+ChunkByOption = Annotated[
+    str, typer.Option(help="Where a chunk may end: tokens, sentences (and paragraphs), or headings (Markdown) as well.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -134,7 +172,9 @@ def encode(
     epilog="\b\nExamples:\n"
     "  embedkit ingest bundle docs.jsonl --store chroma:index --collection docs\n"
     "  embedkit ingest bundle notes/*.md --store qdrant://localhost:6333 --collection notes\n"
-    "  zcat big.jsonl.gz | embedkit ingest bundle - --store chroma:index --collection big --id-field key --json\n"
+    "  embedkit ingest bundle manual/ table.csv rows.parquet big.jsonl.gz --store chroma:index --collection all\n"
+    "  embedkit ingest bundle manual/ --chunk 256 --overlap 32 --store chroma:index --collection manual\n"
+    "  psql -c 'copy t to stdout csv header' | embedkit ingest bundle - --format csv --id-field key --text-field '{a}: {b}' ...\n"
     "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
     "To repair bad rows:  jq -r .row docs.dead.jsonl > again.jsonl  then edit it and ingest it.",
 )
@@ -144,15 +184,20 @@ def ingest(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="JSON lines (.jsonl, .ndjson, .json-lines; - is standard input), or text files: one document each.",
+            help="JSON lines, CSV, TSV, Parquet or Arrow; Markdown, HTML or text, one document each; folders; - is standard input. "
+            "May be compressed.",
         ),
     ],
     store: StoreOption,
     collection: CollectionOption,
-    id_field: Annotated[str, typer.Option(help="The field that holds a row's id.")] = "id",
-    text_field: Annotated[
-        str, typer.Option(help="The field that holds a row's text; all others are metadata.")
-    ] = "text",
+    id_field: IdFieldOption = "id",
+    text_field: TextFieldOption = None,
+    metadata_fields: MetadataFieldsOption = "",
+    id_from: IdFromOption = "",
+    format: FormatOption = "",
+    chunk: ChunkOption = "",
+    overlap: OverlapOption = 0,
+    chunk_by: ChunkByOption = "sentences",
     variant: VariantOption = "auto",
     device: DeviceOption = "auto",
     engine: EngineOption = "auto",
@@ -165,10 +210,12 @@ def ingest(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary in words.")] = False,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
-    from .ingestion import FileRows, IngestInterrupted
+    from .ingestion import FileRows, IngestInterrupted, chunked
     from .ingestion import ingest as run
 
-    rows = FileRows(files, id_field=id_field, text_field=text_field)
+    chunking = _chunking(chunk, overlap, chunk_by)
+
+    rows = FileRows(files, **_fields(id_field, text_field, metadata_fields, id_from), format=format or None)
 
     def show(report: IngestReport) -> None:
         if as_json:
@@ -177,9 +224,10 @@ def ingest(
             print(report, flush=True)
 
     try:
+        encoder = _load(bundle, variant, device, engine, threads)
         report = run(
-            rows,
-            _load(bundle, variant, device, engine, threads),
+            chunked(rows, encoder, chunking) if chunking else rows,
+            encoder,
             store,
             collection=collection,
             dead_letters=dead_letters or None,
@@ -193,6 +241,8 @@ def ingest(
         show(error.report)
         raise
     show(report)
+    if rows.skipped and not quiet:
+        print(f"not read, since they are no text ({len(rows.skipped):,}): {_listed(rows.skipped)}", file=sys.stderr)
     if report.dead and fail_on_dead:
         raise typer.Exit(1)
 
@@ -350,6 +400,33 @@ def _load(bundle: str, variant: str, device: str, engine: str, threads: int | No
     from .encoder import Encoder
 
     return Encoder.load(bundle, variant=variant, device=device, engine=engine, threads=threads, on_truncate="ignore")
+
+
+def _fields(id_field: str, text_field: list[str] | None, metadata_fields: str, id_from: str) -> dict[str, Any]:
+    """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\n`` and ``\\t`` in a template as they are typed."""
+    texts = [name.replace("\\n", "\n").replace("\\t", "\t") for name in text_field or ["text"]]
+    return {
+        "id_field": id_field,
+        "text_field": texts[0] if len(texts) == 1 else texts,
+        "metadata_fields": [name.strip() for name in metadata_fields.split(",")] if metadata_fields else None,
+        "id_from": id_from or None,
+    }
+
+
+def _chunking(chunk: str, overlap: int, by: str) -> Chunking | None:
+    from .ingestion import Chunking
+
+    if not chunk:
+        if overlap or by != "sentences":
+            raise typer.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
+        return None
+    if chunk != "auto" and not chunk.isdecimal():
+        raise typer.BadParameter(f"expected a number of tokens or auto, found {chunk!r}", param_hint="--chunk")
+    return Chunking(None if chunk == "auto" else int(chunk), overlap, cast("By", by))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(shown(name, 80) for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _ranges(path: str) -> Ranges:

@@ -37,10 +37,10 @@ def converted(metadata: Mapping[str, Any], mode: MetadataMode) -> Metadata:
 
     Raises `InputError` where two keys become one, and for metadata that is no mapping, or holds itself.
     """
-    if mode == "strict":
-        return dict(metadata)
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
+    if mode == "strict":
+        return dict(metadata)
     try:
         return _mapping(metadata, "metadata", json=mode == "json")
     except RecursionError:

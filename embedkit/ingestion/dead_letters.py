@@ -7,17 +7,19 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..errors import InputError
+from ..records import Document, dump_metadata
 from .rows import BadRow
 
 
 class DeadLetters:
-    """A file of ``{"source", "line", "id", "reason", "row"}`` objects that reflects the last run.
+    """A file of ``{"source", "line", "id", "reason", "row", "format", "document"}`` objects that reflects the last run.
 
     It is made at the first bad row, and removed by `finish` where a run has none. ``jq -r .row FILE`` gives the rows
-    back as they were read. Raises `InputError` where ``path`` cannot be written, is one of ``inputs`` or holds anything
+    back as they were read; ``document`` is ``{"id", "text", "metadata"}`` where a row could be read, else null, and
+    `embedkit.ingestion.retry` tries them again. Raises `InputError` where ``path`` cannot be written, is one of ``inputs`` or holds anything
     else.
     """
 
@@ -32,8 +34,7 @@ class DeadLetters:
         try:
             if self._file is None:
                 self._file = self.path.open("w", encoding="utf-8", newline="\n")
-            letter = {"source": bad.source, "line": bad.line, "id": bad.id, "reason": bad.reason, "row": bad.row}
-            self._file.write(json.dumps(letter) + "\n")
+            self._file.write(json.dumps(_letter(bad)) + "\n")
             self._file.flush()
         except OSError as error:
             raise InputError(f"dead letters: writing {self.path} failed: {error}") from error
@@ -69,6 +70,29 @@ class DeadLetters:
             raise InputError(f"dead letters: {self.path} is one of the inputs; choose another path for them")
         if not self.path.is_file() or not _is_dead_letters(self.path):
             raise InputError(f"dead letters: {self.path} holds something else; choose another path for them")
+
+
+def _letter(bad: BadRow) -> dict[str, Any]:
+    return {
+        "source": bad.source,
+        "line": bad.line,
+        "id": bad.id,
+        "reason": bad.reason,
+        "row": bad.row,
+        "format": bad.format,
+        "document": _document(bad.document),
+    }
+
+
+def _document(document: Document | None) -> dict[str, Any] | None:
+    """What can be read again; None where the metadata are of a kind that no file keeps."""
+    if document is None or not isinstance(document.id, str) or not isinstance(document.text, str):
+        return None
+    try:
+        metadata = json.loads(dump_metadata(document.metadata))
+    except InputError:
+        return None
+    return {"id": document.id, "text": document.text, "metadata": metadata}
 
 
 def _is_dead_letters(path: Path) -> bool:

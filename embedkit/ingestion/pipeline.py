@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import length_hint
 from typing import Any
@@ -30,7 +30,6 @@ from .dead_letters import DeadLetters
 from .items import Items
 from .one_writer import one_writer
 from .pruning import check_prunable, prune
-from .readers import FileRows
 from .reading import Fresh, Reading
 from .report import IngestInterrupted, IngestReport
 from .rows import BadRow, refused
@@ -39,7 +38,7 @@ _WINDOWS_WAITING = 2
 
 
 def ingest(
-    documents: Iterable[Document | BadRow],
+    documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
     encoder: TextEncoder,
     store: GuardedStore | str,
     *,
@@ -55,7 +54,8 @@ def ingest(
 ) -> IngestReport:
     """Encode documents and write them to a collection, which is made if it is not there; in bounded memory.
 
-    A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
+    A document may also be a mapping (``{"id": ..., "text": ...}``, the rest is metadata) or a string, whose id is then a
+    hash of it. A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
     was cut is simply run again. Of several rows with one id in a run the first counts. A row that cannot be kept goes
     to the file ``dead_letters`` (by default ``COLLECTION.dead.jsonl`` in the working folder); the others are written.
 
@@ -82,9 +82,10 @@ def ingest(
             "would rank them otherwise; leave metric out"
         )
     spec = CollectionSpec(collection, dim, metric or encoder.metric, encoder.fingerprint)
-    inputs = documents.paths if isinstance(documents, FileRows) else ()
     with (
-        DeadLetters(dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=inputs) as dead,
+        DeadLetters(
+            dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=getattr(documents, "paths", ())
+        ) as dead,
         opened(store) as connection,
         one_writer(connection, collection),
         tqdm(total=None, unit="row", disable=None if progress is None else not progress) as bar,

@@ -8,6 +8,7 @@ from ..errors import InputError
 from ..filters import Filter
 from ..guard import GuardedCollection
 from ..records import Record
+from .chunking import place_of
 from .reading import Reading
 
 _PAGE = 1000
@@ -54,10 +55,16 @@ def compared(
         page = collection.scan(filter=within, cursor=cursor, limit=_PAGE)
         known = reading.ledger.hashes([row.id for row in page.records])
         lost = [row for row in page.records if row.id not in known]
-        names = [name for row in lost for name in (row.id, row.metadata.get("source")) if isinstance(name, str)]
-        spared = reading.ledger.spared(names)
-        known |= {row.id: row.hash for row in lost if row.id in spared or row.metadata.get("source") in spared}
+        sources = {row.id: _source(row) for row in lost}
+        spared = reading.ledger.spared([*sources, *sources.values()])
+        known |= {row.id: row.hash for row in lost if row.id in spared or sources[row.id] in spared}
         yield from ((row, known.get(row.id)) for row in page.records)
         cursor = page.cursor
         if cursor is None:
             return
+
+
+def _source(row: Record) -> str:
+    """The id of the document that a row was made of."""
+    place = place_of(row.id, row.metadata)
+    return place.source if place else row.id

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..errors import InputError
 from ..records import Document, check_id, check_text, content_hash
+from .fields import Fields, NoDocument, text_id
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is not written. ``row`` is the row as it was read, so that it can be repaired and read again."""
+    """A row that is not written. ``row`` is the row as it was read, so that it can be repaired and read again.
+
+    ``format`` says how ``row`` is to be read again: ``jsonl``, ``csv`` or ``tsv`` (with the header), ``record`` (the
+    fields as JSON, as `embedkit.records.dump_metadata` writes them), ``file`` (the path of a file of which something
+    could not be read), or nothing. ``document`` is what was made of it, where that is not the trouble.
+    """
 
     source: str
     line: int
     reason: str
     row: str
     id: str | None = None
+    format: str = ""
+    document: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +39,41 @@ class SourcedDocument(Document):
     row: str = ""
 
 
-def sourced(item: object, ordinal: int) -> SourcedDocument | BadRow:
-    """What `embedkit.ingest` was given, with a place: a plain document is a line of the source ``documents``."""
+Row: TypeAlias = SourcedDocument | BadRow
+
+_FIELDS = Fields()
+
+
+def sourced(item: object, ordinal: int) -> Row:
+    """What `embedkit.ingest` was given, with a place: what was read from no file is a line of the source ``documents``.
+
+    A mapping is a row as in JSON lines, a string a document whose id is a hash of its text.
+    """
     if isinstance(item, SourcedDocument | BadRow):
         return item
-    if not isinstance(item, Document):
-        raise InputError(f"documents: expected embedkit.Document, found {type(item).__name__} as number {ordinal}")
-    return SourcedDocument(item.id, item.text, item.metadata, source="documents", line=ordinal)
+    if isinstance(item, Document):
+        return SourcedDocument(item.id, item.text, item.metadata, source="documents", line=ordinal)
+    if isinstance(item, str):
+        return SourcedDocument(text_id(item), item, {}, source="documents", line=ordinal)
+    if isinstance(item, Mapping):
+        try:
+            return SourcedDocument(
+                *_FIELDS.document(item, path="documents", line=ordinal), source="documents", line=ordinal
+            )
+        except NoDocument as bad:
+            return BadRow("documents", ordinal, bad.reason, as_json(item), bad.id, "jsonl")
+    raise InputError(
+        f"documents: expected embedkit.Document, a mapping with 'id' and 'text', or a string, "
+        f"found {type(item).__name__} as number {ordinal}"
+    )
 
 
 def refused(document: SourcedDocument, reason: str) -> BadRow:
     """The document as a bad row."""
     row_id = document.id if isinstance(document.id, str) else None
-    return BadRow(document.source, document.line, reason, document.row or _as_json(document), row_id)
+    whole = {"id": document.id, "text": document.text, "metadata": document.metadata}
+    row = document.row or as_json(whole)
+    return BadRow(document.source, document.line, reason, row, row_id, document=document)
 
 
 def fingerprint_of(document: SourcedDocument) -> str:
@@ -54,9 +86,9 @@ def fingerprint_of(document: SourcedDocument) -> str:
     return content_hash(document.text, document.metadata)
 
 
-def _as_json(document: Document) -> str:
-    whole = {"id": document.id, "text": document.text, "metadata": document.metadata}
+def as_json(value: Mapping[str, object]) -> str:
+    """The value as JSON, or where that cannot be as Python shows it."""
     try:
-        return json.dumps(whole, default=repr)
+        return json.dumps(value, default=repr)
     except (TypeError, ValueError, RecursionError):
-        return repr(whole)
+        return repr(value)

@@ -18,7 +18,15 @@ def test_the_file_appears_with_the_first_bad_row(tmp_path):
         assert not path.exists()
         dead.add(BadRow("docs.jsonl", 3, "broken JSON", '{"id": "é\\ud800"'))
         assert letters(path) == [
-            {"source": "docs.jsonl", "line": 3, "id": None, "reason": "broken JSON", "row": '{"id": "é\\ud800"'}
+            {
+                "source": "docs.jsonl",
+                "line": 3,
+                "id": None,
+                "reason": "broken JSON",
+                "row": '{"id": "é\\ud800"',
+                "format": "",
+                "document": None,
+            }
         ]
         dead.add(BadRow("docs.jsonl", 4, "r", "lone \ud800 surrogate", "x"))
         dead.finish()

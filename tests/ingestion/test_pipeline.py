@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import threading
@@ -132,8 +133,23 @@ def test_lone_surrogates_and_broken_lines_of_a_file(encoder, store, faulty, tmp_
 
 
 def test_something_that_is_no_document_is_refused(encoder, store):
-    with pytest.raises(InputError, match=r"expected embedkit.Document, found dict as number 2"):
-        ingest([*documents(1), {"id": "x", "text": "t"}], encoder, store, collection="docs")
+    with pytest.raises(InputError, match=r"expected embedkit.Document, a mapping .* found bytes as number 2"):
+        ingest([*documents(1), b"t"], encoder, store, collection="docs")
+
+
+def test_mappings_and_strings_are_documents(encoder, store, faulty, tmp_path):
+    rows = [{"id": 7, "text": "a mapping", "year": 2020}, "a string", {"id": "no text"}, "a string"]
+    assert counts(ingest(rows, encoder, store, collection="docs")) == {
+        "read": 4,
+        "written": 2,
+        "encoded": 2,
+        "duplicates": 1,
+        "dead": 1,
+    }
+    assert store.open("docs").get(["7"])[0].metadata == {"year": 2020}
+    assert faulty.texts[hashlib.sha256(b"a string").hexdigest()[:32]] == "a string"
+    (letter,) = letters(tmp_path / "docs.dead.jsonl")
+    assert (letter["row"], letter["format"], letter["id"]) == ('{"id": "no text"}', "jsonl", "no text")
 
 
 def test_a_repeated_id_is_a_duplicate_or_a_bad_row(encoder, store, faulty, tmp_path):

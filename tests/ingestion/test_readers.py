@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
@@ -8,7 +9,8 @@ from operator import length_hint
 import pytest
 
 from embedkit.errors import InputError
-from embedkit.ingestion import BadRow, FileRows, readers
+from embedkit.ingestion import BadRow, FileRows
+from embedkit.ingestion.readers import pieces
 
 
 def rows(path, **options):
@@ -83,7 +85,7 @@ def test_the_id_of_a_bad_line_is_kept_where_it_is_known(tmp_path):
 
 
 def test_an_endless_line_is_bad_and_not_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_BYTES", 100)
+    monkeypatch.setattr(pieces, "MAX_BYTES", 100)
     path = jsonl(tmp_path, b'{"id": "long", "text": "' + b"x" * 5_000 + b'"}\n{"id": "b", "text": "2"}\n')
     bad, good = rows(path)
     assert "longer than 100 bytes" in bad.reason
@@ -101,7 +103,7 @@ def test_a_text_file_that_is_no_text_is_bad(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_bytes(b"ok\xff")
     (bad,) = rows(tmp_path / "a.txt")
     assert "not valid UTF-8: byte 0xff at 2" in bad.reason
-    monkeypatch.setattr(readers, "MAX_BYTES", 2)
+    monkeypatch.setattr(pieces, "MAX_BYTES", 2)
     (bad,) = rows(tmp_path / "a.txt")
     assert "longer than 2 bytes" in bad.reason
 
@@ -116,8 +118,8 @@ def test_a_text_file_that_vanishes_meanwhile_is_bad(tmp_path):
 
 def test_all_files_that_cannot_be_read_are_named_at_once(tmp_path):
     with pytest.raises(InputError) as caught:
-        FileRows([tmp_path / "none.jsonl", tmp_path, tmp_path / "neither.txt", "a\0b"])
-    for part in ("none.jsonl: No such file", "it is a folder", "neither.txt: No such file", "null"):
+        FileRows([tmp_path / "none.jsonl", tmp_path / "neither.txt", "a\0b"])
+    for part in ("none.jsonl: No such file", "neither.txt: No such file", "null"):
         assert part in str(caught.value)
 
 
@@ -130,8 +132,51 @@ def test_standard_input(monkeypatch):
         FileRows(["-", "-"])
 
 
+def test_standard_input_in_another_format(monkeypatch):
+    def given(raw, form):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        return list(FileRows(["-"], format=form))
+
+    assert [(row.id, row.text) for row in given(b"id,text\n1,one\n2,two\n", "csv")] == [("1", "one"), ("2", "two")]
+    assert [(row.id, row.text) for row in given(b"id\ttext\n1\tone\n", "tsv")] == [("1", "one")]
+    assert [(row.id, row.text) for row in given(b"plain words", "text")] == [("-", "plain words")]
+    assert [row.text for row in given(gzip.compress(b'{"id": 1, "text": "packed"}'), None)] == ["packed"]
+    with pytest.raises(InputError, match="parquet cannot be read from standard input"):
+        given(b"", "parquet")
+    with pytest.raises(InputError, match="format: expected one of jsonl, csv"):
+        given(b"", "xml")
+
+
+def test_a_file_that_changes_while_it_is_read_is_reported(tmp_path):
+    whole = "".join(json.dumps({"id": i, "text": "t"}) + "\n" for i in range(5))
+    path = tmp_path / "docs.jsonl"
+
+    def reread(change):
+        path.write_text(whole)
+        rows = iter(FileRows([path]))
+        before = [next(rows)]
+        change()
+        return before + list(rows)
+
+    def grow():
+        with path.open("a") as file:
+            file.write('{"id": "new", "text": "t"}\n')
+
+    def replace():
+        other = tmp_path / "other"
+        other.write_bytes(path.read_bytes())
+        other.replace(path)
+
+    for change in (grow, replace, lambda: path.write_text(""), path.unlink):
+        found = reread(change)
+        assert [row.id for row in found[:5]] == ["0", "1", "2", "3", "4"]
+        assert "changed while it was read: run again" in found[-1].reason
+        assert (found[-1].format, found[-1].row) == ("file", str(path))
+
+
 def test_the_number_of_rows_is_known_beforehand(tmp_path):
     path = jsonl(tmp_path, "".join(json.dumps({"id": i, "text": "t"}) + "\n" for i in range(7)))
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     assert length_hint(FileRows([path, tmp_path / "a.txt"])) == 8
     assert length_hint(FileRows([path, "-"])) == 0
+    assert length_hint(FileRows([path, tmp_path])) == 0

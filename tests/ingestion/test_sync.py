@@ -62,11 +62,12 @@ def test_a_row_without_an_id_forbids_deleting_and_the_others_are_written(encoder
 
 
 def test_a_row_that_cannot_be_used_keeps_what_is_stored_of_it(encoder, store):
-    stored = [*documents("abc"), Document("b#0", "first part", {"source": "b"}), Document("b#1", "x", {"source": "b"})]
+    parts = [Document(f"b#{i}", f"part {i}", {"source": "b", "chunk": i, "chunks": 2}) for i in range(2)]
+    stored = [*documents("abc"), *parts, Document("no chunk", "x", {"source": "b"})]
     ingest(stored, encoder, store, collection="docs")
     source = [*documents("a"), Document("b", ""), Document("nul \0", "text")]
     report = ingest(source, encoder, store, collection="docs", sync=True)
-    assert (report.dead, report.deleted) == (2, 1)
+    assert (report.dead, report.deleted) == (2, 2)
     assert ids_in(store) == {"a", "b", "b#0", "b#1"}
 
 

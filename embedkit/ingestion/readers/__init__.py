@@ -1,0 +1,8 @@
+"""From files to documents, one format a file."""
+
+from __future__ import annotations
+
+from .files import FileRows
+from .formats import FORMATS
+
+__all__ = ["FORMATS", "FileRows"]

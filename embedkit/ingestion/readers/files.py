@@ -1,0 +1,154 @@
+"""From files and folders to rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from ...errors import InputError
+from ..fields import Fields, IdFrom
+from ..rows import Row
+from .folders import Folder
+from .formats import FORMATS, format_of
+from .opening import BROKEN, opened, state, uncompressed_name
+from .source import Source
+
+_LOOKED_AT = 1 << 13
+
+
+class FileRows:
+    """The rows of files and folders, in order; can be iterated again unless one is standard input (``-``).
+
+    A name's suffix tells the format: JSON lines (``.jsonl``, ``.ndjson``, ``.json-lines``), CSV and TSV, Parquet, Arrow
+    and Feather hold rows; Markdown (``.md``), HTML and any other file are one document each, whose id is the path as
+    given. ``format`` (one of ``jsonl``, ``csv``, ``tsv``, ``parquet``, ``arrow``, ``markdown``, ``html``, ``text``) is
+    for all of them alike; standard input is ``jsonl`` unless it says otherwise. What is compressed (gzip, bzip2, xz,
+    Zstandard) is known by its first bytes.
+
+    Of a folder all files below it are read in the order of their paths, and ids are paths relative to it, with ``/``.
+    Hidden files, dead letters, linked folders and files of unknown suffix that are no text are not read; ``skipped``
+    names the last ones.
+
+    ``id_field``, ``text_field``, ``metadata_fields`` and ``id_from`` are those of `Fields`. A row that cannot be read is
+    a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
+
+    Raises `InputError` at once, naming every file that cannot be read; while reading, where a table lacks a column that
+    was named; and `MissingExtraError` where a format needs a package that is not installed.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        id_field: str = "id",
+        text_field: str | Sequence[str] = "text",
+        metadata_fields: Sequence[str] | None = None,
+        id_from: IdFrom | None = None,
+        format: str | None = None,
+    ) -> None:
+        self.paths = [os.fspath(path) for path in paths]
+        self.fields = Fields(id_field, text_field, metadata_fields, id_from)
+        self.format = format
+        self.skipped: list[str] = []
+        if format is not None and format not in FORMATS:
+            raise InputError(f"format: expected one of {', '.join(FORMATS)}, found {format!r}")
+        problems = [problem for path in self.paths if (problem := _problem(path))]
+        if self.paths.count("-") > 1:
+            problems.append("-: standard input can be read once only")
+        if "-" in self.paths and format is not None and FORMATS[format].seeks:
+            problems.append(f"-: {format} cannot be read from standard input; name a file")
+        if problems:
+            raise InputError("cannot read " + "; ".join(problems))
+        if id_from == "row" and (len(self.paths) > 1 or any(map(os.path.isdir, self.paths))):
+            raise InputError("id_from: 'row' would give rows of several files the same ids; use 'path' or 'text'")
+
+    def __iter__(self) -> Iterator[Row]:
+        self.skipped.clear()
+        for path in self.paths:
+            if os.path.isdir(path):
+                yield from self._folder(path)
+            else:
+                form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
+                yield from read(Source(path, path, form), self.fields)
+
+    def __length_hint__(self) -> int:
+        """The number of rows, at most: lines are counted, blank ones too. 0 where it is not known without reading."""
+        total = 0
+        for path in self.paths:
+            form = self.format or format_of(path) or "text"
+            if not os.path.isfile(path) or uncompressed_name(path) != path:
+                return 0
+            count = FORMATS[form].count(path)
+            if not count and os.path.getsize(path):
+                return 0
+            total += count
+        return total
+
+    def _folder(self, path: str) -> Iterator[Row]:
+        folder = Folder(path)
+        for relative in folder:
+            place = os.path.join(path, relative)
+            form = self.format or format_of(relative)
+            if form or _is_text(place):
+                yield from read(Source(place, relative, form or "text"), self.fields)
+            else:
+                self.skipped.append(place)
+        for place, reason in folder.failed:
+            yield Source(place, place, "text").bad(f"the folder cannot be listed: {reason}")
+
+
+def read(source: Source, fields: Fields) -> Iterator[Row]:
+    """The rows of one file; a last one that is bad where the file is damaged or was changed meanwhile."""
+    before = state(source.path) if source.path != "-" else None
+    line = 0
+    try:
+        with opened(source.path) as file:
+            if FORMATS[source.format].seeks and not (file.seekable() and _is_plain(source.path)):
+                raise OSError(f"{source.format} cannot be read from a compressed file; decompress it")
+            for row in FORMATS[source.format].read(file, source, fields):
+                line = row.line
+                yield row
+    except BROKEN as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if line:
+            yield source.bad(
+                f"reading failed after line {line:,}, and the rows before it were read: {reason}", line + 1
+            )
+        else:
+            yield source.bad(f"cannot be read: {reason}")
+        return
+    if before is not None and state(source.path) != before:
+        yield source.bad("the file changed while it was read: run again", line + 1)
+
+
+def _is_plain(path: str) -> bool:
+    return uncompressed_name(path) == path
+
+
+def _is_text(path: str) -> bool:
+    """Whether a file that begins like this is read as text; one that cannot be read is, so that it is reported."""
+    try:
+        with opened(path) as file:
+            head = file.read(_LOOKED_AT)
+    except BROKEN:
+        return True
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4 and b"\0" not in head
+    return b"\0" not in head
+
+
+def _problem(path: str) -> str:
+    if path == "-":
+        return ""
+    try:
+        if os.path.isdir(path):
+            os.scandir(path).close()
+        elif os.path.isfile(path):
+            open(path, "rb").close()
+        else:
+            os.stat(path)
+    except (OSError, ValueError) as error:
+        return f"{path}: {getattr(error, 'strerror', None) or error}"
+    return ""

@@ -1,0 +1,97 @@
+"""Compressed files, whole and damaged."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import sys
+
+import pytest
+
+from embedkit.errors import MissingExtraError
+from embedkit.ingestion import FileRows
+
+
+def zstd(raw):
+    return pytest.importorskip("zstandard").ZstdCompressor().compress(raw)
+
+
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+RAW = "".join(json.dumps({"id": i, "text": f"text {i * 7919 % 1000}"}) + "\n" for i in range(20_000)).encode()
+
+
+@pytest.fixture(params=PACKERS)
+def suffix(request):
+    return request.param
+
+
+def test_what_is_packed_is_read(tmp_path, suffix):
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(PACKERS[suffix](RAW))
+    assert [row.id for row in FileRows([path])] == [str(i) for i in range(20_000)]
+
+
+def test_several_parts_in_one_file(tmp_path, suffix):
+    half = RAW.index(b"\n", len(RAW) // 2) + 1
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(PACKERS[suffix](RAW[:half]) + PACKERS[suffix](RAW[half:]))
+    assert len(list(FileRows([path]))) == 20_000
+
+
+def test_the_first_bytes_tell_it_where_the_name_does_not(tmp_path, suffix):
+    path = tmp_path / "docs.csv"
+    path.write_bytes(PACKERS[suffix](b"id,text\n1,packed\n"))
+    assert [row.text for row in FileRows([path])] == ["packed"]
+
+
+def test_one_document(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"note.txt{suffix}"
+    path.write_bytes(PACKERS[suffix](b"a note"))
+    monkeypatch.chdir(tmp_path)
+    (row,) = FileRows([path.name])
+    assert (row.id, row.text) == (path.name, "a note")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_of_a_file_cut_off_the_rows_before_are_kept(tmp_path, suffix, share):
+    path = tmp_path / f"docs.jsonl{suffix}"
+    packed = PACKERS[suffix](RAW)
+    path.write_bytes(packed[: int(len(packed) * share)])
+    *rows, bad = FileRows([path])
+    assert "cannot be read" in bad.reason or "reading failed after line" in bad.reason
+    assert (bad.source, bad.format) == (str(path), "file")
+    assert [row.id for row in rows if hasattr(row, "text")] == [str(i) for i in range(len(rows))][: len(rows)]
+
+
+def test_a_damaged_file_is_told(tmp_path, suffix):
+    packed = bytearray(PACKERS[suffix](RAW))
+    for place in range(len(packed) // 2, len(packed) // 2 + 50):
+        packed[place] ^= 0x5A
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(packed)
+    *_, bad = FileRows([path])
+    assert "cannot be read" in bad.reason or "reading failed after line" in bad.reason
+
+
+def test_a_name_that_lies_is_told(tmp_path, suffix):
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(RAW)
+    (bad,) = FileRows([path])
+    assert f"the name ends in {suffix}, and the file is not compressed so" in bad.reason
+
+
+def test_what_needs_a_plain_file_says_so(tmp_path):
+    path = tmp_path / "docs.parquet.gz"
+    path.write_bytes(gzip.compress(b"PAR1"))
+    (bad,) = FileRows([path])
+    assert "parquet cannot be read from a compressed file; decompress it" in bad.reason
+
+
+def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "docs.jsonl.zst"
+    path.write_bytes(zstd(RAW))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[zstd\]"):
+        list(FileRows([path]))
