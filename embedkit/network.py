@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-from .errors import StoreError, TransientStoreError
+from .errors import InputError, StoreError, TransientStoreError
 from .store import StoreURL
 
 CONNECT_SECONDS = 5.0
+
+
+def request_seconds() -> float:
+    """How long a server may take to answer one request before that counts as failed: the environment variable
+    ``EMBEDKIT_STORE_TIMEOUT``, or 60 seconds."""
+    given = os.environ.get("EMBEDKIT_STORE_TIMEOUT") or "60"
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < 1e6:
+        raise InputError(f"EMBEDKIT_STORE_TIMEOUT: expected a number of seconds above 0, found {given!r}")
+    return seconds
 
 
 def require_server(url: StoreURL, port: int) -> None:

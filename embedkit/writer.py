@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 _NOT_A_ROW = (CollectionNotFoundError, CollectionMismatchError, FilterError)
 _SAMPLE = 16
+_WORTH_TELLING = 1.0
+_log = logging.getLogger("embedkit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Retry:
     that asks for more than ``longest_wait`` ends the attempts.
     """
 
-    attempts: int = 6
+    attempts: int = 8
     first_wait: float = 0.5
     longest_wait: float = 60.0
 
@@ -117,6 +120,8 @@ class Writer:
                 return action()
             except TransientStoreError as error:
                 wait = retry.wait(attempt, error.retry_after)
+                if wait is not None and wait >= _WORTH_TELLING:
+                    _log.warning("%s (attempt %d of %d; the next in %.0f s)", error, attempt, retry.attempts, wait)
                 if wait is None or self.stopping.wait(wait):
                     raise
             attempt += 1

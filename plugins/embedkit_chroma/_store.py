@@ -21,10 +21,11 @@ import numpy as np
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
+from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import ORDERINGS, Combine, Compare, Filter, Scalar
 from embedkit.naming import safe_name
-from embedkit.network import http_error
+from embedkit.network import CONNECT_SECONDS, http_error, request_seconds
 from embedkit.records import (
     FloatArray,
     Hit,
@@ -50,25 +51,27 @@ _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 def open_folder(path: str) -> ChromaStore:
     """The store in a folder, which is made if it is not there."""
     with _errors(f"opening the folder {path!r}"):
-        return ChromaStore(chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False)), server=False)
+        return ChromaStore(chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False)), folder=path)
 
 
 def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
     """The store on a server."""
     with _errors(f"opening the server {host}:{port}"):
-        return ChromaStore(
-            chromadb.HttpClient(host, port, ssl=secure, settings=Settings(anonymized_telemetry=False)), server=True
-        )
+        client = chromadb.HttpClient(host, port, ssl=secure, settings=Settings(anonymized_telemetry=False))
+        session = getattr(getattr(client, "_server", None), "_session", None)
+        if isinstance(session, httpx.Client):  # by itself it waits for ever
+            session.timeout = httpx.Timeout(request_seconds(), connect=CONNECT_SECONDS)
+        return ChromaStore(client)
 
 
 class ChromaStore:
     """A `embedkit.store.VectorStore` over a Chroma client."""
 
-    def __init__(self, client: Any, *, server: bool) -> None:
-        self._client = client
+    def __init__(self, client: Any, *, folder: str | None = None) -> None:
+        self._client, self._folder = client, folder
         self._writing = threading.Lock()
         rows = int(client.get_max_batch_size())
-        self.caps = replace(CAPABILITIES[SERVER if server else FOLDER], max_batch_rows=rows)
+        self.caps = replace(CAPABILITIES[FOLDER if folder else SERVER], max_batch_rows=rows)
 
     def ensure(self, spec: CollectionSpec) -> ChromaCollection:
         """Open the collection, or create it."""
@@ -117,15 +120,15 @@ class ChromaStore:
             raise StoreError(
                 f"the Chroma collection {found.name!r} was not made by embedkit; choose another name than {name!r}"
             )
-        return ChromaCollection(found, info, self._writing)
+        return ChromaCollection(found, info, self._writing, self._folder)
 
 
 class ChromaCollection:
     """A `embedkit.store.Collection` over a Chroma collection."""
 
-    def __init__(self, inner: Any, info: CollectionInfo, writing: threading.Lock) -> None:
+    def __init__(self, inner: Any, info: CollectionInfo, writing: threading.Lock, folder: str | None) -> None:
         self.info = info
-        self._inner, self._writing = inner, writing
+        self._inner, self._writing, self._folder = inner, writing, folder
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows.
@@ -140,6 +143,8 @@ class ChromaCollection:
             for metadata, digest in zip(batch.metadata, batch.hashes, strict=True)
         ]
         with _errors(f"writing {len(ids)} rows to {self.info.name!r}"), self._writing:
+            if self._folder is not None:  # where the disk is full, Chroma's write may never return
+                require_room(self._folder, sum(batch.sizes()))
             known = self._inner.get(ids=ids, include=["metadatas"])
             old = dict(zip(known["ids"], known["metadatas"], strict=True))
             metadatas = [dict.fromkeys(old.get(row_id, ())) | row for row_id, row in zip(ids, rows, strict=True)]

@@ -9,9 +9,11 @@ large enough to need one, since rows are written several times faster without.
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from psycopg.rows import tuple_row
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import Filter
+from embedkit.network import request_seconds
 from embedkit.records import (
     FloatArray,
     Hit,
@@ -45,6 +48,12 @@ INDEX_FROM_ROWS = 10_000
 _INDEXED_DIM, _INDEXED_HALF = 2_000, 4_000
 _LOCK = 0x656D6265646B6974  # "embedkit": one process at a time makes or drops tables
 _CANDIDATES = 4
+_NETWORK: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 _SETUP = (
     "CREATE EXTENSION IF NOT EXISTS vector",
     "CREATE SCHEMA IF NOT EXISTS embedkit",
@@ -68,14 +77,20 @@ class PgvectorStore:
             pass
 
     @contextmanager
-    def transaction(self, what: str) -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor in a transaction of its own; what goes wrong is an embedkit error that says ``what`` was done."""
+    def transaction(self, what: str, *, patient: bool = False) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor in a transaction of its own; what goes wrong is an embedkit error that says ``what`` was done. Unless
+        it is ``patient``, it fails where the server takes longer than a request may."""
+        seconds = None if patient else request_seconds()
         with self._using, _errors(what):
             if self._closed:
                 raise StoreError(f"{what}: the store was closed; open it again")
             connection = self._connect()
             try:
-                with connection.transaction(), connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+                with (
+                    _deadline(connection, seconds),
+                    connection.transaction(),
+                    connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+                ):
                     yield cursor
             finally:
                 if connection.broken:
@@ -138,8 +153,8 @@ class PgvectorStore:
 
     def _connect(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            connection = psycopg.connect(**self._options, autocommit=True, connect_timeout=10, client_encoding="utf8")
-            with connection.transaction():
+            connection = psycopg.connect(**self._options, autocommit=True, client_encoding="utf8", **_NETWORK)
+            with _deadline(connection, request_seconds()), connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
                 for statement in _SETUP:
                     connection.execute(statement)
@@ -257,7 +272,7 @@ class PgvectorCollection:
         dimensions, above 2,000 over the vectors rounded to half precision. Every write is durable before it returns."""
         if self.info.dim > _INDEXED_HALF:
             return
-        with self._store.transaction(f"indexing {self.info.name!r}") as cursor:
+        with self._store.transaction(f"indexing {self.info.name!r}", patient=True) as cursor:
             few = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT %s) AS first").format(self._table)
             if cursor.execute(few, [INDEX_FROM_ROWS]).fetchall()[0][0] < INDEX_FROM_ROWS or self._index_exists(cursor):
                 return
@@ -303,6 +318,25 @@ def _array(found: Any) -> FloatArray:
 
 def _escaped(fields: Metadata) -> Metadata:
     return {escape(key): escape(value) if isinstance(value, str) else value for key, value in fields.items()}
+
+
+@contextmanager
+def _deadline(connection: psycopg.Connection[Any], seconds: float | None) -> Iterator[None]:
+    """Cut the connection where the block takes longer: libpq itself waits for ever for a server that stays silent."""
+
+    def cut() -> None:
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as link:
+            link.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut) if seconds is not None else None
+    if timer:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer:
+            timer.cancel()
 
 
 @contextmanager

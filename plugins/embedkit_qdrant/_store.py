@@ -7,6 +7,7 @@ the payload, with names made safe for Qdrant's paths; the lossless metadata lies
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import Combine, Compare, Filter, Not, Scalar
 from embedkit.naming import safe_name
-from embedkit.network import http_error
+from embedkit.network import http_error, request_seconds
 from embedkit.records import (
     FloatArray,
     Hit,
@@ -50,7 +51,6 @@ _Condition: TypeAlias = (
 )
 
 _INFO = "embedkit"
-_SECONDS = 60
 _ROW_IDS = uuid.UUID("6f0a4e5c-6f1e-5c3a-9b1d-0e4b1d7a2c55")
 _PAYLOAD = ["id", "text", "hash", "metadata"]
 _OTHER = {"other": True}
@@ -67,7 +67,9 @@ def open_folder(path: str | None) -> QdrantStore:
 def open_server(address: str, *, api_key: str | None) -> QdrantStore:
     """The store on a server."""
     with _errors(f"opening the server {address}"):
-        client = QdrantClient(url=address, api_key=api_key, timeout=_SECONDS, check_compatibility=False)
+        client = QdrantClient(
+            url=address, api_key=api_key, timeout=math.ceil(request_seconds()), check_compatibility=False
+        )
     return QdrantStore(client, server=True)
 
 

@@ -1,0 +1,65 @@
+"""kill -9 at random moments, again and again: after resuming, the rows are the source's, and none was encoded twice."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import KILLS, Job
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "stores"))
+
+STORES = {
+    "chroma": "chromadb",
+    "pgvector": "pgserver",
+    "lancedb": "lancedb",
+    "qdrant-edge": "qdrant_edge",
+    "sqlite-vec": "sqlite_vec",
+}
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, job: Job, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    name = request.param
+    if importlib.util.find_spec(STORES[name]) is None:
+        pytest.skip(f"{STORES[name]} is not installed")
+    if name != "pgvector":
+        yield f"{name}:index"
+        return
+    from postgres import PASSWORD, Postgres
+
+    job.environment.update(PGUSER="postgres", PGPASSWORD=PASSWORD)
+    server = Postgres()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+def test_an_ingest_that_is_killed_again_and_again(job: Job, url: str, moments: random.Random) -> None:
+    killed = 0
+    for _ in range(KILLS):
+        process = job.start(url)
+        begun = len(job.lines())
+        more = moments.choice([1, moments.randint(2, 1 + 2 * len(job.rows) // KILLS)])
+        job.wait(process, lambda lines: len(lines) >= begun + more)
+        time.sleep(moments.uniform(0, 0.02))
+        process.kill()
+        _, err = process.communicate()
+        assert process.returncode in (-9, 0), err
+        killed += process.returncode == -9
+    assert killed > KILLS // 2, "most were to be killed in the middle"
+    before, acknowledged = job.stored(url) if "!begun" in job.lines() and job.acknowledged() else {}, job.acknowledged()
+    assert acknowledged <= before.keys(), "a row was acknowledged and is not there"
+    assert before.items() <= job.rows.items()
+    report = job.finish(job.start(url))
+    assert report["unchanged"] == len(before)
+    assert report["written"] == report["encoded"] == len(job.rows) - len(before)
+    assert job.stored(url) == job.rows
+    job.check_log()
