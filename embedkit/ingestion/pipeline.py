@@ -28,6 +28,7 @@ from .dead_letters import DeadLetters
 from .first_seen import FirstSeen
 from .report import IngestInterrupted, IngestReport
 from .rows import BadRow, SourcedDocument, fingerprint_of, refused, sourced
+from .stale import remove_stale
 
 Fresh: TypeAlias = tuple[SourcedDocument, str]
 """A document and its content hash."""
@@ -54,6 +55,9 @@ def ingest(
     hash of it. A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
     was cut is simply run again. Of several rows with one id in a run the first counts. A row that cannot be kept goes
     to the file ``dead_letters`` (by default ``COLLECTION.dead.jsonl`` in the working folder); the others are written.
+
+    Long texts are cut by `embedkit.chunked`; of a source that has fewer chunks than before, or that the collection holds
+    as a whole, the rows that it has no more are removed.
 
     ``store`` is what `embedkit.open_store` returned, or a store URL. ``metric`` is the model's own unless given; another one is
     refused where it would rank vectors otherwise.
@@ -92,6 +96,7 @@ class _Counts:
     written: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    removed: int = 0
     encoded: int = 0
     encode_seconds: float = 0.0
 
@@ -234,6 +239,7 @@ class _Run:
     def _write(self, job: tuple[list[Fresh], FloatArray]) -> WriteResult:
         rows, vectors = job
         documents = [document for document, _ in rows]
+        self.counts.removed += remove_stale(self.writer, documents)
         return self.writer.write(
             RecordBatch(
                 ids=[document.id for document in documents],
@@ -272,6 +278,7 @@ class _Run:
             written=counts.written,
             unchanged=counts.unchanged,
             duplicates=counts.duplicates,
+            removed=counts.removed,
             dead=self.dead.count,
             encoded=counts.encoded,
             truncated=self.encoder.stats.truncated - self.truncated_before,
