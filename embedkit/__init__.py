@@ -61,6 +61,7 @@ _HOME = {
     "parse_filter": "filters",
     "quantize": "precision",
     "rescore": "scoring",
+    "retry": "ingestion",
     "search": "searching",
     "similarity": "scoring",
     "store_plugins": "registry",
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from .ingestion import IngestReport as IngestReport
     from .ingestion import chunked as chunked
     from .ingestion import ingest as ingest
+    from .ingestion import retry as retry
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges
     from .precision import fit_ranges as fit_ranges

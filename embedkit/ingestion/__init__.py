@@ -8,6 +8,7 @@ from .fields import Fields
 from .pipeline import ingest
 from .readers import FileRows
 from .report import IngestInterrupted, IngestReport
+from .retrying import retry
 from .rows import BadRow, SourcedDocument
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "SourcedDocument",
     "chunked",
     "ingest",
+    "retry",
 ]

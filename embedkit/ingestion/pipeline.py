@@ -27,7 +27,7 @@ from .background import Background
 from .dead_letters import DeadLetters
 from .first_seen import FirstSeen
 from .report import IngestInterrupted, IngestReport
-from .rows import BadRow, SourcedDocument, fingerprint_of, refused, sourced
+from .rows import DUPLICATE, BadRow, SourcedDocument, fingerprint_of, refused, sourced
 from .stale import remove_stale
 
 Fresh: TypeAlias = tuple[SourcedDocument, str]
@@ -177,7 +177,7 @@ class _Run:
             self.counts.duplicates += 1
             self.bar.update()
             return None
-        return refused(document, f"duplicate id with other content: the row of {first[1]} was kept")
+        return refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")
 
     def _process(self, rows: list[Fresh]) -> None:
         known = self.writer.hashes([document.id for document, _ in rows])

@@ -82,6 +82,7 @@ def test_a_huge_cell_is_bad_and_not_kept(tmp_path, monkeypatch):
         ("id,text,n,n", {}, "the column 'n' is there twice"),
         ("id,text", {"metadata_fields": ["year"]}, "no column 'year'"),
         ("id,text", {"text_field": "{title} {text}"}, "no column 'title'"),
+        ("id,text", {"text_field": ["title", "body"]}, "no column 'title'"),
         ('id,"text', {}, "the header cannot be read"),
         ("id,t\udcff", {}, "the header is not valid UTF-8"),
     ],

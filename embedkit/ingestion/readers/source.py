@@ -27,7 +27,7 @@ class Source:
 
     def bad(self, reason: str, line: int = 1) -> BadRow:
         """Something of the file cannot be read."""
-        return BadRow(self.name, line, reason, self.path, self.id, "" if self.path == "-" else "file")
+        return BadRow(self.name, line, reason, self.path, self.id, "" if self.path == "-" else f"file:{self.format}")
 
     def row(self, value: Mapping[str, Any], line: int, fields: Fields, raw: str = "", form: str = "record") -> Row:
         """A row of fields as a document; ``raw`` is how it stood in the file, and ``form`` its format."""

@@ -72,11 +72,14 @@ def _bad(reason: str, line: int, header: str, raw: str, source: Source) -> BadRo
 
 def table_row(raw: str, line: int, source: Source, fields: Fields) -> Row:
     """The row of a header and one row below it."""
-    rows = list(read_table(io.BytesIO(raw.encode("utf-8", "surrogatepass")), source, fields))
-    if len(rows) != 1:
+    try:
+        rows = list(read_table(io.BytesIO(raw.encode("utf-8", "surrogatepass")), source, fields))
+        if len(rows) == 1:
+            return rows[0]
         reason = f"expected a header and one row, found {len(rows)} rows"
-        return BadRow(source.name, line, reason, raw, None, source.format)
-    return rows[0]
+    except InputError as error:
+        reason = str(error)
+    return BadRow(source.name, line, reason, raw, None, source.format)
 
 
 class _Tape:
