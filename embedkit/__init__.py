@@ -54,6 +54,8 @@ _HOME = {
     "VectorStore": "store",
     "WorkerError": "errors",
     "WriteResult": "records",
+    "check": "ingestion",
+    "copy": "ingestion",
     "chunked": "ingestion",
     "fit_ranges": "precision",
     "ingest": "ingestion",
@@ -112,7 +114,9 @@ if TYPE_CHECKING:
     from .ingestion import FileRows as FileRows
     from .ingestion import IngestInterrupted as IngestInterrupted
     from .ingestion import IngestReport as IngestReport
+    from .ingestion import check as check
     from .ingestion import chunked as chunked
+    from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
     from .pool import EncoderPool as EncoderPool

@@ -3,9 +3,10 @@
 Semantics, the same on every store (two-valued, so that ``~`` is exact):
 
 * A field is addressed by its top-level metadata key.
-* ``==`` holds where the value is equal; a missing field equals nothing. ``F("x") == None`` is refused: not every
-  store keeps None apart.
+* ``==`` holds where the value is equal; a missing field equals nothing.
 * ``!=`` is exactly ``~(==)``: it also holds where the field is missing. ``not_in`` is exactly ``~(is_in)``.
+* ``exists`` holds where the field is present, whatever its value, None included. ``F("x") == None`` is ``is_none``: it
+  holds where the field is present and None.
 * ``< <= > >=`` hold only where the field is present and of the operand's kind (number with number, text with text).
 * bool is not a number: ``True`` never equals ``1``. Numbers compare by value, whatever their type; beyond 2**53 a
   store may round them to doubles under ``< <= > >=``.
@@ -17,17 +18,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 from .errors import FilterError
 from .records import plain_number, timestamp
 
 Scalar: TypeAlias = str | int | float | bool
-Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or", "not"]
-OPS: frozenset[str] = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or", "not"})
+OPS_WITHOUT_VALUE: frozenset[str] = frozenset({"exists", "none"})
+Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in", "exists", "none", "and", "or", "not"]
+OPS: frozenset[str] = OPS_WITHOUT_VALUE | {"==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or", "not"}
 
 _NEGATED: dict[str, Op] = {"==": "!=", "!=": "==", "in": "not in", "not in": "in"}
 ORDERINGS: frozenset[str] = frozenset({"<", "<=", ">", ">="})
@@ -49,7 +51,8 @@ class Filter:
         raise FilterError("a filter has no truth value: combine filters with & | ~ instead of and, or, not")
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether ``metadata`` satisfies the filter: the reference that every store is tested against."""
+        """Whether the fields, as `embedkit.records.filterable` gives them, satisfy the filter: the reference that every
+        store is tested against."""
         raise NotImplementedError
 
     def ops(self) -> frozenset[str]:
@@ -63,18 +66,23 @@ class Filter:
 
 @dataclass(frozen=True, eq=True)
 class Compare(Filter):
-    """One comparison of a field with a scalar, or with a tuple of scalars for ``in`` and ``not in``; made by `F`.
+    """One comparison of a field with a scalar, with a tuple of scalars for ``in`` and ``not in``, or with nothing for
+    ``exists`` and ``none``; made by `F`.
 
     A number is what `embedkit.records.plain_number` gives: a float here is no whole number, or one beyond 64 bits.
     """
 
     field: str
     op: Op
-    value: Scalar | tuple[Scalar, ...]
+    value: Scalar | tuple[Scalar, ...] = True
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
         """See `Filter.matches`."""
         found = metadata.get(self.field)
+        if self.op == "exists":
+            return self.field in metadata
+        if self.op == "none":
+            return self.field in metadata and found is None
         if self.op == "==":
             return _equal(found, self.value)
         if self.op == "!=":
@@ -158,10 +166,10 @@ class F:
         return Compare(self._field, op, _scalar(self._field, op, value))
 
     def __eq__(self, value: object) -> Filter:  # type: ignore[override]
-        return self._compare("==", value)
+        return self.is_none() if value is None else self._compare("==", value)
 
     def __ne__(self, value: object) -> Filter:  # type: ignore[override]
-        return self._compare("!=", value)
+        return Not(self.is_none()) if value is None else self._compare("!=", value)
 
     def __lt__(self, value: object) -> Filter:
         return self._compare("<", value)
@@ -176,19 +184,41 @@ class F:
         return self._compare(">=", value)
 
     def is_in(self, values: Iterable[object]) -> Filter:
-        """Holds where the field equals one of ``values``."""
-        return Compare(self._field, "in", tuple(_scalar(self._field, "in", v) for v in _values(values)))
+        """Holds where the field equals one of ``values``, of which one may be None."""
+        listed = _values(values)
+        some = tuple(_scalar(self._field, "in", value) for value in listed if value is not None)
+        if len(some) == len(listed):
+            return Compare(self._field, "in", some)
+        return self.is_none() | Compare(self._field, "in", some) if some else self.is_none()
 
     def not_in(self, values: Iterable[object]) -> Filter:
         """The exact complement of `is_in`: also holds where the field is missing."""
-        return Compare(self._field, "not in", tuple(_scalar(self._field, "not in", v) for v in _values(values)))
+        return push_down_not(Not(self.is_in(values)))
+
+    def exists(self) -> Filter:
+        """Holds where the field is present, None included."""
+        return Compare(self._field, "exists")
+
+    def is_none(self) -> Filter:
+        """Holds where the field is present and None."""
+        return Compare(self._field, "none")
+
+
+_OPERATORS: dict[str, Callable[[F, object], Filter]] = {
+    "==": F.__eq__,
+    "!=": F.__ne__,
+    "<": F.__lt__,
+    "<=": F.__le__,
+    ">": F.__gt__,
+    ">=": F.__ge__,
+}
 
 
 def push_down_not(expression: Filter) -> Filter:
-    """The same filter with ``not`` moved inwards as far as it can be, for stores that lack it.
+    """The same filter with ``not`` moved inwards as far as it can be.
 
     De Morgan's laws and ``not ==`` is ``!=`` are exact; a ``not`` over an ordering stays, because a row without the
-    field satisfies it and no single comparison does.
+    field satisfies it and no single comparison does; so does one over ``exists`` and ``none``.
     """
     if isinstance(expression, Combine):
         return Combine(expression.op, tuple(push_down_not(part) for part in expression.parts))
@@ -206,18 +236,23 @@ def push_down_not(expression: Filter) -> Filter:
 _CLAUSE = re.compile(
     r"\s*(?P<field>[^\s<>=!]+)\s*(?P<op>==|!=|<=|>=|=|<|>|\bnot in\b|\bin\b)\s*(?P<value>.+?)\s*\Z", re.DOTALL
 )
+_PRESENCE = re.compile(r"\s*(?P<field>[^\s<>=!]+)\s+(?P<op>exists|not exists)\s*\Z")
 
 
 def parse_filter(text: str) -> Filter:
-    """One clause as typed on a command line: ``year>=2020``, ``lang=en``, ``lang in ["en","de"]``.
+    """One clause as typed on a command line: ``year>=2020``, ``lang=en``, ``lang in ["en","de"]``, ``when exists``.
 
-    The value is read as JSON where it is JSON (``2020``, ``true``, ``"2020"``), else as plain text.
+    The value is read as JSON where it is JSON (``2020``, ``true``, ``null``, ``"2020"``), else as plain text. A date or
+    time in ISO 8601 that is not quoted is compared with times as well as with text: it finds what was stored as either.
     """
+    if presence := _PRESENCE.match(text):
+        found = F(presence["field"]).exists()
+        return found if presence["op"] == "exists" else Not(found)
     match = _CLAUSE.match(text)
     if not match:
         raise FilterError(
             f"cannot read the filter {text!r}: write FIELD OP VALUE with one of == != < <= > >= in 'not in', "
-            'for example  year>=2020  or  lang in ["en","de"]'
+            'or FIELD exists, for example  year>=2020  or  lang in ["en","de"]'
         )
     op, raw = match["op"], match["value"]
     try:
@@ -229,7 +264,23 @@ def parse_filter(text: str) -> Filter:
         if not isinstance(value, list):
             raise FilterError(f'the filter {text!r} needs a JSON list after {op!r}, for example  lang in ["en","de"]')
         return field.is_in(value) if op == "in" else field.not_in(value)
-    return field._compare("==" if op == "=" else op, value)  # type: ignore[arg-type]
+    compare = _OPERATORS["==" if op == "=" else op]
+    moment = _iso_moment(raw)
+    if moment is None:
+        return compare(field, value)
+    either = compare(field, moment), compare(field, raw)
+    return Combine("and" if op == "!=" else "or", either)
+
+
+def _iso_moment(text: str) -> date | None:
+    """The date or datetime that ``text`` is in ISO 8601, if it is one with at least year, month and day."""
+    if not re.match(r"\d{4}-\d\d-\d\d", text):
+        return None
+    kind = date if len(text) == len("2024-05-01") else datetime
+    try:
+        return kind.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
 
 
 def _checked(other: object) -> Filter:

@@ -2,7 +2,7 @@
 
 `GuardedStore` and `GuardedCollection` have the methods of the contract and add: validation with expected and actual
 values, unit length under cosine, the last of several rows with one id, splitting by the store's row limit, a lock
-where the store is not thread-safe, operators checked before the store is asked, and refusal of another model's
+where the store is not thread-safe, filters that the store cannot answer finished here, and refusal of another model's
 vectors.
 """
 
@@ -16,8 +16,10 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from .coercion import MetadataMode, check_mode, converted
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
-from .filters import ORDERINGS, Filter, push_down_not
+from .filters import Filter, push_down_not
+from .finishing import Finished, answers, weaker
 from .records import (
     FloatArray,
     Hit,
@@ -30,15 +32,15 @@ from .records import (
     check_text,
     dump_metadata,
 )
-from .store import Capabilities, Collection, CollectionInfo, CollectionSpec, IfExists, VectorStore
+from .store import Capabilities, Collection, CollectionInfo, CollectionSpec, IfExists, StoreURL, VectorStore
 from .vectors import unit_length
 
 
 class GuardedStore:
     """What `embedkit.open_store` returns: a `VectorStore` and context manager whose collections check what they get."""
 
-    def __init__(self, inner: VectorStore) -> None:
-        self.inner = inner
+    def __init__(self, inner: VectorStore, address: StoreURL | None = None) -> None:
+        self.inner, self.address = inner, address
         caps = inner.caps
         self._lock: AbstractContextManager[object] = nullcontext() if caps.thread_safe else threading.RLock()
         self._closed = False
@@ -48,12 +50,16 @@ class GuardedStore:
         """What this store can do."""
         return self.inner.caps
 
-    def ensure(self, spec: CollectionSpec, *, if_exists: IfExists = "validate") -> GuardedCollection:
+    def ensure(
+        self, spec: CollectionSpec, *, if_exists: IfExists = "validate", metadata: MetadataMode = "strict"
+    ) -> GuardedCollection:
         """Open or create the collection.
 
         ``if_exists``: ``validate`` raises `CollectionMismatchError` where an existing one has another dimension,
-        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one.
+        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one. ``metadata`` says what is
+        done with values that cannot be kept as they are: see `embedkit.coercion.converted`.
         """
+        check_mode(metadata)
         caps = self.caps
         if if_exists not in ("validate", "replace", "error"):
             raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
@@ -73,12 +79,13 @@ class GuardedStore:
             found = self.inner.ensure(spec)
         for field in ("dim", "metric", "fingerprint"):
             _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
-        return GuardedCollection(found, caps, self._lock)
+        return GuardedCollection(found, caps, self._lock, metadata)
 
-    def open(self, name: str) -> GuardedCollection:
-        """Open an existing collection; raises `CollectionNotFoundError`."""
+    def open(self, name: str, *, metadata: MetadataMode = "strict") -> GuardedCollection:
+        """Open an existing collection; raises `CollectionNotFoundError`. ``metadata`` is as in `ensure`."""
+        check_mode(metadata)
         with self._lock:
-            return GuardedCollection(self.inner.open(name), self.caps, self._lock)
+            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata)
 
     def names(self) -> list[str]:
         """The collections' names, sorted."""
@@ -109,8 +116,14 @@ class GuardedStore:
 class GuardedCollection:
     """A `Collection` that checks what it is given and splits what is too large for the store."""
 
-    def __init__(self, inner: Collection, caps: Capabilities, lock: AbstractContextManager[object]) -> None:
-        self.inner, self.caps, self._lock = inner, caps, lock
+    def __init__(
+        self,
+        inner: Collection,
+        caps: Capabilities,
+        lock: AbstractContextManager[object],
+        metadata: MetadataMode = "strict",
+    ) -> None:
+        self.inner, self.caps, self.metadata, self._lock = inner, caps, metadata, lock
 
     @property
     def info(self) -> CollectionInfo:
@@ -129,16 +142,16 @@ class GuardedCollection:
         are written.
         """
         vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
+        kept, unusable = _kept_metadata(batch.metadata, self.metadata)
         cosine = self.info.metric == "cosine"
-        unusable = _unusable(batch, cosine=cosine)
+        unusable |= _unusable(batch.texts, kept, batch.vectors, cosine=cosine)
         failed = [RowError(batch.ids[i], reason) for i, reason in unusable.items()]
         keep = {row_id: i for i, row_id in enumerate(batch.ids) if i not in unusable}
-        if cosine:
-            batch = RecordBatch(batch.ids, unit_length(vectors), batch.texts, batch.metadata, batch.hashes)
+        batch = RecordBatch(batch.ids, unit_length(vectors) if cosine else vectors, batch.texts, kept, batch.hashes)
         if len(keep) < len(batch):
             batch = batch.take(sorted(keep.values()))
         written = 0
-        for part in batch.split(self.caps.max_batch_rows):
+        for part in batch.split(self.caps.max_batch_rows, self.caps.max_batch_bytes):
             if len(part):
                 with self._lock:
                     result = self.inner.upsert(part)
@@ -167,8 +180,12 @@ class GuardedCollection:
         if (ids is None) == (filter is None):
             raise InputError("delete takes either ids or a filter")
         if filter is not None:
+            checked = self._filter(filter)
+            if not isinstance(checked, Finished):
+                with self._lock:
+                    return self.inner.delete(filter=checked)
             with self._lock:
-                return self.inner.delete(filter=self._filter(filter))
+                ids = checked.ids()
         assert ids is not None
         total: int | None = 0
         for part in self._parts(ids):
@@ -188,19 +205,27 @@ class GuardedCollection:
             asked = unit_length(asked)
         if not len(asked):
             return []
+        checked = self._filter(filter)
         with self._lock:
-            found = self.inner.query(asked, k, filter=self._filter(filter))
+            found = (
+                checked.query(asked, k) if isinstance(checked, Finished) else self.inner.query(asked, k, filter=checked)
+            )
         return [sorted(hits, key=lambda hit: (-hit.score, hit.id)) for hits in found]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
-        """The next ``limit`` rows (without vectors) after ``cursor``."""
+        """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
+        the filter."""
+        checked = self._filter(filter)
         with self._lock:
-            return self.inner.scan(filter=self._filter(filter), cursor=cursor, limit=limit)
+            if isinstance(checked, Finished):
+                return checked.scan(cursor, limit)
+            return self.inner.scan(filter=checked, cursor=cursor, limit=limit)
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
+        checked = self._filter(filter)
         with self._lock:
-            return self.inner.count(self._filter(filter))
+            return checked.count() if isinstance(checked, Finished) else self.inner.count(checked)
 
     def flush(self) -> None:
         """Return when everything written is as durable and as searchable as the store makes it."""
@@ -221,7 +246,8 @@ class GuardedCollection:
             )
         return vectors
 
-    def _filter(self, expression: Filter | None) -> Filter | None:
+    def _filter(self, expression: Filter | None) -> Filter | Finished | None:
+        """The filter as the store can answer it, or what finishes it."""
         if expression is None:
             return None
         if not isinstance(expression, Filter):
@@ -230,29 +256,35 @@ class GuardedCollection:
             )
         if "not" not in self.caps.filter_ops:
             expression = push_down_not(expression)
-        missing = expression.ops() - self.caps.filter_ops
-        if missing:
-            raise FilterError(
-                f"this store cannot answer the filter operator {', '.join(sorted(missing))} here; "
-                f"it has {', '.join(sorted(self.caps.filter_ops))}"
-            )
-        if not self.caps.orders_text:
-            for leaf in expression.leaves():
-                if leaf.op in ORDERINGS and isinstance(leaf.value, str):
-                    raise FilterError(
-                        f"this store cannot order text: F({leaf.field!r}) {leaf.op} {leaf.value!r}; "
-                        "keep the field as a number, datetime or date, and compare it with one"
-                    )
-        return expression
+        if answers(self.caps, expression):
+            return expression
+        return Finished(self.inner, expression, weaker(self.caps, expression))
 
 
-def _unusable(batch: RecordBatch, *, cosine: bool) -> dict[int, str]:
+def _kept_metadata(metadata: Sequence[Metadata], mode: MetadataMode) -> tuple[Sequence[Metadata], dict[int, str]]:
+    """The metadata as the mode keeps it, and the rows where it cannot, each with its reason."""
+    if mode == "strict":
+        return metadata, {}
+    rows = [_converted(given, mode) for given in metadata]
+    return [row for row, _ in rows], {i: reason for i, (_, reason) in enumerate(rows) if reason}
+
+
+def _converted(metadata: Metadata, mode: MetadataMode) -> tuple[Metadata, str]:
+    try:
+        return converted(metadata, mode), ""
+    except InputError as error:
+        return {}, str(error)
+
+
+def _unusable(
+    texts: Sequence[str], metadatas: Sequence[Metadata], vectors: FloatArray, *, cosine: bool
+) -> dict[int, str]:
     """The rows that no store could keep and find again, each with its reason."""
     out: dict[int, str] = {}
     if cosine:
-        lost = np.flatnonzero(~batch.vectors.any(axis=1)).tolist()
+        lost = np.flatnonzero(~vectors.any(axis=1)).tolist()
         out.update(dict.fromkeys(lost, "a zero vector has no direction: cosine is undefined"))
-    for i, (text, metadata) in enumerate(zip(batch.texts, batch.metadata, strict=True)):
+    for i, (text, metadata) in enumerate(zip(texts, metadatas, strict=True)):
         reason = _refusal(text, metadata)
         if reason:
             out.setdefault(i, reason)

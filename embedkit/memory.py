@@ -16,7 +16,10 @@ import numpy as np
 from .errors import CollectionNotFoundError, StoreURLError
 from .filters import Filter
 from .records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, filterable, load_metadata
-from .store import Capabilities, CollectionInfo, CollectionSpec, StoreURL
+from .scoring import similarity
+from .store import METRICS, Capabilities, CollectionInfo, CollectionSpec, StoreURL
+
+CAPABILITIES = {"memory:NAME": Capabilities(max_batch_rows=10_000, multi_process=False, metrics=METRICS)}
 
 _stores: dict[str, dict[str, _Rows]] = {}
 _opening = threading.Lock()
@@ -57,7 +60,7 @@ class _Rows:
 class MemoryStore:
     """A `embedkit.store.VectorStore` over the collections of one name."""
 
-    caps = Capabilities(max_batch_rows=10_000, thread_safe=True, multi_process=False)
+    caps = CAPABILITIES["memory:NAME"]
 
     def __init__(self, collections: dict[str, _Rows]) -> None:
         self._collections = collections
@@ -127,11 +130,12 @@ class MemoryCollection:
         return deleted
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` rows of largest inner product; of equal ones those with the smaller ids."""
+        """The ``k`` nearest rows; of equally near ones those with the smaller ids."""
         with self._rows().lock:
             records, kept = self._rows().sorted()
             rows = np.fromiter((row for row, _ in self._matching(filter)), np.intp)
-        scores = np.asarray(vectors, np.float32) @ (kept if filter is None else kept[rows]).T
+        fn = "euclidean" if self.info.metric == "euclidean" else "dot"
+        scores = similarity(vectors, kept if filter is None else kept[rows], fn=fn)
         out = []
         for found in scores:
             best = [(records[rows[i]], float(found[i])) for i in np.argsort(-found, kind="stable")[:k]]

@@ -17,6 +17,7 @@ from .errors import InputError
 
 Metadata: TypeAlias = dict[str, Any]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
+Field: TypeAlias = str | int | float | bool | list[Any] | None
 
 _TAG = "$embedkit"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -121,13 +122,29 @@ class RecordBatch:
             hashes=[self.hashes[i] for i in rows],
         )
 
-    def split(self, max_rows: int) -> Iterator[RecordBatch]:
-        """Consecutive batches of at most ``max_rows`` rows."""
-        if len(self) <= max_rows:
+    def sizes(self) -> list[int]:
+        """About how many bytes each row takes in JSON: its strings twice escaped at worst, and 12 bytes a number."""
+        numbers = 12 * self.vectors.shape[1]
+        return [
+            numbers + 2 * (len(row_id.encode()) + len(text.encode()) + len(dump_metadata(metadata).encode()))
+            for row_id, text, metadata in zip(self.ids, self.texts, self.metadata, strict=True)
+        ]
+
+    def split(self, max_rows: int, max_bytes: int | None = None) -> Iterator[RecordBatch]:
+        """Consecutive batches of at most ``max_rows`` rows and, by `sizes`, ``max_bytes`` bytes; a row that is larger
+        alone is a batch of its own."""
+        sizes = self.sizes() if max_bytes is not None else [0] * len(self)
+        if len(self) <= max_rows and sum(sizes) <= (max_bytes or 0):
             yield self
             return
-        for start in range(0, len(self), max_rows):
-            yield self.take(range(start, min(start + max_rows, len(self))))
+        start = total = 0
+        for i, size in enumerate(sizes):
+            total += size
+            if i > start and (i - start == max_rows or total > (max_bytes or 0)):
+                yield self.take(range(start, i))
+                start, total = i, size
+        if start < len(self):
+            yield self.take(range(start, len(self)))
 
 
 def check_id(value: object, where: str = "id") -> str:
@@ -193,16 +210,16 @@ def load_metadata(text: str) -> Metadata:
     return value
 
 
-def filterable(metadata: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
-    """The top-level entries that a store can filter on: text, bools, finite numbers within 64 bits as `plain_number`
-    gives them, and datetimes and dates as `timestamp` gives them.
-
-    Everything else is left to the lossless form, which holds the whole.
+def filterable(metadata: Mapping[str, Any]) -> dict[str, Field]:
+    """What a store filters on, by top-level key: text, bools, None, finite numbers within 64 bits as `plain_number`
+    gives them, and datetimes and dates as `timestamp` gives them. Any other value, which only ``exists`` can ask for, is
+    an empty list; the lossless form holds the whole of it.
     """
-    out: dict[str, str | int | float | bool] = {}
+    out: dict[str, Field] = {}
     for key, raw in metadata.items():
         value = raw.item() if isinstance(raw, np.generic) else raw
-        if isinstance(value, bool | str):
+        out[key] = []
+        if value is None or isinstance(value, bool | str):
             out[key] = value
         elif (isinstance(value, int) and -(2**63) <= value < 2**63) or (
             isinstance(value, float) and math.isfinite(value)

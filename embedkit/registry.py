@@ -50,7 +50,7 @@ def open_store(url: str) -> GuardedStore:
         raise StoreError(
             f"the store plugin {entry.value!r} gave a {type(store).__name__}, expected an embedkit.store.VectorStore"
         )
-    return GuardedStore(store)
+    return GuardedStore(store, address)
 
 
 def opened(store: GuardedStore | str) -> AbstractContextManager[GuardedStore]:

@@ -20,16 +20,18 @@ def similarity(a: npt.ArrayLike, b: npt.ArrayLike, *, fn: str = "cosine") -> Flo
     """(n, m) float32: the score of each row of ``a`` (n, width) with each of ``b`` (m, width); one vector counts as one
     row.
 
-    ``cosine`` and ``dot`` take float vectors, or 8-bit ones, whose products are summed exactly. ``hamming`` takes packed
-    bits (``binary`` or ``ubinary``) and gives minus the number of bits that differ.
+    ``cosine`` and ``dot`` take float vectors, or 8-bit ones, whose products are summed exactly. ``euclidean`` gives minus
+    the distance. ``hamming`` takes packed bits (``binary`` or ``ubinary``) and gives minus the number of bits that differ.
     """
     left, right = np.atleast_2d(np.asarray(a)), np.atleast_2d(np.asarray(b))
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1]:
         raise InputError(f"similarity: expected two arrays of one dimension, found {left.shape} and {right.shape}")
     if fn == "hamming":
         return _hamming(left, right)
+    if fn == "euclidean":
+        return _euclidean(left.astype(np.float64), right.astype(np.float64))
     if fn not in ("cosine", "dot"):
-        raise InputError(f"similarity: expected 'cosine', 'dot' or 'hamming', found {fn!r}")
+        raise InputError(f"similarity: expected 'cosine', 'dot', 'euclidean' or 'hamming', found {fn!r}")
     if left.dtype.kind in "iu" and right.dtype.kind in "iu" and max(left.itemsize, right.itemsize) == 1:
         scores = _integer_dot(left, right)
         if fn == "cosine":
@@ -68,6 +70,11 @@ def rescore(
     right = restored(stored, left.shape[1], precision, known)
     scores = left @ right.T if right.ndim == 2 else np.matmul(right, left[:, :, None])[:, :, 0]
     return np.asarray(scores[0] if asked.ndim == 1 else scores, dtype=np.float32)
+
+
+def _euclidean(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> FloatArray:
+    squares = (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1)[None, :] - 2.0 * (left @ right.T)
+    return np.asarray(-np.sqrt(np.maximum(squares, 0.0)), dtype=np.float32)
 
 
 def _hamming(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> FloatArray:

@@ -17,7 +17,8 @@ from .errors import InputError, StoreURLError
 from .filters import OPS, Filter
 from .records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, check_text
 
-Metric: TypeAlias = Literal["cosine", "dot"]
+Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
+METRICS: frozenset[Metric] = frozenset({"cosine", "dot", "euclidean"})
 IfExists: TypeAlias = Literal["validate", "replace", "error"]
 
 
@@ -27,16 +28,19 @@ class Capabilities:
 
     max_batch_rows: int = 1000
     """Most rows that one `Collection.upsert` is given."""
+    max_batch_bytes: int | None = None
+    """Most bytes that the rows of one `Collection.upsert` have by `embedkit.records.RecordBatch.sizes`, unless a single row
+    has more; None where only their number counts."""
     thread_safe: bool = True
     """Whether several threads may call the store at once; where not, embedkit holds a lock."""
     multi_process: bool = True
     """Whether several processes may write to the same address."""
     filter_ops: frozenset[str] = OPS
-    """The filter operators that the store answers exactly; the others are refused before the store is asked.
-    Where ``not`` is missing, embedkit first moves it inwards (De Morgan), so that most expressions still pass."""
+    """The filter operators that the store answers exactly. What needs another one embedkit finishes itself: it asks the
+    store for the rows that satisfy the rest, and compares each (``finishing.py``), which reads all of them."""
     orders_text: bool = True
-    """Whether ``< <= > >=`` order text, by code point; where not, they are for numbers, datetimes and dates only."""
-    metrics: frozenset[str] = frozenset({"cosine", "dot"})
+    """Whether ``< <= > >=`` order text, by code point; where not, embedkit finishes that too."""
+    metrics: frozenset[Metric] = frozenset({"cosine", "dot"})
     max_dim: int = 65_535
 
 
@@ -56,8 +60,10 @@ class CollectionSpec:
             raise InputError("collection name: expected a non-empty string")
         if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
             raise InputError(f"collection {self.name!r}: dim: expected a positive integer, found {self.dim!r}")
-        if self.metric not in ("cosine", "dot"):
-            raise InputError(f"collection {self.name!r}: metric: expected 'cosine' or 'dot', found {self.metric!r}")
+        if self.metric not in METRICS:
+            raise InputError(
+                f"collection {self.name!r}: metric: expected one of {', '.join(sorted(METRICS))}, found {self.metric!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class Collection(Protocol):
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """For each of the (n, dim) float32 vectors the ``k`` nearest rows that satisfy ``filter``, best first; a
-        higher score is nearer: the cosine or the dot product itself. An approximate index may miss a few rows."""
+        higher score is nearer: the cosine or the dot product itself, or minus the euclidean distance. An approximate
+        index may miss a few rows."""
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next ``limit`` rows (without vectors) after ``cursor``, in a fixed order, each once over the whole

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from .checking import CheckReport, check
 from .chunking import Chunking, chunked
+from .copying import CopyReport, copy
 from .dead_letters import DeadLetters
+from .estimating import IngestEstimate, estimate
 from .fields import Fields
 from .pipeline import ingest
 from .readers import FileRows
@@ -13,14 +16,20 @@ from .rows import BadRow, SourcedDocument
 
 __all__ = [
     "BadRow",
+    "CheckReport",
     "Chunking",
+    "CopyReport",
     "DeadLetters",
     "Fields",
     "FileRows",
+    "IngestEstimate",
     "IngestInterrupted",
     "IngestReport",
     "SourcedDocument",
+    "check",
     "chunked",
+    "copy",
+    "estimate",
     "ingest",
     "retry",
 ]

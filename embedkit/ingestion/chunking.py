@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from ..coercion import MetadataMode, check_mode, converted
 from ..encoding import TextEncoder
 from ..errors import InputError
 from ..records import Document, Metadata
 from .counting import TokenCounter
-from .first_seen import FirstSeen
+from .ledger import Ledger
 from .rows import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
 from .sections import sections
 from .splitting import Splitter
@@ -81,7 +82,7 @@ class chunked:
     of another with other content, is a bad row.
 
     Every chunk with what the model adds to it is read whole: its tokens are counted as the model gets them, in the
-    template of ``role`` with the fields that this takes from the metadata.
+    template of ``role`` with the fields that this takes from the metadata. ``metadata`` is as in `embedkit.ingest`.
 
     Raises `InputError` where a chunk of this size is more than the model reads.
     """
@@ -93,8 +94,10 @@ class chunked:
         chunking: Chunking | None = None,
         *,
         role: str = "document",
+        metadata: MetadataMode = "strict",
     ) -> None:
-        self.documents, self.chunking = documents, chunking or Chunking()
+        check_mode(metadata)
+        self.documents, self.chunking, self.metadata = documents, chunking or Chunking(), metadata
         self.paths: list[str] = getattr(documents, "paths", [])
         self._tokens = TokenCounter(encoder, role)
         most = self._tokens.max_tokens - self._tokens.own
@@ -107,7 +110,7 @@ class chunked:
             raise InputError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
 
     def __iter__(self) -> Iterator[Row]:
-        seen = FirstSeen()
+        seen = Ledger()
         try:
             for ordinal, item in enumerate(self.documents, start=1):
                 row = sourced(item, ordinal)
@@ -118,8 +121,9 @@ class chunked:
         finally:
             seen.close()
 
-    def _rows(self, document: SourcedDocument, seen: FirstSeen) -> Iterable[Row]:
+    def _rows(self, document: SourcedDocument, seen: Ledger) -> Iterable[Row]:
         try:
+            document = replace(document, metadata=converted(document.metadata, self.metadata))
             digest = fingerprint_of(document)
             if place_of(document.id, document.metadata):
                 return [document]

@@ -6,16 +6,18 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import length_hint
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from ..coercion import MetadataMode
 from ..encoding import TextEncoder, TruncationWarning
 from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
+from ..filters import Filter
 from ..guard import GuardedStore
 from ..naming import safe_name
 from ..records import Document, FloatArray, RecordBatch, WriteResult
@@ -25,15 +27,14 @@ from ..template import Text
 from ..writer import Writer
 from .background import Background
 from .dead_letters import DeadLetters
-from .first_seen import FirstSeen
+from .items import Items
+from .one_writer import one_writer
+from .pruning import check_prunable, prune
+from .reading import Fresh, Reading
 from .report import IngestInterrupted, IngestReport
-from .rows import DUPLICATE, BadRow, SourcedDocument, fingerprint_of, refused, sourced
+from .rows import BadRow, refused
 from .stale import remove_stale
 
-Fresh: TypeAlias = tuple[SourcedDocument, str]
-"""A document and its content hash."""
-
-_WINDOW_CHARACTERS = 1 << 20
 _WINDOWS_WAITING = 2
 
 
@@ -45,9 +46,12 @@ def ingest(
     collection: str,
     role: str = "document",
     metric: Metric | None = None,
+    metadata: MetadataMode = "strict",
     dead_letters: str | os.PathLike[str] | None = None,
     progress: bool | None = False,
     window: int = 512,
+    sync: bool = False,
+    within: Filter | None = None,
 ) -> IngestReport:
     """Encode documents and write them to a collection, which is made if it is not there; in bounded memory.
 
@@ -60,10 +64,16 @@ def ingest(
     as a whole, the rows that it has no more are removed.
 
     ``store`` is what `embedkit.open_store` returned, or a store URL. ``metric`` is the model's own unless given; another one is
-    refused where it would rank vectors otherwise.
+    refused where it would rank vectors otherwise. ``metadata`` says what is done with values that no store can keep as
+    they are: ``strict``, ``coerce`` or ``json``, see `embedkit.coercion.converted`.
     ``progress`` draws a bar on stderr; None draws one where stderr is a terminal. ``window`` is the number of documents
     that are looked up, encoded and written together.
 
+    With ``sync`` the rows of the collection that ``documents`` has not are deleted at the end, only among those that satisfy
+    ``within`` where it is given. Nothing is deleted by a source that is empty, or that has a row whose id cannot be read:
+    `InputError` tells it, after the other rows were written. A row that cannot be used keeps what is stored of it.
+
+    One ingest at a time writes to a place: a second one raises `StoreError`.
     Raises `CollectionMismatchError` where the collection belongs to another model; `IngestError` where the store fails
     for good, and `IngestInterrupted` (a `KeyboardInterrupt`) at Ctrl-C, both with the report of what was done before.
     """
@@ -81,22 +91,23 @@ def ingest(
             dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=getattr(documents, "paths", ())
         ) as dead,
         opened(store) as connection,
+        one_writer(connection, collection),
         tqdm(total=None, unit="row", disable=None if progress is None else not progress) as bar,
     ):
         if not bar.disable:
             bar.total = length_hint(documents) or None
         stopping = threading.Event()
         writer = Writer(connection.ensure(spec), stopping=stopping)
-        return _Run(encoder, role, writer, dead, bar, window).run(documents)
+        run = _Run(encoder, role, writer, dead, bar, window)
+        return run.run(documents, metadata, sync=sync, within=within)
 
 
 @dataclass(slots=True)
 class _Counts:
-    read: int = 0
     written: int = 0
     unchanged: int = 0
-    duplicates: int = 0
     removed: int = 0
+    deleted: int = 0
     encoded: int = 0
     encode_seconds: float = 0.0
 
@@ -107,22 +118,25 @@ class _Run:
     ) -> None:
         self.encoder, self.role, self.window = encoder, role, window
         self.writer, self.dead, self.bar = writer, dead, bar
-        names = encoder.fields(role)
-        self.main = "text" if "text" in names else next(iter(names))
-        self.others = [name for name in names if name != self.main]
+        self.items = Items(encoder, role)
         self.counts = _Counts()
-        self.seen = FirstSeen()
         self.writing: Background[tuple[list[Fresh], FloatArray], WriteResult] = Background(
             self._write, stopping=writer.stopping
         )
         self.started = time.perf_counter()
         self.truncated_before = encoder.stats.truncated
 
-    def run(self, documents: Iterable[object]) -> IngestReport:
+    def run(
+        self, documents: Iterable[object], metadata: MetadataMode, *, sync: bool, within: Filter | None
+    ) -> IngestReport:
+        self.reading = Reading(documents, metadata=metadata, bury=self._bury, passed=self.bar.update)
         try:
-            for rows in self._windows(documents):
+            for rows in self.reading.windows(self.window):
                 self._process(rows)
             self._account(waiting=0)
+            if sync:
+                check_prunable(self.reading)
+                self.counts.deleted = prune(self.writer.collection, self.reading, within)
             self.writer.flush()
             self.dead.finish()
         except KeyboardInterrupt:
@@ -133,7 +147,7 @@ class _Run:
             raise IngestError(str(error), self._report()) from error
         finally:
             self._stop()
-            self.seen.close()
+            self.reading.close()
         report = self._report()
         if report.truncated and self.encoder.on_truncate == "warn":
             warnings.warn(
@@ -144,40 +158,6 @@ class _Run:
                 stacklevel=3,
             )
         return report
-
-    def _windows(self, documents: Iterable[object]) -> Iterator[list[Fresh]]:
-        """Lists of usable rows with ids not met before in this run, bounded in number and in characters."""
-        rows: list[Fresh] = []
-        characters = 0
-        for ordinal, item in enumerate(documents, start=1):
-            row = sourced(item, ordinal)
-            self.counts.read += 1
-            usable = row if isinstance(row, BadRow) else self._usable(row)
-            if isinstance(usable, BadRow):
-                self._bury(usable)
-            elif usable is not None:
-                rows.append(usable)
-                characters += len(usable[0].text)
-            if len(rows) == self.window or characters >= _WINDOW_CHARACTERS:
-                yield rows
-                rows, characters = [], 0
-        if rows:
-            yield rows
-
-    def _usable(self, document: SourcedDocument) -> Fresh | BadRow | None:
-        """None for a row that repeats an earlier one of the run."""
-        try:
-            digest = fingerprint_of(document)
-        except InputError as error:
-            return refused(document, str(error))
-        first = self.seen.claim(document.id, digest, f"{document.source}, line {document.line}")
-        if first is None:
-            return document, digest
-        if first[0] == digest:
-            self.counts.duplicates += 1
-            self.bar.update()
-            return None
-        return refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")
 
     def _process(self, rows: list[Fresh]) -> None:
         known = self.writer.hashes([document.id for document, _ in rows])
@@ -192,7 +172,7 @@ class _Run:
 
     def _encoded(self, rows: list[Fresh]) -> tuple[list[Fresh], FloatArray]:
         """The rows that can be encoded, and their (n, dim) vectors; each distinct text is encoded once."""
-        items = [self._item(document) for document, _ in rows]
+        items = [self.items.of(document.text, document.metadata) for document, _ in rows]
         keys = [item if isinstance(item, str) else tuple(sorted(item.items())) for item in items]
         distinct = dict(zip(keys, items, strict=True))
         place = {key: i for i, key in enumerate(distinct)}
@@ -207,13 +187,6 @@ class _Run:
             else:
                 kept.append((place[key], row))
         return [row for _, row in kept], vectors[[i for i, _ in kept]]
-
-    def _item(self, document: Document) -> Text:
-        """What is encoded: the text or, where the role's template has several fields, these from the metadata too."""
-        if not self.others:
-            return document.text
-        found = {name: document.metadata[name] for name in self.others if name in document.metadata}
-        return {self.main: document.text, **found}
 
     def _encode(self, texts: list[Text]) -> tuple[FloatArray, dict[int, str]]:
         """(n, dim) vectors, and the texts (by number) that have none with the reason of each."""
@@ -274,11 +247,12 @@ class _Run:
         counts = self.counts
         return IngestReport(
             collection=self.writer.collection.info.name,
-            read=counts.read,
+            read=self.reading.read,
             written=counts.written,
             unchanged=counts.unchanged,
-            duplicates=counts.duplicates,
+            duplicates=self.reading.duplicates,
             removed=counts.removed,
+            deleted=counts.deleted,
             dead=self.dead.count,
             encoded=counts.encoded,
             truncated=self.encoder.stats.truncated - self.truncated_before,

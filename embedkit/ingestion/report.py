@@ -11,9 +11,10 @@ class IngestReport:
     """``read`` is the sum of ``written``, ``unchanged``, ``duplicates`` and ``dead`` where the run came to its end.
 
     ``written`` rows were acknowledged by the store; ``unchanged`` ones were there with the same content; ``duplicates``
-    repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``. ``removed`` rows
-    of the collection were chunks that their sources have no more, or whole documents that are cut now. ``encoded``
-    counts distinct texts, of which ``truncated`` were longer than the model reads.
+    repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``; ``deleted`` ones were
+    stored, and a sync found them no longer in the source. ``removed`` rows of the collection were chunks that their sources
+    have no more, or whole documents that are cut now. ``encoded`` counts distinct texts, of which ``truncated`` were longer
+    than the model reads.
     """
 
     collection: str
@@ -21,6 +22,7 @@ class IngestReport:
     written: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    deleted: int = 0
     dead: int = 0
     removed: int = 0
     encoded: int = 0
@@ -41,7 +43,8 @@ class IngestReport:
     def __str__(self) -> str:
         lines = [
             f"collection {self.collection}: {self.read:,} read, {self.written:,} written, "
-            f"{self.unchanged:,} unchanged, {self.duplicates:,} duplicates, {self.dead:,} not usable",
+            f"{self.unchanged:,} unchanged, {self.duplicates:,} duplicates, {self.dead:,} not usable"
+            + (f", {self.deleted:,} deleted" if self.deleted else ""),
             f"{self.encoded:,} texts encoded in {self.encode_seconds:.1f} s; {self.seconds:.1f} s in all, "
             f"{self.documents_per_second:,.0f} documents/s",
         ]

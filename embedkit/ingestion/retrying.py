@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..coercion import MetadataMode
 from ..encoding import TextEncoder
 from ..errors import IngestError, InputError
 from ..guard import GuardedStore
@@ -20,7 +21,6 @@ from .dead_letters import is_dead_letters
 from .fields import Fields
 from .pipeline import ingest
 from .readers.files import read
-from .readers.formats import FORMATS
 from .readers.jsonlines import json_row
 from .readers.pieces import TooLong, lines, shown
 from .readers.source import Source
@@ -39,6 +39,7 @@ def retry(
     chunking: Chunking | None = None,
     role: str = "document",
     metric: Metric | None = None,
+    metadata: MetadataMode = "strict",
     progress: bool | None = False,
     window: int = 512,
 ) -> IngestReport:
@@ -62,12 +63,13 @@ def retry(
     rows = LetterRows(path, fields or Fields())
     try:
         report = ingest(
-            chunked(rows, encoder, chunking, role=role) if chunking else rows,
+            chunked(rows, encoder, chunking, role=role, metadata=metadata) if chunking else rows,
             encoder,
             store,
             collection=collection,
             role=role,
             metric=metric,
+            metadata=metadata,
             dead_letters=left,
             progress=progress,
             window=window,
@@ -137,9 +139,10 @@ class LetterRows:
                 yield source.row(load_metadata(bad.row), bad.line, self.fields)
             except (ValueError, KeyError, RecursionError) as error:
                 yield replace(bad, reason=f"broken JSON: {error}")
-        elif bad.format.removeprefix("file:") in FORMATS:
+        elif bad.format.startswith("file:"):
+            _, form, file_id = bad.format.split(":", 2)
             try:
-                yield from read(Source(bad.row, bad.id or bad.row, bad.format.removeprefix("file:")), self.fields)
+                yield from read(Source(bad.row, file_id, form), self.fields)
             except InputError as error:
                 yield replace(bad, reason=str(error))
         elif bad.format == "letter":

@@ -53,6 +53,7 @@ _X: list[Any] = [
 FILTER_ROWS: list[Metadata] = [
     *({"x": value} for value in _X),
     {}, {"x": 1, "y": "a"}, {"x": 2, "y": "b"}, {"x": 3, "y": "a"}, {"y": "a"}, {"y": "c", "a.b": 7},
+    {"y": None}, {"y": None, "x": []}, {"y": {}, "x": 2}, {"x": math.inf, "a.b": None},
     {"a.b": "dotted", "x": 2}, {"a": {"b": 7}}, {"it's \"odd\" [0] $é": 1}, {"it's \"odd\" [0] $é": "v", "x": 5},
 ]
 FILTER_FIELDS = ["x", "y", "a.b", "a", "it's \"odd\" [0] $é", "absent"]
@@ -86,7 +87,10 @@ def comparison(field: str, op: str, value: Any) -> Filter:
 
 def random_filter(rng: random.Random, depth: int = 4) -> Filter:
     """An expression of at most ``depth`` levels over ``FILTER_FIELDS`` and ``FILTER_VALUES``."""
-    kind = rng.choice(["compare", "and", "or", "not"]) if depth else "compare"
+    kind = rng.choice(["compare", "compare", "presence", "and", "or", "not"]) if depth else "compare"
+    if kind == "presence":
+        field = F(rng.choice(FILTER_FIELDS))
+        return field.exists() if rng.random() < 0.5 else field.is_none()
     if kind == "not":
         return Not(random_filter(rng, depth - 1))
     if kind in ("and", "or"):

@@ -7,10 +7,22 @@ A server behind TLS is ``chroma+https://host``; credentials come from Chroma's o
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from embedkit.errors import MissingExtraError, StoreURLError
+from embedkit.filters import OPS
 from embedkit.network import require_server
-from embedkit.store import StoreURL, VectorStore
+from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+
+FOLDER, SERVER = "chroma:FOLDER", "chroma://HOST:PORT"
+_FOLDER = Capabilities(
+    max_batch_rows=5461,  # asked for at run time
+    multi_process=False,
+    filter_ops=OPS - {"not", "exists", "none"},
+    orders_text=False,
+    metrics=METRICS,
+)
+CAPABILITIES = {FOLDER: _FOLDER, SERVER: replace(_FOLDER, multi_process=True, max_batch_bytes=24 << 20)}
 
 
 def open_store(url: StoreURL) -> VectorStore:

@@ -1,9 +1,9 @@
 """The store over a Chroma client.
 
-A collection is made with inner-product space and vectors are stored as given, so that they come back bit for bit. Its
-index is HNSW, so `ChromaCollection.query` is approximate in large collections. A row keeps its lossless metadata and
-its content hash under keys of their own, beside the entries that can be filtered on, whose keys have a prefix because
-Chroma reserves some names.
+A collection is made with inner-product space, under euclidean with squared distances, and vectors are stored as given, so
+that they come back bit for bit. Its index is HNSW, so `ChromaCollection.query` is approximate in large collections. A row
+keeps its lossless metadata and its content hash under keys of their own, beside the entries that can be filtered on,
+whose keys have a prefix because Chroma reserves some names.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import chromadb
@@ -21,7 +22,7 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import OPS, ORDERINGS, Combine, Compare, Filter, Scalar
+from embedkit.filters import ORDERINGS, Combine, Compare, Filter, Scalar
 from embedkit.naming import safe_name
 from embedkit.network import http_error
 from embedkit.records import (
@@ -36,11 +37,13 @@ from embedkit.records import (
     filterable,
     load_metadata,
 )
-from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.store import CollectionInfo, CollectionSpec
+
+from . import CAPABILITIES, FOLDER, SERVER
 
 _INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash", "meta."
 _FLOAT = "float."
-_HNSW = {"space": "ip", "ef_construction": 200, "ef_search": 500, "max_neighbors": 32}
+_HNSW = {"ef_construction": 200, "ef_search": 500, "max_neighbors": 32}
 _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 
@@ -65,18 +68,19 @@ class ChromaStore:
         self._client = client
         self._writing = threading.Lock()
         rows = int(client.get_max_batch_size())
-        self.caps = Capabilities(max_batch_rows=rows, multi_process=server, filter_ops=OPS - {"not"}, orders_text=False)
+        self.caps = replace(CAPABILITIES[SERVER if server else FOLDER], max_batch_rows=rows)
 
     def ensure(self, spec: CollectionSpec) -> ChromaCollection:
         """Open the collection, or create it."""
         with suppress(CollectionNotFoundError):
             return self.open(spec.name)
         info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
+        space = "l2" if spec.metric == "euclidean" else "ip"
         with _errors(f"creating the collection {spec.name!r}"):
             made = self._client.get_or_create_collection(
                 safe_name(spec.name),
                 metadata={_INFO + key: value for key, value in info.items()},
-                configuration={"hnsw": _HNSW},
+                configuration={"hnsw": {"space": space, **_HNSW}},
                 embedding_function=None,
             )
         return self._collection(spec.name, made)
@@ -166,7 +170,7 @@ class ChromaCollection:
         return count
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` nearest rows; Chroma's inner-product distance is 1 - score."""
+        """The ``k`` nearest rows; Chroma's inner-product distance is 1 - score, its other one the square."""
         with _errors(f"searching {self.info.name!r}"):
             found = self._inner.query(
                 query_embeddings=vectors,
@@ -177,7 +181,7 @@ class ChromaCollection:
         answers = zip(found["ids"], found["distances"], found["documents"], found["metadatas"], strict=True)
         return [
             [
-                Hit(row_id, 1.0 - far, text, load_metadata(row[_JSON]))
+                Hit(row_id, self._score(far), text, load_metadata(row[_JSON]))
                 for row_id, far, text, row in zip(*columns, strict=True)
             ]
             for columns in answers
@@ -204,6 +208,9 @@ class ChromaCollection:
     def flush(self) -> None:
         """Chroma commits each write before it answers, so there is nothing to do."""
 
+    def _score(self, far: float) -> float:
+        return -math.sqrt(max(far, 0.0)) if self.info.metric == "euclidean" else 1.0 - far
+
     def _records(self, *, with_vectors: bool = False, **which: Any) -> list[Record]:
         include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
         with _errors(f"reading from {self.info.name!r}"):
@@ -228,7 +235,7 @@ def _info(found: Any) -> CollectionInfo | None:
 def _fields(metadata: Metadata) -> dict[str, Scalar]:
     """What can be filtered on. Chroma may round the last bit of a float, and finds 2 where 2.5 is asked for, because it
     compares integers with the operand's integer part: so a float is also kept as text, for equality."""
-    values = filterable(metadata)
+    values = {key: value for key, value in filterable(metadata).items() if isinstance(value, str | int | float)}
     floats = {_FLOAT + key: repr(value) for key, value in values.items() if isinstance(value, float)}
     return {_FIELD + key: value for key, value in values.items()} | floats
 

@@ -8,7 +8,10 @@ folder in ``PGHOST``). Importing this module loads no psycopg.
 from __future__ import annotations
 
 from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.store import StoreURL, VectorStore
+from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+
+SERVER = "pgvector://HOST:PORT/DATABASE"
+CAPABILITIES = {SERVER: Capabilities(max_batch_rows=5_000, metrics=METRICS, max_dim=16_000)}
 
 
 def open_store(url: StoreURL) -> VectorStore:

@@ -34,14 +34,15 @@ from embedkit.records import (
     filterable,
     load_metadata,
 )
-from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.store import CollectionInfo, CollectionSpec
 
+from . import CAPABILITIES, SERVER
 from ._where import escape, restore, where
 
 INDEX_FROM_ROWS = 10_000
 """Rows from which a collection gets a vector index; fewer are searched one by one, exactly."""
 
-_MAX_DIM, _INDEXED_DIM, _INDEXED_HALF = 16_000, 2_000, 4_000
+_INDEXED_DIM, _INDEXED_HALF = 2_000, 4_000
 _LOCK = 0x656D6265646B6974  # "embedkit": one process at a time makes or drops tables
 _CANDIDATES = 4
 _SETUP = (
@@ -58,7 +59,7 @@ class PgvectorStore:
     """A `embedkit.store.VectorStore` over a PostgreSQL connection, which is made again after it broke."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self.caps = Capabilities(max_batch_rows=5_000, thread_safe=True, multi_process=True, max_dim=_MAX_DIM)
+        self.caps = CAPABILITIES[SERVER]
         self._options = options
         self._using = threading.RLock()
         self._connection: psycopg.Connection[Any] | None = None
@@ -153,6 +154,7 @@ class PgvectorCollection:
     def __init__(self, store: PgvectorStore, number: int, info: CollectionInfo) -> None:
         self.info = info
         self._store, self._number, self._table = store, number, _table(number)
+        self._by = sql.SQL("<->" if info.metric == "euclidean" else "<#>")
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows, all in one transaction."""
@@ -202,7 +204,7 @@ class PgvectorCollection:
             return int(cursor.rowcount)
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` nearest rows by inner product.
+        """The ``k`` nearest rows by minus the inner product, or by distance.
 
         With an index the search goes on until ``k`` rows satisfy the filter; where it ends before (the index gives up
         after so many rows), all rows are compared instead.
@@ -210,13 +212,13 @@ class PgvectorCollection:
         condition, values = where(filter)
         dim = self.info.dim
         exact = sql.SQL(
-            "SELECT id, text, metadata, -(vector <#> %s) AS score FROM {} WHERE {} ORDER BY vector <#> %s LIMIT %s"
-        ).format(self._table, condition)
-        half = sql.SQL("vector::halfvec({0}) <#> %s::halfvec({0})").format(sql.Literal(dim))
+            "SELECT id, text, metadata, -(vector {by} %s) AS score FROM {table} WHERE {rows} ORDER BY vector {by} %s LIMIT %s"
+        ).format(by=self._by, table=self._table, rows=condition)
+        half = sql.SQL("vector::halfvec({0}) {1} %s::halfvec({0})").format(sql.Literal(dim), self._by)
         rounded = sql.SQL(
-            "SELECT id, text, metadata, -(vector <#> %s) AS score FROM (SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s) "
+            "SELECT id, text, metadata, -(vector {} %s) AS score FROM (SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s) "
             "AS near ORDER BY score DESC LIMIT %s"
-        ).format(self._table, condition, half)
+        ).format(self._by, self._table, condition, half)
         out = []
         with self._store.transaction(f"searching {self.info.name!r}") as cursor:
             cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
@@ -261,9 +263,10 @@ class PgvectorCollection:
                 return
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
-            what: sql.Composable = sql.SQL("vector vector_ip_ops")
+            kind = "l2" if self.info.metric == "euclidean" else "ip"
+            what: sql.Composable = sql.SQL(f"vector vector_{kind}_ops")
             if self.info.dim > _INDEXED_DIM:
-                what = sql.SQL("(vector::halfvec({})) halfvec_ip_ops").format(sql.Literal(self.info.dim))
+                what = sql.SQL(f"(vector::halfvec({{}})) halfvec_{kind}_ops").format(sql.Literal(self.info.dim))
             cursor.execute(
                 sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({})").format(
                     sql.Identifier(self._index), self._table, what

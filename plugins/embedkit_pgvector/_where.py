@@ -1,4 +1,4 @@
-"""From a filter to a condition on the column ``fields``, a jsonb object of text, numbers and booleans.
+"""From a filter to a condition on the column ``fields``, a jsonb object of text, numbers, booleans and nulls.
 
 Values and field names are parameters, never part of the statement. A condition is never NULL, so that NOT is exact.
 Equality is containment (``@>``), which the GIN index answers: jsonb compares numbers by value, and keeps true and 1
@@ -29,6 +29,10 @@ def where(expression: Filter | None) -> Condition:
         joined = sql.SQL(f") {expression.op.upper()} (").join(condition for condition, _ in parts)
         return sql.SQL("(({}))").format(joined), [value for _, values in parts for value in values]
     assert isinstance(expression, Compare)
+    if expression.op == "exists":
+        return sql.SQL("(fields -> %s IS NOT NULL)"), [escape(expression.field)]
+    if expression.op == "none":
+        return sql.SQL("fields @> %s::jsonb"), [_json({escape(expression.field): None})]
     if expression.op in ("==", "in"):
         return _any_of(expression.field, expression.value)
     if expression.op in ("!=", "not in"):
@@ -70,5 +74,5 @@ def _ordered(field: str, op: str, value: Scalar) -> Condition:
     return condition, [escape(field), escape(field), operand]
 
 
-def _json(value: dict[str, Scalar]) -> str:
+def _json(value: dict[str, Scalar | None]) -> str:
     return json.dumps({k: escape(v) if isinstance(v, str) else v for k, v in value.items()}, ensure_ascii=False)

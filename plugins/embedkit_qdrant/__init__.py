@@ -7,10 +7,23 @@ A server behind TLS is ``qdrant+https://host:6333``; its API key comes from the 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from embedkit.errors import MissingExtraError, StoreURLError
 from embedkit.network import require_server
-from embedkit.store import StoreURL, VectorStore
+from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+
+FOLDER, SERVER = "qdrant:FOLDER", "qdrant://HOST:PORT"
+_SERVER = Capabilities(
+    max_batch_rows=256,
+    max_batch_bytes=24 << 20,  # a server takes requests of 32 MiB
+    orders_text=False,
+    metrics=METRICS,
+)
+CAPABILITIES = {
+    FOLDER: replace(_SERVER, max_batch_bytes=None, thread_safe=False, multi_process=False),
+    SERVER: _SERVER,
+}
 
 
 def open_store(url: StoreURL) -> VectorStore:

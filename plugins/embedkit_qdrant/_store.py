@@ -1,7 +1,7 @@
 """The store over a Qdrant client.
 
 Qdrant's ids are integers or UUIDs, so a point's id is the uuid5 of the row's, which the payload keeps. Distance is
-DOT for both metrics, because COSINE would give normalised vectors back. What can be filtered on lies under one key of
+DOT under cosine too, because COSINE would give normalised vectors back. What can be filtered on lies under one key of
 the payload, with names made safe for Qdrant's paths; the lossless metadata lies beside it as JSON text.
 """
 
@@ -34,7 +34,9 @@ from embedkit.records import (
     filterable,
     load_metadata,
 )
-from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.store import CollectionInfo, CollectionSpec
+
+from . import CAPABILITIES, FOLDER, SERVER
 
 _Condition: TypeAlias = (
     models.FieldCondition
@@ -48,10 +50,11 @@ _Condition: TypeAlias = (
 )
 
 _INFO = "embedkit"
-_ROWS = 256
 _SECONDS = 60
 _ROW_IDS = uuid.UUID("6f0a4e5c-6f1e-5c3a-9b1d-0e4b1d7a2c55")
 _PAYLOAD = ["id", "text", "hash", "metadata"]
+_OTHER = {"other": True}
+"""Stands for a value that is no scalar: Qdrant takes an empty list for a missing field."""
 
 
 def open_folder(path: str | None) -> QdrantStore:
@@ -73,7 +76,7 @@ class QdrantStore:
 
     def __init__(self, client: QdrantClient, *, server: bool) -> None:
         self._client = client
-        self.caps = Capabilities(max_batch_rows=_ROWS, thread_safe=server, multi_process=server, orders_text=False)
+        self.caps = CAPABILITIES[SERVER if server else FOLDER]
 
     def ensure(self, spec: CollectionSpec) -> QdrantCollection:
         """Open the collection, or create it."""
@@ -81,7 +84,8 @@ class QdrantStore:
             return self.open(spec.name)
         key = safe_name(spec.name)
         info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
-        vectors = models.VectorParams(size=spec.dim, distance=models.Distance.DOT)
+        distance = models.Distance.EUCLID if spec.metric == "euclidean" else models.Distance.DOT
+        vectors = models.VectorParams(size=spec.dim, distance=distance)
         with _errors(f"creating the collection {spec.name!r}"):
             try:
                 self._client.create_collection(key, vectors_config=vectors, metadata={_INFO: info})
@@ -147,7 +151,10 @@ class QdrantCollection:
                     "text": text,
                     "hash": digest,
                     "metadata": dump_metadata(metadata),
-                    "fields": {_field(key): value for key, value in filterable(metadata).items()},
+                    "fields": {
+                        _field(key): _OTHER if isinstance(value, list) else value
+                        for key, value in filterable(metadata).items()
+                    },
                 },
             )
             for row_id, vector, text, metadata, digest in columns
@@ -192,14 +199,15 @@ class QdrantCollection:
         return count
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` nearest rows; Qdrant's DOT score is the score."""
+        """The ``k`` nearest rows; Qdrant's DOT score is the score, its EUCLID one the distance."""
+        sign = -1.0 if self.info.metric == "euclidean" else 1.0
         asked = [
             models.QueryRequest(query=vector, filter=_filter(filter), limit=k, with_payload=["id", "text", "metadata"])
             for vector in vectors.tolist()
         ]
         with _errors(f"searching {self.info.name!r}"):
             found = self._client.query_batch_points(self._key, requests=asked)
-        return [[_hit(point) for point in answer.points] for answer in found]
+        return [[_hit(point, sign) for point in answer.points] for answer in found]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their point ids."""
@@ -228,9 +236,9 @@ def _record(point: models.Record) -> Record:
     return Record(kept["id"], kept["text"], load_metadata(kept["metadata"]), kept["hash"], vector)
 
 
-def _hit(point: models.ScoredPoint) -> Hit:
+def _hit(point: models.ScoredPoint, sign: float) -> Hit:
     kept: dict[str, Any] = point.payload or {}
-    return Hit(kept["id"], point.score, kept["text"], load_metadata(kept["metadata"]))
+    return Hit(kept["id"], sign * point.score, kept["text"], load_metadata(kept["metadata"]))
 
 
 def _field(key: str) -> str:
@@ -250,6 +258,11 @@ def _condition(expression: Filter) -> _Condition:
         return models.Filter(must_not=[_condition(expression.part)])
     assert isinstance(expression, Compare)
     key, value = f"fields.{_field(expression.field)}", expression.value
+    if expression.op == "none":
+        return models.IsNullCondition(is_null=models.PayloadField(key=key))
+    if expression.op == "exists":
+        present = models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
+        return models.Filter(should=[present, models.IsNullCondition(is_null=models.PayloadField(key=key))])
     if expression.op in ("in", "not in"):
         assert isinstance(value, tuple)
         any_of = models.Filter(should=_any_of(key, value))

@@ -15,7 +15,7 @@ from embedkit.bundle import read_manifest, write_manifest
 from embedkit.encoder import Encoder
 from embedkit.encoding import TruncationWarning
 from embedkit.errors import CollectionMismatchError, IngestError, InputError, StoreError, TransientStoreError
-from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest, pipeline
+from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest, reading
 from embedkit.records import Document
 from embedkit.testing.tiny import tiny_bundle
 from embedkit.types import Part
@@ -173,7 +173,7 @@ def test_each_distinct_text_of_a_window_is_encoded_once(encoder, store):
 
 
 def test_windows_are_bounded_by_rows_and_by_characters(encoder, store, faulty, monkeypatch):
-    monkeypatch.setattr(pipeline, "_WINDOW_CHARACTERS", 100)
+    monkeypatch.setattr(reading, "_WINDOW_CHARACTERS", 100)
     long = [Document(f"l{i}", f"{i} " + "x" * 60) for i in range(4)]
     ingest([*documents(5), *long], encoder, store, collection="docs", window=4)
     assert [len(batch) for batch in faulty.batches] == [4, 3, 2]

@@ -24,7 +24,10 @@ METADATA = st.dictionaries(FIELDS, st.one_of(SCALARS, st.none(), st.lists(st.int
 
 @st.composite
 def comparisons(draw) -> Filter:
-    field, op = F(draw(FIELDS)), draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "not in"]))
+    field = F(draw(FIELDS))
+    op = draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "not in", "exists", "none"]))
+    if op in ("exists", "none"):
+        return field.exists() if op == "exists" else field.is_none()
     if op in ("in", "not in"):
         values = draw(st.lists(SCALARS, min_size=1, max_size=3))
         return field.is_in(values) if op == "in" else field.not_in(values)
@@ -57,11 +60,11 @@ def test_push_down_not_keeps_the_meaning(expression, metadata):
 
 
 @given(EXPRESSIONS)
-def test_push_down_not_leaves_not_over_orderings_only(expression):
+def test_push_down_not_leaves_not_over_orderings_and_presence_only(expression):
     def check(node: Filter) -> None:
         if isinstance(node, Not):
             assert isinstance(node.part, Compare)
-            assert node.part.op in ORDERINGS
+            assert node.part.op in ORDERINGS | {"exists", "none"}
         elif isinstance(node, Combine):
             for part in node.parts:
                 check(part)
@@ -108,6 +111,23 @@ def test_operators_are_boolean_algebra(a, b, metadata):
         (F("x") > datetime(2024, 1, 1, tzinfo=timezone.utc), {"x": datetime(2024, 1, 1, 0, 0, 0, 1)}, True),
         (F("x") < date(2024, 1, 1), {"x": "2023-01-01"}, False),
         (F("x") == 2**53, {"x": 2**53 + 1}, False),
+        (F("x") == None, {"x": None}, True),  # noqa: E711
+        (F("x") == None, {}, False),  # noqa: E711
+        (F("x") == None, {"x": float("nan")}, False),  # noqa: E711
+        (F("x") != None, {}, True),  # noqa: E711
+        (F("x") != None, {"x": None}, False),  # noqa: E711
+        (F("x").is_in([None, 1]), {"x": None}, True),
+        (F("x").is_in([None, 1]), {"x": 1}, True),
+        (F("x").is_in([None, 1]), {}, False),
+        (F("x").is_in([None]), {"x": None}, True),
+        (F("x").not_in([None, 1]), {}, True),
+        (F("x").not_in([None, 1]), {"x": None}, False),
+        (F("x").not_in([None, 1]), {"x": 1}, False),
+        (F("x").exists(), {"x": None}, True),
+        (F("x").exists(), {"x": {}}, True),
+        (F("x").exists(), {"x": float("nan")}, True),
+        (F("x").exists(), {"y": 1}, False),
+        (~F("x").exists(), {"y": 1}, True),
     ],
 )
 def test_meaning(expression, metadata, expected):
@@ -119,7 +139,6 @@ def test_meaning(expression, metadata, expected):
     [
         lambda: F(""),
         lambda: F(1),
-        lambda: F("x") == None,  # noqa: E711
         lambda: F("x") == [1],
         lambda: F("x") == float("nan"),
         lambda: F("x") < float("inf"),
@@ -127,7 +146,7 @@ def test_meaning(expression, metadata, expected):
         lambda: F("x") == 2**63,
         lambda: F("x").is_in([]),
         lambda: F("x").is_in("abc"),
-        lambda: F("x").is_in([None]),
+        lambda: F("x") < None,
         lambda: F("x").not_in(1),
         lambda: (F("x") == 1) & True,
         lambda: (F("x") == 1) and (F("y") == 2),
@@ -156,6 +175,18 @@ def test_what_is_refused(make):
         ("x<=>", F("x") <= ">"),
         ("inside=1", F("inside") == 1),
         ("größe>1", F("größe") > 1),
+        ("x=null", F("x").is_none()),
+        ("x!=null", ~F("x").is_none()),
+        ("x exists", F("x").exists()),
+        ("x not exists", ~F("x").exists()),
+        ("x in [null, 1]", F("x").is_none() | F("x").is_in([1])),
+        ('x>="2024-05-01"', F("x") >= "2024-05-01"),
+        ("x>=2024-05-01", (F("x") >= date(2024, 5, 1)) | (F("x") >= "2024-05-01")),
+        (
+            "x!=2024-05-01T10:00:00Z",
+            (F("x") != datetime(2024, 5, 1, 10, tzinfo=timezone.utc)) & (F("x") != "2024-05-01T10:00:00Z"),
+        ),
+        ("x=2024-13-01", F("x") == "2024-13-01"),
     ],
 )
 def test_parse_filter(text, expected):
@@ -172,7 +203,6 @@ def test_parse_filter(text, expected):
         "x ~ 1",
         "x in 1",
         "x in []",
-        "x=null",
         "x=NaN",
         "x=[1]",
         "x<true",

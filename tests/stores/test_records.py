@@ -119,7 +119,7 @@ def test_filterable_entries():
     }  # fmt: skip
     expected = {
         "s": "x", "b": True, "i": -(2**63), "f": 0.5, "whole": 2, "zero": 0, "np": 0.5, "t": 1714557600000000,
-        "day": 86400000000, "huge": 1e300,
+        "day": 86400000000, "huge": 1e300, "big": [], "nan": [], "none": None, "l": [], "d": [],
     }  # fmt: skip
     assert exact(filterable(metadata)) == exact(expected)
 
@@ -196,3 +196,22 @@ def test_batches_are_contiguous_taken_and_split():
     assert [list(part.ids) for part in batch(5).split(2)] == [["0", "1"], ["2", "3"], ["4"]]
     assert [len(part) for part in batch(2).split(2)] == [2]
     assert [len(part) for part in batch(0).split(2)] == [0]
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 5), st.integers(1, 400))
+def test_batches_are_split_by_bytes(lengths, rows, size):
+    batch = RecordBatch(
+        [str(i) for i in range(len(lengths))],
+        np.zeros((len(lengths), 2), np.float32),
+        ["é" * length for length in lengths],
+        [{"n": i} for i in range(len(lengths))],
+        [""] * len(lengths),
+    )
+    sizes = batch.sizes()
+    assert all(found >= 2 * 2 * length for found, length in zip(sizes, lengths, strict=True))
+    parts = [[int(row_id) for row_id in part.ids] for part in batch.split(rows, size)]
+    assert [i for part in parts for i in part] == list(range(len(lengths)))
+    for part, after in zip(parts, [*parts[1:], []], strict=True):
+        assert len(part) <= rows
+        assert len(part) <= 1 or sum(sizes[i] for i in part) <= size
+        assert not after or len(part) == rows or sum(sizes[i] for i in part) + sizes[after[0]] > size

@@ -1,0 +1,93 @@
+"""What is done with metadata that a store cannot keep as it is: ``strict``, ``coerce`` or ``json``."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import math
+from collections.abc import Mapping
+from datetime import date, time, timedelta
+from enum import Enum
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from .errors import InputError
+from .records import Metadata
+
+MetadataMode: TypeAlias = Literal["strict", "coerce", "json"]
+MODES: tuple[MetadataMode, ...] = get_args(MetadataMode)
+
+
+def check_mode(mode: str) -> None:
+    """Raise `InputError` unless ``mode`` is one of `MODES`."""
+    if mode not in MODES:
+        raise InputError(f"metadata mode: expected one of {', '.join(MODES)}, found {mode!r}")
+
+
+def converted(metadata: Mapping[str, Any], mode: MetadataMode) -> Metadata:
+    """The metadata that is stored.
+
+    * ``strict``: as it is. A value comes back equal (None, NaN, datetimes and integers of any size included), and one of a type
+      that could not is refused when the row is written.
+    * ``coerce``: a value of another type becomes the nearest that can be kept. A set becomes a sorted list, an array a list, an
+      enum its value, a dataclass a mapping, a timedelta seconds, bytes base64, anything else (UUID, Decimal, a path, ...) its
+      text; keys become text; a lone surrogate becomes ``?``.
+    * ``json``: in addition nothing but JSON is left. NaN and the infinities become None, datetimes and dates ISO 8601 text.
+
+    Raises `InputError` where two keys become one, and for metadata that is no mapping, or holds itself.
+    """
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
+    if mode == "strict":
+        return dict(metadata)
+    try:
+        return _mapping(metadata, "metadata", json=mode == "json")
+    except RecursionError:
+        raise InputError("metadata: nested too deeply, or holds itself; flatten it") from None
+
+
+def _mapping(value: Mapping[Any, Any], path: str, *, json: bool) -> Metadata:
+    out: Metadata = {}
+    for key, item in value.items():
+        name = _text(str(key.value if isinstance(key, Enum) else key))
+        if name in out:
+            raise InputError(f"{path}: two keys become {name!r}; rename one")
+        out[name] = _value(item, f"{path}.{name}", json=json)
+    return out
+
+
+def _value(value: Any, path: str, *, json: bool) -> Any:
+    """The nearest value that can be kept; what is made of it may need another step (an enum of a set, an array)."""
+    if isinstance(value, Enum):
+        return _value(value.value, path, json=json)
+    if isinstance(value, np.ndarray | np.generic):
+        return _value(value.tolist(), path, json=json)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float):
+        return None if json and not math.isfinite(value) else value
+    if isinstance(value, date):
+        return value.isoformat() if json else value
+    if isinstance(value, Mapping):
+        return _mapping(value, path, json=json)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return _mapping(fields, path, json=json)
+    if isinstance(value, set | frozenset):
+        return sorted((_value(item, path, json=json) for item in value), key=lambda item: (type(item).__name__, item))
+    if isinstance(value, list | tuple):
+        return [_value(item, f"{path}[{i}]", json=json) for i, item in enumerate(value)]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode("ascii")
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "replace").decode("utf-8")

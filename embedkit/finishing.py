@@ -1,0 +1,94 @@
+"""Filters that a store cannot answer, finished exactly above it.
+
+The store is asked for the rows that satisfy a weaker filter, made of the parts that it can answer; each of these is then
+compared with the whole filter. Nothing is lost, and the price is that those rows are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .filters import ORDERINGS, Combine, Compare, Filter, Not, push_down_not
+from .records import FloatArray, Hit, Page, Record, filterable
+from .store import Capabilities, Collection
+
+_FIRST, _GROWTH = 4, 4
+_PAGE = 1000
+
+
+def answers(caps: Capabilities, expression: Filter) -> bool:
+    """Whether a store of these capabilities answers the whole expression itself."""
+    text = not caps.orders_text and any(
+        leaf.op in ORDERINGS and isinstance(leaf.value, str) for leaf in expression.leaves()
+    )
+    return expression.ops() <= caps.filter_ops and not text
+
+
+def weaker(caps: Capabilities, expression: Filter) -> Filter | None:
+    """A filter that the store can answer and that holds wherever ``expression`` does; None holds everywhere."""
+    return _weaker(caps, push_down_not(expression))
+
+
+def _weaker(caps: Capabilities, expression: Filter) -> Filter | None:
+    if isinstance(expression, Compare | Not):
+        return expression if answers(caps, expression) else None
+    assert isinstance(expression, Combine)
+    parts = [_weaker(caps, part) for part in expression.parts]
+    kept = [part for part in parts if part is not None]
+    if not kept or (expression.op == "or" and len(kept) < len(parts)):
+        return None
+    if len(kept) == 1:
+        return kept[0]
+    return Combine(expression.op, tuple(kept)) if expression.op in caps.filter_ops else None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One filter over one collection, whose store answers only ``weak``."""
+
+    inner: Collection
+    whole: Filter
+    weak: Filter | None
+
+    def query(self, vectors: FloatArray, k: int) -> list[list[Hit]]:
+        """The ``k`` nearest rows of each vector: more and more candidates are asked for until enough of them satisfy the
+        filter, or the store has no more."""
+        out: list[list[Hit]] = [[] for _ in vectors]
+        open_ = list(range(len(vectors)))
+        wanted = _FIRST * k
+        while open_:
+            found = self.inner.query(np.ascontiguousarray(vectors[open_]), wanted, filter=self.weak)
+            for i, hits in zip(open_, found, strict=True):
+                out[i] = [hit for hit in hits if self.whole.matches(filterable(hit.metadata))][:k]
+            open_ = [i for i, hits in zip(open_, found, strict=True) if len(out[i]) < k and len(hits) == wanted]
+            wanted *= _GROWTH
+        return out
+
+    def scan(self, cursor: str | None, limit: int) -> Page:
+        """The next rows that satisfy the filter, at least one of them unless the scan is at its end."""
+        while True:
+            page = self.inner.scan(filter=self.weak, cursor=cursor, limit=limit)
+            records = [record for record in page.records if self.whole.matches(filterable(record.metadata))]
+            if records or page.cursor is None:
+                return Page(records, page.cursor)
+            cursor = page.cursor
+
+    def count(self) -> int:
+        """The number of rows that satisfy the filter."""
+        return sum(1 for _ in self._records())
+
+    def ids(self) -> list[str]:
+        """The ids of the rows that satisfy the filter."""
+        return [record.id for record in self._records()]
+
+    def _records(self) -> Iterator[Record]:
+        cursor: str | None = None
+        while True:
+            page = self.scan(cursor, _PAGE)
+            yield from page.records
+            cursor = page.cursor
+            if cursor is None:
+                return

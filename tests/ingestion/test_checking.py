@@ -1,0 +1,124 @@
+"""A check finds each way in which a collection and its source can differ, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from embedkit.errors import CollectionNotFoundError, InputError
+from embedkit.filters import F
+from embedkit.guard import GuardedStore
+from embedkit.ingestion import check, ingest
+from embedkit.memory import open_store
+from embedkit.records import Document, RecordBatch
+from embedkit.store import StoreURL
+
+
+def fresh_store() -> GuardedStore:
+    return GuardedStore(open_store(StoreURL.parse(f"memory:{uuid.uuid4()}")))
+
+
+@pytest.fixture
+def store(encoder) -> GuardedStore:
+    made = fresh_store()
+    ingest(SOURCE, encoder, made, collection="docs")
+    return made
+
+
+SOURCE = [Document(f"d{i}", f"text of {i}", {"i": i, "even": i % 2 == 0}) for i in range(50)]
+
+
+def rewrite(store, row_id, **changed):
+    """Change columns of a stored row behind embedkit's back."""
+    (row,) = store.open("docs").get([row_id], with_vectors=True)
+    row = replace(row, **changed)
+    store.open("docs").upsert(RecordBatch([row.id], row.vector[None], [row.text], [row.metadata], [row.hash]))
+
+
+def test_a_collection_that_agrees(encoder, store):
+    report = check(SOURCE, store, collection="docs", encoder=encoder, vectors=10)
+    assert report.consistent
+    assert (report.source, report.rows, report.compared) == (50, 50, 10)
+    assert report.worst_cosine == pytest.approx(1)
+    assert "they agree" in str(report)
+    assert json.loads(report.to_json())["consistent"] is True
+
+
+def test_each_difference_is_named(encoder, store):
+    docs = store.open("docs")
+    docs.delete(ids=["d1", "d2"])
+    rewrite(store, "d3", text="other text")
+    rewrite(store, "d4", metadata={"i": 4})
+    rewrite(store, "d5", vector=-docs.get(["d5"], with_vectors=True)[0].vector)
+    source = [*SOURCE[:-1], Document("d49", "new text"), Document("bad", " ")]
+    ingest([Document("x", "no longer there"), Document("bad", "kept")], encoder, store, collection="docs")
+    report = check(source, store, collection="docs", encoder=encoder, vectors=1000)
+    assert not report.consistent
+    assert report.bad == 1
+    assert report.ids == {
+        "damaged": ["d3", "d4"],
+        "changed": ["d49"],
+        "extra": ["x"],
+        "missing": ["d1", "d2"],
+        "wrong": ["d3", "d5"],
+    }
+    assert "2 in the source only: 'd1', 'd2'" in str(report)
+    assert "they do not agree" in str(report)
+    again = check(source, store, collection="docs", encoder=encoder, vectors=1000, drop_broken=True)
+    assert again.ids == report.ids
+    ingest(source, encoder, store, collection="docs", sync=True)
+    assert check(source, store, collection="docs", encoder=encoder, vectors=1000).consistent
+
+
+def test_within(encoder, store):
+    even = [row for row in SOURCE if row.metadata["even"]]
+    assert check(even, store, collection="docs", within=F("even") == True).consistent  # noqa: E712
+    assert check(even, store, collection="docs").extra == 25
+    assert check(SOURCE, store, collection="docs", within=F("even") == True).consistent  # noqa: E712
+    outside = [*even, Document("d1", "changed outside")]
+    assert check(outside, store, collection="docs", within=F("even") == True).changed == 1  # noqa: E712
+
+
+def test_metadata_mode_is_that_of_the_ingest(encoder):
+    store = fresh_store()
+    source = [Document("a", "text", {"tags": {"x"}})]
+    ingest(source, encoder, store, collection="docs", metadata="coerce")
+    assert check(source, store, collection="docs", metadata="coerce").consistent
+    assert check(source, store, collection="docs").bad == 1
+
+
+def test_what_cannot_be_checked(store):
+    with pytest.raises(InputError, match="encoder"):
+        check(SOURCE, store, collection="docs", vectors=1)
+    with pytest.raises(CollectionNotFoundError):
+        check(SOURCE, store, collection="absent")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(
+    st.dictionaries(st.integers(0, 9), st.sampled_from("ab"), min_size=1),
+    st.dictionaries(st.integers(0, 9), st.sampled_from("ab"), min_size=1),
+)
+def test_counts_are_those_of_sets(encoder, here, there):
+    store = fresh_store()
+    ingest([Document(str(i), text) for i, text in here.items()], encoder, store, collection="docs")
+    report = check([Document(str(i), text) for i, text in there.items()], store, collection="docs")
+    assert report.missing == len(there.keys() - here.keys())
+    assert report.extra == len(here.keys() - there.keys())
+    assert report.changed == sum(here[i] != there[i] for i in here.keys() & there.keys())
+    assert report.damaged == 0
+
+
+def test_the_sample_is_spread_over_the_rows(encoder, store):
+    docs = store.open("docs")
+    for i in range(0, 50, 2):
+        rewrite(store, f"d{i}", vector=-docs.get([f"d{i}"], with_vectors=True)[0].vector)
+    report = check(SOURCE, store, collection="docs", encoder=encoder, vectors=20)
+    assert 3 <= report.wrong <= 17
+    assert np.isclose(report.worst_cosine, -1)

@@ -1,0 +1,101 @@
+"""Two ingests at once into one place: the second is refused; a killed one leaves no lock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from embedkit.errors import InputError, StoreError
+from embedkit.guard import GuardedStore
+from embedkit.ingestion.one_writer import one_writer
+from embedkit.memory import open_store as open_memory
+from embedkit.store import Capabilities, StoreURL
+
+
+class Nothing:
+    def __init__(self, *, multi_process: bool) -> None:
+        self.caps = Capabilities(multi_process=multi_process)
+
+
+def store(url: str, *, multi_process: bool = False) -> GuardedStore:
+    return GuardedStore(Nothing(multi_process=multi_process), StoreURL.parse(url))  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBEDKIT_CACHE", str(tmp_path / "cache"))
+
+
+HOLD = (
+    "import sys, time\n"
+    "from embedkit.guard import GuardedStore\n"
+    "from embedkit.ingestion.one_writer import one_writer\n"
+    "from embedkit.store import Capabilities, StoreURL\n"
+    "class Nothing: caps = Capabilities(multi_process=False)\n"
+    "with one_writer(GuardedStore(Nothing(), StoreURL.parse(sys.argv[1])), 'docs'):\n"
+    "    print('held', flush=True); time.sleep(60)\n"
+)
+
+
+@pytest.mark.parametrize("url", ["chroma:index", "sqlite-vec:index/rows.db", "chroma://localhost:8000"])
+def test_another_process_is_refused_until_the_first_has_ended_however_it_ends(working_folder: Path, url):
+    (working_folder / "index").mkdir()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, url], env=env, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(StoreError, match=rf"\(process {holder.pid} on .*, since 20.*wait until it has ended"):
+        one_writer(store(url), "docs").__enter__()
+    holder.kill()
+    holder.communicate()
+    with one_writer(store(url), "docs"):
+        pass
+
+
+def test_threads_and_spellings_of_one_folder(working_folder: Path):
+    (working_folder / "index").mkdir()
+    refused = []
+
+    def other() -> None:
+        try:
+            with one_writer(store(f"chroma://{working_folder}/index"), "other"):
+                pass
+        except StoreError as error:
+            refused.append(str(error))
+
+    with one_writer(store("chroma:index"), "docs"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+    with one_writer(store("chroma:index"), "docs"):
+        pass
+
+
+def test_collections_of_a_store_for_many_processes_are_written_side_by_side():
+    here = store("pgvector://localhost/db", multi_process=True)
+    with one_writer(here, "a"), one_writer(here, "b"), pytest.raises(StoreError, match="collection 'a'"):
+        one_writer(here, "a").__enter__()
+
+
+def test_memory_and_a_store_without_an_address_have_no_lock():
+    for free in (
+        GuardedStore(open_memory(StoreURL.parse("memory:x")), StoreURL.parse("memory:x")),
+        store("qdrant://:memory:"),
+    ):
+        with one_writer(free, "docs"), one_writer(free, "docs"):
+            pass
+    with one_writer(GuardedStore(Nothing(multi_process=False)), "docs"):  # type: ignore[arg-type]
+        pass
+
+
+def test_a_place_that_cannot_be_written_says_so(working_folder: Path, monkeypatch):
+    (working_folder / "file").write_text("")
+    monkeypatch.setenv("EMBEDKIT_CACHE", str(working_folder / "file"))
+    with pytest.raises(InputError, match="EMBEDKIT_CACHE"):
+        one_writer(store("chroma://localhost:8000"), "docs").__enter__()

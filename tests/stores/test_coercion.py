@@ -1,0 +1,124 @@
+"""Metadata modes: what is kept as it is, what becomes something near, and what becomes plain JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePosixPath
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedkit.coercion import converted
+from embedkit.errors import InputError
+from embedkit.guard import GuardedStore
+from embedkit.memory import open_store
+from embedkit.records import RecordBatch, dump_metadata, load_metadata
+from embedkit.store import CollectionSpec, StoreURL
+from embedkit.testing.samples import ODD_METADATA
+
+
+class Colour(Enum):
+    RED = "red"
+    BOTH = frozenset({"red", "blue"})
+
+
+@dataclass
+class Place:
+    city: str
+    at: tuple[float, float]
+
+
+MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+ANYTHING = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(codec=None)), st.binary(max_size=4),
+        st.datetimes(), st.dates(), st.times(), st.timedeltas(), st.decimals(), st.uuids(), st.complex_numbers(),
+        st.sampled_from([*Colour, np.float32(0.5), np.arange(3), np.bool_(True), PurePosixPath("a/b"), object, len]),
+    ),
+    lambda part: st.one_of(
+        st.lists(part, max_size=3), st.tuples(part, part), st.dictionaries(st.text(max_size=3), part, max_size=3),
+        st.frozensets(st.one_of(st.integers(), st.text(max_size=2), st.none()), max_size=3),
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "coerced", "plain"),
+    [
+        ((1, "a", None), [1, "a", None], [1, "a", None]),
+        ({3, 1, 2}, [1, 2, 3], [1, 2, 3]),
+        ({"b", 1, "a", None}, [None, 1, "a", "b"], [None, 1, "a", "b"]),
+        (b"\x00\xff", "AP8=", "AP8="),
+        (Decimal("1.10"), "1.10", "1.10"),
+        (uuid.UUID(int=5), str(uuid.UUID(int=5)), str(uuid.UUID(int=5))),
+        (PurePosixPath("a/b"), "a/b", "a/b"),
+        (Colour.RED, "red", "red"),
+        (Colour.BOTH, ["blue", "red"], ["blue", "red"]),
+        (Place("Rome", (41.9, 12.5)), {"city": "Rome", "at": [41.9, 12.5]}, {"city": "Rome", "at": [41.9, 12.5]}),
+        (timedelta(minutes=1.5), 90.0, 90.0),
+        (time(9, 30), "09:30:00", "09:30:00"),
+        (np.array([[1, 2]]), [[1, 2]], [[1, 2]]),
+        (np.float64(0.5), 0.5, 0.5),
+        (MOMENT, MOMENT, "2024-05-01T12:00:00+00:00"),
+        (date(2024, 5, 1), date(2024, 5, 1), "2024-05-01"),
+        (math.inf, math.inf, None),
+        ([math.nan], None, [None]),
+        ("lone \ud800", "lone ?", "lone ?"),
+        ({1: {2: 3}}, {"1": {"2": 3}}, {"1": {"2": 3}}),
+        (2**70, 2**70, 2**70),
+    ],
+)
+def test_what_becomes_of_a_value(value, coerced, plain):
+    if coerced is not None:
+        assert converted({"x": value}, "coerce") == {"x": coerced}
+    assert converted({"x": value}, "json") == {"x": plain}
+    assert converted({"x": value}, "strict")["x"] is value
+
+
+@given(st.dictionaries(st.text(max_size=3), ANYTHING, max_size=3))
+def test_whatever_is_given_can_be_kept(metadata):
+    for mode in ("coerce", "json"):
+        once = converted(metadata, mode)
+        assert dump_metadata(once) == dump_metadata(converted(once, mode))
+        assert dump_metadata(load_metadata(dump_metadata(once))) == dump_metadata(once)
+    json.loads(json.dumps(converted(metadata, "json"), allow_nan=False))
+
+
+@pytest.mark.parametrize("metadata", ODD_METADATA)
+def test_what_can_be_kept_is_not_touched_by_coerce(metadata):
+    assert dump_metadata(converted(metadata, "coerce")) == dump_metadata(metadata)
+
+
+def test_what_cannot_be_converted_says_why():
+    with pytest.raises(InputError, match="two keys become '1'"):
+        converted({1: "a", "1": "b"}, "coerce")
+    with pytest.raises(InputError, match="mapping"):
+        converted([1], "json")  # type: ignore[arg-type]
+    endless: dict[str, object] = {}
+    endless["x"] = endless
+    with pytest.raises(InputError, match="holds itself"):
+        converted(endless, "coerce")
+
+
+def test_a_collection_converts_what_it_is_given():
+    store = GuardedStore(open_store(StoreURL.parse(f"memory:{uuid.uuid4()}")))
+    batch = RecordBatch(
+        ["a", "b"], np.eye(2, dtype=np.float32), ["", ""], [{"x": {1, 2}}, {"at": MOMENT, "n": math.nan}], ["", ""]
+    )
+    spec = CollectionSpec("docs", 2)
+    assert [row.id for row in store.ensure(spec).upsert(batch).failed] == ["a"]
+    assert store.ensure(spec, metadata="coerce").upsert(batch).failed == ()
+    assert store.open("docs").get(["a"])[0].metadata == {"x": [1, 2]}
+    assert store.open("docs", metadata="json").upsert(batch).written == 2
+    assert store.open("docs").get(["b"])[0].metadata == {"at": "2024-05-01T12:00:00+00:00", "n": None}
+    with pytest.raises(InputError, match="strict, coerce, json"):
+        store.open("docs", metadata="loose")  # type: ignore[arg-type]
