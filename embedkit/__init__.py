@@ -63,6 +63,7 @@ _HOME = {
     "parse_filter": "filters",
     "quantize": "precision",
     "rescore": "scoring",
+    "retry": "ingestion",
     "search": "searching",
     "similarity": "scoring",
     "store_plugins": "registry",
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from .ingestion import chunked as chunked
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
+    from .ingestion import retry as retry
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges
     from .precision import fit_ranges as fit_ranges

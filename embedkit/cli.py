@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
@@ -89,6 +89,8 @@ OverlapOption = Annotated[
 ChunkByOption = Annotated[
     str, typer.Option(help="Where a chunk may end: tokens, sentences (and paragraphs), or headings (Markdown) as well.")
 ]
+FailOption = Annotated[bool, typer.Option("--fail-on-dead", help="Exit with 1 if there was a bad row.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary in words.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -176,7 +178,7 @@ def encode(
     "  embedkit ingest bundle manual/ --chunk 256 --overlap 32 --store chroma:index --collection manual\n"
     "  psql -c 'copy t to stdout csv header' | embedkit ingest bundle - --format csv --id-field key --text-field '{a}: {b}' ...\n"
     "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
-    "To repair bad rows:  jq -r .row docs.dead.jsonl > again.jsonl  then edit it and ingest it.",
+    "Bad rows go to docs.dead.jsonl:  embedkit retry  tries them again, repaired there or not.",
 )
 def ingest(
     bundle: BundleArgument,
@@ -205,27 +207,21 @@ def ingest(
     dead_letters: Annotated[
         str, typer.Option(metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here.")
     ] = "",
-    fail_on_dead: Annotated[bool, typer.Option("--fail-on-dead", help="Exit with 1 if there was a bad row.")] = False,
+    fail_on_dead: FailOption = False,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary in words.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
-    from .ingestion import FileRows, IngestInterrupted, chunked
+    from .ingestion import FileRows, chunked
     from .ingestion import ingest as run
 
     chunking = _chunking(chunk, overlap, chunk_by)
 
     rows = FileRows(files, **_fields(id_field, text_field, metadata_fields, id_from), format=format or None)
 
-    def show(report: IngestReport) -> None:
-        if as_json:
-            print(report.to_json(), flush=True)
-        elif not quiet:
-            print(report, flush=True)
-
-    try:
+    def action() -> IngestReport:
         encoder = _load(bundle, variant, device, engine, threads)
-        report = run(
+        return run(
             chunked(rows, encoder, chunking) if chunking else rows,
             encoder,
             store,
@@ -233,17 +229,61 @@ def ingest(
             dead_letters=dead_letters or None,
             progress=False if quiet else None,
         )
-    except IngestInterrupted as stopped:
-        show(stopped.report)
-        print(f"\n{stopped}", file=sys.stderr)
-        raise typer.Exit(130) from None
-    except IngestError as error:
-        show(error.report)
-        raise
-    show(report)
+
+    report = _reported(action, as_json, quiet)
     if rows.skipped and not quiet:
         print(f"not read, since they are no text ({len(rows.skipped):,}): {_listed(rows.skipped)}", file=sys.stderr)
     if report.dead and fail_on_dead:
+        raise typer.Exit(1)
+
+
+@app.command(
+    short_help="The rows of a dead-letter file, once more.",
+    epilog="\b\nExamples:\n"
+    "  embedkit retry bundle docs.dead.jsonl --store chroma:index --collection docs\n"
+    '\n\b\nAfterwards the file holds the rows that fail still, or is gone. To repair one, edit its "document", or its\n'
+    '"row" where that is null. A file that could not be read is read again.',
+)
+def retry(
+    bundle: BundleArgument,
+    letters: Annotated[str, typer.Argument(metavar="FILE", help="A dead-letter file that an ingest wrote.")],
+    store: StoreOption,
+    collection: CollectionOption,
+    id_field: IdFieldOption = "id",
+    text_field: TextFieldOption = None,
+    metadata_fields: MetadataFieldsOption = "",
+    id_from: IdFromOption = "",
+    chunk: ChunkOption = "",
+    overlap: OverlapOption = 0,
+    chunk_by: ChunkByOption = "sentences",
+    variant: VariantOption = "auto",
+    device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
+    threads: ThreadsOption = None,
+    fail_on_dead: FailOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Try the rows of a dead-letter file again; it then holds those that fail still."""
+    from .ingestion import Fields
+    from .ingestion import retry as run
+
+    chunking = _chunking(chunk, overlap, chunk_by)
+    names = _fields(id_field, text_field, metadata_fields, id_from)
+    fields = Fields(names["id_field"], names["text_field"], names["metadata_fields"], names["id_from"])
+
+    def action() -> IngestReport:
+        return run(
+            letters,
+            _load(bundle, variant, device, engine, threads),
+            store,
+            collection=collection,
+            fields=fields,
+            chunking=chunking,
+            progress=False if quiet else None,
+        )
+
+    if _reported(action, as_json, quiet).dead and fail_on_dead:
         raise typer.Exit(1)
 
 
@@ -400,6 +440,29 @@ def _load(bundle: str, variant: str, device: str, engine: str, threads: int | No
     from .encoder import Encoder
 
     return Encoder.load(bundle, variant=variant, device=device, engine=engine, threads=threads, on_truncate="ignore")
+
+
+def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
+    """What an ingest did, printed, also where it was stopped or failed."""
+    from .ingestion import IngestInterrupted
+
+    def show(report: IngestReport) -> None:
+        if as_json:
+            print(report.to_json(), flush=True)
+        elif not quiet:
+            print(report, flush=True)
+
+    try:
+        report = action()
+    except IngestInterrupted as stopped:
+        show(stopped.report)
+        print(f"\n{stopped}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except IngestError as error:
+        show(error.report)
+        raise
+    show(report)
+    return report
 
 
 def _fields(id_field: str, text_field: list[str] | None, metadata_fields: str, id_from: str) -> dict[str, Any]:

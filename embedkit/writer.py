@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from .errors import CollectionMismatchError, CollectionNotFoundError, FilterError, StoreError, TransientStoreError
 from .guard import GuardedCollection
-from .records import RecordBatch, RowError, WriteResult
+from .records import Record, RecordBatch, RowError, WriteResult
 
 T = TypeVar("T")
 
@@ -68,6 +68,14 @@ class Writer:
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``; tried again like a write."""
         return self._persist(lambda: self.collection.hashes(ids), self.retry)
+
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """The rows that exist among ``ids``, without vectors; tried again like a write."""
+        return self._persist(lambda: self.collection.get(ids), self.retry)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete rows; tried again like a write."""
+        self._persist(lambda: self.collection.delete(ids=ids), self.retry)
 
     def flush(self) -> None:
         """Return when everything written is as durable as the store makes it; tried again like a write."""

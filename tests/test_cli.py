@@ -141,6 +141,23 @@ def test_chunks(run, bundle, folder):
         assert run("ingest", bundle, "long.md", *STORE, *wrong)[0] == 2
 
 
+def test_retry(run, bundle, folder):
+    (folder / "docs.jsonl").write_text('{"id": 1, "text": "good"}\n{"id": 2, "body": "elsewhere"}\n{"id": 3}\n')
+    run("ingest", bundle, "docs.jsonl", *STORE)
+    code, out, err = run("retry", bundle, "docs.dead.jsonl", *STORE, "--text-field", "body", "--fail-on-dead")
+    assert (code, err) == (1, "")
+    assert "2 read, 1 written" in out
+    assert "docs.dead.jsonl" in out
+    (letter,) = map(json.loads, (folder / "docs.dead.jsonl").read_text().splitlines())
+    assert (letter["id"], letter["line"]) == ("3", 3)
+    letter["row"] = '{"id": 3, "text": "repaired"}'
+    (folder / "docs.dead.jsonl").write_text(json.dumps(letter))
+    report = json.loads(run("retry", bundle, "docs.dead.jsonl", *STORE, "--json", "--chunk", "auto")[1])
+    assert (report["written"], report["dead"], report["dead_letters"]) == (1, 0, None)
+    assert not (folder / "docs.dead.jsonl").exists()
+    assert "is no dead-letter file" in error(run("retry", bundle, "docs.dead.jsonl", *STORE))
+
+
 def test_encode_prints_numbers_that_give_back_the_vectors(run, bundle, encoder):
     code, out, err = run("encode", bundle, "one", "two", "--variant", "fp32")
     assert (code, err) == (0, "")
@@ -316,7 +333,7 @@ def test_version_and_help(run):
     assert run("--version") == (0, f"embedkit {embedkit.__version__}\n", "")
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("encode", "ingest", "search", "inspect", "verify", "stores", "demo"):
+    for command in ("encode", "ingest", "retry", "search", "inspect", "verify", "stores", "demo"):
         assert f"  {command}" in out
         text = run(command, "--help")[1]
         assert text.startswith(f"Usage: embedkit {command} ")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +21,10 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
 def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_bundle(tmp_path / "bundle")
     (tmp_path / "millions.txt").write_text("one\ntwo\n")
+    (tmp_path / "README.md").write_text(README, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
@@ -37,6 +42,27 @@ def test_the_first_screen() -> None:
     code = re.search(r"```python\n(.*?)```", first, re.DOTALL)
     assert code is not None
     assert len([line for line in code[1].splitlines() if line.strip()]) == 8
+
+
+@pytest.mark.usefixtures("entry_points")
+def test_the_commands_of_the_sources_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those between the tables, as a shell would run them."""
+    tiny_bundle(tmp_path / "bundle", max_tokens=300)
+    (tmp_path / "manual").mkdir()
+    (tmp_path / "manual" / "guide.md").write_text("# Guide\n\n" + "A sentence. " * 100, encoding="utf-8")
+    (tmp_path / "table.csv").write_text("id,text\n1,one\n", encoding="utf-8")
+    table = "sku\tname\tdescription\tprice\n7\tTea\tgreen\t5\n8\tcut\n"
+    (tmp_path / "products.tsv.gz").write_bytes(gzip.compress(table.encode()))
+    block = next(block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "gzip -dc" in block)
+    (tmp_path / "embedkit").write_text(f'#!/bin/sh\nexec {sys.executable} -m embedkit "$@"\n')
+    (tmp_path / "embedkit").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["sh", "-e"], input=block, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second, third = re.findall(r"collection .*", done.stdout)
+    assert "0 not usable" in first
+    assert "1 written, 0 unchanged, 0 duplicates, 1 not usable" in second
+    assert "1 read, 0 written, 0 unchanged, 0 duplicates, 1 not usable" in third
 
 
 def test_targets_and_options_exist() -> None:

@@ -11,6 +11,7 @@ from .fields import Fields
 from .pipeline import ingest
 from .readers import FileRows
 from .report import IngestInterrupted, IngestReport
+from .retrying import retry
 from .rows import BadRow, SourcedDocument
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "copy",
     "estimate",
     "ingest",
+    "retry",
 ]

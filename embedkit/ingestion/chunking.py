@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..records import Document, Metadata
 from .counting import TokenCounter
 from .ledger import Ledger
-from .rows import BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
+from .rows import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
 from .sections import sections
 from .splitting import Splitter
 
@@ -129,7 +129,7 @@ class chunked:
                 return [document]
             first = seen.claim(document.id, digest, f"{document.source}, line {document.line}")
             if first is not None and first[0] != digest:
-                return [refused(document, f"duplicate id with other content: the row of {first[1]} was kept")]
+                return [refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")]
             return self._chunks(document)
         except InputError as error:
             return [refused(document, str(error))]

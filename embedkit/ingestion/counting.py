@@ -7,7 +7,8 @@ from typing import Any
 
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..template import Template
+from ..template import Template, Text
+from .items import Items
 
 
 class TokenCounter:
@@ -16,9 +17,7 @@ class TokenCounter:
     def __init__(self, encoder: TextEncoder, role: str) -> None:
         from tokenizers import Tokenizer
 
-        names = encoder.fields(role)
-        self._main = "text" if "text" in names else next(iter(names))
-        self._others = [name for name in names if name != self._main]
+        self._items = Items(encoder, role)
         frontend = encoder.bundle.tower(role).frontend
         self._template = Template(
             frontend, [entry.choice for entry in encoder.bundle.tower(role).inputs if entry.choice]
@@ -28,7 +27,8 @@ class TokenCounter:
         self._tokenizer.no_truncation()
         self.max_tokens = frontend.truncate.max
         """Tokens that the model reads, special ones and those of the template included."""
-        self.own = self._count({**dict.fromkeys(self._template.fields, ""), self._main: ""})
+        empty = self._items.of("", dict.fromkeys(self._template.fields, ""))
+        self.own = self._count(empty)
         """Tokens of an empty text: special ones and the template's."""
 
     def whole(self, text: str, metadata: Mapping[str, Any]) -> int:
@@ -36,17 +36,13 @@ class TokenCounter:
 
         Raises `InputError` where that cannot be encoded.
         """
-        if not self._others:
-            return self._count({self._main: text})
-        item = {self._main: text, **{name: metadata[name] for name in self._others if name in metadata}}
-        self._template.check(item, "template")
-        return self._count(item)
+        return self._count(self._template.check(self._items.of(text, metadata), "template"))
 
     def ends(self, text: str) -> list[int]:
         """The character at which each token of a text by itself ends, special tokens left out."""
         return [end for _, end in self._encoded(text, special=False).offsets]
 
-    def _count(self, item: Mapping[str, str]) -> int:
+    def _count(self, item: Text) -> int:
         return len(self._encoded(self._template.spread(item)[0], special=True).ids)
 
     def _encoded(self, content: Any, *, special: bool) -> Any:

@@ -68,7 +68,7 @@ class DeadLetters:
             return
         if any(os.path.exists(path) and os.path.samefile(path, self.path) for path in inputs):
             raise InputError(f"dead letters: {self.path} is one of the inputs; choose another path for them")
-        if not self.path.is_file() or not _is_dead_letters(self.path):
+        if not self.path.is_file() or not is_dead_letters(self.path):
             raise InputError(f"dead letters: {self.path} holds something else; choose another path for them")
 
 
@@ -95,7 +95,8 @@ def _document(document: Document | None) -> dict[str, Any] | None:
     return {"id": document.id, "text": document.text, "metadata": metadata}
 
 
-def _is_dead_letters(path: Path) -> bool:
+def is_dead_letters(path: Path) -> bool:
+    """Whether a file is empty or begins with a dead letter."""
     with path.open("rb") as file:
         first = file.readline(1 << 27)
     try:

@@ -61,13 +61,21 @@ class Fields:
         return list(self.text)
 
     def check_columns(self, columns: Iterable[str], where: str) -> None:
-        """Raise `InputError` where a table lacks a column that is asked for, or has two of one name."""
+        """Raise `InputError` where a table lacks a column that is asked for, or has two of one name; of several columns
+        of text one will do."""
         names = list(columns)
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise InputError(f"{where}: the column {doubled[0]!r} is there twice; rename one of them")
-        wanted = [*([] if self.id_from else [self.id]), *self.texts, *(self.metadata or ())]
-        missing = [name for name in wanted if name not in names and name.partition(".")[0] not in names]
+
+        def there(name: str) -> bool:
+            return name in names or name.partition(".")[0] in names
+
+        texts = self.texts
+        if not isinstance(self.text, str) and any(map(there, texts)):
+            texts = []
+        wanted = [*([] if self.id_from else [self.id]), *texts, *(self.metadata or ())]
+        missing = [name for name in wanted if not there(name)]
         if missing:
             hint = "name the right one with --id-field or --text-field"
             if missing[0] == self.id:

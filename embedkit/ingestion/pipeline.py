@@ -33,6 +33,7 @@ from .pruning import check_prunable, prune
 from .reading import Fresh, Reading
 from .report import IngestInterrupted, IngestReport
 from .rows import BadRow, refused
+from .stale import remove_stale
 
 _WINDOWS_WAITING = 2
 
@@ -58,6 +59,9 @@ def ingest(
     hash of it. A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
     was cut is simply run again. Of several rows with one id in a run the first counts. A row that cannot be kept goes
     to the file ``dead_letters`` (by default ``COLLECTION.dead.jsonl`` in the working folder); the others are written.
+
+    Long texts are cut by `embedkit.chunked`; of a source that has fewer chunks than before, or that the collection holds
+    as a whole, the rows that it has no more are removed.
 
     ``store`` is what `embedkit.open_store` returned, or a store URL. ``metric`` is the model's own unless given; another one is
     refused where it would rank vectors otherwise. ``metadata`` says what is done with values that no store can keep as
@@ -102,6 +106,7 @@ def ingest(
 class _Counts:
     written: int = 0
     unchanged: int = 0
+    removed: int = 0
     deleted: int = 0
     encoded: int = 0
     encode_seconds: float = 0.0
@@ -207,6 +212,7 @@ class _Run:
     def _write(self, job: tuple[list[Fresh], FloatArray]) -> WriteResult:
         rows, vectors = job
         documents = [document for document, _ in rows]
+        self.counts.removed += remove_stale(self.writer, documents)
         return self.writer.write(
             RecordBatch(
                 ids=[document.id for document in documents],
@@ -245,6 +251,7 @@ class _Run:
             written=counts.written,
             unchanged=counts.unchanged,
             duplicates=self.reading.duplicates,
+            removed=counts.removed,
             deleted=counts.deleted,
             dead=self.dead.count,
             encoded=counts.encoded,

@@ -12,7 +12,7 @@ from ..coercion import MetadataMode, check_mode, converted
 from ..errors import InputError
 from ..records import check_id
 from .ledger import Ledger
-from .rows import BadRow, SourcedDocument, fingerprint_of, refused, sourced
+from .rows import DUPLICATE, BadRow, SourcedDocument, fingerprint_of, refused, sourced
 
 Fresh: TypeAlias = tuple[SourcedDocument, str]
 """A document and its content hash."""
@@ -83,7 +83,7 @@ class Reading:
             self.duplicates += 1
             self._passed()
             return None
-        return refused(document, f"duplicate id with other content: the row of {first[1]} was kept")
+        return refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")
 
     def _refuse(self, row: BadRow) -> None:
         self.bad += 1

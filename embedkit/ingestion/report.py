@@ -12,8 +12,9 @@ class IngestReport:
 
     ``written`` rows were acknowledged by the store; ``unchanged`` ones were there with the same content; ``duplicates``
     repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``; ``deleted`` ones were
-    stored, and a sync found them no longer in the source. ``encoded`` counts distinct texts, of which ``truncated`` were
-    longer than the model reads.
+    stored, and a sync found them no longer in the source. ``removed`` rows of the collection were chunks that their sources
+    have no more, or whole documents that are cut now. ``encoded`` counts distinct texts, of which ``truncated`` were longer
+    than the model reads.
     """
 
     collection: str
@@ -23,6 +24,7 @@ class IngestReport:
     duplicates: int = 0
     deleted: int = 0
     dead: int = 0
+    removed: int = 0
     encoded: int = 0
     truncated: int = 0
     seconds: float = 0.0
@@ -46,6 +48,8 @@ class IngestReport:
             f"{self.encoded:,} texts encoded in {self.encode_seconds:.1f} s; {self.seconds:.1f} s in all, "
             f"{self.documents_per_second:,.0f} documents/s",
         ]
+        if self.removed:
+            lines.append(f"{self.removed:,} rows removed that their sources have no more")
         if self.truncated:
             lines.append(f"{self.truncated:,} texts were longer than the model reads, and cut: split them into chunks")
         if self.dead_letters:

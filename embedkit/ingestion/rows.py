@@ -17,8 +17,9 @@ class BadRow:
     """A row that is not written. ``row`` is the row as it was read, so that it can be repaired and read again.
 
     ``format`` says how ``row`` is to be read again: ``jsonl``, ``csv`` or ``tsv`` (with the header), ``record`` (the
-    fields as JSON, as `embedkit.records.dump_metadata` writes them), ``file`` (the path of a file of which something
-    could not be read), or nothing. ``document`` is what was made of it, where that is not the trouble.
+    fields as JSON, as `embedkit.records.dump_metadata` writes them), ``file:FORMAT:ID`` (the path of a file of which
+    something could not be read, and the id that it has as a document), or nothing. ``document`` is what was made of the
+    row, where that is not the trouble.
     """
 
     source: str
@@ -40,6 +41,9 @@ class SourcedDocument(Document):
 
 
 Row: TypeAlias = SourcedDocument | BadRow
+
+DUPLICATE = "duplicate id with other content"
+"""How the reason begins where a row has the id of another."""
 
 _FIELDS = Fields()
 

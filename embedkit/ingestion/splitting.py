@@ -19,6 +19,7 @@ _WORD = re.compile(r"(?=\s)")
 _JOINER = "\u200d"
 _FIRST_WIDTH = 4
 _NARROWEST = 64
+_NEAR = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,7 @@ class Splitter:
 
     def _between_characters(self, lower: int, place: int) -> int:
         """A place that does not part a letter from its marks, nor a joined emoji, where one is near."""
-        for near in range(place, max(lower, place - 32), -1):
-            after = self.text[near]
-            if not (unicodedata.category(after)[0] == "M" or _JOINER in (after, self.text[near - 1])):
-                return near
-        return place
+        return next((near for near in range(place, max(lower, place - _NEAR), -1) if not self._inside(near)), place)
 
     def _repeated(self, begin: int, end: int) -> int:
         """Where a piece begins that repeats the end of the piece before; 0 where it repeats nothing."""
@@ -126,14 +123,17 @@ class Splitter:
             match = pattern.search(self.text, max(place, begin + 1), end)
             if match and (found := self._skip(match.end(), end)) < end:
                 return found
-        return place if begin < place < end and not _has_words(self.text[place:end]) else 0
+        if self.text[place:end].isascii():  # words are parted by spaces, and this is the end of one
+            return 0
+        place = next((near for near in range(place, end) if not self._inside(near)), end)
+        return place if begin < place < end else 0
+
+    def _inside(self, place: int) -> bool:
+        """Whether a cut would part a letter from its marks, or a joined emoji."""
+        after, before = self.text[place], self.text[place - 1]
+        return unicodedata.category(after)[0] == "M" or _JOINER in (after, before)
 
     def _skip(self, place: int, stop: int) -> int:
         while place < stop and self.text[place].isspace():
             place += 1
         return place
-
-
-def _has_words(text: str) -> bool:
-    """Whether a text is of a script that puts spaces between words, as far as it can be told."""
-    return text.isascii()

@@ -16,6 +16,7 @@ class FaultyStore:
         self.caps = Capabilities(max_batch_rows=1000)
         self.fault: Callable[[RecordBatch], None] = lambda batch: None
         self.batches: list[list[str]] = []
+        self.removed: list[list[str]] = []
         self.collections: dict[str, FaultyCollection] = {}
 
     def ensure(self, spec: CollectionSpec) -> FaultyCollection:
@@ -65,7 +66,8 @@ class FaultyCollection:
         return {row_id: self.rows[row_id].hash for row_id in ids if row_id in self.rows}
 
     def delete(self, *, ids=None, filter=None):
-        raise NotImplementedError
+        self.store.removed.append(list(ids))
+        return sum(self.rows.pop(row_id, None) is not None for row_id in ids)
 
     def query(self, vectors, k, *, filter=None):
         return [

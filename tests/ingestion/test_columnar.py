@@ -114,7 +114,7 @@ def test_a_damaged_file_is_one_bad_row(tmp_path, name, raw):
     (tmp_path / name).write_bytes(raw)
     (bad,) = FileRows([tmp_path / name])
     assert "cannot be read" in bad.reason
-    assert bad.format == "file"
+    assert bad.format.startswith("file:")
 
 
 def test_a_file_cut_off_is_one_bad_row(tmp_path):

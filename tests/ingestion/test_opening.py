@@ -61,7 +61,7 @@ def test_of_a_file_cut_off_the_rows_before_are_kept(tmp_path, suffix, share):
     path.write_bytes(packed[: int(len(packed) * share)])
     *rows, bad = FileRows([path])
     assert "cannot be read" in bad.reason or "reading failed after line" in bad.reason
-    assert (bad.source, bad.format) == (str(path), "file")
+    assert (bad.source, bad.format, bad.id) == (str(path), f"file:jsonl:{path}", None)
     assert [row.id for row in rows if hasattr(row, "text")] == [str(i) for i in range(len(rows))][: len(rows)]
 
 

@@ -171,7 +171,7 @@ def test_a_file_that_changes_while_it_is_read_is_reported(tmp_path):
         found = reread(change)
         assert [row.id for row in found[:5]] == ["0", "1", "2", "3", "4"]
         assert "changed while it was read: run again" in found[-1].reason
-        assert (found[-1].format, found[-1].row) == ("file", str(path))
+        assert (found[-1].format, found[-1].row) == (f"file:jsonl:{path}", str(path))
 
 
 def test_the_number_of_rows_is_known_beforehand(tmp_path):

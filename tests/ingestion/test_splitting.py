@@ -101,9 +101,10 @@ def test_a_paragraph_is_preferred_then_a_sentence_then_a_word():
     assert pieces("日本語を。" * 4, 40) == ["日本語を。" * 2] * 2
 
 
-def test_letters_keep_their_marks_and_joined_emoji_stay_whole():
+@pytest.mark.parametrize("overlap", [0, 10, 20])
+def test_letters_keep_their_marks_and_joined_emoji_stay_whole(overlap):
     text = "e\u0301" * 20 + "👩‍👩‍👧" * 6
-    for start, end in splitter("bytes", text, 30).spans(0, len(text)):
+    for start, end in splitter("bytes", text, 50, overlap).spans(0, len(text)):
         assert not text[start:].startswith(("\u0301", "\u200d"))
         assert not text[:end].endswith("\u200d")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import uuid
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from embedkit.errors import InputError
 from embedkit.filters import F
 from embedkit.guard import GuardedStore
-from embedkit.ingestion import ingest, pruning
+from embedkit.ingestion import FileRows, ingest, pruning
 from embedkit.ingestion.rows import BadRow
 from embedkit.memory import open_store
 from embedkit.records import Document
@@ -87,3 +89,21 @@ def test_after_each_sync_the_rows_are_the_sources(encoder, monkeypatch, sources)
         rows = documents(map(str, sorted(source)))
         ingest(rows, encoder, store, collection="docs", sync=True)
         assert ids_in(store) == {row.id for row in rows}
+
+
+def test_a_damaged_table_forbids_deleting_and_a_damaged_document_keeps_its_own(encoder, store, tmp_path):
+    rows = "".join(json.dumps({"id": f"r{i}", "text": f"row {i}"}) + "\n" for i in range(50))
+    table, note, other = tmp_path / "rows.jsonl.gz", tmp_path / "note.txt", tmp_path / "other.txt"
+    table.write_bytes(gzip.compress(rows.encode()))
+    note.write_text("a note")
+    other.write_text("another")
+    paths = [str(path) for path in (table, note, other)]
+    ingest(FileRows(paths), encoder, store, collection="docs")
+    table.write_bytes(table.read_bytes()[:-9])
+    with pytest.raises(InputError, match="1 rows of the source have no id"):
+        ingest(FileRows(paths[:2]), encoder, store, collection="docs", sync=True)
+    assert len(ids_in(store)) == 52
+    table.write_bytes(gzip.compress(rows.encode()))
+    note.write_bytes(b"\xff")
+    assert ingest(FileRows(paths[:2]), encoder, store, collection="docs", sync=True).deleted == 1
+    assert ids_in(store) == {*(f"r{i}" for i in range(50)), str(note)}

@@ -65,13 +65,21 @@ def test_a_quote_that_is_never_closed_is_one_bad_row(tmp_path, monkeypatch):
 
 
 def test_a_huge_cell_is_bad_and_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(pieces, "MAX_BYTES", 300_000)
-    bad, good = rows(tmp_path, "id,text\n1," + "x" * 400_000 + "\n2,good\n")
-    assert "longer than 300,000" in bad.reason
+    monkeypatch.setattr(pieces, "MAX_BYTES", 1_000_000)
+    bad, good = rows(tmp_path, "id,text\n1," + "x" * 1_200_000 + "\n2,good\n")
+    assert "longer than 1,000,000" in bad.reason
     assert len(bad.row) < 5_000
     assert good.id == "2"
     (large,) = rows(tmp_path, "id,text\n1," + "x" * 200_000)
     assert len(large.text) == 200_000
+
+
+def test_of_a_quote_that_swallows_the_rest_little_is_kept(tmp_path):
+    path = tmp_path / "docs.csv"
+    path.write_text('id,text\n1,"open\n' + "2,lost\n" * 1_000_000)
+    (bad,) = FileRows([path])
+    assert bad.line == 2
+    assert (len(bad.row), bad.format) == (2_000, "")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +90,7 @@ def test_a_huge_cell_is_bad_and_not_kept(tmp_path, monkeypatch):
         ("id,text,n,n", {}, "the column 'n' is there twice"),
         ("id,text", {"metadata_fields": ["year"]}, "no column 'year'"),
         ("id,text", {"text_field": "{title} {text}"}, "no column 'title'"),
+        ("id,text", {"text_field": ["title", "body"]}, "no column 'title'"),
         ('id,"text', {}, "the header cannot be read"),
         ("id,t\udcff", {}, "the header is not valid UTF-8"),
     ],

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
-from datetime import time, timedelta
-from decimal import Decimal
 from typing import Any, BinaryIO
-from uuid import UUID
 
+from ...coercion import converted
 from ...errors import MissingExtraError
 from ..fields import Fields
 from ..rows import Row
@@ -18,7 +15,8 @@ _ROWS = 256
 
 
 def read_parquet(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
-    """The rows of a Parquet file, a few at a time. Raises `MissingExtraError` without pyarrow, and `InputError` where
+    """The rows of a Parquet file, a few at a time; values that no store keeps become the nearest that it does, as `converted`
+    says under ``coerce``. Raises `MissingExtraError` without pyarrow, and `InputError` where
     columns are missing or doubled."""
     arrow = _arrow()
     from pyarrow import parquet
@@ -71,7 +69,7 @@ def _rows(schema: Any, batches: Any, source: Source, fields: Fields) -> Iterator
         for start in range(0, table.num_rows, _ROWS):
             for value in table.slice(start, _ROWS).to_pylist():
                 line += 1
-                yield source.row({name: _plain(cell) for name, cell in value.items()}, line, fields)
+                yield source.row(converted(value, "coerce"), line, fields)
 
 
 def _microseconds(kind: Any) -> Any:
@@ -91,23 +89,6 @@ def _microseconds(kind: Any) -> Any:
     if types.is_large_list(kind):
         return arrow.large_list(kind.value_field.with_type(_microseconds(kind.value_type)))
     return kind
-
-
-def _plain(value: Any) -> Any:
-    """A value as metadata can hold it: decimals and times as text, durations as seconds, bytes in base64."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Decimal | UUID):
-        return str(value)
-    if isinstance(value, time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return value
 
 
 def _arrow() -> Any:

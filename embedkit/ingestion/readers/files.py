@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ...errors import InputError
 from ..fields import Fields, IdFrom
-from ..rows import Row
+from ..rows import BadRow, Row
 from .folders import Folder
 from .formats import FORMATS, format_of
 from .opening import BROKEN, opened, state, uncompressed_name
@@ -94,7 +94,7 @@ class FileRows:
             else:
                 self.skipped.append(place)
         for place, reason in folder.failed:
-            yield Source(place, place, "text").bad(f"the folder cannot be listed: {reason}")
+            yield BadRow(place, 1, f"the folder cannot be listed: {reason}", place)
 
 
 def read(source: Source, fields: Fields) -> Iterator[Row]:

@@ -11,6 +11,9 @@ from ...records import dump_metadata
 from ..fields import Fields, NoDocument
 from ..rows import BadRow, Row, SourcedDocument, as_json
 
+TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
+"""The formats of which a file holds any number of documents."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -26,8 +29,9 @@ class Source:
         return "standard input" if self.path == "-" else self.path
 
     def bad(self, reason: str, line: int = 1) -> BadRow:
-        """Something of the file cannot be read."""
-        return BadRow(self.name, line, reason, self.path, self.id, "" if self.path == "-" else "file")
+        """Something of the file cannot be read: it is the row of its id where it is one document, else rows of any id."""
+        form = "" if self.path == "-" else f"file:{self.format}:{self.id}"
+        return BadRow(self.name, line, reason, self.path, None if self.format in TABLES else self.id, form)
 
     def row(self, value: Mapping[str, Any], line: int, fields: Fields, raw: str = "", form: str = "record") -> Row:
         """A row of fields as a document; ``raw`` is how it stood in the file, and ``form`` its format."""

@@ -15,6 +15,8 @@ from .source import Source
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _SHOWN = 2_000
+_KEPT = 1 << 20
+"""Characters of a bad row that are kept to be repaired."""
 
 
 def read_table(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
@@ -64,7 +66,7 @@ def _values(cells: list[str] | csv.Error, columns: list[str]) -> dict[str, str] 
 def _bad(reason: str, line: int, header: str, raw: str, source: Source) -> BadRow:
     """A bad row that holds the header too, so that it is a table."""
     whole = header.rstrip("\r\n") + "\n" + raw.rstrip("\r\n")
-    if len(whole) > pieces.MAX_BYTES:
+    if len(raw) >= _KEPT:
         return BadRow(source.name, line, reason, whole[:_SHOWN].encode("utf-8", "replace").decode())
     shown = whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return BadRow(source.name, line, reason, shown, None, source.format)
@@ -72,11 +74,14 @@ def _bad(reason: str, line: int, header: str, raw: str, source: Source) -> BadRo
 
 def table_row(raw: str, line: int, source: Source, fields: Fields) -> Row:
     """The row of a header and one row below it."""
-    rows = list(read_table(io.BytesIO(raw.encode("utf-8", "surrogatepass")), source, fields))
-    if len(rows) != 1:
+    try:
+        rows = list(read_table(io.BytesIO(raw.encode("utf-8", "surrogatepass")), source, fields))
+        if len(rows) == 1:
+            return rows[0]
         reason = f"expected a header and one row, found {len(rows)} rows"
-        return BadRow(source.name, line, reason, raw, None, source.format)
-    return rows[0]
+    except InputError as error:
+        reason = str(error)
+    return BadRow(source.name, line, reason, raw, None, source.format)
 
 
 class _Tape:
@@ -96,22 +101,28 @@ class _Tape:
         if not self._taken:
             self.first = number
         if isinstance(raw, pieces.TooLong):
-            self._taken.append(pieces.shown(raw.beginning))
+            self._keep(pieces.shown(raw.beginning))
             raise csv.Error(str(raw))
         text = raw.decode("utf-8", "surrogateescape")
-        self._length += len(text)
-        self._taken.append(text)
+        self._keep(text)
         return text
 
     def taken(self) -> str:
-        """The lines since the last call."""
+        """The lines since the last call, of which `_KEPT` characters or a few more are kept."""
         text = "".join(self._taken)
         self._taken.clear()
+        self._length = 0
         return text
+
+    def _keep(self, text: str) -> None:
+        if self._length < _KEPT:
+            self._taken.append(text[:_KEPT])
+            self._length += len(text)
 
 
 def _records(tape: _Tape, delimiter: str) -> Iterator[list[str] | csv.Error]:
-    csv.field_size_limit(max(csv.field_size_limit(), pieces.MAX_BYTES))
+    # The limit is the process's: it is raised, so that cells are read which others expect to be read too.
+    csv.field_size_limit(max(csv.field_size_limit(), pieces.MAX_BYTES // 4))
     reader = csv.reader(tape, delimiter=delimiter, strict=True)
     while True:
         try:
@@ -131,5 +142,7 @@ def _explained(error: csv.Error) -> str:
     if "unexpected end of data" in str(error):
         return "a quote that is opened here is not closed until the file ends"
     if "field larger" in str(error):
-        return f"a cell is longer than {pieces.MAX_BYTES:,} characters; is a quote that is opened here not closed?"
+        return (
+            f"a cell is longer than {csv.field_size_limit():,} characters; is a quote that is opened here not closed?"
+        )
     return f"broken quoting or line ends: {error}"
