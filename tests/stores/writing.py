@@ -22,6 +22,7 @@ from embedkit.guard import GuardedStore
 from embedkit.store import StoreURL
 from writing import SPEC, rows
 plugin, url, prefix, size, turns = sys.argv[1:]
+BEFORE
 docs = GuardedStore(importlib.import_module(plugin).open_store(StoreURL.parse(url))).ensure(SPEC)
 for turn in range(int(turns)) if turns != "0" else itertools.count():
     docs.upsert(rows(f"{prefix}{turn}", int(size)))
@@ -38,13 +39,20 @@ def rows(turn: str, size: int) -> RecordBatch:
     return RecordBatch(ids, vectors, [f"text {row_id}" for row_id in ids], metadata, [f"hash {turn}"] * size)
 
 
-def writer(plugin: str, url: str, prefix: str = "", *, size: int = 50, turns: int = 0) -> subprocess.Popen[str]:
-    """A child that upserts ``turns`` batches (without end where 0), and prints the number of each when it is acknowledged."""
+def writer(
+    plugin: str, url: str, prefix: str = "", *, size: int = 50, turns: int = 0, before: str = "", quiet: bool = False
+) -> subprocess.Popen[str]:
+    """A child that upserts ``turns`` batches (without end where 0), and prints the number of each when it is acknowledged.
+
+    ``before`` is code that it runs first; ``quiet`` keeps its stderr for the caller.
+    """
     paths = [*(path for path in sys.path if path), str(Path(__file__).parent)]
+    code = _WRITE.replace("BEFORE", before and f"import {before.partition('=')[0].rpartition('.')[0]}\n{before}")
     return subprocess.Popen(
-        [sys.executable, "-c", _WRITE, plugin, url, prefix, str(size), str(turns)],
+        [sys.executable, "-c", code, plugin, url, prefix, str(size), str(turns)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if quiet else None,
         text=True,
     )
 
