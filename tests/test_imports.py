@@ -19,6 +19,9 @@ HEAVY = {
     "pandas",
     "chromadb",
     "qdrant_client",
+    "qdrant_edge",
+    "lancedb",
+    "pyarrow",
     "psycopg",
     "pgvector",
     "onnx",
@@ -37,7 +40,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "import embedkit",
         "import embedkit.cli",
-        "import embedkit_chroma, embedkit_pgvector, embedkit_qdrant",
+        "import embedkit_chroma, embedkit_lancedb, embedkit_pgvector, embedkit_qdrant, embedkit_qdrant_edge",
         "import embedkit_export",
         "import sys; sys.argv = ['embedkit', '--help']\n"
         "from embedkit.cli import main\ntry: main()\nexcept SystemExit: pass",

@@ -1,60 +1,31 @@
 """The store over a Qdrant client.
 
-Qdrant's ids are integers or UUIDs, so a point's id is the uuid5 of the row's, which the payload keeps. Distance is
-DOT under cosine too, because COSINE would give normalised vectors back. What can be filtered on lies under one key of
-the payload, with names made safe for Qdrant's paths; the lossless metadata lies beside it as JSON text.
+Distance is DOT under cosine too, because COSINE would give normalised vectors back.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeAlias
+from typing import Any
 
 import httpx
-import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import Combine, Compare, Filter, Not, Scalar
+from embedkit.filters import Filter
 from embedkit.naming import safe_name
 from embedkit.network import http_error, request_seconds
-from embedkit.records import (
-    FloatArray,
-    Hit,
-    Page,
-    Record,
-    RecordBatch,
-    WriteResult,
-    dump_metadata,
-    filterable,
-    load_metadata,
-)
+from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
 from embedkit.store import CollectionInfo, CollectionSpec
 
 from . import CAPABILITIES, FOLDER, SERVER
-
-_Condition: TypeAlias = (
-    models.FieldCondition
-    | models.IsEmptyCondition
-    | models.IsNullCondition
-    | models.HasIdCondition
-    | models.HasVectorCondition
-    | models.SliceCondition
-    | models.NestedCondition
-    | models.Filter
-)
+from ._points import PAYLOAD, condition, hit, payloads, point_id, record
 
 _INFO = "embedkit"
-_ROW_IDS = uuid.UUID("6f0a4e5c-6f1e-5c3a-9b1d-0e4b1d7a2c55")
-_PAYLOAD = ["id", "text", "hash", "metadata"]
-_OTHER = {"other": True}
-"""Stands for a value that is no scalar: Qdrant takes an empty list for a missing field."""
 
 
 def open_folder(path: str | None) -> QdrantStore:
@@ -143,23 +114,10 @@ class QdrantCollection:
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; returns when the server has applied them."""
-        columns = zip(batch.ids, batch.vectors.tolist(), batch.texts, batch.metadata, batch.hashes, strict=True)
+        columns = zip(batch.ids, batch.vectors.tolist(), payloads(batch), strict=True)
         points = [
-            models.PointStruct(
-                id=_point(row_id),
-                vector=vector,
-                payload={
-                    "id": row_id,
-                    "text": text,
-                    "hash": digest,
-                    "metadata": dump_metadata(metadata),
-                    "fields": {
-                        _field(key): _OTHER if isinstance(value, list) else value
-                        for key, value in filterable(metadata).items()
-                    },
-                },
-            )
-            for row_id, vector, text, metadata, digest in columns
+            models.PointStruct(id=point_id(row_id), vector=vector, payload=payload)
+            for row_id, vector, payload in columns
         ]
         with _errors(f"writing {len(points)} rows to {self.info.name!r}"):
             self._client.upsert(self._key, points=points, wait=True)
@@ -170,9 +128,9 @@ class QdrantCollection:
         if not ids:
             return []
         with _errors(f"reading from {self.info.name!r}"):
-            points = [_point(row_id) for row_id in ids]
-            found = self._client.retrieve(self._key, ids=points, with_payload=_PAYLOAD, with_vectors=with_vectors)
-        return [_record(point) for point in found]
+            points = [point_id(row_id) for row_id in ids]
+            found = self._client.retrieve(self._key, ids=points, with_payload=PAYLOAD, with_vectors=with_vectors)
+        return [record(point) for point in found]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -180,7 +138,7 @@ class QdrantCollection:
             return {}
         with _errors(f"reading hashes from {self.info.name!r}"):
             found = self._client.retrieve(
-                self._key, ids=[_point(row_id) for row_id in ids], with_payload=["id", "hash"]
+                self._key, ids=[point_id(row_id) for row_id in ids], with_payload=["id", "hash"]
             )
         return {point.payload["id"]: point.payload["hash"] for point in found if point.payload}
 
@@ -189,9 +147,7 @@ class QdrantCollection:
         if ids is not None and not ids:
             return 0
         which = (
-            _filter(filter)
-            if ids is None
-            else models.Filter(must=[models.HasIdCondition(has_id=[_point(row_id) for row_id in ids])])
+            _filter(filter) if ids is None else models.Filter(must=[_MODELS.ids([point_id(row_id) for row_id in ids])])
         )
         assert which is not None
         with _errors(f"deleting from {self.info.name!r}"):
@@ -209,15 +165,15 @@ class QdrantCollection:
         ]
         with _errors(f"searching {self.info.name!r}"):
             found = self._client.query_batch_points(self._key, requests=asked)
-        return [[_hit(point, sign) for point in answer.points] for answer in found]
+        return [[hit(point, sign) for point in answer.points] for answer in found]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their point ids."""
         with _errors(f"reading from {self.info.name!r}"):
             found, after = self._client.scroll(
-                self._key, scroll_filter=_filter(filter), offset=cursor, limit=limit, with_payload=_PAYLOAD
+                self._key, scroll_filter=_filter(filter), offset=cursor, limit=limit, with_payload=PAYLOAD
             )
-        return Page([_record(point) for point in found], None if after is None else str(after))
+        return Page([record(point) for point in found], None if after is None else str(after))
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
@@ -228,66 +184,42 @@ class QdrantCollection:
         """Every write waits until it is applied, so there is nothing to do."""
 
 
-def _point(row_id: str) -> str:
-    return str(uuid.uuid5(_ROW_IDS, row_id))
+class _Models:
+    """Conditions of qdrant_client."""
 
+    def all_of(self, parts: list[Any]) -> Any:
+        return models.Filter(must=parts)
 
-def _record(point: models.Record) -> Record:
-    kept: dict[str, Any] = point.payload or {}
-    vector = None if point.vector is None else np.asarray(point.vector, dtype=np.float32)
-    return Record(kept["id"], kept["text"], load_metadata(kept["metadata"]), kept["hash"], vector)
+    def any_of(self, parts: list[Any]) -> Any:
+        return models.Filter(should=parts)
 
+    def none_of(self, parts: list[Any]) -> Any:
+        return models.Filter(must_not=parts)
 
-def _hit(point: models.ScoredPoint, sign: float) -> Hit:
-    kept: dict[str, Any] = point.payload or {}
-    return Hit(kept["id"], sign * point.score, kept["text"], load_metadata(kept["metadata"]))
+    def ids(self, ids: list[str]) -> Any:
+        return models.HasIdCondition(has_id=list(ids))
 
+    def is_null(self, key: str) -> Any:
+        return models.IsNullCondition(is_null=models.PayloadField(key=key))
 
-def _field(key: str) -> str:
-    """``key`` as one step of a payload path, which is bare where it holds letters, digits, ``_`` and ``-`` only."""
-    return re.sub(r"[^A-Za-z0-9_]", lambda found: f"-{ord(found[0]):x}-", key)
+    def is_empty(self, key: str) -> Any:
+        return models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
+
+    def equal(self, key: str, value: str | int) -> Any:
+        return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+
+    def among(self, key: str, values: list[str] | list[int]) -> Any:
+        return models.FieldCondition(key=key, match=models.MatchAny(any=values))
+
+    def within(self, key: str, bounds: dict[str, float]) -> Any:
+        return models.FieldCondition(key=key, range=models.Range.model_validate(bounds))
 
 
 def _filter(expression: Filter | None) -> models.Filter | None:
-    return None if expression is None else models.Filter(must=[_condition(expression)])
+    return None if expression is None else models.Filter(must=[condition(expression, _MODELS)])
 
 
-def _condition(expression: Filter) -> _Condition:
-    if isinstance(expression, Combine):
-        parts = [_condition(part) for part in expression.parts]
-        return models.Filter(must=parts) if expression.op == "and" else models.Filter(should=parts)
-    if isinstance(expression, Not):
-        return models.Filter(must_not=[_condition(expression.part)])
-    assert isinstance(expression, Compare)
-    key, value = f"fields.{_field(expression.field)}", expression.value
-    if expression.op == "none":
-        return models.IsNullCondition(is_null=models.PayloadField(key=key))
-    if expression.op == "exists":
-        present = models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
-        return models.Filter(should=[present, models.IsNullCondition(is_null=models.PayloadField(key=key))])
-    if expression.op in ("in", "not in"):
-        assert isinstance(value, tuple)
-        any_of = models.Filter(should=_any_of(key, value))
-        return any_of if expression.op == "in" else models.Filter(must_not=[any_of])
-    assert not isinstance(value, tuple)
-    if expression.op in ("==", "!="):
-        return _equal(key, value) if expression.op == "==" else models.Filter(must_not=[_equal(key, value)])
-    bound = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}[expression.op]
-    return models.FieldCondition(key=key, range=models.Range.model_validate({bound: value}))
-
-
-def _any_of(key: str, values: tuple[Scalar, ...]) -> list[_Condition]:
-    texts = [value for value in values if isinstance(value, str)]
-    integers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    out: list[_Condition] = [_equal(key, value) for value in values if isinstance(value, bool | float)]
-    out += [models.FieldCondition(key=key, match=models.MatchAny(any=listed)) for listed in (texts, integers) if listed]
-    return out
-
-
-def _equal(key: str, value: Scalar) -> _Condition:
-    if isinstance(value, float):  # Qdrant's exact match knows no floats
-        return models.FieldCondition(key=key, range=models.Range(gte=value, lte=value))
-    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+_MODELS = _Models()
 
 
 @contextmanager

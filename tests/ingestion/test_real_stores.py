@@ -11,7 +11,12 @@ from embedkit.records import Document
 from embedkit.registry import open_store
 from embedkit.searching import search
 
-CLIENTS = {"chroma:index": "chromadb", "qdrant:index": "qdrant_client"}
+CLIENTS = {
+    "chroma:index": "chromadb",
+    "lancedb:index": "lancedb",
+    "qdrant:index": "qdrant_client",
+    "qdrant-edge:index": "qdrant_edge",
+}
 ROWS = 800
 
 

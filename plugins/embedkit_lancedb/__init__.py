@@ -1,0 +1,30 @@
+"""LanceDB, in a folder of this process: ``lancedb:index`` or ``lancedb:///abs/path``.
+
+Several processes may read and write one folder. Importing this module loads no lancedb.
+"""
+
+from __future__ import annotations
+
+import os
+
+from embedkit.errors import MissingExtraError, StoreURLError
+from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+
+FOLDER = "lancedb:FOLDER"
+CAPABILITIES = {FOLDER: Capabilities(max_batch_rows=10_000, metrics=METRICS)}
+
+
+def open_store(url: StoreURL) -> VectorStore:
+    """Open the folder that ``url`` names, which is made if it is not there.
+
+    Raises `MissingExtraError` where lancedb is not installed.
+    """
+    try:
+        import lancedb  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("lancedb", "lancedb", f"the store {url.text!r}") from error
+    from ._store import LancedbStore
+
+    if url.host or url.transport or not url.path:
+        raise StoreURLError(f"store URL {url.text!r}: expected lancedb:PATH or lancedb:///ABSOLUTE/PATH")
+    return LancedbStore(os.path.abspath(url.path))

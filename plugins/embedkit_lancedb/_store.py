@@ -1,0 +1,306 @@
+"""The store over a LanceDB folder.
+
+A collection is a table, whose schema keeps what the collection was made for. Each write is a version and a fragment of
+its own, so fragments are merged now and then, and versions that nobody reads any more are removed. The id is declared
+as key, and merged without its index: else two that write one new id at the same time would both insert it. A search compares all
+vectors until a flush gives a large collection an index, which then compares those of the nearest partitions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, Literal
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import BTree, IvfFlat, LabelList
+from lancedb.query import ColumnOrdering
+
+from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
+from embedkit.filters import Filter
+from embedkit.naming import safe_name
+from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, load_metadata
+from embedkit.store import CollectionInfo, CollectionSpec
+
+from . import CAPABILITIES, FOLDER
+from ._where import columns, quoted, where
+
+INDEX_FROM_ROWS = 20_000
+"""Rows from which a flush makes indexes of the ids and of what can be filtered on."""
+VECTOR_INDEX_FROM_ROWS = 50_000
+"""Rows from which a flush makes a vector index; fewer are compared one by one, exactly."""
+
+_INFO = b"embedkit"
+_KEY = {"lance-schema:unenforced-primary-key": "true"}
+_READ_FOR = timedelta(minutes=2)
+"""How long a version stays for those who read it."""
+_FRAGMENTS, _SHARE = 32, 4
+_PROBES, _ROWS_A_PROBE = 20, 16_384
+_TOGETHER = 32
+_LEAN = ["id", "text", "metadata", "hash"]
+
+
+class LancedbStore:
+    """A `embedkit.store.VectorStore` over a folder."""
+
+    caps = CAPABILITIES[FOLDER]
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with _errors(f"opening the folder {path!r}"):
+            self._connection: Any = lancedb.connect(path, read_consistency_interval=timedelta(0))
+
+    def ensure(self, spec: CollectionSpec) -> LancedbCollection:
+        """Open the collection, or create it."""
+        with suppress(CollectionNotFoundError):
+            return self.open(spec.name)
+        info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
+        with _errors(f"creating the collection {spec.name!r}"):
+            self.require_open().create_table(
+                safe_name(spec.name), schema=_schema(spec.dim, {_INFO: json.dumps(info).encode()}), exist_ok=True
+            )
+        return self.open(spec.name)
+
+    def open(self, name: str) -> LancedbCollection:
+        """Open the collection, which embedkit must have made."""
+        key = safe_name(name)
+        with _errors(f"opening the collection {name!r}"):
+            try:
+                table = self.require_open().open_table(key)
+            except ValueError as error:
+                if "not found" not in str(error):
+                    raise
+                raise CollectionNotFoundError(
+                    f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}"
+                ) from None
+        info = _info(table)
+        if info is None:
+            raise StoreError(f"the table {key!r} was not made by embedkit; choose another name than {name!r}")
+        return LancedbCollection(self, table, info)
+
+    def names(self) -> list[str]:
+        """The names of the collections that embedkit made."""
+        found = []
+        with _errors("listing the collections"):
+            for key in self._keys():
+                with suppress(ValueError):  # dropped meanwhile, or not wholly made
+                    found.append(_info(self.require_open().open_table(key)))
+        return sorted(info.name for info in found if info)
+
+    def drop(self, name: str) -> None:
+        """Delete the collection, if there is one."""
+        with _errors(f"dropping the collection {name!r}"):
+            self.require_open().drop_table(safe_name(name), ignore_missing=True)
+
+    def close(self) -> None:
+        """A folder needs no release; what is used later says that it was closed."""
+        self._connection = None
+
+    def require_open(self) -> Any:
+        """The connection, unless it was closed."""
+        if self._connection is None:
+            raise StoreError(f"the store in {self._path!r} was closed; open it again")
+        return self._connection
+
+    def _keys(self) -> Iterator[str]:
+        after: str | None = None
+        while True:
+            answer = self.require_open().list_tables(page_token=after, limit=1000)
+            yield from answer.tables
+            after = answer.page_token
+            if not after:
+                return
+
+
+class LancedbCollection:
+    """A `embedkit.store.Collection` over a table."""
+
+    def __init__(self, store: LancedbStore, table: Any, info: CollectionInfo) -> None:
+        self.info = info
+        self._store, self._opened = store, table
+        self._distance: Literal["l2", "dot"] = "l2" if info.metric == "euclidean" else "dot"
+        self._unmerged = self._unmerged_rows = 0
+
+    def upsert(self, batch: RecordBatch) -> WriteResult:
+        """Insert or wholly replace rows, all in one commit."""
+        filterable = [columns(metadata) for metadata in batch.metadata]
+        rows = {
+            "id": list(batch.ids),
+            "text": list(batch.texts),
+            "metadata": [dump_metadata(metadata) for metadata in batch.metadata],
+            "hash": list(batch.hashes),
+            **{name: [row[name] for row in filterable] for name in ("terms", "names", "numbers", "texts")},
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(batch.vectors.ravel()), self.info.dim),
+        }
+        with _errors(f"writing {len(batch)} rows to {self.info.name!r}"):
+            merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+            merge.use_index(False).execute(pa.table(rows, schema=_schema(self.info.dim)))
+        self._merge_fragments(len(batch))
+        return WriteResult(len(batch))
+
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
+        """The rows that exist among ``ids``."""
+        if not ids:
+            return []
+        with _errors(f"reading from {self.info.name!r}"):
+            found = self._table.search().where(_among(ids)).select([*_LEAN, *(["vector"] if with_vectors else [])])
+            return _records(found.to_arrow(), self.info.dim)
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each row that exists among ``ids``."""
+        if not ids:
+            return {}
+        with _errors(f"reading hashes from {self.info.name!r}"):
+            found = self._table.search().where(_among(ids)).select(["id", "hash"]).to_arrow()
+        return dict(zip(found["id"].to_pylist(), found["hash"].to_pylist(), strict=True))
+
+    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
+        """Delete by ids or by filter; the number deleted."""
+        if ids is not None and not ids:
+            return 0
+        with _errors(f"deleting from {self.info.name!r}"):
+            return int(self._table.delete(_among(ids or []) if filter is None else where(filter)).num_deleted_rows)
+
+    def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` nearest rows by LanceDB's distance: 1 - the inner product, or the square of the euclidean one.
+
+        Where the index has fewer than ``k`` rows in the partitions that it looks into, all rows are compared instead.
+        """
+        with _errors(f"searching {self.info.name!r}"):
+            rows = self._table.count_rows()
+            wanted = min(k, rows)
+            probes = None if rows < VECTOR_INDEX_FROM_ROWS else max(_PROBES, rows // _ROWS_A_PROBE)
+            out: list[list[Hit]] = []
+            for start in range(0, len(vectors) if rows else 0, _TOGETHER):
+                part = vectors[start : start + _TOGETHER]
+                found = self._nearest(part, wanted, filter, probes)
+                short = [i for i, hits in enumerate(found) if probes and len(hits) < wanted]
+                if short:
+                    whole = self._nearest(part[short], wanted, filter, None)
+                    found = [whole[short.index(i)] if i in short else hits for i, hits in enumerate(found)]
+                out.extend(found)
+        return out or [[] for _ in vectors]
+
+    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
+        """The next rows in the order of their ids, by code point; the cursor is the last id."""
+        conditions = [where(filter)] if filter is not None else []
+        conditions += [f"id > {quoted(cursor)}"] if cursor is not None else []
+        with _errors(f"reading from {self.info.name!r}"):
+            found = self._table.search().select(_LEAN).order_by([ColumnOrdering(column_name="id")]).limit(limit)
+            if conditions:
+                found = found.where(" AND ".join(conditions))
+            records = _records(found.to_arrow(), self.info.dim)
+        return Page(records, records[-1].id if len(records) == limit else None)
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The number of rows that satisfy ``filter``."""
+        with _errors(f"counting {self.info.name!r}"):
+            return int(self._table.count_rows(None if filter is None else where(filter)))
+
+    def flush(self) -> None:
+        """Merge fragments, remove old versions, and give a large collection its indexes, or what is new to them."""
+        with _errors(f"merging and indexing {self.info.name!r}"):
+            rows = self._table.count_rows()
+            have = {index.columns[0] for index in self._table.list_indices()}
+            if rows >= INDEX_FROM_ROWS:
+                for column, kind in (("id", BTree()), ("terms", LabelList())):
+                    if column not in have:
+                        self._table.create_index(column, config=kind)
+            if rows >= VECTOR_INDEX_FROM_ROWS and "vector" not in have:
+                self._table.create_index("vector", config=IvfFlat(distance_type=self._distance))
+            self._optimize()
+        self._unmerged = self._unmerged_rows = 0
+
+    @property
+    def _table(self) -> Any:
+        self._store.require_open()
+        return self._opened
+
+    def _optimize(self, attempts: int = 5) -> None:
+        try:
+            self._table.optimize(cleanup_older_than=_READ_FOR)
+        except RuntimeError as error:
+            if "conflict" not in str(error) or attempts == 1:
+                raise
+            self._optimize(attempts - 1)
+
+    def _merge_fragments(self, rows: int) -> None:
+        """Merge them where they have become many, and a quarter of all rows: that rewrites a row a few times in all."""
+        self._unmerged += 1
+        self._unmerged_rows += rows
+        if self._unmerged >= _FRAGMENTS and self._unmerged_rows * _SHARE >= self._table.count_rows():
+            with suppress(StoreError):
+                self.flush()
+
+    def _nearest(self, vectors: FloatArray, k: int, filter: Filter | None, probes: int | None) -> list[list[Hit]]:
+        search = self._table.search(list(vectors)).distance_type(self._distance).limit(k)
+        search = search.nprobes(probes) if probes else search.bypass_vector_index()
+        if filter is not None:
+            search = search.where(where(filter), prefilter=True)
+        found = search.select(["id", "text", "metadata", "_distance"]).to_arrow()
+        far = found["_distance"].to_numpy()
+        scores = -np.sqrt(far) if self.info.metric == "euclidean" else 1.0 - far
+        of = found["query_index"].to_pylist() if len(vectors) > 1 else [0] * len(far)
+        out: list[list[Hit]] = [[] for _ in vectors]
+        rows = zip(of, found["id"].to_pylist(), scores.tolist(), found["text"].to_pylist(), strict=True)
+        for (query, row_id, score, text), metadata in zip(rows, found["metadata"].to_pylist(), strict=True):
+            out[query].append(Hit(row_id, score, text, load_metadata(metadata)))
+        return out
+
+
+def _schema(dim: int, metadata: dict[bytes, bytes] | None = None) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False, metadata=_KEY),
+            *(pa.field(name, pa.string()) for name in ("text", "metadata", "hash")),
+            *(pa.field(name, pa.list_(pa.string())) for name in ("terms", "names", "texts")),
+            pa.field("numbers", pa.list_(pa.float64())),
+            pa.field("vector", pa.list_(pa.float32(), dim)),
+        ],
+        metadata=metadata,
+    )
+
+
+def _info(table: Any) -> CollectionInfo | None:
+    kept = (table.schema.metadata or {}).get(_INFO)
+    return None if kept is None else CollectionInfo(**json.loads(kept))
+
+
+def _among(ids: Sequence[str]) -> str:
+    return f"id IN ({', '.join(map(quoted, ids))})"
+
+
+def _records(found: pa.Table, dim: int) -> list[Record]:
+    vectors: Any = [None] * len(found)
+    if "vector" in found.column_names:
+        vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dim)
+    lean = zip(*(found[name].to_pylist() for name in _LEAN), vectors, strict=True)
+    return [Record(row_id, text, load_metadata(kept), digest, vector) for row_id, text, kept, digest, vector in lean]
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Turn whatever lancedb raises into an embedkit error."""
+    try:
+        yield
+    except EmbedkitError:
+        raise
+    except Exception as error:
+        raise _translated(what, error) from error
+
+
+def _translated(what: str, error: Exception) -> StoreError:
+    text = re.sub(r",? \S+\.rs:\d+:\d+", "", " ".join(str(error).split()))
+    message = f"{what}: LanceDB failed: {type(error).__name__}: {text[:500]}"
+    if "Error parsing statement" in text:
+        return FilterError(f"{what}: the filter is nested too deeply for LanceDB; write it with fewer levels")
+    if "conflict" in text.lower() or "concurrent" in text.lower():
+        return TransientStoreError(f"{message}; another process wrote at the same time: try again")
+    if "not found" in text.lower():
+        return CollectionNotFoundError(f"{message}; it was dropped meanwhile: open or create it anew")
+    return StoreError(f"{message}; look at the folder's disk space and permissions")

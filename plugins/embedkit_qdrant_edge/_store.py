@@ -1,0 +1,295 @@
+"""The store over Qdrant's engine, a shard a collection.
+
+A collection is a folder with a shard and a file that says what it was made for. It is made under another name and then
+renamed, so that it is there whole or not at all. The engine's log of writes is kept by the operating system as soon as a
+write returns, so that it survives the process; `EdgeCollection.flush` brings it to the disk. One process at a time has a
+collection open, which the engine sees to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
+from embedkit.filters import Filter
+from embedkit.naming import safe_name
+from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
+from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit_qdrant._points import PAYLOAD, condition, hit, payloads, point_id, record
+
+from . import CAPABILITIES, FOLDER
+
+INDEX_FROM_ROWS = 100_000
+"""Rows from which a flush builds a vector index; fewer are compared one by one, exactly."""
+
+_INFO, _SHARD, _BOOLS = "embedkit.json", "shard", "bools"
+_FLUSH_EVERY = 20_000
+"""Rows after which the log of writes is brought to the disk, since it is read again when a collection is opened."""
+
+
+class EdgeStore:
+    """A `embedkit.store.VectorStore` over a folder."""
+
+    caps = CAPABILITIES[FOLDER]
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._opening = threading.RLock()
+        self._shards: dict[str, edge.EdgeShard] = {}
+        self._closed = False
+        with _errors(f"opening the folder {path!r}"):
+            self._path.mkdir(parents=True, exist_ok=True)
+
+    def ensure(self, spec: CollectionSpec) -> EdgeCollection:
+        """Open the collection, or create it."""
+        with suppress(CollectionNotFoundError):
+            return self.open(spec.name)
+        info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
+        distance = edge.Distance.Euclid if spec.metric == "euclidean" else edge.Distance.Dot
+        config = edge.EdgeConfig(
+            vectors=edge.EdgeVectorParams(size=spec.dim, distance=distance),
+            optimizers=edge.EdgeOptimizersConfig(indexing_threshold=-(-INDEX_FROM_ROWS * spec.dim * 4 // 1024)),
+        )
+        made = self._path / f".{uuid.uuid4().hex}"
+        with _errors(f"creating the collection {spec.name!r}"):
+            try:
+                made.mkdir()
+                edge.EdgeShard.create(str(made / _SHARD), config).close()
+                with open(made / _INFO, "w", encoding="utf-8") as file:
+                    json.dump(info, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                made.rename(self._folder(spec.name))
+            except OSError:
+                if not self._folder(spec.name).exists():  # else another process made it meanwhile
+                    raise
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+        return self.open(spec.name)
+
+    def open(self, name: str) -> EdgeCollection:
+        """Open the collection, which embedkit must have made."""
+        folder = self._folder(name)
+        with self._opening, _errors(f"opening the collection {name!r}"):
+            if not folder.exists():
+                raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+            info = _info(folder)
+            if info is None:
+                raise StoreError(f"the folder {folder} was not made by embedkit; choose another name than {name!r}")
+            shard = self._shards.get(folder.name)
+            if shard is None:
+                shard = self._shards[folder.name] = edge.EdgeShard.load(str(folder / _SHARD))
+            return EdgeCollection(shard, info)
+
+    def names(self) -> list[str]:
+        """The names of the collections that embedkit made."""
+        self._require_open()
+        with _errors("listing the collections"):
+            found = [_info(folder) for folder in self._path.iterdir() if not folder.name.startswith(".")]
+        return sorted(info.name for info in found if info)
+
+    def drop(self, name: str) -> None:
+        """Delete the collection, if there is one and no other process has it open."""
+        folder = self._folder(name)
+        with self._opening, _errors(f"dropping the collection {name!r}"):
+            if _info(folder) is None:
+                return
+            shard = self._shards.pop(folder.name, None) or edge.EdgeShard.load(str(folder / _SHARD))
+            shard.close()
+            gone = self._path / f".{uuid.uuid4().hex}"
+            folder.rename(gone)
+            shutil.rmtree(gone)
+
+    def close(self) -> None:
+        """Flush and release the collections."""
+        with self._opening, _errors(f"closing the folder {str(self._path)!r}"):
+            self._closed = True
+            while self._shards:
+                self._shards.popitem()[1].close()
+
+    def _folder(self, name: str) -> Path:
+        self._require_open()
+        return self._path / safe_name(name)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"the store in {str(self._path)!r} was closed; open it again")
+
+
+class EdgeCollection:
+    """A `embedkit.store.Collection` over a shard."""
+
+    def __init__(self, shard: edge.EdgeShard, info: CollectionInfo) -> None:
+        self.info = info
+        self._shard = shard
+        self._unflushed = 0
+
+    def upsert(self, batch: RecordBatch) -> WriteResult:
+        """Insert or wholly replace rows; when it returns they are in the engine's log."""
+        columns = zip(batch.ids, batch.vectors.tolist(), payloads(batch), strict=True)
+        points = [edge.Point(point_id(row_id), vector, _with_bools(payload)) for row_id, vector, payload in columns]
+        with _errors(f"writing {len(points)} rows to {self.info.name!r}"):
+            self._shard.update(edge.UpdateOperation.upsert_points(points))
+            self._unflushed += len(points)
+            if self._unflushed >= _FLUSH_EVERY:
+                self._shard.flush()
+                self._unflushed = 0
+        return WriteResult(len(points))
+
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
+        """The rows that exist among ``ids``."""
+        points = [point_id(row_id) for row_id in ids]
+        with _errors(f"reading from {self.info.name!r}"):
+            found = self._shard.retrieve(list(points), with_payload=PAYLOAD, with_vector=with_vectors)
+        return [record(point) for point in found]
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each row that exists among ``ids``."""
+        points = [point_id(row_id) for row_id in ids]
+        with _errors(f"reading hashes from {self.info.name!r}"):
+            found = self._shard.retrieve(list(points), with_payload=["id", "hash"], with_vector=False)
+        return {point.payload["id"]: point.payload["hash"] for point in found if point.payload}
+
+    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
+        """Delete by ids or by filter; the number of such rows that there were."""
+        which = (
+            _filter(filter) if ids is None else edge.Filter(must=[_MODELS.ids([point_id(row_id) for row_id in ids])])
+        )
+        assert which is not None
+        with _errors(f"deleting from {self.info.name!r}"):
+            count = self._shard.count(edge.CountRequest(filter=which))
+            if count:
+                self._shard.update(edge.UpdateOperation.delete_points_by_filter(which))
+        return count
+
+    def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` nearest rows; where the index finds fewer, all rows are compared."""
+        with _errors(f"searching {self.info.name!r}"):
+            found = self._nearest(vectors, k, filter, exact=False)
+            short = [i for i, points in enumerate(found) if len(points) < k]
+            if short and self._shard.info().indexed_vectors_count:
+                for i, points in zip(short, self._nearest(vectors[short], k, filter, exact=True), strict=True):
+                    found[i] = points
+        sign = -1.0 if self.info.metric == "euclidean" else 1.0
+        return [[hit(point, sign) for point in points] for points in found]
+
+    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
+        """The next rows in the order of their point ids."""
+        asked = edge.ScrollRequest(offset=cursor, limit=limit, filter=_filter(filter), with_payload=PAYLOAD)
+        with _errors(f"reading from {self.info.name!r}"):
+            found, after = self._shard.scroll(asked)
+        return Page([record(point) for point in found], None if after is None else str(after))
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The exact number of rows that satisfy ``filter``."""
+        with _errors(f"counting {self.info.name!r}"):
+            return self._shard.count(edge.CountRequest(filter=_filter(filter)))
+
+    def flush(self) -> None:
+        """Bring all to the disk, merge segments, and index the vectors of a large collection."""
+        with _errors(f"flushing {self.info.name!r}"):
+            self._shard.flush()
+            self._shard.optimize()
+            self._shard.flush()
+        self._unflushed = 0
+
+    def _nearest(
+        self, vectors: FloatArray, k: int, filter: Filter | None, *, exact: bool
+    ) -> list[list[edge.ScoredPoint]]:
+        which, params = _filter(filter), edge.SearchParams(exact=exact)
+        asked = [
+            edge.QueryRequest(
+                limit=k,
+                query=edge.Query.Nearest(vector),
+                filter=which,
+                params=params,
+                with_payload=["id", "text", "metadata"],
+            )
+            for vector in vectors.tolist()
+        ]
+        return self._shard.query_batch(edge.QueryBatchRequest(asked))
+
+
+class _Models:
+    """Conditions of qdrant_edge."""
+
+    def all_of(self, parts: list[Any]) -> Any:
+        return edge.Filter(must=parts)
+
+    def any_of(self, parts: list[Any]) -> Any:
+        return edge.Filter(should=parts)
+
+    def none_of(self, parts: list[Any]) -> Any:
+        return edge.Filter(must_not=parts)
+
+    def ids(self, ids: list[str]) -> Any:
+        return edge.HasIdCondition(set(ids))
+
+    def is_null(self, key: str) -> Any:
+        return edge.IsNullCondition(key)
+
+    def is_empty(self, key: str) -> Any:
+        return edge.IsEmptyCondition(key)
+
+    def equal(self, key: str, value: str | int) -> Any:
+        if isinstance(value, bool):
+            key, value = key.replace("fields", _BOOLS, 1), str(value)
+        return edge.FieldCondition(key, match=edge.MatchValue(value))
+
+    def among(self, key: str, values: list[str] | list[int]) -> Any:
+        return edge.FieldCondition(key, match=edge.MatchAny(values))
+
+    def within(self, key: str, bounds: dict[str, float]) -> Any:
+        return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
+
+
+_MODELS = _Models()
+
+
+def _with_bools(payload: dict[str, Any]) -> dict[str, Any]:
+    """The payload, with its bools as text too: the engine's Python classes turn a bool in a condition into 1 or 0."""
+    bools = {key: str(value) for key, value in payload["fields"].items() if isinstance(value, bool)}
+    return payload | {_BOOLS: bools} if bools else payload
+
+
+def _filter(expression: Filter | None) -> edge.Filter | None:
+    return None if expression is None else edge.Filter(must=[condition(expression, _MODELS)])
+
+
+def _info(folder: Path) -> CollectionInfo | None:
+    try:
+        kept = json.loads((folder / _INFO).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return CollectionInfo(kept["name"], kept["dim"], kept["metric"], kept["fingerprint"])
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Turn whatever the engine raises into an embedkit error."""
+    try:
+        yield
+    except EmbedkitError:
+        raise
+    except Exception as error:
+        raise _translated(what, error) from error
+
+
+def _translated(what: str, error: Exception) -> StoreError:
+    text = str(error)
+    if "not initialized" in text:
+        return CollectionNotFoundError(f"{what}: it was dropped or its store closed meanwhile; open or create it anew")
+    hint = "look at the folder's disk space and permissions"
+    if "WouldBlock" in text:
+        hint = "another process or store has it open: close that first, or use a Qdrant server"
+    return StoreError(f"{what}: Qdrant Edge failed: {type(error).__name__}: {text}; {hint}")
