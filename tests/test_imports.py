@@ -21,6 +21,8 @@ HEAVY = {
     "qdrant_client",
     "psycopg",
     "pgvector",
+    "sqlite_vec",
+    "pysqlite3",
     "onnx",
 }
 
@@ -37,7 +39,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "import embedkit",
         "import embedkit.cli",
-        "import embedkit_chroma, embedkit_pgvector, embedkit_qdrant",
+        "import embedkit_chroma, embedkit_pgvector, embedkit_qdrant, embedkit_sqlitevec",
         "import embedkit_export",
         "import sys; sys.argv = ['embedkit', '--help']\n"
         "from embedkit.cli import main\ntry: main()\nexcept SystemExit: pass",

@@ -11,7 +11,7 @@ from embedkit.records import Document
 from embedkit.registry import open_store
 from embedkit.searching import search
 
-CLIENTS = {"chroma:index": "chromadb", "qdrant:index": "qdrant_client"}
+CLIENTS = {"chroma:index": "chromadb", "qdrant:index": "qdrant_client", "sqlite-vec:index.db": "sqlite_vec"}
 ROWS = 800
 
 
