@@ -13,6 +13,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers that all use all cores hinder
 
 from embedkit.encoder import Encoder
 
+PLUGINS = ("chroma", "lancedb", "pgvector", "qdrant", "qdrant-edge", "sqlite-vec")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -67,9 +69,6 @@ def entry_points(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: embedkit-from-source\nVersion: 0\n")
     (info / "entry_points.txt").write_text(
         "[embedkit.stores]\nmemory = embedkit.memory:open_store\n"
-        + "".join(
-            f"{name} = embedkit_{name.replace('-', '_')}:open_store\n"
-            for name in ("chroma", "lancedb", "pgvector", "qdrant", "qdrant-edge")
-        )
+        + "".join(f"{name} = embedkit_{name.replace('-', '_')}:open_store\n" for name in PLUGINS)
     )
     monkeypatch.syspath_prepend(folder)

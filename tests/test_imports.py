@@ -24,6 +24,8 @@ HEAVY = {
     "pyarrow",
     "psycopg",
     "pgvector",
+    "sqlite_vec",
+    "pysqlite3",
     "onnx",
 }
 
@@ -40,7 +42,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "import embedkit",
         "import embedkit.cli",
-        "import embedkit_chroma, embedkit_lancedb, embedkit_pgvector, embedkit_qdrant, embedkit_qdrant_edge",
+        "import embedkit_chroma, embedkit_lancedb, embedkit_pgvector, embedkit_qdrant, embedkit_qdrant_edge, embedkit_sqlite_vec",
         "import embedkit_export",
         "import sys; sys.argv = ['embedkit', '--help']\n"
         "from embedkit.cli import main\ntry: main()\nexcept SystemExit: pass",

@@ -16,6 +16,7 @@ CLIENTS = {
     "lancedb:index": "lancedb",
     "qdrant:index": "qdrant_client",
     "qdrant-edge:index": "qdrant_edge",
+    "sqlite-vec:index.db": "sqlite_vec",
 }
 ROWS = 800
 

@@ -1,0 +1,205 @@
+"""The store over one SQLite file.
+
+The table ``embedkit_collections`` says what each collection was made for; a collection is a table of rows and one of the
+fields that can be filtered on, whose names are made of a number, so that no name of a user is ever part of a statement.
+A vector is a blob of float32 numbers, as sqlite-vec's functions read it, in an ordinary table: a virtual table of
+sqlite-vec (vec0) has no inner product, ends a search at 4,096 rows, and keeps the room of deleted ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from embedkit.errors import CollectionNotFoundError
+from embedkit.filters import Filter
+from embedkit.records import (
+    FloatArray,
+    Hit,
+    Page,
+    Record,
+    RecordBatch,
+    WriteResult,
+    dump_metadata,
+    filterable,
+    load_metadata,
+)
+from embedkit.store import CollectionInfo, CollectionSpec
+
+from . import CAPABILITIES, FILE
+from ._database import Database
+from ._where import Condition, stored, where
+
+_SETUP = (
+    "CREATE TABLE IF NOT EXISTS embedkit_collections (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL, "
+    "dim INTEGER NOT NULL, metric TEXT NOT NULL, fingerprint TEXT NOT NULL)"
+)
+# Large columns come last: a search reads no more of a row than its vector.
+_TABLES = (
+    "CREATE TABLE {rows} (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, hash TEXT NOT NULL, vector BLOB NOT NULL, "
+    "metadata TEXT NOT NULL, text TEXT NOT NULL)",
+    "CREATE TABLE {fields} (row INTEGER, field TEXT, value, PRIMARY KEY (row, field)) WITHOUT ROWID",
+    "CREATE INDEX {fields}_by_value ON {fields} (field, value)",
+    "CREATE TRIGGER {rows}_deleted AFTER DELETE ON {rows} BEGIN DELETE FROM {fields} WHERE row = OLD.number; END",
+)
+_AMONG = "id IN (SELECT value FROM json_each(?))"
+
+
+class SqliteVecStore:
+    """A `embedkit.store.VectorStore` over an SQLite file."""
+
+    caps = CAPABILITIES[FILE]
+
+    def __init__(self, path: str) -> None:
+        self._database = Database(path, _SETUP)
+
+    def ensure(self, spec: CollectionSpec) -> SqliteVecCollection:
+        """Open the collection, or create it."""
+        with self._database.transaction(f"creating the collection {spec.name!r}", write=True) as using:
+            made = using.execute(
+                "INSERT OR IGNORE INTO embedkit_collections (name, dim, metric, fingerprint) VALUES (?, ?, ?, ?)",
+                [spec.name, spec.dim, spec.metric, spec.fingerprint],
+            )
+            if made.rowcount:
+                rows, fields = _tables(made.lastrowid)
+                for statement in _TABLES:
+                    using.execute(statement.format(rows=rows, fields=fields))
+        return self.open(spec.name)
+
+    def open(self, name: str) -> SqliteVecCollection:
+        """Open the collection."""
+        with self._database.transaction(f"opening the collection {name!r}") as using:
+            found = using.execute(
+                "SELECT number, dim, metric, fingerprint FROM embedkit_collections WHERE name = ?", [name]
+            ).fetchone()
+        if found is None:
+            raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+        number, dim, metric, fingerprint = found
+        return SqliteVecCollection(self._database, number, CollectionInfo(name, dim, metric, fingerprint))
+
+    def names(self) -> list[str]:
+        """The collections' names."""
+        with self._database.transaction("listing the collections") as using:
+            return sorted(name for (name,) in using.execute("SELECT name FROM embedkit_collections"))
+
+    def drop(self, name: str) -> None:
+        """Delete the collection, if there is one; what is written next takes its room in the file."""
+        with self._database.transaction(f"dropping the collection {name!r}", write=True) as using:
+            found = using.execute("SELECT number FROM embedkit_collections WHERE name = ?", [name]).fetchone()
+            if found:
+                using.execute("DELETE FROM embedkit_collections WHERE number = ?", found)
+                for table in _tables(found[0]):
+                    using.execute(f"DROP TABLE {table}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+class SqliteVecCollection:
+    """A `embedkit.store.Collection` over two tables."""
+
+    def __init__(self, database: Database, number: int, info: CollectionInfo) -> None:
+        self.info = info
+        self._database = database
+        self._rows, self._fields = _tables(number)
+        # Unit vectors, as under cosine, are ordered by their distance as by their product.
+        self._far = "-embedkit_dot(vector, ?)" if info.metric == "dot" else "vec_distance_L2(vector, ?)"
+
+    def upsert(self, batch: RecordBatch) -> WriteResult:
+        """Insert or wholly replace rows, all in one transaction."""
+        rows = [
+            (row_id, digest, vector.tobytes(), dump_metadata(metadata), text)
+            for row_id, digest, vector, metadata, text in zip(
+                batch.ids, batch.hashes, batch.vectors, batch.metadata, batch.texts, strict=True
+            )
+        ]
+        with self._database.transaction(f"writing {len(batch)} rows to {self.info.name!r}", write=True) as using:
+            using.executemany(
+                f"INSERT INTO {self._rows} (id, hash, vector, metadata, text) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO "
+                "UPDATE SET hash = excluded.hash, vector = excluded.vector, metadata = excluded.metadata, "
+                "text = excluded.text",
+                rows,
+            )
+            numbers = dict(using.execute(f"SELECT id, number FROM {self._rows} WHERE {_AMONG}", [_listed(batch.ids)]))
+            using.executemany(f"DELETE FROM {self._fields} WHERE row = ?", [[number] for number in numbers.values()])
+            using.executemany(
+                f"INSERT INTO {self._fields} (row, field, value) VALUES (?, ?, ?)",
+                [
+                    (numbers[row_id], field, stored(value))
+                    for row_id, metadata in zip(batch.ids, batch.metadata, strict=True)
+                    for field, value in filterable(metadata).items()
+                ],
+            )
+        return WriteResult(len(batch))
+
+    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
+        """The rows that exist among ``ids``."""
+        vector = "vector" if with_vectors else "NULL"
+        found = self._read("reading from", f"id, text, metadata, hash, {vector}", (_AMONG, [_listed(ids)]))
+        return [_record(row) for row in found]
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """The content hash of each row that exists among ``ids``."""
+        return dict(self._read("reading hashes from", "id, hash", (_AMONG, [_listed(ids)])))
+
+    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
+        """Delete by ids or by filter; the number deleted."""
+        condition, values = where(filter, self._fields) if ids is None else (_AMONG, [_listed(ids)])
+        with self._database.transaction(f"deleting from {self.info.name!r}", write=True) as using:
+            return int(using.execute(f"DELETE FROM {self._rows} WHERE {condition}", values).rowcount)
+
+    def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` nearest rows, found by comparing all; their scores are computed in double precision."""
+        condition, values = where(filter, self._fields)
+        nearest = f"number IN (SELECT number FROM {self._rows} WHERE {condition} ORDER BY {self._far} LIMIT ?)"
+        out = []
+        for vector in vectors:
+            which = nearest, [*values, vector.tobytes(), k]
+            found = self._read("searching", "id, text, metadata, vector", which)
+            scores = self._scores(vector, [row[3] for row in found])
+            out.append([Hit(row[0], scores[i], row[1], load_metadata(row[2])) for i, row in enumerate(found)])
+            out[-1].sort(key=lambda hit: -hit.score)
+        return out
+
+    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
+        """The next rows in the order in which their ids were first written; the cursor is the last row's number."""
+        condition, values = where(filter, self._fields)
+        after = f"number > ? AND {condition} ORDER BY number LIMIT ?", [int(cursor or 0), *values, limit]
+        found = self._read("reading from", "id, text, metadata, hash, NULL, number", after)
+        return Page([_record(row[:5]) for row in found], str(found[-1][5]) if len(found) == limit else None)
+
+    def count(self, filter: Filter | None = None) -> int:
+        """The number of rows that satisfy ``filter``."""
+        return int(self._read("counting", "count(*)", where(filter, self._fields))[0][0])
+
+    def flush(self) -> None:
+        """Every write is durable before it returns, so there is nothing to do."""
+
+    def _read(self, doing: str, columns: str, which: Condition) -> list[Any]:
+        condition, values = which
+        with self._database.transaction(f"{doing} {self.info.name!r}") as using:
+            found: list[Any] = using.execute(f"SELECT {columns} FROM {self._rows} WHERE {condition}", values).fetchall()
+        return found
+
+    def _scores(self, asked: FloatArray, blobs: list[bytes]) -> list[float]:
+        rows = np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), self.info.dim).astype(np.float64)
+        scores = -np.linalg.norm(rows - asked, axis=1) if self.info.metric == "euclidean" else rows @ asked
+        return [float(score) for score in scores]
+
+
+def _tables(number: int) -> tuple[str, str]:
+    return f"embedkit_rows_{number}", f"embedkit_fields_{number}"
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return json.dumps(list(ids), ensure_ascii=False)
+
+
+def _record(row: tuple[str, str, str, str, bytes | None]) -> Record:
+    row_id, text, kept, digest, blob = row
+    vector = None if blob is None else np.frombuffer(blob, np.float32).copy()
+    return Record(row_id, text, load_metadata(kept), digest, vector)
