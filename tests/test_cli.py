@@ -326,7 +326,96 @@ def test_stores(run):
     code, out, _ = run("stores")
     assert code == 0
     assert "chroma       ready" in out
-    assert json.loads(run("stores", "--json")[1])["chroma"] == {"ready": True, "problem": ""}
+    assert "chroma:FOLDER" in out
+    assert "embedkit finishes exists, none, not, the order of text" in out
+    chroma = json.loads(run("stores", "--json")[1])["chroma"]
+    assert (chroma["ready"], chroma["problem"]) == (True, "")
+    folder = chroma["stores"]["chroma:FOLDER"]
+    assert (folder["multi_process"], folder["metrics"]) == (False, ["cosine", "dot", "euclidean"])
+    assert chroma["stores"]["chroma://HOST:PORT"]["multi_process"]
+
+
+def test_pages_thresholds_and_many_queries(run, bundle, docs, folder):
+    run("ingest", bundle, docs, *STORE)
+    whole = json.loads(run("search", bundle, "text number 7", *STORE, "-k", 20, "--json")[1])["hits"]
+    page = json.loads(run("search", bundle, "text number 7", *STORE, "-k", 5, "--offset", 5, "--json")[1])["hits"]
+    assert page == whole[5:10]
+    assert run("search", bundle, "text number 7", *STORE, "-k", 2, "--offset", 3)[1].startswith("  4. ")
+    assert run("search", bundle, "x", *STORE, "--min-score", 1.5)[2] == "no document scores 1.5 or more\n"
+    assert run("search", bundle, "x", *STORE, "--offset", 100)[2] == "there are no more documents\n"
+    spread = json.loads(run("search", bundle, "text number 7", *STORE, "--diversity", 0.5, "--json")[1])["hits"]
+    assert spread[0] == whole[0]
+    again = json.loads(run("search", bundle, "text number 7", *STORE, "--rescore", "--json")[1])["hits"]
+    assert [hit["id"] for hit in again] == [hit["id"] for hit in whole[:10]]
+    (folder / "questions.txt").write_text("text number 7\n\ntext number 9\n")
+    code, out, _ = run("search", bundle, "--input", "questions.txt", *STORE, "-k", 1)
+    assert code == 0
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [(one["query"], one["hits"][0]["id"]) for one in answers] == [("text number 7", "7"), ("text number 9", "9")]
+    assert run("search", bundle, *STORE)[0] == 2
+
+
+def test_sync_check_and_repair(run, bundle, docs, folder):
+    run("ingest", bundle, docs, *STORE)
+    (folder / "less.jsonl").write_text("".join(line + "\n" for line in docs.read_text().splitlines()[10:]))
+    code, out, _ = run("check", bundle, "less.jsonl", *STORE)
+    assert code == 1
+    assert "10 in the collection only" in out
+    said = json.loads(run("sync", bundle, "less.jsonl", *STORE, "--dry-run", "--json")[1])
+    assert (said["gone"], said["unchanged"], said["new"]) == (10, 30, 0)
+    assert "40 rows" in run("check", bundle, docs, *STORE)[1]
+    code, out, _ = run("sync", bundle, "less.jsonl", *STORE)
+    assert code == 0
+    assert "10 deleted" in out
+    code, out, _ = run("check", bundle, docs, *STORE, "--vectors", 5, "--repair", "--json")
+    first, report, last = map(json.loads, out.splitlines())
+    assert code == 0
+    assert (first["missing"], report["written"], last["consistent"]) == (10, 10, True)
+    assert run("check", bundle, docs, *STORE, "--quiet") == (0, "", "")
+    (folder / "none.jsonl").write_text("")
+    _, _, err = run("sync", bundle, "none.jsonl", *STORE)
+    assert "nothing was deleted" in err
+    assert run("check", bundle, docs, *STORE, "--within", "lang==en")[0] == 0
+    assert run("check", bundle, "-", *STORE, "--repair")[0] == 2
+
+
+def test_a_dry_run_writes_nothing(run, bundle, docs, folder):
+    code, out, err = run("ingest", bundle, docs, *STORE, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "40 new" in out
+    assert "about " in out
+    assert "nothing was written" in out
+    assert "no collection 'docs'" in error(run("search", bundle, "x", *STORE))
+
+
+def test_copy(run, bundle, docs):
+    run("ingest", bundle, docs, *STORE)
+    code, out, err = run("copy", "chroma:index", "sqlite-vec:rows.db", "--collection", "docs")
+    assert (code, err) == (0, "")
+    assert "40 written" in out
+    again = json.loads(run("copy", "chroma:index", "sqlite-vec:rows.db", "--collection", "docs", "--json")[1])
+    assert (again["unchanged"], again["written"]) == (40, 0)
+    assert (
+        "2 written"
+        in run("copy", "chroma:index", "chroma:index", "--collection", "docs", "--as", "x", "--within", "year<2002")[1]
+    )
+    query = ["search", bundle, "text number 7", "--collection", "docs", "--json", "--store"]
+    here, there = (json.loads(run(*query, url)[1])["hits"] for url in ("chroma:index", "sqlite-vec:rows.db"))
+    assert [hit["id"] for hit in here] == [hit["id"] for hit in there]
+
+
+def test_metadata_and_metric(run, bundle, folder):
+    (folder / "docs.jsonl").write_text('{"id": 1, "text": "a", "x": NaN}\n')
+    assert "1 written" in run("ingest", bundle, "docs.jsonl", *STORE, "--metadata", "json", "--metric", "euclidean")[1]
+    hit = json.loads(run("search", bundle, "a", *STORE, "--json")[1])["hits"][0]
+    assert hit["metadata"] == {"x": None}
+    assert hit["score"] == pytest.approx(0, abs=1e-3)
+    assert "expected one of strict, coerce, json" in error(
+        run("ingest", bundle, "docs.jsonl", *STORE, "--metadata", "x")
+    )
+    assert "expected one of" in error(
+        run("ingest", bundle, "docs.jsonl", "--store", "chroma:i", "--collection", "c", "--metric", "l1")
+    )
 
 
 def test_version_and_help(run):

@@ -1,0 +1,321 @@
+"""``embedkit ingest``, ``sync``, ``check`` and ``retry``: from a source of documents to a collection."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import IngestError
+from . import app
+from .options import (
+    BundleArgument,
+    CollectionOption,
+    Columns,
+    Cutting,
+    FailOption,
+    FilesArgument,
+    FormatOption,
+    JsonOption,
+    Loading,
+    QuietOption,
+    StoreOption,
+    WithinOption,
+    condition,
+    grouped,
+)
+from .printing import listed
+
+if TYPE_CHECKING:
+    from ..filters import Filter
+    from ..ingestion import FileRows, IngestReport
+
+DeadLettersOption = Annotated[
+    str, typer.Option(metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here.")
+]
+MetricOption = Annotated[
+    str, typer.Option(help="cosine, dot or euclidean, for a new collection; by default the model's own.")
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Write nothing: tell what would become of the rows, how long it would take and how much it is.",
+    ),
+]
+
+
+@app.command(
+    short_help="Documents into a collection of a vector store.",
+    epilog="\b\nExamples:\n"
+    "  embedkit ingest bundle docs.jsonl --store chroma:index --collection docs\n"
+    "  embedkit ingest bundle notes/*.md --store qdrant://localhost:6333 --collection notes\n"
+    "  embedkit ingest bundle manual/ table.csv rows.parquet big.jsonl.gz --store chroma:index --collection all\n"
+    "  embedkit ingest bundle manual/ --chunk 256 --overlap 32 --store chroma:index --collection manual\n"
+    "  psql -c 'copy t to stdout csv header' | embedkit ingest bundle - --format csv --id-field key --text-field '{a}: {b}' ...\n"
+    "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
+    "Bad rows go to docs.dead.jsonl:  embedkit retry  tries them again, repaired there or not.",
+)
+@grouped
+def ingest(
+    *,
+    bundle: BundleArgument,
+    files: FilesArgument,
+    store: StoreOption,
+    collection: CollectionOption,
+    columns: Columns,
+    format: FormatOption = "",
+    cutting: Cutting,
+    metric: MetricOption = "",
+    dry_run: DryRunOption = False,
+    loading: Loading,
+    dead_letters: DeadLettersOption = "",
+    fail_on_dead: FailOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
+    rows = _rows(files, columns, format)
+    run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
+    run.estimate() if dry_run else run.ingest(metric, dead_letters, fail_on_dead=fail_on_dead)
+
+
+@app.command(
+    short_help="Like ingest, and deletes what the source has no longer.",
+    epilog="\b\nExamples:\n"
+    "  embedkit sync bundle manual/ --store chroma:index --collection manual\n"
+    "  embedkit sync bundle wiki.jsonl --store chroma:index --collection all --within site==wiki\n"
+    "  embedkit sync bundle manual/ --store chroma:index --collection manual --dry-run\n"
+    "\n\b\nNothing is deleted by a source that is empty, or where a row's id cannot be read; a bad row keeps what is stored of it.",
+)
+@grouped
+def sync(
+    *,
+    bundle: BundleArgument,
+    files: FilesArgument,
+    store: StoreOption,
+    collection: CollectionOption,
+    within: WithinOption = None,
+    columns: Columns,
+    format: FormatOption = "",
+    cutting: Cutting,
+    metric: MetricOption = "",
+    dry_run: DryRunOption = False,
+    loading: Loading,
+    dead_letters: DeadLettersOption = "",
+    fail_on_dead: FailOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
+    rows, only = _rows(files, columns, format), condition(within)
+    run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
+    if dry_run:
+        run.estimate(sync=True, within=only)
+    else:
+        run.ingest(metric, dead_letters, fail_on_dead=fail_on_dead, sync=True, within=only)
+
+
+@app.command(
+    short_help="Compare a collection with its source.",
+    epilog="\b\nExamples:\n"
+    "  embedkit check bundle docs.jsonl --store chroma:index --collection docs\n"
+    "  embedkit check bundle docs.jsonl --store chroma:index --collection docs --vectors 1000 --repair\n"
+    "\n\b\nTake the same options for the source as the ingest did. Exit code 1 where they do not agree.",
+)
+@grouped
+def check(
+    *,
+    bundle: BundleArgument,
+    files: FilesArgument,
+    store: StoreOption,
+    collection: CollectionOption,
+    vectors: Annotated[
+        int, typer.Option(min=0, help="Encode so many rows anew, and compare their vectors with the stored ones.")
+    ] = 0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Then sync: write what is missing or wrong, delete what is extra.")
+    ] = False,
+    within: WithinOption = None,
+    columns: Columns,
+    format: FormatOption = "",
+    cutting: Cutting,
+    loading: Loading,
+    dead_letters: DeadLettersOption = "",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare a collection with its source, row by row; repair it with --repair."""
+    from ..ingestion import check as run
+
+    if repair and "-" in files:
+        raise typer.BadParameter("standard input can be read once only; give a file with --repair")
+    rows, only, encoder = _rows(files, columns, format), condition(within), loading.load(bundle)
+
+    def checked(*, drop_broken: bool = False) -> bool:
+        report = run(
+            cutting.apply(rows, encoder),
+            store,
+            collection=collection,
+            metadata=cutting.mode(),
+            within=only,
+            encoder=encoder,
+            vectors=vectors,
+            drop_broken=drop_broken,
+            progress=False if quiet else None,
+        )
+        if json:
+            print(report.to_json(), flush=True)
+        elif not quiet:
+            print(report, flush=True)
+        return report.consistent
+
+    if checked(drop_broken=repair):
+        return
+    if repair:
+        again = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
+        again.ingest("", dead_letters, sync=True, within=only)
+        if checked():
+            return
+    raise typer.Exit(1)
+
+
+@app.command(
+    short_help="The rows of a dead-letter file, once more.",
+    epilog="\b\nExamples:\n"
+    "  embedkit retry bundle docs.dead.jsonl --store chroma:index --collection docs\n"
+    '\n\b\nAfterwards the file holds the rows that fail still, or is gone. To repair one, edit its "document", or its\n'
+    '"row" where that is null. A file that could not be read is read again.',
+)
+@grouped
+def retry(
+    *,
+    bundle: BundleArgument,
+    letters: Annotated[str, typer.Argument(metavar="FILE", help="A dead-letter file that an ingest wrote.")],
+    store: StoreOption,
+    collection: CollectionOption,
+    columns: Columns,
+    cutting: Cutting,
+    loading: Loading,
+    fail_on_dead: FailOption = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Try the rows of a dead-letter file again; it then holds those that fail still."""
+    from ..ingestion import retry as run
+
+    chunking, fields = cutting.chunking(), columns.fields()
+
+    def action() -> IngestReport:
+        return run(
+            letters,
+            loading.load(bundle),
+            store,
+            collection=collection,
+            fields=fields,
+            chunking=chunking,
+            metadata=cutting.mode(),
+            progress=False if quiet else None,
+        )
+
+    if _reported(action, json, quiet).dead and fail_on_dead:
+        raise typer.Exit(1)
+
+
+class _Run:
+    """An ingest of files, or what one would do."""
+
+    def __init__(
+        self,
+        rows: FileRows,
+        bundle: str,
+        store: str,
+        collection: str,
+        cutting: Cutting,
+        loading: Loading,
+        json: bool,
+        quiet: bool,
+    ) -> None:
+        self.rows, self.bundle, self.store, self.collection = rows, bundle, store, collection
+        self.cutting, self.loading, self.json, self.quiet = cutting, loading, json, quiet
+        cutting.chunking(), cutting.mode()  # wrong ones are told before anything is loaded
+
+    def ingest(
+        self,
+        metric: str,
+        dead_letters: str,
+        *,
+        fail_on_dead: bool = False,
+        sync: bool = False,
+        within: Filter | None = None,
+    ) -> None:
+        from ..ingestion import ingest as run
+
+        def action() -> IngestReport:
+            encoder = self.loading.load(self.bundle)
+            return run(
+                self.cutting.apply(self.rows, encoder),
+                encoder,
+                self.store,
+                collection=self.collection,
+                metric=metric or None,  # type: ignore[arg-type]
+                metadata=self.cutting.mode(),
+                dead_letters=dead_letters or None,
+                progress=False if self.quiet else None,
+                sync=sync,
+                within=within,
+            )
+
+        report = _reported(action, self.json, self.quiet)
+        if self.rows.skipped and not self.quiet:
+            names = listed(self.rows.skipped)
+            print(f"not read, since they are no text ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
+        if report.dead and fail_on_dead:
+            raise typer.Exit(1)
+
+    def estimate(self, *, sync: bool = False, within: Filter | None = None) -> None:
+        from ..ingestion import estimate as run
+
+        encoder = self.loading.load(self.bundle)
+        report = run(
+            self.cutting.apply(self.rows, encoder),
+            encoder,
+            self.store,
+            collection=self.collection,
+            metadata=self.cutting.mode(),
+            sync=sync,
+            within=within,
+            progress=False if self.quiet else None,
+        )
+        print(report.to_json() if self.json else report)
+
+
+def _rows(files: list[str], columns: Columns, format: str) -> FileRows:
+    from ..ingestion import FileRows
+
+    return FileRows(files, **columns.names(), format=format or None)
+
+
+def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
+    """What an ingest did, printed, also where it was stopped or failed."""
+    from ..ingestion import IngestInterrupted
+
+    def show(report: IngestReport) -> None:
+        if as_json:
+            print(report.to_json(), flush=True)
+        elif not quiet:
+            print(report, flush=True)
+
+    try:
+        report = action()
+    except IngestInterrupted as stopped:
+        show(stopped.report)
+        print(f"\n{stopped}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except IngestError as error:
+        show(error.report)
+        raise
+    show(report)
+    return report

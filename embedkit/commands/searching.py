@@ -1,0 +1,117 @@
+"""``embedkit search``: the documents nearest to a query."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from . import app
+from .encoding import lines
+from .options import BundleArgument, CollectionOption, JsonOption, Loading, StoreOption, condition, grouped
+from .printing import as_json, shown
+
+if TYPE_CHECKING:
+    from ..records import Hit
+
+
+@app.command(
+    short_help="The documents nearest to a query.",
+    epilog="\b\nExamples:\n"
+    "  embedkit search bundle 'tea from the mountains' --store chroma:index --collection docs -k 5\n"
+    "  embedkit search bundle tea --store chroma:index --collection docs --filter 'year>=2020' --filter lang==en\n"
+    "  embedkit search bundle tea --store chroma:index --collection docs --offset 10 --min-score 0.3 --diversity 0.3\n"
+    "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
+    "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
+    "VALUE is JSON, plain text, or a date:  'lang in [\"en\", \"de\"]'   author=null   'published>=2024-05-01'",
+)
+@grouped
+def search(
+    *,
+    bundle: BundleArgument,
+    query: Annotated[Optional[str], typer.Argument(metavar="QUERY", help="What to look for.")] = None,  # noqa: UP045
+    input: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Queries, one a line (- is standard input); each answer is a line of JSON."),
+    ] = "",
+    store: StoreOption,
+    collection: CollectionOption,
+    k: Annotated[int, typer.Option("-k", min=1, help="The most hits.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Leave out the first so many hits: the next page.")] = 0,
+    filter: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="EXPRESSION", help="Only documents whose metadata satisfies it; can be repeated."),
+    ] = None,
+    min_score: Annotated[Optional[float], typer.Option(help="Leave out hits that score less.")] = None,  # noqa: UP045
+    diversity: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Above 0: hits that are also unlike each other (maximal marginal relevance)."
+        ),
+    ] = 0.0,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Fetch more, and rank them by their full vectors: for a rounded index.")
+    ] = False,
+    candidates: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="How many hits --rescore and --diversity choose from."),
+    ] = None,
+    loading: Loading,
+    json: JsonOption = False,
+) -> None:
+    """Find the documents nearest to a query; a higher score is nearer."""
+    if (query is None) == (not input):
+        raise typer.BadParameter("give either a QUERY or --input FILE")
+    from ..searching import search as run
+
+    wanted: dict[str, Any] = {
+        "collection": collection,
+        "k": k,
+        "offset": offset,
+        "filter": condition(filter),
+        "min_score": min_score,
+        "diversity": diversity,
+        "rescore": rescore,
+        "candidates": candidates,
+    }
+    encoder = loading.load(bundle)
+    if query is None:
+        questions = [line for line in lines(input) if line.strip()]
+        for question, hits in zip(questions, run(questions, encoder, store, **wanted), strict=True):
+            print(json_format.dumps(_answer(question, hits), ensure_ascii=False))
+        return
+    hits = run(query, encoder, store, **wanted)
+    if json:
+        print(as_json(_answer(query, hits)))
+        return
+    for rank, hit in enumerate(hits, start=offset + 1):
+        print(f"{rank:3}. {hit.score:7.4f}  {shown(hit.id, 80)}\n     {shown(hit.text, 160)}")
+    if not hits:
+        print(_why_none(filter, offset, min_score), file=sys.stderr)
+
+
+def _why_none(filter: list[str] | None, offset: int, min_score: float | None) -> str:
+    if min_score is not None:
+        return f"no document scores {min_score:g} or more"
+    if offset:
+        return "there are no more documents"
+    return "no document satisfies the filter" if filter else "the collection is empty"
+
+
+def _answer(query: str, hits: list[Hit]) -> dict[str, Any]:
+    from ..records import dump_metadata
+
+    return {
+        "query": query,
+        "hits": [
+            {
+                "id": hit.id,
+                "score": hit.score,
+                "text": hit.text,
+                "metadata": json_format.loads(dump_metadata(hit.metadata)),
+            }
+            for hit in hits
+        ],
+    }

@@ -1,0 +1,65 @@
+"""What the installed store plugins are able to, without opening a store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .errors import EmbedkitError, MissingExtraError, StoreURLError
+from .filters import OPS
+from .registry import store_plugins
+from .store import Capabilities, StoreURL
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin: ``problem`` says what is missing to use it (empty where nothing is); ``capabilities`` maps the forms of its
+    addresses to what the store there can do, as its module's ``CAPABILITIES`` says (empty where it has none)."""
+
+    scheme: str
+    problem: str
+    capabilities: Mapping[str, Capabilities]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        stores = {
+            address: asdict(caps) | {"filter_ops": sorted(caps.filter_ops), "metrics": sorted(caps.metrics)}
+            for address, caps in self.capabilities.items()
+        }
+        return {"ready": not self.problem, "problem": self.problem, "stores": stores}
+
+    def abilities(self) -> dict[str, str]:
+        """What each store can do, in words."""
+        return {address: _words(caps) for address, caps in self.capabilities.items()}
+
+
+def describe(scheme: str) -> Plugin:
+    """The plugin of a scheme; raises `StoreURLError` where there is none."""
+    entry = store_plugins().get(scheme)
+    if entry is None:
+        raise StoreURLError(f"unknown store scheme {scheme!r}: installed are {', '.join(store_plugins()) or 'none'}")
+    problem = ""
+    try:
+        entry.load()(StoreURL.parse(f"{scheme}://:memory:")).close()
+    except MissingExtraError as error:
+        problem = str(error)
+    except EmbedkitError:
+        pass  # this store has no memory to open; its package is there
+    except Exception as error:
+        problem = f"the plugin {entry.value} is broken: {type(error).__name__}: {error}"
+    found = getattr(sys.modules.get(entry.module), "CAPABILITIES", {})
+    return Plugin(scheme, problem, found if isinstance(found, Mapping) else {})
+
+
+def _words(caps: Capabilities) -> str:
+    finished = sorted(OPS - caps.filter_ops) + ([] if caps.orders_text else ["the order of text"])
+    parts = [
+        ", ".join(sorted(caps.metrics)),
+        f"up to {caps.max_dim:,} dimensions",
+        "any number of processes" if caps.multi_process else "one process",
+        f"{caps.max_batch_rows:,} rows a batch",
+        f"embedkit finishes {', '.join(finished)}" if finished else "every filter",
+    ]
+    return "; ".join(parts)
