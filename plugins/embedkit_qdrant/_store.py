@@ -16,7 +16,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import Filter
+from embedkit.filters import Filter, Scalar
 from embedkit.naming import safe_name
 from embedkit.network import http_error
 from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
@@ -233,7 +233,9 @@ class _Models:
     def is_empty(self, key: str) -> Any:
         return models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
 
-    def equal(self, key: str, value: str | int) -> Any:
+    def equal(self, key: str, value: Scalar) -> Any:
+        if isinstance(value, float):  # exact match knows no floats
+            return self.within(key, {"gte": value, "lte": value})
         return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 
     def among(self, key: str, values: list[str] | list[int]) -> Any:
