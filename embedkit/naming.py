@@ -1,11 +1,13 @@
-"""Names that databases accept, for collections of any name."""
+"""Names that databases accept, for collections of any name; and strings that stand for a field with a value."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 
 _DIGEST = 16
+_LONGEST_TERM = 120
 
 
 def safe_name(name: str, max_length: int = 63) -> str:
@@ -22,3 +24,12 @@ def safe_name(name: str, max_length: int = 63) -> str:
         return name
     rest = re.sub(r"[^a-z0-9]+", "-", name.lower()[:max_length]).strip("-")[: max_length - _DIGEST - 1].rstrip("-")
     return f"{rest or 'collection'}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}"
+
+
+def term(name: str, *value: str | float | bool | None) -> str:
+    """A field's name, with its value or alone, as a short string of ASCII: equal for equal ones and, short of a collision
+    of a hash, for those only. An index of such strings answers equality and presence for fields of any name and type."""
+    whole = json.dumps([name, *value])
+    if len(whole) <= _LONGEST_TERM:
+        return whole
+    return f"#{hashlib.blake2b(whole.encode(), digest_size=20).hexdigest()}"

@@ -20,6 +20,7 @@ HEAVY = {
     "chromadb",
     "qdrant_client",
     "qdrant_edge",
+    "grpc",
     "lancedb",
     "pyarrow",
     "psycopg",

@@ -7,21 +7,18 @@ NULL, so that NOT is exact. Values and field names reach it as quoted literals o
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 
-from embedkit.filters import Combine, Compare, Filter, Not, Scalar, push_down_not
+from embedkit.filters import Combine, Compare, Filter, Not, push_down_not
+from embedkit.naming import term
 from embedkit.records import Metadata, filterable
-
-_LONGEST = 120
 
 
 def columns(metadata: Metadata) -> dict[str, list[str] | list[float | None] | list[str | None]]:
     """The entries of a row in the four columns."""
     fields = filterable(metadata)
     return {
-        "terms": [_term(name, value) for name, value in fields.items() if not isinstance(value, list)],
+        "terms": [term(name, value) for name, value in fields.items() if not isinstance(value, list)],
         "names": list(fields),
         "numbers": [
             float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -51,9 +48,9 @@ def _where(expression: Filter) -> str:
     if op == "exists":
         return f"array_has(names, {quoted(field)})"
     if op == "none":
-        return f"array_has(terms, {quoted(_term(field, None))})"
+        return f"array_has(terms, {quoted(term(field, None))})"
     if op in ("==", "in", "!=", "not in"):
-        terms = [quoted(_term(field, one)) for one in (value if isinstance(value, tuple) else (value,))]
+        terms = [quoted(term(field, one)) for one in (value if isinstance(value, tuple) else (value,))]
         found = (
             f"array_has(terms, {terms[0]})"
             if len(terms) == 1
@@ -73,8 +70,3 @@ def _flat(expression: Combine) -> Iterator[Filter]:
             yield from _flat(part)
         else:
             yield part
-
-
-def _term(name: str, value: Scalar | None) -> str:
-    term = json.dumps([name, value])
-    return term if len(term) <= _LONGEST else f"#{hashlib.blake2b(term.encode(), digest_size=20).hexdigest()}"

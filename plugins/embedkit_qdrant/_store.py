@@ -6,17 +6,18 @@ Distance is DOT under cosine too, because COSINE would give normalised vectors b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import grpc
 import httpx
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import Filter
+from embedkit.filters import Filter, Scalar
 from embedkit.naming import safe_name
 from embedkit.network import http_error, request_seconds
 from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
@@ -26,6 +27,20 @@ from . import CAPABILITIES, FOLDER, SERVER
 from ._points import PAYLOAD, condition, hit, payloads, point_id, record
 
 _INFO = "embedkit"
+_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+"""The HTTP status of each status of gRPC (google.rpc.Code); 500 for the others."""
 
 
 def open_folder(path: str | None) -> QdrantStore:
@@ -40,6 +55,21 @@ def open_server(address: str, *, api_key: str | None) -> QdrantStore:
     with _errors(f"opening the server {address}"):
         client = QdrantClient(
             url=address, api_key=api_key, timeout=math.ceil(request_seconds()), check_compatibility=False
+        )
+    return QdrantStore(client, server=True)
+
+
+def open_grpc(host: str, port: int, *, secure: bool, api_key: str | None) -> QdrantStore:
+    """The store on a server, by gRPC."""
+    with _errors(f"opening the server {host}:{port}"):
+        client = QdrantClient(
+            host=host,
+            grpc_port=port,
+            prefer_grpc=True,
+            https=secure,
+            api_key=api_key,
+            timeout=math.ceil(request_seconds()),
+            check_compatibility=False,
         )
     return QdrantStore(client, server=True)
 
@@ -62,8 +92,8 @@ class QdrantStore:
         with _errors(f"creating the collection {spec.name!r}"):
             try:
                 self._client.create_collection(key, vectors_config=vectors, metadata={_INFO: info})
-            except UnexpectedResponse as error:
-                if error.status_code != 409:
+            except (UnexpectedResponse, grpc.RpcError) as error:  # another process may have made it meanwhile
+                if _status(error) != 409:
                     raise
         return self.open(spec.name)
 
@@ -205,7 +235,9 @@ class _Models:
     def is_empty(self, key: str) -> Any:
         return models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
 
-    def equal(self, key: str, value: str | int) -> Any:
+    def equal(self, key: str, value: Scalar) -> Any:
+        if isinstance(value, float):  # exact match knows no floats
+            return self.within(key, {"gte": value, "lte": value})
         return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 
     def among(self, key: str, values: list[str] | list[int]) -> Any:
@@ -236,11 +268,17 @@ def _errors(what: str) -> Iterator[None]:
 def _translated(what: str, error: Exception) -> StoreError:
     if isinstance(error, ResourceExhaustedResponse):
         return http_error(what, 429, str(error), {"retry-after": str(error.retry_after_s)})
-    if isinstance(error, UnexpectedResponse):
-        detail = error.content.decode("utf-8", "replace")
-        if error.status_code == 404:
+    if isinstance(error, UnexpectedResponse | grpc.RpcError):
+        status = _status(error)
+        headers: Mapping[str, str]
+        if isinstance(error, UnexpectedResponse):
+            detail, headers = error.content.decode("utf-8", "replace"), error.headers
+        else:
+            detail = f"{error.code().name}: {error.details()}"
+            headers = {str(key): str(value) for key, value in error.trailing_metadata() or ()}
+        if status == 404:
             return CollectionNotFoundError(f"{what}: {detail}; it was dropped meanwhile: open or create it anew")
-        return http_error(what, error.status_code or 500, detail, error.headers)
+        return http_error(what, status, detail, headers)
     source = error.source if isinstance(error, ResponseHandlingException) else error
     if isinstance(source, httpx.TransportError | QdrantException):
         return TransientStoreError(
@@ -250,3 +288,15 @@ def _translated(what: str, error: Exception) -> StoreError:
         return CollectionNotFoundError(f"{what}: {error}; it was dropped meanwhile: open or create it anew")
     hint = "; close the other store first, or use a Qdrant server" if "already accessed" in str(error) else ""
     return StoreError(f"{what}: Qdrant refused: {type(source).__name__}: {source}{hint}")
+
+
+def _status(error: Any) -> int:
+    """The HTTP status of an answer by either way."""
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code or 500
+    text = error.details() or ""
+    if "already exists" in text:
+        return 409
+    if "larger than max" in text or "too large" in text:
+        return 413
+    return _STATUS.get(error.code(), 500)

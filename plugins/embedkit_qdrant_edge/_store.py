@@ -1,5 +1,8 @@
 """The store over Qdrant's engine, a shard a collection.
 
+Equality and presence are looked up in an index of terms, one string for each field and value: without an index the engine
+reads the payloads of all points, and its Python classes turn a bool in a condition into a number.
+
 A collection is a folder with a shard and a file that says what it was made for. It is made under another name and then
 renamed, so that it is there whole or not at all. The engine's log of writes is kept by the operating system as soon as a
 write returns, so that it survives the process; `EdgeCollection.flush` brings it to the disk. One process at a time has a
@@ -21,8 +24,8 @@ from typing import Any
 import qdrant_edge as edge
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
-from embedkit.filters import Filter
-from embedkit.naming import safe_name
+from embedkit.filters import Filter, Scalar
+from embedkit.naming import safe_name, term
 from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit_qdrant._points import PAYLOAD, condition, hit, payloads, point_id, record
@@ -32,7 +35,7 @@ from . import CAPABILITIES, FOLDER
 INDEX_FROM_ROWS = 100_000
 """Rows from which a flush builds a vector index; fewer are compared one by one, exactly."""
 
-_INFO, _SHARD, _BOOLS = "embedkit.json", "shard", "bools"
+_INFO, _SHARD, _TERMS = "embedkit.json", "shard", "terms"
 _FLUSH_EVERY = 20_000
 """Rows after which the log of writes is brought to the disk, since it is read again when a collection is opened."""
 
@@ -64,7 +67,10 @@ class EdgeStore:
         with _errors(f"creating the collection {spec.name!r}"):
             try:
                 made.mkdir()
-                edge.EdgeShard.create(str(made / _SHARD), config).close()
+                shard = edge.EdgeShard.create(str(made / _SHARD), config)
+                shard.update(edge.UpdateOperation.create_field_index(_TERMS, edge.PayloadSchemaType.Keyword))
+                shard.flush()
+                shard.close()
                 with open(made / _INFO, "w", encoding="utf-8") as file:
                     json.dump(info, file)
                     file.flush()
@@ -137,7 +143,7 @@ class EdgeCollection:
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; when it returns they are in the engine's log."""
         columns = zip(batch.ids, batch.vectors.tolist(), payloads(batch), strict=True)
-        points = [edge.Point(point_id(row_id), vector, _with_bools(payload)) for row_id, vector, payload in columns]
+        points = [edge.Point(point_id(row_id), vector, _with_terms(payload)) for row_id, vector, payload in columns]
         with _errors(f"writing {len(points)} rows to {self.info.name!r}"):
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._unflushed += len(points)
@@ -236,18 +242,16 @@ class _Models:
         return edge.HasIdCondition(set(ids))
 
     def is_null(self, key: str) -> Any:
-        return edge.IsNullCondition(key)
+        return self.equal(key, None)
 
     def is_empty(self, key: str) -> Any:
-        return edge.IsEmptyCondition(key)
+        return self.none_of([edge.FieldCondition(_TERMS, match=edge.MatchValue(term(key)))])
 
-    def equal(self, key: str, value: str | int) -> Any:
-        if isinstance(value, bool):
-            key, value = key.replace("fields", _BOOLS, 1), str(value)
-        return edge.FieldCondition(key, match=edge.MatchValue(value))
+    def equal(self, key: str, value: Scalar | None) -> Any:
+        return edge.FieldCondition(_TERMS, match=edge.MatchValue(term(key, value)))
 
     def among(self, key: str, values: list[str] | list[int]) -> Any:
-        return edge.FieldCondition(key, match=edge.MatchAny(values))
+        return edge.FieldCondition(_TERMS, match=edge.MatchAny([term(key, value) for value in values]))
 
     def within(self, key: str, bounds: dict[str, float]) -> Any:
         return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
@@ -256,10 +260,11 @@ class _Models:
 _MODELS = _Models()
 
 
-def _with_bools(payload: dict[str, Any]) -> dict[str, Any]:
-    """The payload, with its bools as text too: the engine's Python classes turn a bool in a condition into 1 or 0."""
-    bools = {key: str(value) for key, value in payload["fields"].items() if isinstance(value, bool)}
-    return payload | {_BOOLS: bools} if bools else payload
+def _with_terms(payload: dict[str, Any]) -> dict[str, Any]:
+    """The payload, with its fields as terms too."""
+    fields = {f"fields.{name}": value for name, value in payload["fields"].items()}
+    having = [term(key, value) for key, value in fields.items() if not isinstance(value, dict)]
+    return payload | {_TERMS: [*map(term, fields), *having]}
 
 
 def _filter(expression: Filter | None) -> edge.Filter | None:

@@ -231,7 +231,8 @@ def test_a_server_that_is_not_there_is_reported_at_once():
 
 
 @pytest.mark.parametrize(
-    "text", ["qdrant:", "qdrant://", "qdrant+https:index", "qdrant+ftp://host", "qdrant+https://:memory:"]
+    "text",
+    ["qdrant:", "qdrant://", "qdrant+https:index", "qdrant+ftp://host", "qdrant+grpc:index", "qdrant+https://:memory:"],
 )
 def test_addresses_that_are_refused(text):
     with pytest.raises(StoreURLError):
