@@ -94,7 +94,10 @@ def test_targets_and_options_exist() -> None:
 
     known = "".join(
         CliRunner(env={"COLUMNS": "200"}).invoke(application, [*command, "--help"]).output
-        for application, command in ((app, ["ingest"]), (app, ["search"]), (export_app, []))
+        for application, command in (
+            *((app, [name]) for name in ("ingest", "sync", "check", "search")),
+            (export_app, []),
+        )
     )
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
         assert option in known, option
