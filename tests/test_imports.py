@@ -28,6 +28,8 @@ HEAVY = {
     "sqlite_vec",
     "pysqlite3",
     "onnx",
+    "rich",
+    "pydantic",
 }
 
 
