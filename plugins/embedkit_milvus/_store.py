@@ -2,9 +2,8 @@
 
 A row's key is a digest of its id, since Milvus takes no quotes in some places and no key above 65,535 bytes. Its other
 texts end there too: what is longer goes on in ``more``, an array of texts, of which each begins with the initial of its
-column. What a collection was made
-for lies in a collection of its own. Vectors of unit length are compared by inner product, so that they come back as they
-were. All that is written is read by the next request (consistency level Strong).
+column. What a collection was made for lies in a collection of its own. Vectors of unit length are compared by inner
+product, so that they come back as they were. All that is written is read by the next request (consistency level Strong).
 """
 
 from __future__ import annotations
@@ -66,8 +65,8 @@ def connect(address: str, **options: str) -> MilvusClient:
 
 
 class MilvusStore:
-    """A `embedkit.store.VectorStore` over a Milvus client; ``index`` is the type of index that its collections get, ``close`` releases
-    what was opened for it."""
+    """A `embedkit.store.VectorStore` over a Milvus client; ``index`` is the type of index that its collections get,
+    ``close`` releases what was opened for it."""
 
     def __init__(self, client: MilvusClient, caps: Capabilities, index: str, close: Callable[[], None]) -> None:
         self.caps = caps
