@@ -53,16 +53,34 @@ def test_the_commands_of_the_sources_run(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "table.csv").write_text("id,text\n1,one\n", encoding="utf-8")
     table = "sku\tname\tdescription\tprice\n7\tTea\tgreen\t5\n8\tcut\n"
     (tmp_path / "products.tsv.gz").write_bytes(gzip.compress(table.encode()))
-    block = next(block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "gzip -dc" in block)
-    (tmp_path / "embedkit").write_text(f'#!/bin/sh\nexec {sys.executable} -m embedkit "$@"\n')
-    (tmp_path / "embedkit").chmod(0o755)
-    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(["sh", "-e"], input=block, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    first, second, third = re.findall(r"collection .*", done.stdout)
+    first, second, third = re.findall(r"collection .*", shell(tmp_path, "gzip -dc"))
     assert "0 not usable" in first
     assert "1 written, 0 unchanged, 0 duplicates, 1 not usable" in second
     assert "1 read, 0 written, 0 unchanged, 0 duplicates, 1 not usable" in third
+
+
+@pytest.mark.usefixtures("entry_points")
+def test_the_commands_that_keep_a_collection_true_run(tmp_path: Path) -> None:
+    pytest.importorskip("chromadb")
+    pytest.importorskip("sqlite_vec")
+    tiny_bundle(tmp_path / "bundle")
+    (tmp_path / "articles.jsonl").write_text("".join(f'{{"id": {i}, "text": "who won {i}"}}\n' for i in range(9)))
+    said, synced, checked, copied = re.findall(r"collection .*", shell(tmp_path, "embedkit sync"))
+    assert "9 new" in said
+    assert "9 written" in synced
+    assert "9 rows, the source has 9" in checked
+    assert "9 rows read, 9 written" in copied
+
+
+def shell(folder: Path, part: str) -> str:
+    """What the block of commands with this part in it prints."""
+    block = next(block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if part in block)
+    (folder / "embedkit").write_text(f'#!/bin/sh\nexec {sys.executable} -m embedkit "$@"\n')
+    (folder / "embedkit").chmod(0o755)
+    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["sh", "-e"], input=block, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_targets_and_options_exist() -> None:
@@ -76,7 +94,10 @@ def test_targets_and_options_exist() -> None:
 
     known = "".join(
         CliRunner(env={"COLUMNS": "200"}).invoke(application, [*command, "--help"]).output
-        for application, command in ((app, ["ingest"]), (app, ["search"]), (export_app, []))
+        for application, command in (
+            *((app, [name]) for name in ("ingest", "sync", "check", "search")),
+            (export_app, []),
+        )
     )
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
         assert option in known, option
