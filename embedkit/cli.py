@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
-import typer
-
-from . import __version__
 from .commands import app
 from .errors import EmbedkitError
 
@@ -16,21 +12,6 @@ from .errors import EmbedkitError
 # isort: off
 from .commands import encoding, ingesting, searching, collections, bundles  # noqa: F401
 # isort: on
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"embedkit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
 
 
 def main() -> None:

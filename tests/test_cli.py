@@ -426,7 +426,27 @@ def test_version_and_help(run):
         assert f"  {command}" in out
         text = run(command, "--help")[1]
         assert text.startswith(f"Usage: embedkit {command} ")
-        assert "..." not in text.split("Options:")[0].replace("TEXT]...", "").replace("FILE}...", "")
+        assert "..." not in text.split("Options:")[0].replace("TEXT]...", "").replace("FILE...", "")
+        assert run(command, "-h")[1] == text
+
+
+def test_the_help_tells_what_is_needed_and_what_is_the_default(run):
+    assert run() == (2, "", run("--help")[1])
+    listed = run("--help")[1].split("Commands:\n")[1].split("\n\n")[0]
+    names = "encode ingest sync check retry search copy stores inspect verify demo"
+    assert [line.split()[0] for line in listed.splitlines()] == names.split()
+    text = run("search", "--help")[1]
+    assert text.startswith("Usage: embedkit search [OPTIONS] BUNDLE [QUERY]\n")
+    assert "\n  BUNDLE   A folder that embedkit-export made.  [required]\n  [QUERY]  What to look for.\n" in text
+    assert "\n    embedkit search bundle 'tea from the mountains' --store chroma:index --collection docs -k 5\n" in text
+    words = " ".join(text.split())
+    for part in (
+        "--store URL The store's address, such as chroma:index. [required]",
+        "The most hits. [default: 10; x>=1]",
+        "(maximal marginal relevance). [default: 0.0; 0.0<=x<=1.0]",
+        "such as fp32 or int8. [default: auto]",
+    ):
+        assert part in words
 
 
 def test_what_comes_from_a_store_cannot_steer_the_terminal(run, bundle, folder):

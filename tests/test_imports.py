@@ -30,6 +30,8 @@ HEAVY = {
     "milvus_lite",
     "pysqlite3",
     "onnx",
+    "rich",
+    "pydantic",
 }
 
 

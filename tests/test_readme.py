@@ -87,7 +87,7 @@ def test_targets_and_options_exist() -> None:
     makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile
-    from typer.testing import CliRunner
+    from click.testing import CliRunner
 
     from embedkit.cli import app
     from embedkit_export.cli import app as export_app

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+import sys
 
-import typer
+import click
 
 from . import app
-from .options import BundleArgument, JsonOption, Loading
+from .options import Loading, bundle_argument, json_option
 from .printing import as_json
 
 
@@ -15,16 +15,13 @@ from .printing import as_json
     short_help="What a bundle is: roles, variants, measured quality.",
     epilog="\b\nExamples:\n  embedkit inspect bundle\n  embedkit inspect bundle --engine auto    also which engine computes here, and why",
 )
-def inspect(
-    bundle: BundleArgument,
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="Load the bundle too with this engine (auto, onnxruntime, openvino, ...): which computes here, and why."
-        ),
-    ] = "",
-    json: JsonOption = False,
-) -> None:
+@bundle_argument
+@click.option(
+    "--engine",
+    help="Load the bundle too with this engine (auto, onnxruntime, openvino, ...): which computes here, and why.",
+)
+@json_option
+def inspect(bundle: str, engine: str | None, json: bool) -> None:
     """Show what a bundle is: roles, templates, dimensions, variants with their measured quality, fingerprint."""
     from ..bundle import Bundle
     from ..inspection import describe, summary
@@ -45,28 +42,23 @@ def inspect(
 
 
 @app.command(short_help="Check a bundle's files and vectors on this machine.")
-def verify(
-    bundle: BundleArgument,
-    variant: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Check this variant only; can be repeated."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    json: JsonOption = False,
-) -> None:
+@bundle_argument
+@click.option("--variant", multiple=True, help="Check this variant only; can be repeated.")
+@click.option("--device", default="cpu", help="cpu, cuda or cuda:N.")
+@json_option
+def verify(bundle: str, variant: tuple[str, ...], device: str, json: bool) -> None:
     """Check that a bundle is unchanged and that this machine computes the vectors that its exporter did."""
     from ..verification import verify as run
 
     report = run(bundle, variants=variant or None, device=device)
     print(report.to_json() if json else report)
     if not report.passed:
-        raise typer.Exit(1)
+        sys.exit(1)
 
 
 @app.command(short_help="A real model, real documents, a few questions.")
-def demo(
-    folder: Annotated[str, typer.Option(metavar="FOLDER", help="Where the bundle and the index are kept.")] = ".demo",
-) -> None:
+@click.option("--folder", default=".demo", metavar="FOLDER", help="Where the bundle and the index are kept.")
+def demo(folder: str) -> None:
     """Export all-MiniLM-L6-v2, index the docstrings of Python's standard library, and ask them a few questions."""
     from ..demo import run
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
+import click
 
 from . import app
-from .options import CollectionOption, JsonOption, QuietOption, WithinOption, condition
+from .interface import argument
+from .options import collection_option, condition, json_option, quiet_option, within_option
 from .printing import as_json
 
 
@@ -19,16 +19,15 @@ from .printing import as_json
     "  embedkit copy chroma:index chroma:index --collection docs --as english --within lang==en\n"
     "\n\b\nRun it again where it was cut: rows that the target has are not copied twice.",
 )
+@argument("source", metavar="FROM", help="The address of the store to read.")
+@argument("target", metavar="TO", help="The address of the store to write.")
+@collection_option
+@click.option("--as", "name", metavar="NAME", help="What the copy is called; by default the same.")
+@within_option
+@json_option
+@quiet_option
 def copy(
-    source: Annotated[str, typer.Argument(metavar="FROM", help="The address of the store to read.")],
-    target: Annotated[str, typer.Argument(metavar="TO", help="The address of the store to write.")],
-    collection: CollectionOption,
-    name: Annotated[
-        str, typer.Option("--as", metavar="NAME", help="What the copy is called; by default the same.")
-    ] = "",
-    within: WithinOption = None,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
+    source: str, target: str, collection: str, name: str | None, within: tuple[str, ...], json: bool, quiet: bool
 ) -> None:
     """Copy a collection's rows with their vectors; nothing is encoded again."""
     from ..ingestion import copy as run
@@ -46,11 +45,12 @@ def copy(
     elif not quiet:
         print(report)
     if report.failed:
-        raise typer.Exit(1)
+        sys.exit(1)
 
 
 @app.command(short_help="The stores that are installed, and what they can do.")
-def stores(json: JsonOption = False) -> None:
+@json_option
+def stores(json: bool) -> None:
     """List the store plugins, the form of their addresses, what each can do, and what is missing to use it."""
     from ..plugins import describe
 

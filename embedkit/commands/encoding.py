@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Optional, cast
+from typing import TYPE_CHECKING, cast
 
-import typer
+import click
 
 from ..errors import InputError
 from . import app
-from .options import BundleArgument, Loading, grouped
+from .interface import argument
+from .options import Loading, bundle_argument, loading_options
 
 if TYPE_CHECKING:
     from ..precision import Ranges
@@ -25,50 +26,52 @@ if TYPE_CHECKING:
     "  cut -f2 table.tsv | embedkit encode bundle --input - --output vectors.npy\n"
     "  embedkit encode bundle --input texts.txt --output bits.npy --precision ubinary",
 )
-@grouped
+@bundle_argument
+@argument("texts", nargs=-1, metavar="[TEXT]...", help="The texts.")
+@click.option("--input", metavar="FILE", help="UTF-8 text, one a line; - is standard input.")
+@click.option("--output", metavar="FILE.npy", help="Write a (texts, dim) array here.")
+@click.option("--role", default="default", help="default, query or document: the template put around each text.")
+@click.option("--dim", type=click.IntRange(min=1), help="Keep only so many numbers of each vector.")
+@click.option(
+    "--precision",
+    default="float32",
+    help="Of the vectors that are written: float32, float16 (half the bytes), int8 or uint8 (a quarter; they need --ranges), "
+    "binary or ubinary (a bit a number, eight to a byte).",
+)
+@click.option(
+    "--ranges",
+    metavar="FILE",
+    help="The ranges that int8 and uint8 are rounded in, as embedkit.fit_ranges(vectors).save('ranges.json') writes them.",
+)
+@loading_options
 def encode(
-    *,
-    bundle: BundleArgument,
-    texts: Annotated[Optional[list[str]], typer.Argument(metavar="TEXT", help="The texts.")] = None,  # noqa: UP045
-    input: Annotated[str, typer.Option(metavar="FILE", help="UTF-8 text, one a line; - is standard input.")] = "",
-    output: Annotated[str, typer.Option(metavar="FILE.npy", help="Write a (texts, dim) array here.")] = "",
-    role: Annotated[
-        str, typer.Option(help="default, query or document: the template put around each text.")
-    ] = "default",
-    dim: Annotated[Optional[int], typer.Option(min=1, help="Keep only so many numbers of each vector.")] = None,  # noqa: UP045
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="Of the vectors that are written: float32, float16 (half the bytes), int8 or uint8 (a quarter; they need --ranges), "
-            "binary or ubinary (a bit a number, eight to a byte)."
-        ),
-    ] = "float32",
-    ranges: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="The ranges that int8 and uint8 are rounded in, as embedkit.fit_ranges(vectors).save('ranges.json') writes them.",
-        ),
-    ] = "",
+    bundle: str,
+    texts: tuple[str, ...],
+    input: str | None,
+    output: str | None,
+    role: str,
+    dim: int | None,
+    precision: str,
+    ranges: str | None,
     loading: Loading,
 ) -> None:
     """Turn texts into vectors: one JSON array a line, or a .npy file."""
     if bool(texts) == bool(input):
-        raise typer.BadParameter("give either texts or --input FILE")
+        raise click.BadParameter("give either texts or --input FILE")
     if output and not output.endswith(".npy"):
-        raise typer.BadParameter(f"expected a name that ends in .npy, found {output!r}", param_hint="--output")
+        raise click.BadParameter(f"expected a name that ends in .npy, found {output!r}", param_hint="--output")
     from ..precision import Precision, check_precision, empty, needs_ranges
 
     check_precision(precision)
     kind = cast(Precision, precision)
     if needs_ranges(kind) and not ranges:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"{precision} needs the ranges of typical vectors: embedkit.fit_ranges(vectors).save('ranges.json') in Python, once",
             param_hint="--ranges",
         )
     encoder = loading.load(bundle)
     windows = encoder.stream(
-        texts or lines(input), role=role, dim=dim, precision=kind, ranges=_ranges(ranges) if ranges else None
+        lines(input) if input else texts, role=role, dim=dim, precision=kind, ranges=_ranges(ranges) if ranges else None
     )
     if output:
         from ..npyfile import write_npy

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from ..errors import IngestError
 from . import app
+from .interface import INTERRUPTED, argument
 from .options import (
-    BundleArgument,
-    CollectionOption,
     Columns,
     Cutting,
-    FailOption,
-    FilesArgument,
-    FormatOption,
-    JsonOption,
     Loading,
-    QuietOption,
-    StoreOption,
-    WithinOption,
+    bundle_argument,
+    collection_option,
+    columns_options,
     condition,
-    grouped,
+    cutting_options,
+    fail_option,
+    files_argument,
+    format_option,
+    json_option,
+    loading_options,
+    quiet_option,
+    store_option,
+    within_option,
 )
 from .printing import listed
 
@@ -32,19 +35,17 @@ if TYPE_CHECKING:
     from ..filters import Filter
     from ..ingestion import FileRows, IngestReport
 
-DeadLettersOption = Annotated[
-    str, typer.Option(metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here.")
-]
-MetricOption = Annotated[
-    str, typer.Option(help="cosine, dot or euclidean, for a new collection; by default the model's own.")
-]
-DryRunOption = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run",
-        help="Write nothing: tell what would become of the rows, how long it would take and how much it is.",
-    ),
-]
+dead_letters_option = click.option(
+    "--dead-letters", metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here."
+)
+metric_option = click.option(
+    "--metric", help="cosine, dot or euclidean, for a new collection; by default the model's own."
+)
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing: tell what would become of the rows, how long it would take and how much it is.",
+)
 
 
 @app.command(
@@ -58,23 +59,35 @@ DryRunOption = Annotated[
     "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
     "Bad rows go to docs.dead.jsonl:  embedkit retry  tries them again, repaired there or not.",
 )
-@grouped
+@bundle_argument
+@files_argument
+@store_option
+@collection_option
+@columns_options
+@format_option
+@cutting_options
+@metric_option
+@dry_run_option
+@loading_options
+@dead_letters_option
+@fail_option
+@json_option
+@quiet_option
 def ingest(
-    *,
-    bundle: BundleArgument,
-    files: FilesArgument,
-    store: StoreOption,
-    collection: CollectionOption,
+    bundle: str,
+    files: tuple[str, ...],
+    store: str,
+    collection: str,
     columns: Columns,
-    format: FormatOption = "",
+    format: str | None,
     cutting: Cutting,
-    metric: MetricOption = "",
-    dry_run: DryRunOption = False,
+    metric: str | None,
+    dry_run: bool,
     loading: Loading,
-    dead_letters: DeadLettersOption = "",
-    fail_on_dead: FailOption = False,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
+    dead_letters: str | None,
+    fail_on_dead: bool,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
     rows = _rows(files, columns, format)
@@ -90,24 +103,37 @@ def ingest(
     "  embedkit sync bundle manual/ --store chroma:index --collection manual --dry-run\n"
     "\n\b\nNothing is deleted by a source that is empty, or where a row's id cannot be read; a bad row keeps what is stored of it.",
 )
-@grouped
+@bundle_argument
+@files_argument
+@store_option
+@collection_option
+@within_option
+@columns_options
+@format_option
+@cutting_options
+@metric_option
+@dry_run_option
+@loading_options
+@dead_letters_option
+@fail_option
+@json_option
+@quiet_option
 def sync(
-    *,
-    bundle: BundleArgument,
-    files: FilesArgument,
-    store: StoreOption,
-    collection: CollectionOption,
-    within: WithinOption = None,
+    bundle: str,
+    files: tuple[str, ...],
+    store: str,
+    collection: str,
+    within: tuple[str, ...],
     columns: Columns,
-    format: FormatOption = "",
+    format: str | None,
     cutting: Cutting,
-    metric: MetricOption = "",
-    dry_run: DryRunOption = False,
+    metric: str | None,
+    dry_run: bool,
     loading: Loading,
-    dead_letters: DeadLettersOption = "",
-    fail_on_dead: FailOption = False,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
+    dead_letters: str | None,
+    fail_on_dead: bool,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
     rows, only = _rows(files, columns, format), condition(within)
@@ -125,33 +151,46 @@ def sync(
     "  embedkit check bundle docs.jsonl --store chroma:index --collection docs --vectors 1000 --repair\n"
     "\n\b\nTake the same options for the source as the ingest did. Exit code 1 where they do not agree.",
 )
-@grouped
+@bundle_argument
+@files_argument
+@store_option
+@collection_option
+@click.option(
+    "--vectors",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Encode so many rows anew, and compare their vectors with the stored ones.",
+)
+@click.option("--repair", is_flag=True, help="Then sync: write what is missing or wrong, delete what is extra.")
+@within_option
+@columns_options
+@format_option
+@cutting_options
+@loading_options
+@dead_letters_option
+@json_option
+@quiet_option
 def check(
-    *,
-    bundle: BundleArgument,
-    files: FilesArgument,
-    store: StoreOption,
-    collection: CollectionOption,
-    vectors: Annotated[
-        int, typer.Option(min=0, help="Encode so many rows anew, and compare their vectors with the stored ones.")
-    ] = 0,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Then sync: write what is missing or wrong, delete what is extra.")
-    ] = False,
-    within: WithinOption = None,
+    bundle: str,
+    files: tuple[str, ...],
+    store: str,
+    collection: str,
+    vectors: int,
+    repair: bool,
+    within: tuple[str, ...],
     columns: Columns,
-    format: FormatOption = "",
+    format: str | None,
     cutting: Cutting,
     loading: Loading,
-    dead_letters: DeadLettersOption = "",
-    json: JsonOption = False,
-    quiet: QuietOption = False,
+    dead_letters: str | None,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Compare a collection with its source, row by row; repair it with --repair."""
     from ..ingestion import check as run
 
     if repair and "-" in files:
-        raise typer.BadParameter("standard input can be read once only; give a file with --repair")
+        raise click.BadParameter("standard input can be read once only; give a file with --repair")
     rows, only, encoder = _rows(files, columns, format), condition(within), loading.load(bundle)
 
     def checked(*, drop_broken: bool = False) -> bool:
@@ -176,10 +215,10 @@ def check(
         return
     if repair:
         again = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
-        again.ingest("", dead_letters, sync=True, within=only)
+        again.ingest(None, dead_letters, sync=True, within=only)
         if checked():
             return
-    raise typer.Exit(1)
+    sys.exit(1)
 
 
 @app.command(
@@ -189,19 +228,27 @@ def check(
     '\n\b\nAfterwards the file holds the rows that fail still, or is gone. To repair one, edit its "document", or its\n'
     '"row" where that is null. A file that could not be read is read again.',
 )
-@grouped
+@bundle_argument
+@argument("letters", metavar="FILE", help="A dead-letter file that an ingest wrote.")
+@store_option
+@collection_option
+@columns_options
+@cutting_options
+@loading_options
+@fail_option
+@json_option
+@quiet_option
 def retry(
-    *,
-    bundle: BundleArgument,
-    letters: Annotated[str, typer.Argument(metavar="FILE", help="A dead-letter file that an ingest wrote.")],
-    store: StoreOption,
-    collection: CollectionOption,
+    bundle: str,
+    letters: str,
+    store: str,
+    collection: str,
     columns: Columns,
     cutting: Cutting,
     loading: Loading,
-    fail_on_dead: FailOption = False,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
+    fail_on_dead: bool,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Try the rows of a dead-letter file again; it then holds those that fail still."""
     from ..ingestion import retry as run
@@ -221,7 +268,7 @@ def retry(
         )
 
     if _reported(action, json, quiet).dead and fail_on_dead:
-        raise typer.Exit(1)
+        sys.exit(1)
 
 
 class _Run:
@@ -244,8 +291,8 @@ class _Run:
 
     def ingest(
         self,
-        metric: str,
-        dead_letters: str,
+        metric: str | None,
+        dead_letters: str | None,
         *,
         fail_on_dead: bool = False,
         sync: bool = False,
@@ -273,7 +320,7 @@ class _Run:
             names = listed(self.rows.skipped)
             print(f"not read, since they are no text ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
         if report.dead and fail_on_dead:
-            raise typer.Exit(1)
+            sys.exit(1)
 
     def estimate(self, *, sync: bool = False, within: Filter | None = None) -> None:
         from ..ingestion import estimate as run
@@ -292,7 +339,7 @@ class _Run:
         print(report.to_json() if self.json else report)
 
 
-def _rows(files: list[str], columns: Columns, format: str) -> FileRows:
+def _rows(files: Sequence[str], columns: Columns, format: str | None) -> FileRows:
     from ..ingestion import FileRows
 
     return FileRows(files, **columns.names(), format=format or None)
@@ -313,7 +360,7 @@ def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) ->
     except IngestInterrupted as stopped:
         show(stopped.report)
         print(f"\n{stopped}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        sys.exit(INTERRUPTED)
     except IngestError as error:
         show(error.report)
         raise

@@ -1,17 +1,14 @@
-"""What several commands take, and how it is said on a command line.
-
-A command that has a parameter of one of the dataclasses here is given an option for each of its fields by `grouped`.
-"""
+"""What several commands take, and how it is said on a command line."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, Optional, cast, get_type_hints
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
-import typer
+import click
+
+from .interface import argument, grouped, option_field
 
 if TYPE_CHECKING:
     from ..coercion import MetadataMode
@@ -20,75 +17,46 @@ if TYPE_CHECKING:
     from ..ingestion import Chunking, Fields, FileRows, chunked
     from ..ingestion.chunking import By
 
-BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A folder that embedkit-export made.")]
-FilesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE",
-        help="JSON lines, CSV, TSV, Parquet or Arrow; Markdown, HTML or text, one document each; folders; - is standard input. "
-        "May be compressed.",
-    ),
-]
-StoreOption = Annotated[str, typer.Option("--store", metavar="URL", help="The store's address, such as chroma:index.")]
-CollectionOption = Annotated[str, typer.Option("--collection", metavar="NAME", help="The collection in the store.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary in words.")]
-FailOption = Annotated[bool, typer.Option("--fail-on-dead", help="Exit with 1 if there was a bad row.")]
-WithinOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(
-        metavar="EXPRESSION", help="Only rows of the collection whose metadata satisfies it; can be repeated."
-    ),
-]
-
-
-def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """``command`` with each parameter of a dataclass type spread into parameters, one a field, for typer."""
-    hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, Any] = {}
-    parameters = []
-    for parameter in inspect.signature(command).parameters.values():
-        kind = hints[parameter.name]
-        if not is_dataclass(kind):
-            parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
-            continue
-        groups[parameter.name] = kind
-        options = get_type_hints(kind, include_extras=True)
-        parameters += [
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if field.default is MISSING else field.default,
-                annotation=options[field.name],
-            )
-            for field in fields(kind)
-        ]
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        for name, kind in groups.items():
-            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
-        command(**given)
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
+files_argument = argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    help="JSON lines, CSV, TSV, Parquet or Arrow; Markdown, HTML or text, one document each; folders; - is standard input. "
+    "May be compressed.",
+)
+store_option = click.option("--store", required=True, metavar="URL", help="The store's address, such as chroma:index.")
+collection_option = click.option("--collection", required=True, metavar="NAME", help="The collection in the store.")
+format_option = click.option(
+    "--format",
+    help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell.",
+)
+within_option = click.option(
+    "--within",
+    multiple=True,
+    metavar="EXPRESSION",
+    help="Only rows of the collection whose metadata satisfies it; can be repeated.",
+)
+json_option = click.option("--json", is_flag=True, help="Print JSON instead of text.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bar and no summary in words.")
+fail_option = click.option("--fail-on-dead", is_flag=True, help="Exit with 1 if there was a bad row.")
 
 
 @dataclass(frozen=True)
 class Loading:
     """How a bundle is loaded."""
 
-    variant: Annotated[str, typer.Option(help="auto, or a variant of the bundle such as fp32 or int8.")] = "auto"
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, or cuda:N,M for several.")] = "auto"
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="What computes: auto, onnxruntime or openvino. auto takes openvino where it is installed, was measured here to be "
-            "faster and keeps what the bundle promises. openvino:f32, :bf16 and :int8 name its precision, with nothing proved.",
-        ),
-    ] = "auto"
-    threads: Annotated[Optional[int], typer.Option(min=1, help="CPU threads; by default all that may be used.")] = None  # noqa: UP045
+    variant: str = option_field("auto", help="auto, or a variant of the bundle such as fp32 or int8.")
+    device: str = option_field("auto", help="auto, cpu, cuda, cuda:N, or cuda:N,M for several.")
+    engine: str = option_field(
+        "auto",
+        help="What computes: auto, onnxruntime or openvino. auto takes openvino where it is installed, was measured here to be "
+        "faster and keeps what the bundle promises. openvino:f32, :bf16 and :int8 name its precision, with nothing proved.",
+    )
+    threads: int | None = option_field(
+        None, type=click.IntRange(min=1), help="CPU threads; by default all that may be used."
+    )
 
     def load(self, bundle: str) -> Encoder:
         """The encoder of a bundle."""
@@ -108,25 +76,22 @@ class Loading:
 class Columns:
     """Which part of a row is what."""
 
-    id_field: Annotated[
-        str, typer.Option(metavar="FIELD", help="The field that holds a row's id; a.b is b in the object a.")
-    ] = "id"
-    text_field: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar="FIELD",
-            help="The field that holds a row's text (by default text); several are joined, or a template: '{title}\\n\\n{body}'.",
-        ),
-    ] = None
-    metadata_fields: Annotated[
-        str, typer.Option(metavar="A,B", help="The fields to keep as metadata; by default all but id and text.")
-    ] = ""
-    id_from: Annotated[
-        str,
-        typer.Option(
-            help="For rows without an id, make one: of the text (a hash), the path with the line, or the row (its line)."
-        ),
-    ] = ""
+    id_field: str = option_field(
+        "id", metavar="FIELD", help="The field that holds a row's id; a.b is b in the object a."
+    )
+    text_field: tuple[str, ...] = option_field(
+        (),
+        multiple=True,
+        metavar="FIELD",
+        help="The field that holds a row's text (by default text); several are joined, or a template: '{title}\\n\\n{body}'.",
+    )
+    metadata_fields: str | None = option_field(
+        None, metavar="A,B", help="The fields to keep as metadata; by default all but id and text."
+    )
+    id_from: str | None = option_field(
+        None,
+        help="For rows without an id, make one: of the text (a hash), the path with the line, or the row (its line).",
+    )
 
     def names(self) -> dict[str, Any]:
         """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\n`` and ``\\t`` in a template as they are
@@ -152,27 +117,23 @@ class Columns:
 class Cutting:
     """How documents are cut, and what of their metadata is kept."""
 
-    chunk: Annotated[
-        str,
-        typer.Option(
-            metavar="TOKENS",
-            help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads.",
-        ),
-    ] = ""
-    overlap: Annotated[
-        int, typer.Option(min=0, metavar="TOKENS", help="How much a chunk repeats of the one before.")
-    ] = 0
-    chunk_by: Annotated[
-        str,
-        typer.Option(help="Where a chunk may end: tokens, sentences (and paragraphs), or headings (Markdown) as well."),
-    ] = "sentences"
-    metadata: Annotated[
-        str,
-        typer.Option(
-            help="For values that a store cannot keep as they are: strict refuses the row, coerce takes the nearest value, json keeps "
-            "nothing but JSON (no NaN, dates as text)."
-        ),
-    ] = "strict"
+    chunk: str | None = option_field(
+        None,
+        metavar="TOKENS",
+        help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads.",
+    )
+    overlap: int = option_field(
+        0, type=click.IntRange(min=0), metavar="TOKENS", help="How much a chunk repeats of the one before."
+    )
+    chunk_by: str = option_field(
+        "sentences",
+        help="Where a chunk may end: tokens, sentences (and paragraphs), or headings (Markdown) as well.",
+    )
+    metadata: str = option_field(
+        "strict",
+        help="For values that a store cannot keep as they are: strict refuses the row, coerce takes the nearest value, json keeps "
+        "nothing but JSON (no NaN, dates as text).",
+    )
 
     def chunking(self) -> Chunking | None:
         """How to cut; None: not at all."""
@@ -180,10 +141,10 @@ class Cutting:
 
         if not self.chunk:
             if self.overlap or self.chunk_by != "sentences":
-                raise typer.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
+                raise click.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
             return None
         if self.chunk != "auto" and not self.chunk.isdecimal():
-            raise typer.BadParameter(f"expected a number of tokens or auto, found {self.chunk!r}", param_hint="--chunk")
+            raise click.BadParameter(f"expected a number of tokens or auto, found {self.chunk!r}", param_hint="--chunk")
         return Chunking(None if self.chunk == "auto" else int(self.chunk), self.overlap, cast("By", self.chunk_by))
 
     def mode(self) -> MetadataMode:
@@ -201,19 +162,16 @@ class Cutting:
         return chunked(rows, encoder, chunking, metadata=self.mode()) if chunking else rows
 
 
-FormatOption = Annotated[
-    str,
-    typer.Option(
-        help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell."
-    ),
-]
+loading_options = grouped("loading", Loading)
+columns_options = grouped("columns", Columns)
+cutting_options = grouped("cutting", Cutting)
 
 
-def condition(expressions: list[str] | None) -> Filter | None:
+def condition(expressions: Iterable[str]) -> Filter | None:
     """The filter that all the expressions make together."""
     from ..filters import parse_filter
 
     whole: Filter | None = None
-    for text in expressions or []:
+    for text in expressions:
         whole = parse_filter(text) if whole is None else whole & parse_filter(text)
     return whole

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from . import app
 from .encoding import lines
-from .options import BundleArgument, CollectionOption, JsonOption, Loading, StoreOption, condition, grouped
+from .interface import argument
+from .options import (
+    Loading,
+    bundle_argument,
+    collection_option,
+    condition,
+    json_option,
+    loading_options,
+    store_option,
+)
 from .printing import as_json, shown
 
 if TYPE_CHECKING:
@@ -27,43 +36,53 @@ if TYPE_CHECKING:
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
     "VALUE is JSON, plain text, or a date:  'lang in [\"en\", \"de\"]'   author=null   'published>=2024-05-01'",
 )
-@grouped
+@bundle_argument
+@argument("query", required=False, metavar="[QUERY]", help="What to look for.")
+@click.option(
+    "--input", metavar="FILE", help="Queries, one a line (- is standard input); each answer is a line of JSON."
+)
+@store_option
+@collection_option
+@click.option("-k", type=click.IntRange(min=1), default=10, help="The most hits.")
+@click.option(
+    "--offset", type=click.IntRange(min=0), default=0, help="Leave out the first so many hits: the next page."
+)
+@click.option(
+    "--filter",
+    multiple=True,
+    metavar="EXPRESSION",
+    help="Only documents whose metadata satisfies it; can be repeated.",
+)
+@click.option("--min-score", type=float, help="Leave out hits that score less.")
+@click.option(
+    "--diversity",
+    type=click.FloatRange(min=0.0, max=1.0),
+    default=0.0,
+    help="Above 0: hits that are also unlike each other (maximal marginal relevance).",
+)
+@click.option("--rescore", is_flag=True, help="Fetch more, and rank them by their full vectors: for a rounded index.")
+@click.option("--candidates", type=click.IntRange(min=1), help="How many hits --rescore and --diversity choose from.")
+@loading_options
+@json_option
 def search(
-    *,
-    bundle: BundleArgument,
-    query: Annotated[Optional[str], typer.Argument(metavar="QUERY", help="What to look for.")] = None,  # noqa: UP045
-    input: Annotated[
-        str,
-        typer.Option(metavar="FILE", help="Queries, one a line (- is standard input); each answer is a line of JSON."),
-    ] = "",
-    store: StoreOption,
-    collection: CollectionOption,
-    k: Annotated[int, typer.Option("-k", min=1, help="The most hits.")] = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Leave out the first so many hits: the next page.")] = 0,
-    filter: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(metavar="EXPRESSION", help="Only documents whose metadata satisfies it; can be repeated."),
-    ] = None,
-    min_score: Annotated[Optional[float], typer.Option(help="Leave out hits that score less.")] = None,  # noqa: UP045
-    diversity: Annotated[
-        float,
-        typer.Option(
-            min=0.0, max=1.0, help="Above 0: hits that are also unlike each other (maximal marginal relevance)."
-        ),
-    ] = 0.0,
-    rescore: Annotated[
-        bool, typer.Option("--rescore", help="Fetch more, and rank them by their full vectors: for a rounded index.")
-    ] = False,
-    candidates: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="How many hits --rescore and --diversity choose from."),
-    ] = None,
+    bundle: str,
+    query: str | None,
+    input: str | None,
+    store: str,
+    collection: str,
+    k: int,
+    offset: int,
+    filter: tuple[str, ...],
+    min_score: float | None,
+    diversity: float,
+    rescore: bool,
+    candidates: int | None,
     loading: Loading,
-    json: JsonOption = False,
+    json: bool,
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
     if (query is None) == (not input):
-        raise typer.BadParameter("give either a QUERY or --input FILE")
+        raise click.BadParameter("give either a QUERY or --input FILE")
     from ..searching import search as run
 
     wanted: dict[str, Any] = {
@@ -78,6 +97,7 @@ def search(
     }
     encoder = loading.load(bundle)
     if query is None:
+        assert input
         questions = [line for line in lines(input) if line.strip()]
         for question, hits in zip(questions, run(questions, encoder, store, **wanted), strict=True):
             print(json_format.dumps(_answer(question, hits), ensure_ascii=False))
@@ -92,7 +112,7 @@ def search(
         print(_why_none(filter, offset, min_score), file=sys.stderr)
 
 
-def _why_none(filter: list[str] | None, offset: int, min_score: float | None) -> str:
+def _why_none(filter: tuple[str, ...], offset: int, min_score: float | None) -> str:
     if min_score is not None:
         return f"no document scores {min_score:g} or more"
     if offset:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Any
 
-import typer
+import click
 
+from embedkit.commands.interface import Command, argument
 from embedkit.errors import EmbedkitError
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 MISSING = 3
 """The exit code where the bundle was written without a variant that was asked for."""
 
-_GATE = "[VARIANT=]NUMBER"
+_PATH = click.Path(path_type=Path)
 _EPILOG = (
     "Examples:  embedkit-export ./my-model --output ./bundle    |    "
     "embedkit-export ./bert --pooling first --normalize --output ./bundle --sample texts.jsonl    |    "
@@ -27,116 +27,88 @@ _EPILOG = (
 )
 
 
-@app.command(epilog=_EPILOG)
-def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A sentence-transformers or transformers folder, a peft adapter's, a .gguf file, or a hub name; a bundle with --explain.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--output", "-o", help="The bundle's folder. Nothing is left there if the export fails.", show_default=False
-        ),
-    ] = None,
-    variants: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            help="Precisions to write, separated by commas: fp32, fp16 (for a GPU), int8 (the fastest on CPU), w8 and w4 (weights in "
-            "8 or 4 bits, the smallest). One that fails its gate is tried in safer forms. By default fp32,int8, and fp32 alone "
-            "where there is nothing to quantise.",
-            show_default=False,
-        ),
-    ] = None,
-    sample: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            help='What the model will read, for calibration and the quality gate: JSON lines with a "text", or one text a line; with '
-            'labels: pairs ("text1", "text2", "score"), searches ("query", "relevant"), or a folder in BEIR form. By default '
-            "docstrings of Python's standard library.",
-            show_default=False,
-        ),
-    ] = None,
-    recipe: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            help="A TOML file that says what the model does not: roles, templates, truncation, pooling, stages, surgery.",
-            show_default=False,
-        ),
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        typer.Option(
-            help="first (cls), mean, max, last or pooler; only for a plain transformers folder.", show_default=False
-        ),
-    ] = None,
-    normalize: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option(
-            "--normalize/--no-normalize", help="Unit length; only for a plain transformers folder.", show_default=False
-        ),
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Read fewer tokens than the model does by itself.", show_default=False)
-    ] = None,
-    min_cosine: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar=_GATE,
-            help="Gate: the worst cosine with torch that a variant may have, 0.98 by default; VARIANT=NUMBER for one variant, "
-            "as often as needed (--min-cosine 0.99 --min-cosine w4=0.9).",
-            show_default=False,
-        ),
-    ] = None,
-    min_mean_cosine: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar=_GATE,
-            help="Gate: the mean cosine with torch that a variant must reach, 0.99 by default; likewise.",
-            show_default=False,
-        ),
-    ] = None,
-    min_overlap: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar=_GATE,
-            help="Gate: the share of each text's ten nearest texts that must stay, 0.8 by default; likewise.",
-            show_default=False,
-        ),
-    ] = None,
-    max_loss: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar=_GATE,
-            help="Gate: the most that a variant may lose on the sample's labels, of 1, 0.02 by default; likewise.",
-            show_default=False,
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a hub name.", show_default=False)
-    ] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that comes with the model. Read it first.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the recipe and why it is so; write nothing.")
-    ] = False,
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            help="Show each variant's operators, bytes, and time per operator (of an export, or of a bundle).",
-        ),
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
-    timing: Annotated[
-        bool, typer.Option("--timing/--no-timing", help="Measure speeds; without, two exports are the same bytes.")
-    ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+def _gate_option(name: str, help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(name, multiple=True, metavar="[VARIANT=]NUMBER", help=help)
+
+
+@click.command("embedkit-export", cls=Command, epilog=_EPILOG, context_settings={"show_default": True})
+@argument(
+    "model",
+    metavar="MODEL",
+    help="A sentence-transformers or transformers folder, a peft adapter's, a .gguf file, or a hub name; a bundle with --explain.",
+)
+@click.option("--output", "-o", type=_PATH, help="The bundle's folder. Nothing is left there if the export fails.")
+@click.option(
+    "--variants",
+    help="Precisions to write, separated by commas: fp32, fp16 (for a GPU), int8 (the fastest on CPU), w8 and w4 (weights in "
+    "8 or 4 bits, the smallest). One that fails its gate is tried in safer forms. By default fp32,int8, and fp32 alone "
+    "where there is nothing to quantise.",
+)
+@click.option(
+    "--sample",
+    type=_PATH,
+    help='What the model will read, for calibration and the quality gate: JSON lines with a "text", or one text a line; with '
+    'labels: pairs ("text1", "text2", "score"), searches ("query", "relevant"), or a folder in BEIR form. By default '
+    "docstrings of Python's standard library.",
+)
+@click.option(
+    "--recipe",
+    type=_PATH,
+    help="A TOML file that says what the model does not: roles, templates, truncation, pooling, stages, surgery.",
+)
+@click.option("--pooling", help="first (cls), mean, max, last or pooler; only for a plain transformers folder.")
+@click.option("--normalize/--no-normalize", default=None, help="Unit length; only for a plain transformers folder.")
+@click.option("--max-tokens", type=int, help="Read fewer tokens than the model does by itself.")
+@_gate_option(
+    "--min-cosine",
+    "Gate: the worst cosine with torch that a variant may have, 0.98 by default; VARIANT=NUMBER for one variant, "
+    "as often as needed (--min-cosine 0.99 --min-cosine w4=0.9).",
+)
+@_gate_option(
+    "--min-mean-cosine",
+    "Gate: the mean cosine with torch that a variant must reach, 0.99 by default; likewise.",
+)
+@_gate_option(
+    "--min-overlap",
+    "Gate: the share of each text's ten nearest texts that must stay, 0.8 by default; likewise.",
+)
+@_gate_option(
+    "--max-loss",
+    "Gate: the most that a variant may lose on the sample's labels, of 1, 0.02 by default; likewise.",
+)
+@click.option("--revision", help="Branch, tag or commit of a hub name.")
+@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model. Read it first.")
+@click.option("--dry-run", is_flag=True, help="Show the recipe and why it is so; write nothing.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show each variant's operators, bytes, and time per operator (of an export, or of a bundle).",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--timing/--no-timing", default=True, help="Measure speeds; without, two exports are the same bytes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+def app(
+    model: str,
+    output: Path | None,
+    variants: str | None,
+    sample: Path | None,
+    recipe: Path | None,
+    pooling: str | None,
+    normalize: bool | None,
+    max_tokens: int | None,
+    min_cosine: tuple[str, ...],
+    min_mean_cosine: tuple[str, ...],
+    min_overlap: tuple[str, ...],
+    max_loss: tuple[str, ...],
+    revision: str | None,
+    trust_remote_code: bool,
+    dry_run: bool,
+    explain: bool,
+    overwrite: bool,
+    timing: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Turn a trained PyTorch text encoder into a quantised ONNX bundle.
 
@@ -165,13 +137,13 @@ def export(
         print(json.dumps({"recipe": prepared.text().splitlines()}) if as_json else prepared.text())
         return
     if output is None:
-        raise typer.BadParameter("say where the bundle goes, or pass --dry-run", param_hint="--output")
+        raise click.BadParameter("say where the bundle goes, or pass --dry-run", param_hint="--output")
     gates = from_options(
         {
-            "cosine_min": min_cosine or (),
-            "cosine_mean": min_mean_cosine or (),
-            "top10_overlap": min_overlap or (),
-            "labels": max_loss or (),
+            "cosine_min": min_cosine,
+            "cosine_mean": min_mean_cosine,
+            "top10_overlap": min_overlap,
+            "labels": max_loss,
         }
     )
     if trust_remote_code:
@@ -203,7 +175,7 @@ def export(
         if explain:
             _explain(profiles(report.path), as_json)
     if report.missing:
-        raise typer.Exit(MISSING)
+        sys.exit(MISSING)
 
 
 def _explain(found: list[Any], as_json: bool) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, RobertaModel
-from typer.testing import CliRunner
 
 import embedkit_export
 from embedkit import Encoder, ExportError, InputError
