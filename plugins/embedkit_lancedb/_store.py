@@ -25,7 +25,7 @@ from lancedb.query import ColumnOrdering
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
 from embedkit.filters import Filter
 from embedkit.naming import safe_name
-from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, load_metadata
+from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
 
 from . import CAPABILITIES, FOLDER
@@ -136,7 +136,7 @@ class LancedbCollection:
         rows = {
             "id": list(batch.ids),
             "text": list(batch.texts),
-            "metadata": [dump_metadata(metadata) for metadata in batch.metadata],
+            "metadata": list(batch.metadata_json()),
             "hash": list(batch.hashes),
             **{name: [row[name] for row in filterable] for name in ("terms", "names", "numbers", "texts")},
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(batch.vectors.ravel()), self.info.dim),

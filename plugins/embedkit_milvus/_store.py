@@ -33,7 +33,6 @@ from embedkit.records import (
     RecordBatch,
     RowError,
     WriteResult,
-    dump_metadata,
     load_metadata,
 )
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
@@ -164,9 +163,10 @@ class MilvusCollection:
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows. A row that Milvus has no room for is named, and all others are written."""
         rows, failed = [], []
+        dumped = batch.metadata_json()
         for i, row_id in enumerate(batch.ids):
             fields, numbers = digests(batch.metadata[i])
-            kept = _kept(id=row_id, text=batch.texts[i], metadata=dump_metadata(batch.metadata[i]))
+            kept = _kept(id=row_id, text=batch.texts[i], metadata=dumped[i])
             if reason := _refusal(kept, fields, batch.hashes[i]):
                 failed.append(RowError(row_id, reason))
                 continue

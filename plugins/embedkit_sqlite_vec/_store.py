@@ -24,7 +24,6 @@ from embedkit.records import (
     Record,
     RecordBatch,
     WriteResult,
-    dump_metadata,
     filterable,
     load_metadata,
 )
@@ -112,9 +111,9 @@ class SqliteVecCollection:
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows, all in one transaction."""
         rows = [
-            (row_id, digest, vector.tobytes(), dump_metadata(metadata), text)
-            for row_id, digest, vector, metadata, text in zip(
-                batch.ids, batch.hashes, batch.vectors, batch.metadata, batch.texts, strict=True
+            (row_id, digest, vector.tobytes(), kept, text)
+            for row_id, digest, vector, kept, text in zip(
+                batch.ids, batch.hashes, batch.vectors, batch.metadata_json(), batch.texts, strict=True
             )
         ]
         with self._database.transaction(f"writing {len(batch)} rows to {self.info.name!r}", write=True) as using:
