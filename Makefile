@@ -5,7 +5,7 @@ READY := .venv/.ready
 # A plain torch takes several gigabytes of CUDA packages on some platforms; this release was tested.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench faults lint clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,6 +25,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/ingest.py
+
+# The tests of faults with more kills than the suite has, at other moments each time.
+faults: $(READY)
+	EMBEDKIT_KILLS=20 EMBEDKIT_SEED=$$(date +%s) $(BIN)/python -m pytest tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -144,10 +144,13 @@ class GuardedCollection:
         vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
         kept, unusable = _kept_metadata(batch.metadata, self.metadata)
         cosine = self.info.metric == "cosine"
-        unusable |= _unusable(batch.texts, kept, batch.vectors, cosine=cosine)
+        dumped, refused = _dumped(batch.texts, kept)
+        unusable = (_without_direction(vectors) if cosine else {}) | refused | unusable
         failed = [RowError(batch.ids[i], reason) for i, reason in unusable.items()]
         keep = {row_id: i for i, row_id in enumerate(batch.ids) if i not in unusable}
-        batch = RecordBatch(batch.ids, unit_length(vectors) if cosine else vectors, batch.texts, kept, batch.hashes)
+        if cosine:
+            vectors = unit_length(vectors)
+        batch = RecordBatch(batch.ids, vectors, batch.texts, kept, batch.hashes, dumped)
         if len(keep) < len(batch):
             batch = batch.take(sorted(keep.values()))
         written = 0
@@ -276,28 +279,24 @@ def _converted(metadata: Metadata, mode: MetadataMode) -> tuple[Metadata, str]:
         return {}, str(error)
 
 
-def _unusable(
-    texts: Sequence[str], metadatas: Sequence[Metadata], vectors: FloatArray, *, cosine: bool
-) -> dict[int, str]:
-    """The rows that no store could keep and find again, each with its reason."""
-    out: dict[int, str] = {}
-    if cosine:
-        lost = np.flatnonzero(~vectors.any(axis=1)).tolist()
-        out.update(dict.fromkeys(lost, "a zero vector has no direction: cosine is undefined"))
-    for i, (text, metadata) in enumerate(zip(texts, metadatas, strict=True)):
-        reason = _refusal(text, metadata)
-        if reason:
-            out.setdefault(i, reason)
-    return out
+def _without_direction(vectors: FloatArray) -> dict[int, str]:
+    lost = np.flatnonzero(~vectors.any(axis=1)).tolist()
+    return dict.fromkeys(lost, "a zero vector has no direction: cosine is undefined")
 
 
-def _refusal(text: str, metadata: Metadata) -> str:
+def _dumped(texts: Sequence[str], metadata: Sequence[Metadata]) -> tuple[list[str], dict[int, str]]:
+    """The metadata of each row in its lossless form, and the rows that no store could keep and find again, each with its
+    reason."""
+    rows = [_lossless(text, given) for text, given in zip(texts, metadata, strict=True)]
+    return [kept for kept, _ in rows], {i: reason for i, (_, reason) in enumerate(rows) if reason}
+
+
+def _lossless(text: str, metadata: Metadata) -> tuple[str, str]:
     try:
         check_text(text)
-        dump_metadata(metadata)
+        return dump_metadata(metadata), ""
     except InputError as error:
-        return str(error)
-    return ""
+        return "", str(error)
 
 
 def _same(name: str, field: str, found: object, expected: object) -> None:

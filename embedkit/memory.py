@@ -100,7 +100,7 @@ class MemoryCollection:
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows."""
-        kept = (load_metadata(dump_metadata(metadata)) for metadata in batch.metadata)
+        kept = map(load_metadata, batch.metadata_json())
         columns = zip(batch.ids, batch.texts, kept, batch.hashes, batch.vectors.copy(), strict=True)
         records = {row[0]: Record(*row) for row in columns}
         rows = self._rows()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import lru_cache
 
 _DIGEST = 16
 _LONGEST_TERM = 120
@@ -26,6 +27,7 @@ def safe_name(name: str, max_length: int = 63) -> str:
     return f"{rest or 'collection'}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}"
 
 
+@lru_cache(maxsize=4096, typed=True)
 def term(name: str, *value: str | float | bool | None) -> str:
     """A field's name, with its value or alone, as a short string of ASCII: equal for equal ones and, short of a collision
     of a hash, for those only. An index of such strings answers equality and presence for fields of any name and type."""

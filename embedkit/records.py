@@ -81,6 +81,8 @@ class Page:
 class RecordBatch:
     """Rows to be written, by column. All columns have n entries; ``vectors`` is (n, dim) float32, finite, C-contiguous.
 
+    ``dumped`` is the metadata as `dump_metadata` gives it, where that is known already; `metadata_json` gives it anyway.
+
     Raises `InputError` where a column has another length, an id is empty or not text, or a vector is not finite.
     """
 
@@ -89,6 +91,7 @@ class RecordBatch:
     texts: Sequence[str]
     metadata: Sequence[Metadata]
     hashes: Sequence[str]
+    dumped: Sequence[str] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         vectors = self.vectors
@@ -120,14 +123,22 @@ class RecordBatch:
             texts=[self.texts[i] for i in rows],
             metadata=[self.metadata[i] for i in rows],
             hashes=[self.hashes[i] for i in rows],
+            dumped=None if self.dumped is None else [self.dumped[i] for i in rows],
         )
+
+    def metadata_json(self) -> Sequence[str]:
+        """Each row's metadata as `dump_metadata` gives it, made once."""
+        if self.dumped is None:
+            object.__setattr__(self, "dumped", [dump_metadata(metadata) for metadata in self.metadata])
+        assert self.dumped is not None
+        return self.dumped
 
     def sizes(self) -> list[int]:
         """About how many bytes each row takes in JSON: its strings twice escaped at worst, and 12 bytes a number."""
         numbers = 12 * self.vectors.shape[1]
         return [
-            numbers + 2 * (len(row_id.encode()) + len(text.encode()) + len(dump_metadata(metadata).encode()))
-            for row_id, text, metadata in zip(self.ids, self.texts, self.metadata, strict=True)
+            numbers + 2 * (len(row_id.encode()) + len(text.encode()) + len(kept.encode()))
+            for row_id, text, kept in zip(self.ids, self.texts, self.metadata_json(), strict=True)
         ]
 
     def split(self, max_rows: int, max_bytes: int | None = None) -> Iterator[RecordBatch]:

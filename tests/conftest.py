@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers that all use all cores hinder
 
 from embedkit.encoder import Encoder
 
-PLUGINS = ("chroma", "lancedb", "pgvector", "qdrant", "qdrant-edge", "sqlite-vec")
+PLUGINS = ("chroma", "lancedb", "milvus", "pgvector", "qdrant", "qdrant-edge", "sqlite-vec")
 
 
 @pytest.fixture(scope="session", autouse=True)

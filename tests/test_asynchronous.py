@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -11,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedkit import AsyncEncoder, Encoder, InputError, OverloadedError, TruncationError, fit_ranges
+from embedkit import AsyncEncoder, Encoder, EncoderPool, InputError, OverloadedError, TruncationError, fit_ranges
 from embedkit.streaming import Part
 from embedkit.template import Text
 
@@ -239,3 +241,23 @@ def test_a_closed_loop_of_clients(encoder: Encoder) -> None:
         return iter(seen)
 
     assert max(asyncio.run(main())) <= before + 2 * encoder.threads + 1
+
+
+@pytest.mark.filterwarnings("ignore:worker process")
+def test_over_worker_processes_and_one_of_them_killed(bundle: Path, encoder: Encoder) -> None:
+    expected = encoder.encode(TEXTS)
+
+    async def main(pool: EncoderPool) -> None:
+        async with AsyncEncoder(pool) as service:
+            first = await asyncio.gather(*(service.encode(text) for text in TEXTS))
+            assert np.stack(first).tobytes() == expected.tobytes()
+            again = asyncio.gather(*(service.encode(text) for text in TEXTS))
+            os.kill(pool.workers[0], signal.SIGKILL)
+            assert np.stack(await again).tobytes() == expected.tobytes()
+            with pytest.raises(InputError):
+                await service.encode("lone \ud800")
+
+    with EncoderPool.load(bundle, variant="fp32", workers=2, on_truncate="ignore") as pool:
+        before = pool.workers
+        asyncio.run(main(pool))
+        assert pool.workers != before

@@ -121,6 +121,10 @@ def test_fields_formats_and_folders(run, bundle, folder, monkeypatch):
     assert "1 written" in run("ingest", bundle, "-", "--format", "csv", *fields, *STORE)[1]
     hits = json.loads(run("search", bundle, "Tea:\nLeaves.", *STORE, "-k", 1, "--json")[1])["hits"]
     assert (hits[0]["text"], hits[0]["metadata"]) == ("Tea:\nLeaves.", {"year": "2020", "title": "Tea"})
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(table)))
+    assert "1 written" in run("ingest", bundle, "-", "--format", "csv", *fields, *STORE, "--type", "year=int")[1]
+    assert json.loads(run("search", bundle, "tea", *STORE, "--filter", "year>=2020", "--json")[1])["hits"]
+    assert run("ingest", bundle, "site", *STORE, "--type", "year")[0] == 2
     assert "found 'hash'" in error(run("ingest", bundle, "site", *STORE, "--id-from", "hash"))
 
 
@@ -249,7 +253,7 @@ def test_what_is_missing_is_named_with_what_to_do(run, bundle, docs, folder):
     assert "none.jsonl: No such file" in error(run("ingest", bundle, "none.jsonl", *STORE))
     unknown = error(run("ingest", bundle, docs, "--store", "nowhere:x", "--collection", "c"))
     assert "unknown store scheme 'nowhere'" in unknown
-    assert "chroma, lancedb, memory, pgvector, qdrant, qdrant-edge, sqlite-vec" in unknown
+    assert "chroma, lancedb, memory, milvus, pgvector, qdrant, qdrant-edge, sqlite-vec" in unknown
     assert "no collection 'books'" in error(
         run("search", bundle, "q", "--store", "chroma:index", "--collection", "books")
     )

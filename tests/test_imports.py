@@ -26,6 +26,8 @@ HEAVY = {
     "psycopg",
     "pgvector",
     "sqlite_vec",
+    "pymilvus",
+    "milvus_lite",
     "pysqlite3",
     "onnx",
     "rich",
@@ -45,7 +47,8 @@ def loaded_by(code: str) -> set[str]:
     [
         "import embedkit",
         "import embedkit.cli",
-        "import embedkit_chroma, embedkit_lancedb, embedkit_pgvector, embedkit_qdrant, embedkit_qdrant_edge, embedkit_sqlite_vec",
+        "import embedkit_chroma, embedkit_lancedb, embedkit_milvus, embedkit_pgvector\n"
+        "import embedkit_qdrant, embedkit_qdrant_edge, embedkit_sqlite_vec",
         "import embedkit_export",
         "import sys; sys.argv = ['embedkit', '--help']\n"
         "from embedkit.cli import main\ntry: main()\nexcept SystemExit: pass",

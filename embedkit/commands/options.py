@@ -92,6 +92,13 @@ class Columns:
         None,
         help="For rows without an id, make one: of the text (a hash), the path with the line, or the row (its line).",
     )
+    type: tuple[str, ...] = option_field(
+        (),
+        multiple=True,
+        metavar="FIELD=TYPE",
+        help="What the text in a field of metadata stands for: int, float, bool, date or json, as year=int. Cells of CSV are text "
+        "otherwise.",
+    )
 
     def names(self) -> dict[str, Any]:
         """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\n`` and ``\\t`` in a template as they are
@@ -103,6 +110,7 @@ class Columns:
             "text_field": texts[0] if len(texts) == 1 else texts,
             "metadata_fields": kept,
             "id_from": self.id_from or None,
+            "types": self._types(),
         }
 
     def fields(self) -> Fields:
@@ -110,7 +118,18 @@ class Columns:
         from ..ingestion import Fields
 
         names = self.names()
-        return Fields(names["id_field"], names["text_field"], names["metadata_fields"], names["id_from"])
+        return Fields(
+            names["id_field"], names["text_field"], names["metadata_fields"], names["id_from"], names["types"]
+        )
+
+    def _types(self) -> dict[str, str]:
+        pairs = [given.rpartition("=") for given in self.type]
+        for name, equals, kind in pairs:
+            if not (name and equals and kind):
+                raise click.BadParameter(
+                    f"expected FIELD=TYPE, as year=int, found {name + equals + kind!r}", param_hint="--type"
+                )
+        return {name: kind for name, _, kind in pairs}
 
 
 @dataclass(frozen=True)

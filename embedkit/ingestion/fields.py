@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from ..errors import InputError
 from ..records import Metadata
+from .typed import check_types, typed
 
 IdFrom: TypeAlias = Literal["text", "path", "row"]
 
@@ -35,12 +36,16 @@ class Fields:
 
     ``id_from`` is for rows without an id: ``text`` is a hash of the text, ``path`` the file's path and the row's line,
     ``row`` the line alone. None makes them bad rows.
+
+    ``types`` maps fields of metadata to ``int``, ``float``, ``bool``, ``date`` or ``json`` (see `typed`), for text that stands
+    for such a value, as all cells of CSV do.
     """
 
     id: str = "id"
     text: str | Sequence[str] = "text"
     metadata: Sequence[str] | None = None
     id_from: IdFrom | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         texts = [self.text] if isinstance(self.text, str) else list(self.text)
@@ -52,6 +57,7 @@ class Fields:
             raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
         if self.id_from is not None and self.id_from not in get_args(IdFrom):
             raise InputError(f"id_from: expected 'text', 'path' or 'row', found {self.id_from!r}")
+        check_types(self.types)
 
     @property
     def texts(self) -> list[str]:
@@ -88,7 +94,7 @@ class Fields:
         text = self._text(row, row_id)
         if row_id is None:
             row_id = self.made_id(text, path=path, line=line)
-        return row_id, text, self._metadata(row)
+        return row_id, text, self._typed(self._metadata(row), row_id)
 
     def made_id(self, text: str, *, path: str, line: int) -> str:
         """The id of a row that has none."""
@@ -137,6 +143,15 @@ class Fields:
         for name in [self.id, *self.texts]:
             rest = _without(rest, name)
         return rest
+
+    def _typed(self, metadata: Metadata, row_id: str) -> Metadata:
+        for name, kind in self.types.items():
+            if name in metadata:
+                try:
+                    metadata[name] = typed(metadata[name], kind)
+                except ValueError as error:
+                    raise NoDocument(f"the field {name!r}: {error}", row_id) from None
+        return metadata
 
     def _chosen(self, row: Mapping[str, Any]) -> Metadata:
         found = {name: _lookup(row, name) for name in self.metadata or ()}

@@ -34,7 +34,6 @@ from embedkit.records import (
     Record,
     RecordBatch,
     WriteResult,
-    dump_metadata,
     filterable,
     load_metadata,
 )
@@ -139,8 +138,8 @@ class ChromaCollection:
         """
         ids = list(batch.ids)
         rows = [
-            {_JSON: dump_metadata(metadata), _HASH: digest, **_fields(metadata)}
-            for metadata, digest in zip(batch.metadata, batch.hashes, strict=True)
+            {_JSON: kept, _HASH: digest, **_fields(metadata)}
+            for metadata, kept, digest in zip(batch.metadata, batch.metadata_json(), batch.hashes, strict=True)
         ]
         with _errors(f"writing {len(ids)} rows to {self.info.name!r}"), self._writing:
             if self._folder is not None:  # where the disk is full, Chroma's write may never return

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Literal
@@ -24,23 +25,25 @@ from lancedb.query import ColumnOrdering
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
 from embedkit.filters import Filter
 from embedkit.naming import safe_name
-from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, load_metadata
+from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
 
 from . import CAPABILITIES, FOLDER
 from ._where import columns, quoted, where
 
-INDEX_FROM_ROWS = 20_000
-"""Rows from which a flush makes indexes of the ids and of what can be filtered on."""
-VECTOR_INDEX_FROM_ROWS = 50_000
-"""Rows from which a flush makes a vector index; fewer are compared one by one, exactly."""
+INDEX_FROM_ROWS = 10_000
+"""Rows from which a flush makes indexes of the ids, of what can be filtered on, and of the vectors."""
 
 _INFO = b"embedkit"
 _KEY = {"lance-schema:unenforced-primary-key": "true"}
-_READ_FOR = timedelta(minutes=2)
+_READ_FOR = timedelta(seconds=30)
 """How long a version stays for those who read it."""
 _FRAGMENTS, _SHARE = 32, 4
 _PROBES, _ROWS_A_PROBE = 20, 16_384
+"""Partitions that a search looks into, at least; they have about 4,096 rows, so that the index of a collection of less than
+80,000 rows loses nothing, and of a large one a quarter is compared."""
+_PARTS = 4
+"""Parts of a vector index, one for what came with each flush, from which it is made anew: each is searched."""
 _TOGETHER = 32
 _LEAN = ["id", "text", "metadata", "hash"]
 
@@ -125,6 +128,7 @@ class LancedbCollection:
         self._store, self._opened = store, table
         self._distance: Literal["l2", "dot"] = "l2" if info.metric == "euclidean" else "dot"
         self._unmerged = self._unmerged_rows = 0
+        self._merging = threading.Lock()
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows, all in one commit."""
@@ -132,7 +136,7 @@ class LancedbCollection:
         rows = {
             "id": list(batch.ids),
             "text": list(batch.texts),
-            "metadata": [dump_metadata(metadata) for metadata in batch.metadata],
+            "metadata": list(batch.metadata_json()),
             "hash": list(batch.hashes),
             **{name: [row[name] for row in filterable] for name in ("terms", "names", "numbers", "texts")},
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(batch.vectors.ravel()), self.info.dim),
@@ -174,7 +178,7 @@ class LancedbCollection:
         with _errors(f"searching {self.info.name!r}"):
             rows = self._table.count_rows()
             wanted = min(k, rows)
-            probes = None if rows < VECTOR_INDEX_FROM_ROWS else max(_PROBES, rows // _ROWS_A_PROBE)
+            probes = None if rows < INDEX_FROM_ROWS else max(_PROBES, rows // _ROWS_A_PROBE)
             out: list[list[Hit]] = []
             for start in range(0, len(vectors) if rows else 0, _TOGETHER):
                 part = vectors[start : start + _TOGETHER]
@@ -204,38 +208,34 @@ class LancedbCollection:
 
     def flush(self) -> None:
         """Merge fragments, remove old versions, and give a large collection its indexes, or what is new to them."""
-        with _errors(f"merging and indexing {self.info.name!r}"):
-            rows = self._table.count_rows()
-            have = {index.columns[0] for index in self._table.list_indices()}
-            if rows >= INDEX_FROM_ROWS:
-                for column, kind in (("id", BTree()), ("terms", LabelList())):
-                    if column not in have:
-                        self._table.create_index(column, config=kind)
-            if rows >= VECTOR_INDEX_FROM_ROWS and "vector" not in have:
-                self._table.create_index("vector", config=IvfFlat(distance_type=self._distance))
-            self._optimize()
-        self._unmerged = self._unmerged_rows = 0
+        with self._merging, _errors(f"merging and indexing {self.info.name!r}"):
+            _retried(self._make_indexes)
+            _retried(self._optimize)
 
     @property
     def _table(self) -> Any:
         self._store.require_open()
         return self._opened
 
-    def _optimize(self, attempts: int = 5) -> None:
-        try:
-            self._table.optimize(cleanup_older_than=_READ_FOR)
-        except RuntimeError as error:
-            if "conflict" not in str(error) or attempts == 1:
-                raise
-            self._optimize(attempts - 1)
+    def _make_indexes(self) -> None:
+        if self._table.count_rows() < INDEX_FROM_ROWS:
+            return
+        have = {index.columns[0]: self._table.index_stats(index.name) for index in self._table.list_indices()}
+        for column, kind in (("id", BTree()), ("terms", LabelList()), ("vector", IvfFlat(self._distance))):
+            if column not in have or (column == "vector" and have[column].num_indices > _PARTS):
+                self._table.create_index(column, config=kind, replace=True)
+
+    def _optimize(self) -> None:
+        self._table.optimize(cleanup_older_than=_READ_FOR)
+        self._unmerged = self._unmerged_rows = 0
 
     def _merge_fragments(self, rows: int) -> None:
         """Merge them where they have become many, and a quarter of all rows: that rewrites a row a few times in all."""
         self._unmerged += 1
         self._unmerged_rows += rows
         if self._unmerged >= _FRAGMENTS and self._unmerged_rows * _SHARE >= self._table.count_rows():
-            with suppress(StoreError):
-                self.flush()
+            with suppress(StoreError), self._merging, _errors(f"merging {self.info.name!r}"):
+                _retried(self._optimize)
 
     def _nearest(self, vectors: FloatArray, k: int, filter: Filter | None, probes: int | None) -> list[list[Hit]]:
         search = self._table.search(list(vectors)).distance_type(self._distance).limit(k)
@@ -251,6 +251,16 @@ class LancedbCollection:
         for (query, row_id, score, text), metadata in zip(rows, found["metadata"].to_pylist(), strict=True):
             out[query].append(Hit(row_id, score, text, load_metadata(metadata)))
         return out
+
+
+def _retried(act: Callable[[], None], attempts: int = 5) -> None:
+    """Do what another process may have come in between of, again where it has."""
+    try:
+        act()
+    except RuntimeError as error:
+        if "conflict" not in str(error) or attempts == 1:
+            raise
+        _retried(act, attempts - 1)
 
 
 def _schema(dim: int, metadata: dict[bytes, bytes] | None = None) -> pa.Schema:

@@ -33,7 +33,6 @@ from embedkit.records import (
     Record,
     RecordBatch,
     WriteResult,
-    dump_metadata,
     filterable,
     load_metadata,
 )
@@ -188,10 +187,11 @@ class PgvectorCollection:
                 )
             ) as copy:
                 copy.set_types(_TYPES)
+                dumped = batch.metadata_json()
                 for i, row_id in enumerate(batch.ids):
                     metadata = batch.metadata[i]
                     fields = _escaped(filterable(metadata))
-                    text, kept = escape(batch.texts[i]), dump_metadata(metadata)
+                    text, kept = escape(batch.texts[i]), dumped[i]
                     copy.write_row([row_id, text, kept, fields, batch.hashes[i], batch.vectors[i]])
             # In the order of ids, so that two writers of the same rows wait for each other instead of both for ever.
             cursor.execute(

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from embedkit.filters import Combine, Compare, Filter, Not, Scalar
-from embedkit.records import Hit, Record, RecordBatch, dump_metadata, filterable, load_metadata
+from embedkit.records import Hit, Record, RecordBatch, filterable, load_metadata
 
 PAYLOAD = ["id", "text", "hash", "metadata"]
 """The keys of a payload that make a record."""
@@ -46,13 +46,14 @@ def point_id(row_id: str) -> str:
 
 def payloads(batch: RecordBatch) -> Iterator[dict[str, Any]]:
     """The payload of each row."""
-    for row_id, text, metadata, digest in zip(batch.ids, batch.texts, batch.metadata, batch.hashes, strict=True):
+    columns = zip(batch.ids, batch.texts, batch.metadata, batch.metadata_json(), batch.hashes, strict=True)
+    for row_id, text, metadata, kept, digest in columns:
         fields = filterable(metadata)
         yield {
             "id": row_id,
             "text": text,
             "hash": digest,
-            "metadata": dump_metadata(metadata),
+            "metadata": kept,
             "fields": {_field(key): _OTHER if isinstance(value, list) else value for key, value in fields.items()},
         }
 

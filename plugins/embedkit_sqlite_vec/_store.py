@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from embedkit.errors import CollectionNotFoundError
 from embedkit.filters import Filter
@@ -23,7 +24,6 @@ from embedkit.records import (
     Record,
     RecordBatch,
     WriteResult,
-    dump_metadata,
     filterable,
     load_metadata,
 )
@@ -45,6 +45,7 @@ _TABLES = (
     "CREATE INDEX {fields}_by_value ON {fields} (field, value)",
     "CREATE TRIGGER {rows}_deleted AFTER DELETE ON {rows} BEGIN DELETE FROM {fields} WHERE row = OLD.number; END",
 )
+_BLOCK = 256  # vectors that stay in the processor's cache while they are compared
 _AMONG = "id IN (SELECT value FROM json_each(?))"
 
 
@@ -106,15 +107,13 @@ class SqliteVecCollection:
         self.info = info
         self._database = database
         self._rows, self._fields = _tables(number)
-        # Unit vectors, as under cosine, are ordered by their distance as by their product.
-        self._far = "-embedkit_dot(vector, ?)" if info.metric == "dot" else "vec_distance_L2(vector, ?)"
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows, all in one transaction."""
         rows = [
-            (row_id, digest, vector.tobytes(), dump_metadata(metadata), text)
-            for row_id, digest, vector, metadata, text in zip(
-                batch.ids, batch.hashes, batch.vectors, batch.metadata, batch.texts, strict=True
+            (row_id, digest, vector.tobytes(), kept, text)
+            for row_id, digest, vector, kept, text in zip(
+                batch.ids, batch.hashes, batch.vectors, batch.metadata_json(), batch.texts, strict=True
             )
         ]
         with self._database.transaction(f"writing {len(batch)} rows to {self.info.name!r}", write=True) as using:
@@ -153,17 +152,22 @@ class SqliteVecCollection:
             return int(using.execute(f"DELETE FROM {self._rows} WHERE {condition}", values).rowcount)
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` nearest rows, found by comparing all; their scores are computed in double precision."""
-        condition, values = where(filter, self._fields)
-        nearest = f"number IN (SELECT number FROM {self._rows} WHERE {condition} ORDER BY {self._far} LIMIT ?)"
-        out = []
-        for vector in vectors:
-            which = nearest, [*values, vector.tobytes(), k]
-            found = self._read("searching", "id, text, metadata, vector", which)
-            scores = self._scores(vector, [row[3] for row in found])
-            out.append([Hit(row[0], scores[i], row[1], load_metadata(row[2])) for i, row in enumerate(found)])
-            out[-1].sort(key=lambda hit: -hit.score)
-        return out
+        """The ``k`` nearest rows, found by comparing all; their scores are computed in double precision.
+
+        One vector is compared by sqlite-vec, several and those under dot, which it has not, by numpy in one pass.
+        """
+        condition = where(filter, self._fields)
+        if len(vectors) == 1 and self.info.metric != "dot":
+            nearest = [self._nearest(vectors[0], k, condition)]
+        else:
+            nearest = self._nearest_of_each(vectors, k, condition)
+        listed = json.dumps(sorted({number for numbers in nearest for number in numbers}))
+        which = "number IN (SELECT value FROM json_each(?))", [listed]
+        rows = {row[0]: row[1:] for row in self._read("searching", "number, id, text, metadata, vector", which)}
+        return [
+            self._hits(vector, [rows[number] for number in numbers if number in rows])
+            for vector, numbers in zip(vectors, nearest, strict=True)
+        ]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order in which their ids were first written; the cursor is the last row's number."""
@@ -185,10 +189,40 @@ class SqliteVecCollection:
             found: list[Any] = using.execute(f"SELECT {columns} FROM {self._rows} WHERE {condition}", values).fetchall()
         return found
 
-    def _scores(self, asked: FloatArray, blobs: list[bytes]) -> list[float]:
-        rows = np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), self.info.dim).astype(np.float64)
-        scores = -np.linalg.norm(rows - asked, axis=1) if self.info.metric == "euclidean" else rows @ asked
-        return [float(score) for score in scores]
+    def _nearest(self, vector: FloatArray, k: int, which: Condition) -> list[int]:
+        # Unit vectors, as under cosine, are ordered by their distance as by their product.
+        condition, values = which
+        nearest = f"{condition} ORDER BY vec_distance_L2(vector, ?) LIMIT ?", [*values, vector.tobytes(), k]
+        return [number for (number,) in self._read("searching", "number", nearest)]
+
+    def _nearest_of_each(self, vectors: FloatArray, k: int, which: Condition) -> list[list[int]]:
+        condition, values = which
+        numbers: list[int] = []
+        scores: list[npt.NDArray[Any]] = []
+        with self._database.transaction(f"searching {self.info.name!r}") as using:
+            found = using.execute(f"SELECT number, vector FROM {self._rows} WHERE {condition}", values)
+            while rows := found.fetchmany(_BLOCK):
+                numbers += [row[0] for row in rows]
+                scores.append(self._scores(vectors, [row[1] for row in rows]))
+        if not numbers:
+            return [[]] * len(vectors)
+        best = np.argpartition(-np.concatenate(scores, axis=1), min(k, len(numbers)) - 1, axis=1)[:, :k]
+        return [[numbers[i] for i in order] for order in best.tolist()]
+
+    def _hits(self, vector: FloatArray, rows: list[Any]) -> list[Hit]:
+        if not rows:
+            return []
+        (scores,) = self._scores(vector[None].astype(np.float64), [row[3] for row in rows])
+        hits = [
+            Hit(row[0], float(score), row[1], load_metadata(row[2])) for row, score in zip(rows, scores, strict=True)
+        ]
+        return sorted(hits, key=lambda hit: -hit.score)
+
+    def _scores(self, vectors: npt.NDArray[Any], blobs: list[bytes]) -> npt.NDArray[Any]:
+        """Of each of the (n, dim) vectors with each row, (n, rows), in the vectors' precision."""
+        rows = np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), self.info.dim).astype(vectors.dtype)
+        far = self.info.metric == "euclidean"
+        return np.stack([-np.linalg.norm(rows - vector, axis=1) for vector in vectors]) if far else (rows @ vectors.T).T
 
 
 def _tables(number: int) -> tuple[str, str]:

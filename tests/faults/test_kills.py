@@ -19,6 +19,7 @@ STORES = {
     "chroma": "chromadb",
     "pgvector": "pgserver",
     "lancedb": "lancedb",
+    "milvus": "milvus_lite",
     "qdrant-edge": "qdrant_edge",
     "sqlite-vec": "sqlite_vec",
 }

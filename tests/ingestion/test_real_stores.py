@@ -14,6 +14,7 @@ from embedkit.searching import search
 CLIENTS = {
     "chroma:index": "chromadb",
     "lancedb:index": "lancedb",
+    "milvus:index.db": "milvus_lite",
     "qdrant:index": "qdrant_client",
     "qdrant-edge:index": "qdrant_edge",
     "sqlite-vec:index.db": "sqlite_vec",

@@ -39,13 +39,8 @@ class TestLancedbIndexed(TestLancedb):
 
     @pytest.fixture(autouse=True)
     def _index_always(self, monkeypatch):
-        for name, value in {
-            "INDEX_FROM_ROWS": 1,
-            "VECTOR_INDEX_FROM_ROWS": 30,
-            "_FRAGMENTS": 1,
-            "_SHARE": 10**9,
-        }.items():
-            monkeypatch.setattr(_store, name, value)
+        monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 1)
+        monkeypatch.setattr(_store.LancedbCollection, "_merge_fragments", lambda docs, _: docs.flush())
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path):
@@ -108,7 +103,6 @@ def test_fragments_are_merged_while_rows_are_written(tmp_path):
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
 def test_a_large_collection_is_searched_by_its_index(tmp_path, monkeypatch, metric):
     monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 1_000)
-    monkeypatch.setattr(_store, "VECTOR_INDEX_FROM_ROWS", 1_000)
     rng = np.random.default_rng(0)
     vectors = (rng.normal(size=(6_000, 6)) @ rng.normal(size=(6, 32))).astype(np.float32)
     asked, batches = vectors[:20] + 0.1, range(0, 6_000, 500)
@@ -142,6 +136,25 @@ def test_a_large_collection_is_searched_by_its_index(tmp_path, monkeypatch, metr
         docs.delete(filter=F("tenth") == 3)
         assert docs.query(asked[:1], 10, filter=F("tenth") == 3) == [[]]
         assert docs.count() == 5_400
+
+
+def test_an_index_of_many_parts_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 100)
+    with opened(tmp_path) as store:
+        docs = store.ensure(SPEC)
+        parts = []
+        for turn in range(10):
+            docs.upsert(rows(str(turn), 200))
+            docs.flush()
+            parts.append(docs.inner._table.index_stats("vector_idx").num_indices)
+        assert 1 < max(parts) <= 6
+        assert parts.count(1) > 1
+        for turn, row in (("7", 3), ("0", 0), ("9", 199)):
+            vector = rows(turn, 200).vectors[row]
+            hits = docs.query(vector[None], 2_000)[0]
+            assert len({hit.id for hit in hits}) == 2_000
+            (own,) = [hit for hit in hits if hit.id == f"{turn} {row}"]
+            assert own.score == pytest.approx(float(vector @ vector), 1e-5)
 
 
 def test_a_collection_that_another_process_dropped(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import StoreError, TransientStoreError
-from embedkit.naming import safe_name
+from embedkit.naming import safe_name, term
 from embedkit.network import http_error, retry_after
 
 
@@ -61,3 +61,12 @@ def test_status_codes(status, transient):
     assert getattr(error, "retry_after", None) == (2.0 if transient else None)
     assert isinstance(error, TransientStoreError) == transient
     assert len(str(error)) < 700
+
+
+def test_terms_differ_where_equality_does():
+    values = [1, True, 1.5, "1", "true", None, "", "x" * 1_000, "x" * 1_001, "é\0'\\", 0, False]
+    terms = [term(name, value) for name in ("a", "b", 'a", 1', "x" * 1_000) for value in values]
+    terms += [term(name) for name in ("a", "b", "x" * 1_000)]
+    assert len(set(terms)) == len(terms)
+    assert all(text.isascii() and len(text) <= 120 for text in terms)
+    assert term("a", True) != term("a", 1) != term("a", "1")

@@ -17,7 +17,7 @@ pytest.importorskip("qdrant_client")
 import grpc
 from qdrant_grpc_stand_in import grpc_stand_in
 
-from embedkit_qdrant import _store, open_store
+from embedkit_qdrant import open_store
 
 Code = grpc.StatusCode
 SPEC = CollectionSpec("docs", 2)
@@ -96,7 +96,7 @@ def test_a_message_that_is_too_large_is_no_passing_failure():
 
 
 def test_a_server_that_went_away_and_one_that_hangs(monkeypatch):
-    monkeypatch.setattr(_store, "_SECONDS", 1)
+    monkeypatch.setenv("EMBEDKIT_STORE_TIMEOUT", "1")
     with grpc_stand_in() as (state, url):
         store = opened(url)
         docs = store.ensure(SPEC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...errors import InputError
 from ..fields import Fields, IdFrom
@@ -29,8 +29,8 @@ class FileRows:
     Hidden files, dead letters, linked folders and files of unknown suffix that are no text are not read; ``skipped``
     names the last ones.
 
-    ``id_field``, ``text_field``, ``metadata_fields`` and ``id_from`` are those of `Fields`. A row that cannot be read is
-    a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
+    ``id_field``, ``text_field``, ``metadata_fields``, ``id_from`` and ``types`` are those of `Fields`. A row that cannot be
+    read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
     Raises `InputError` at once, naming every file that cannot be read; while reading, where a table lacks a column that
     was named; and `MissingExtraError` where a format needs a package that is not installed.
@@ -44,10 +44,11 @@ class FileRows:
         text_field: str | Sequence[str] = "text",
         metadata_fields: Sequence[str] | None = None,
         id_from: IdFrom | None = None,
+        types: Mapping[str, str] | None = None,
         format: str | None = None,
     ) -> None:
         self.paths = [os.fspath(path) for path in paths]
-        self.fields = Fields(id_field, text_field, metadata_fields, id_from)
+        self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
         self.format = format
         self.skipped: list[str] = []
         if format is not None and format not in FORMATS:
