@@ -28,7 +28,8 @@ def _size(folder: Path) -> int:
     for place, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.stat(os.path.join(place, name)).st_size
+                found = os.stat(os.path.join(place, name))
+                total += getattr(found, "st_blocks", found.st_size // 512) * 512  # files may be laid out with holes
             except OSError:  # noqa: PERF203
                 continue
     return total

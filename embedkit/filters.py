@@ -39,10 +39,10 @@ class Filter:
     """Base of the three nodes ``Compare``, ``Combine`` and ``Not``; combine them with ``&``, ``|`` and ``~``."""
 
     def __and__(self, other: Filter) -> Filter:
-        return Combine("and", (self, _checked(other)))
+        return _joined("and", self, _checked(other))
 
     def __or__(self, other: Filter) -> Filter:
-        return Combine("or", (self, _checked(other)))
+        return _joined("or", self, _checked(other))
 
     def __invert__(self) -> Filter:
         return Not(self)
@@ -281,6 +281,12 @@ def _iso_moment(text: str) -> date | None:
         return kind.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
+
+
+def _joined(op: Literal["and", "or"], left: Filter, right: Filter) -> Filter:
+    """Both, without nesting where one is of the same kind: a chain of thousands stays shallow."""
+    parts = [part.parts if isinstance(part, Combine) and part.op == op else (part,) for part in (left, right)]
+    return Combine(op, parts[0] + parts[1])
 
 
 def _checked(other: object) -> Filter:

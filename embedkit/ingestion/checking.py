@@ -21,6 +21,7 @@ from ..records import Record, content_hash
 from ..registry import opened
 from ..vectors import unit_length
 from .items import Items
+from .one_writer import one_writer
 from .pruning import compared
 from .reading import Reading
 
@@ -128,7 +129,8 @@ def check(
         if encoder is not None and sample:
             run.vectors(sample, encoder, role)
         if drop_broken and run.broken:
-            rows.delete(ids=run.broken)
+            with one_writer(connection, collection):
+                rows.delete(ids=run.broken)
     return run.report
 
 

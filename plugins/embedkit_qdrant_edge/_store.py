@@ -23,6 +23,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
 from embedkit.filters import Filter, Scalar
 from embedkit.naming import safe_name, term
@@ -36,6 +37,8 @@ INDEX_FROM_ROWS = 100_000
 """Rows from which a flush builds a vector index; fewer are compared one by one, exactly."""
 
 _INFO, _SHARD, _TERMS = "embedkit.json", "shard", "terms"
+_PAGES = 16 << 20
+"""The engine maps its files, which grow by up to 32 MiB at once: on a full disk the whole process would be killed."""
 _FLUSH_EVERY = 20_000
 """Rows after which the log of writes is brought to the disk, since it is read again when a collection is opened."""
 
@@ -65,6 +68,7 @@ class EdgeStore:
         )
         made = self._path / f".{uuid.uuid4().hex}"
         with _errors(f"creating the collection {spec.name!r}"):
+            require_room(self._path, _PAGES)
             try:
                 made.mkdir()
                 shard = edge.EdgeShard.create(str(made / _SHARD), config)
@@ -95,7 +99,7 @@ class EdgeStore:
             shard = self._shards.get(folder.name)
             if shard is None:
                 shard = self._shards[folder.name] = edge.EdgeShard.load(str(folder / _SHARD))
-            return EdgeCollection(shard, info)
+            return EdgeCollection(shard, info, folder)
 
     def names(self) -> list[str]:
         """The names of the collections that embedkit made."""
@@ -135,9 +139,9 @@ class EdgeStore:
 class EdgeCollection:
     """A `embedkit.store.Collection` over a shard."""
 
-    def __init__(self, shard: edge.EdgeShard, info: CollectionInfo) -> None:
+    def __init__(self, shard: edge.EdgeShard, info: CollectionInfo, folder: Path) -> None:
         self.info = info
-        self._shard = shard
+        self._shard, self._folder = shard, folder
         self._unflushed = 0
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
@@ -145,6 +149,7 @@ class EdgeCollection:
         columns = zip(batch.ids, batch.vectors.tolist(), payloads(batch), strict=True)
         points = [edge.Point(point_id(row_id), vector, _with_terms(payload)) for row_id, vector, payload in columns]
         with _errors(f"writing {len(points)} rows to {self.info.name!r}"):
+            require_room(self._folder, _PAGES + sum(batch.sizes()))
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._unflushed += len(points)
             if self._unflushed >= _FLUSH_EVERY:

@@ -61,6 +61,28 @@ def test_a_server_that_is_killed_and_started_again(
     job.check_log()
 
 
+def test_a_database_that_stays_silent_for_a_while(job: Job, postgres) -> None:
+    """Its processes are stopped, so that it keeps connections and answers nothing, then go on."""
+    import psutil
+
+    job.environment.update(EMBEDKIT_STORE_TIMEOUT="1")
+    process = job.start(postgres.url)
+    job.wait(process, lambda lines: sum(line.startswith("+") for line in lines) >= 200)
+    server = psutil.Process(postgres.process.pid)
+    stopped = [server, *server.children(recursive=True)]
+    for one in stopped:
+        one.suspend()
+    before = len(job.acknowledged())
+    time.sleep(3)
+    assert len(job.acknowledged()) <= before + 64, "it was to be silent"
+    for one in stopped:
+        if one.is_running():
+            one.resume()
+    report = job.finish(process)
+    assert report["written"] == len(job.rows)
+    assert job.stored(postgres.url) == job.rows
+
+
 def ingested(job: Job, chroma: ChromaServer, faults: Faults, port: int) -> dict[str, object]:
     job.environment.update(EMBEDKIT_STORE_TIMEOUT="1", QUICK_RETRIES="1")
     report = job.finish(job.start(f"chroma://127.0.0.1:{port}", window=300))

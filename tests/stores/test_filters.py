@@ -219,3 +219,13 @@ def test_parse_filter_refuses(text):
 def test_parse_filter_gives_a_filter_or_an_error(text):
     with contextlib.suppress(FilterError):
         assert isinstance(parse_filter(text), Compare)
+
+
+def test_a_long_chain_is_shallow():
+    whole = F("x") == 0
+    for i in range(1, 5_000):
+        whole = whole | (F("x") == i)
+    assert whole.matches({"x": 4_999})
+    assert not push_down_not(~whole).matches({"x": 4_999})
+    assert len(list(whole.leaves())) == 5_000
+    assert (F("x") == 1) & ((F("y") == 2) & (F("z") == 3)) == Combine("and", (F("x") == 1, F("y") == 2, F("z") == 3))
