@@ -13,7 +13,7 @@ from functools import partial
 from embedkit.encoder import Encoder
 from embedkit.encoding import TextEncoder
 from embedkit.guard import GuardedCollection
-from embedkit.ingestion import FileRows, ingest, pipeline
+from embedkit.ingestion import Chunking, FileRows, chunked, ingest, pipeline
 from embedkit.writer import Retry, Writer
 
 
@@ -37,7 +37,9 @@ def main(bundle: str, url: str, source: str, log: str, window: str = "64") -> No
     if "QUICK_RETRIES" in os.environ:
         pipeline.Writer = partial(Writer, retry=Retry(first_wait=0.02))  # type: ignore[misc, assignment]
     os.write(file, b"!begun\n")
-    report = ingest(FileRows([source]), encoder, url, collection="docs", window=int(window))
+    rows = FileRows([source])
+    cut = chunked(rows, encoder, Chunking(size=int(os.environ["CHUNK"]))) if "CHUNK" in os.environ else rows
+    report = ingest(cut, encoder, url, collection="docs", window=int(window))
     print(report.to_json(), flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import random
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from conftest import KILLS, Job
+from embedkit.encoder import Encoder
+from embedkit.ingestion import Chunking, FileRows, check, chunked
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "stores"))
 
@@ -64,3 +67,35 @@ def test_an_ingest_that_is_killed_again_and_again(job: Job, url: str, moments: r
     assert report["written"] == report["encoded"] == len(job.rows) - len(before)
     assert job.stored(url) == job.rows
     job.check_log()
+
+
+@pytest.mark.parametrize("scheme", ["chroma", "lancedb"])
+def test_chunks_that_a_source_has_no_longer_are_gone_however_often_it_was_killed(
+    job: Job, scheme: str, moments: random.Random, encoder: Encoder
+) -> None:
+    """The texts of the source grow and shrink while ingests of it are killed."""
+    pytest.importorskip({"chroma": "chromadb"}.get(scheme, scheme))
+    url = f"{scheme}:index"
+    job.environment["CHUNK"] = "12"
+
+    def write(version: int) -> None:
+        documents = (
+            {"id": f"doc {n}", "text": f"Sentence of {version}. " * moments.randint(1, 20), "n": n} for n in range(60)
+        )
+        job.source.write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+    for version in range(KILLS):
+        write(version)
+        process = job.start(url, window=16)
+        begun = len(job.lines())
+        job.wait(process, lambda lines, begun=begun: len(lines) >= begun + moments.randint(1, 300))
+        time.sleep(moments.uniform(0, 0.02))
+        process.kill()
+        _, err = process.communicate()
+        assert process.returncode in (-9, 0), err
+    write(KILLS)
+    job.finish(job.start(url, window=16))
+    rows = FileRows([job.source])
+    report = check(chunked(rows, encoder, Chunking(size=12)), f"{scheme}://{job.folder}/index", collection="docs")
+    assert report.consistent, str(report)
+    assert report.rows > 60
