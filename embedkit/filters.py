@@ -4,7 +4,8 @@ Semantics, the same on every store (two-valued, so that ``~`` is exact):
 
 * A field is addressed by its top-level metadata key.
 * ``==`` holds where the value is equal; a missing field equals nothing.
-* ``!=`` is exactly ``~(==)``: it also holds where the field is missing. ``not_in`` is exactly ``~(is_in)``.
+* ``!=`` is exactly ``~(==)``: it also holds where the field is missing. ``not_in`` is exactly ``~(is_in)``. An empty list
+  holds no value: ``is_in([])`` holds nowhere, ``not_in([])`` everywhere.
 * ``exists`` holds where the field is present, whatever its value, None included. ``F("x") == None`` is ``is_none``: it
   holds where the field is present and None.
 * ``< <= > >=`` hold only where the field is present and of the operand's kind (number with number, text with text).
@@ -184,7 +185,7 @@ class F:
         return self._compare(">=", value)
 
     def is_in(self, values: Iterable[object]) -> Filter:
-        """Holds where the field equals one of ``values``, of which one may be None."""
+        """Holds where the field equals one of ``values``, of which one may be None; nowhere where there are none."""
         listed = _values(values)
         some = tuple(_scalar(self._field, "in", value) for value in listed if value is not None)
         if len(some) == len(listed):
@@ -233,6 +234,25 @@ def push_down_not(expression: Filter) -> Filter:
     return Compare(inner.field, _NEGATED[inner.op], inner.value) if inner.op in _NEGATED else expression
 
 
+def settled(expression: Filter) -> Filter | bool:
+    """The same filter without comparisons with an empty list, which hold nowhere or everywhere; True or False where
+    they settle the whole of it."""
+    if isinstance(expression, Compare):
+        return expression.op == "not in" if expression.value == () else expression
+    if isinstance(expression, Not):
+        inner = settled(expression.part)
+        return not inner if isinstance(inner, bool) else Not(inner)
+    assert isinstance(expression, Combine)
+    parts = [settled(part) for part in expression.parts]
+    decisive = expression.op == "or"
+    if any(part is decisive for part in parts):
+        return decisive
+    kept = tuple(part for part in parts if isinstance(part, Filter))
+    if len(kept) > 1:
+        return Combine(expression.op, kept)
+    return kept[0] if kept else not decisive
+
+
 _CLAUSE = re.compile(
     r"\s*(?P<field>[^\s<>=!]+)\s*(?P<op>==|!=|<=|>=|=|<|>|\bnot in\b|\bin\b)\s*(?P<value>.+?)\s*\Z", re.DOTALL
 )
@@ -261,8 +281,10 @@ def parse_filter(text: str) -> Filter:
         value = raw
     field = F(match["field"])
     if op in ("in", "not in"):
-        if not isinstance(value, list):
-            raise FilterError(f'the filter {text!r} needs a JSON list after {op!r}, for example  lang in ["en","de"]')
+        if not isinstance(value, list) or not value:
+            raise FilterError(
+                f'the filter {text!r} needs a JSON list with some value after {op!r}, for example  lang in ["en","de"]'
+            )
         return field.is_in(value) if op == "in" else field.not_in(value)
     compare = _OPERATORS["==" if op == "=" else op]
     moment = _iso_moment(raw)
@@ -298,10 +320,7 @@ def _checked(other: object) -> Filter:
 def _values(values: Iterable[object]) -> list[object]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise FilterError(f"is_in and not_in take a list of values, found {values!r}")
-    found = list(values)
-    if not found:
-        raise FilterError("is_in and not_in need at least one value")
-    return found
+    return list(values)
 
 
 def _scalar(field: str, op: str, value: object) -> Scalar:

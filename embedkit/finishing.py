@@ -45,6 +45,26 @@ def _weaker(caps: Capabilities, expression: Filter) -> Filter | None:
     return Combine(expression.op, tuple(kept)) if expression.op in caps.filter_ops else None
 
 
+class Nowhere:
+    """A filter that no row satisfies; the store is not asked."""
+
+    def query(self, vectors: FloatArray, k: int) -> list[list[Hit]]:
+        """No hits for each vector."""
+        return [[] for _ in vectors]
+
+    def scan(self, cursor: str | None, limit: int) -> Page:
+        """No rows."""
+        return Page([])
+
+    def count(self) -> int:
+        """None."""
+        return 0
+
+    def ids(self) -> list[str]:
+        """No ids."""
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """One filter over one collection, whose store answers only ``weak``."""

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from .coercion import MetadataMode, check_mode, converted
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
-from .filters import Filter, push_down_not
-from .finishing import Finished, answers, weaker
+from .filters import Filter, push_down_not, settled
+from .finishing import Finished, Nowhere, answers, weaker
 from .records import (
     FloatArray,
     Hit,
@@ -29,6 +29,7 @@ from .records import (
     RecordBatch,
     RowError,
     WriteResult,
+    check_id,
     check_text,
     dump_metadata,
 )
@@ -163,12 +164,13 @@ class GuardedCollection:
         return WriteResult(written, tuple(failed))
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
-        """The rows that exist among ``ids``, in the order of ``ids``."""
+        """The rows that exist among ``ids``, in the order of ``ids``, each once; `InputError` for what can be no id."""
         found: dict[str, Record] = {}
-        for part in self._parts(ids):
+        parts = self._parts(ids)
+        for part in parts:
             with self._lock:
                 found.update((record.id, record) for record in self.inner.get(part, with_vectors=with_vectors))
-        return [found[row_id] for row_id in dict.fromkeys(ids) if row_id in found]
+        return [found[row_id] for part in parts for row_id in part if row_id in found]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -184,11 +186,11 @@ class GuardedCollection:
             raise InputError("delete takes either ids or a filter")
         if filter is not None:
             checked = self._filter(filter)
-            if not isinstance(checked, Finished):
+            if isinstance(checked, Filter):
                 with self._lock:
                     return self.inner.delete(filter=checked)
             with self._lock:
-                ids = checked.ids()
+                ids = (Finished(self.inner, filter, None) if checked is None else checked).ids()
         assert ids is not None
         total: int | None = 0
         for part in self._parts(ids):
@@ -199,8 +201,7 @@ class GuardedCollection:
 
     def query(self, vectors: npt.ArrayLike, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows of each (n, dim) vector, best first, equal scores by id; a higher score is nearer."""
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise InputError(f"k: expected a positive integer, found {k!r}")
+        _check_positive("k", k)
         asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
         if not np.isfinite(asked).all():
             raise InputError("query vectors hold NaN or infinity")
@@ -211,16 +212,19 @@ class GuardedCollection:
         checked = self._filter(filter)
         with self._lock:
             found = (
-                checked.query(asked, k) if isinstance(checked, Finished) else self.inner.query(asked, k, filter=checked)
+                checked.query(asked, k)
+                if isinstance(checked, Finished | Nowhere)
+                else self.inner.query(asked, k, filter=checked)
             )
         return [sorted(hits, key=lambda hit: (-hit.score, hit.id)) for hits in found]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
-        the filter."""
+        the filter. Rows may be written and deleted meanwhile: no other is left out."""
+        _check_positive("limit", limit)
         checked = self._filter(filter)
         with self._lock:
-            if isinstance(checked, Finished):
+            if isinstance(checked, Finished | Nowhere):
                 return checked.scan(cursor, limit)
             return self.inner.scan(filter=checked, cursor=cursor, limit=limit)
 
@@ -228,7 +232,7 @@ class GuardedCollection:
         """The exact number of rows that satisfy ``filter``."""
         checked = self._filter(filter)
         with self._lock:
-            return checked.count() if isinstance(checked, Finished) else self.inner.count(checked)
+            return checked.count() if isinstance(checked, Finished | Nowhere) else self.inner.count(checked)
 
     def flush(self) -> None:
         """Return when everything written is as durable and as searchable as the store makes it."""
@@ -238,7 +242,7 @@ class GuardedCollection:
     def _parts(self, ids: Sequence[str]) -> list[list[str]]:
         if isinstance(ids, str):
             raise InputError(f"ids: expected a list of strings, found the string {ids!r}")
-        distinct = list(dict.fromkeys(ids))
+        distinct = list(dict.fromkeys(check_id(row_id, "ids") for row_id in ids))
         size = self.caps.max_batch_rows
         return [distinct[start : start + size] for start in range(0, len(distinct), size)]
 
@@ -249,16 +253,18 @@ class GuardedCollection:
             )
         return vectors
 
-    def _filter(self, expression: Filter | None) -> Filter | Finished | None:
-        """The filter as the store can answer it, or what finishes it."""
+    def _filter(self, expression: Filter | None) -> Filter | Finished | Nowhere | None:
+        """The filter as the store can answer it, or what finishes it; None holds everywhere."""
         if expression is None:
             return None
         if not isinstance(expression, Filter):
             raise FilterError(
                 f"filter: expected an embedkit filter such as F('year') >= 2020, found {type(expression).__name__}"
             )
-        if "not" not in self.caps.filter_ops:
-            expression = push_down_not(expression)
+        whole = settled(expression)
+        if isinstance(whole, bool):
+            return None if whole else Nowhere()
+        expression = whole if "not" in self.caps.filter_ops else push_down_not(whole)
         if answers(self.caps, expression):
             return expression
         return Finished(self.inner, expression, weaker(self.caps, expression))
@@ -297,6 +303,11 @@ def _lossless(text: str, metadata: Metadata) -> tuple[str, str]:
         return dump_metadata(metadata), ""
     except InputError as error:
         return "", str(error)
+
+
+def _check_positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name}: expected a positive integer, found {value!r}")
 
 
 def _same(name: str, field: str, found: object, expected: object) -> None:

@@ -80,6 +80,7 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
     """Rows to be written, by column. All columns have n entries; ``vectors`` is (n, dim) float32, finite, C-contiguous.
+    ``hashes`` are what `content_hash` gives; they may be any text where nothing is compared with a source.
 
     ``dumped`` is the metadata as `dump_metadata` gives it, where that is known already; `metadata_json` gives it anyway.
 

@@ -103,8 +103,8 @@ class Collection(Protocol):
         index may miss a few rows."""
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
-        """The next ``limit`` rows (without vectors) after ``cursor``, in a fixed order, each once over the whole
-        scan."""
+        """The next ``limit`` rows (without vectors) after ``cursor``, in a fixed order, each once over the whole scan; none
+        is left out because others are written or deleted meanwhile."""
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""

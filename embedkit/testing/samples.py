@@ -98,5 +98,5 @@ def random_filter(rng: random.Random, depth: int = 4) -> Filter:
         return Combine("and" if kind == "and" else "or", parts)
     op = rng.choice(list(_COMPARE))
     if op in ("in", "not in"):
-        return comparison(rng.choice(FILTER_FIELDS), op, rng.sample(FILTER_VALUES, 3))
+        return comparison(rng.choice(FILTER_FIELDS), op, rng.sample(FILTER_VALUES, rng.choice([0, 1, 3])))
     return comparison(rng.choice(FILTER_FIELDS), op, rng.choice(FILTER_NUMBERS if op in ORDERINGS else FILTER_VALUES))

@@ -160,6 +160,10 @@ class StoreTests:
         assert docs.delete(ids=["b"]) in (0, None)
         assert docs.delete(ids=[]) in (0, None)
         assert docs.upsert(_batch([])).written == 0
+        for bad in ("", "nul \0", "lone \ud800", 1, None):
+            for ask in (docs.get, docs.hashes, lambda ids: docs.delete(ids=ids)):
+                with pytest.raises(InputError):
+                    ask([bad])  # type: ignore[list-item]
         assert docs.get(["a"])[0].vector is None
         assert docs.count() == 1
 
@@ -239,6 +243,7 @@ class StoreTests:
                 _check_filter(filtered, comparison(field, op, [value, "never"] if op in ("in", "not in") else value))
         if op in ("in", "not in"):
             _check_filter(filtered, comparison("x", op, [1, "1", True, 2.5, "absent"]))
+            _check_filter(filtered, comparison("x", op, []))
 
     @pytest.mark.parametrize("field", FILTER_FIELDS)
     def test_presence(self, filtered: GuardedCollection, field: str) -> None:
@@ -272,6 +277,21 @@ class StoreTests:
             filtered.delete(ids=["1"], filter=expression)
         with pytest.raises(FilterError):
             filtered.count({"x": 2})  # type: ignore[arg-type]
+        for limit in (0, -1, True, 1.5, None):
+            with pytest.raises(InputError):
+                filtered.scan(limit=limit)  # type: ignore[arg-type]
+
+    def test_an_empty_list_of_values(self, filtered: GuardedCollection) -> None:
+        none, all_ = F("x").is_in([]), F("x").not_in([])
+        n = len(FILTER_ROWS)
+        assert [len(hits) for hits in filtered.query(_vectors(2), 5, filter=none)] == [0, 0]
+        assert [len(hits) for hits in filtered.query(_vectors(2), 5, filter=all_)] == [5, 5]
+        assert (filtered.count(none), filtered.count(all_)) == (0, n)
+        assert _matching(filtered, none | (F("y") == "a")) == _matching(filtered, all_ & (F("y") == "a")) != set()
+        assert filtered.delete(filter=none) in (0, None)
+        assert filtered.count() == n
+        assert filtered.delete(filter=all_) in (n, None)
+        assert filtered.count() == 0
 
     # Many rows
 
@@ -300,6 +320,29 @@ class StoreTests:
         assert [record.id for record in _scan(docs, limit=10)] == [record.id for record in _scan(docs, limit=3)]
         assert sorted(record.id for record in _scan(docs, F("third").is_in([True]), limit=2)) == sorted(ids[::3])
         assert all(record.vector is None for record in _scan(docs))
+
+    @pytest.mark.parametrize("expression", [None, F("state") == "old", ~(F("n") < 10)])
+    def test_a_scan_leaves_out_none_while_rows_are_written_and_deleted(
+        self, docs: GuardedCollection, expression: Filter | None
+    ) -> None:
+        rows: dict[str, Metadata] = {f"row {i}": {"state": "old", "n": i} for i in range(40)}
+        expected = [row_id for row_id, row in rows.items() if expression is None or expression.matches(row)]
+        for rewritten in (False, True):
+            docs.upsert(_batch(list(rows), metadata=list(rows.values())))
+            found: list[str] = []
+            cursor: str | None = None
+            while True:
+                page = docs.scan(filter=expression, cursor=cursor, limit=7)
+                ids = [record.id for record in page.records]
+                if rewritten:
+                    docs.upsert(_batch(ids, metadata=[{"state": "new", "n": 0}] * len(ids)))
+                else:
+                    docs.delete(ids=ids)
+                found += ids
+                cursor = page.cursor
+                if cursor is None:
+                    break
+            assert sorted(found) == sorted(expected)
 
     def test_writers_in_several_threads(self, docs: GuardedCollection) -> None:
         failures: list[BaseException] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -43,6 +44,8 @@ from . import CAPABILITIES, FOLDER, SERVER
 
 _INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash", "meta."
 _FLOAT = "float."
+_IDS, _SCANS = 1000, 4
+"""Most ids of one request, and most scans whose ids are kept."""
 _HNSW = {"ef_construction": 200, "ef_search": 500, "max_neighbors": 32}
 _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
@@ -128,6 +131,7 @@ class ChromaCollection:
     def __init__(self, inner: Any, info: CollectionInfo, writing: threading.Lock, folder: str | None) -> None:
         self.info = info
         self._inner, self._writing, self._folder = inner, writing, folder
+        self._scans: dict[str, list[str]] = {}
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows.
@@ -192,13 +196,27 @@ class ChromaCollection:
         ]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
-        """The next rows in the order in which their ids were first written.
+        """The next rows in the order of their ids; the cursor is the last id.
 
-        The cursor is a position: rows before it that are deleted meanwhile make the scan skip as many.
+        Chroma pages by position, which moves where rows are deleted: so the ids are read once, and kept for the next pages.
         """
-        start = int(cursor or 0)
-        records = self._records(where=_where(filter), limit=limit, offset=start)
-        return Page(records, str(start + limit) if len(records) == limit else None)
+        where = _where(filter)
+        kept = repr(where)
+        known = self._scans.get(kept) if cursor is not None else None
+        ids = self._ids(where) if known is None else known
+        start = 0 if cursor is None else bisect_right(ids, cursor)
+        records: list[Record] = []
+        while len(records) < limit and start < len(ids):
+            part = ids[start : start + min(limit - len(records), _IDS)]
+            records += sorted(self._records(ids=part, where=where), key=lambda record: record.id)
+            start += len(part)
+        if start == len(ids):
+            self._scans.pop(kept, None)
+            return Page(records)
+        self._scans[kept] = ids
+        for oldest in list(self._scans)[:-_SCANS]:
+            self._scans.pop(oldest, None)
+        return Page(records, ids[start - 1])
 
     def count(self, filter: Filter | None = None) -> int:
         """The number of rows that satisfy ``filter``."""
@@ -214,6 +232,10 @@ class ChromaCollection:
 
     def _score(self, far: float) -> float:
         return -math.sqrt(max(far, 0.0)) if self.info.metric == "euclidean" else 1.0 - far
+
+    def _ids(self, where: dict[str, Any] | None) -> list[str]:
+        with _errors(f"reading from {self.info.name!r}"):
+            return sorted(self._inner.get(where=where, include=[])["ids"])
 
     def _records(self, *, with_vectors: bool = False, **which: Any) -> list[Record]:
         include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]

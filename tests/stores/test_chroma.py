@@ -133,6 +133,29 @@ def test_filtered_query_returns_k_rows_among_many(url):
         store.drop("filtered")
 
 
+def test_scans_that_take_turns_and_one_that_goes_on_elsewhere(url):
+    with opened(url) as store:
+        docs = store.ensure(CollectionSpec("in turns", 4), if_exists="replace")
+        ids = [f"{i:04}" for i in range(2_500)]
+        batch = RecordBatch(
+            ids, np.ones((2_500, 4), np.float32), [""] * 2_500, [{"n": i % 10} for i in range(2_500)], [""] * 2_500
+        )
+        docs.upsert(batch)
+        filters = [None, *(F("n") == i for i in range(6))]
+        cursors: list[str | None] = [None] * len(filters)
+        found: list[list[str]] = [[] for _ in filters]
+        while not found[0] or any(cursors):
+            for turn, expression in enumerate(filters):
+                if cursors[turn] is not None or not found[turn]:
+                    rows = store.open("in turns") if len(found[turn]) < 200 else docs
+                    page = rows.scan(filter=expression, cursor=cursors[turn], limit=100 if turn else 1_200)
+                    found[turn] += [record.id for record in page.records]
+                    cursors[turn] = page.cursor
+        assert found == [ids, *(ids[i::10] for i in range(6))]
+        assert len(docs.scan(limit=2_499).records) == 2_499
+        store.drop("in turns")
+
+
 def test_two_threads_that_write_one_id_do_not_mix_their_fields(url):
     with opened(url) as store:
         docs = store.ensure(CollectionSpec("threads", 2))

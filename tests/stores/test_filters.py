@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import FilterError
-from embedkit.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, parse_filter, push_down_not
+from embedkit.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, parse_filter, push_down_not, settled
 from embedkit.records import filterable
 
 FIELDS = st.sampled_from(["x", "y", "z"])
@@ -120,6 +120,9 @@ def test_operators_are_boolean_algebra(a, b, metadata):
         (F("x").is_in([None, 1]), {"x": 1}, True),
         (F("x").is_in([None, 1]), {}, False),
         (F("x").is_in([None]), {"x": None}, True),
+        (F("x").is_in([]), {"x": 1}, False),
+        (F("x").not_in([]), {"x": 1}, True),
+        (F("x").not_in([]), {}, True),
         (F("x").not_in([None, 1]), {}, True),
         (F("x").not_in([None, 1]), {"x": None}, False),
         (F("x").not_in([None, 1]), {"x": 1}, False),
@@ -134,6 +137,29 @@ def test_meaning(expression, metadata, expected):
     assert expression.matches(filterable(metadata)) is expected
 
 
+ONE, TWO, NOWHERE, EVERYWHERE = F("x") == 1, F("y") > 2, F("x").is_in([]), F("x").not_in([])
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (ONE, ONE),
+        (NOWHERE, False),
+        (EVERYWHERE, True),
+        (~NOWHERE, True),
+        (~EVERYWHERE & ONE, False),
+        (ONE & TWO & EVERYWHERE, ONE & TWO),
+        (ONE | (TWO & NOWHERE), ONE),
+        (~((ONE & NOWHERE) | ~TWO), ~~TWO),
+        (EVERYWHERE & ~NOWHERE, True),
+        (ONE | EVERYWHERE, True),
+        (NOWHERE | NOWHERE, False),
+    ],
+)
+def test_settled(expression, expected):
+    assert settled(expression) == expected
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -144,7 +170,6 @@ def test_meaning(expression, metadata, expected):
         lambda: F("x") < float("inf"),
         lambda: F("x") < True,
         lambda: F("x") == 2**63,
-        lambda: F("x").is_in([]),
         lambda: F("x").is_in("abc"),
         lambda: F("x") < None,
         lambda: F("x").not_in(1),
@@ -203,6 +228,7 @@ def test_parse_filter(text, expected):
         "x ~ 1",
         "x in 1",
         "x in []",
+        "x not in []",
         "x=NaN",
         "x=[1]",
         "x<true",

@@ -13,7 +13,7 @@ import pytest
 from embedkit.errors import CollectionMismatchError, InputError, StoreError
 from embedkit.filters import OPS, F, Not
 from embedkit.guard import GuardedStore
-from embedkit.records import Hit, RecordBatch, RowError, WriteResult
+from embedkit.records import Hit, Page, Record, RecordBatch, RowError, WriteResult
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
 
 
@@ -156,6 +156,24 @@ def test_a_string_is_no_list_of_ids():
     ):
         with pytest.raises(InputError, match="'abc'"):
             act()
+
+
+def test_ids_may_come_one_by_one_and_are_given_once():
+    recorder, opened = guarded()
+    recorder.answers["get"] = [Record(row_id, "", {}, "") for row_id in "cab"]
+    assert [record.id for record in opened.docs.get(row_id for row_id in "abbca")] == ["a", "b", "c"]
+    assert recorder.calls[-1][1] == (["a", "b", "c"],)
+
+
+def test_a_filter_that_holds_nowhere_asks_the_store_nothing_and_one_that_holds_everywhere_is_none():
+    recorder, opened = guarded()
+    nowhere = (F("x") == 1) & F("y").is_in([])
+    assert opened.docs.count(nowhere) == opened.docs.delete(filter=nowhere) == 0
+    assert opened.docs.scan(filter=nowhere) == Page([])
+    assert opened.docs.query(np.ones((2, 2)), 3, filter=nowhere) == [[], []]
+    assert recorder.calls == []
+    opened.docs.count(~nowhere)
+    assert recorder.calls == [("count", (None,), {})]
 
 
 @pytest.mark.parametrize("thread_safe", [False, True])
