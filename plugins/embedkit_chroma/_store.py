@@ -46,7 +46,7 @@ _INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash",
 _FLOAT = "float."
 _IDS, _SCANS = 1000, 4
 """Most ids of one request, and most scans whose ids are kept."""
-_HNSW = {"ef_construction": 200, "ef_search": 500, "max_neighbors": 32}
+_HNSW = {"ef_construction": 100, "ef_search": 500, "max_neighbors": 32}
 _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 
