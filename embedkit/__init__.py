@@ -38,6 +38,7 @@ _HOME = {
     "IngestInterrupted": "ingestion",
     "IngestReport": "ingestion",
     "InputError": "errors",
+    "LexicalIndex": "lexical",
     "MissingExtraError": "errors",
     "OverloadedError": "errors",
     "Page": "records",
@@ -45,6 +46,7 @@ _HOME = {
     "Record": "records",
     "RecordBatch": "records",
     "RowError": "records",
+    "StaleIndexError": "errors",
     "StoreError": "errors",
     "StoreURL": "store",
     "StoreURLError": "errors",
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
     from .errors import OverloadedError as OverloadedError
+    from .errors import StaleIndexError as StaleIndexError
     from .errors import StoreError as StoreError
     from .errors import StoreURLError as StoreURLError
     from .errors import TransientStoreError as TransientStoreError
@@ -119,6 +122,7 @@ if TYPE_CHECKING:
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
+    from .lexical import LexicalIndex as LexicalIndex
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges
     from .precision import fit_ranges as fit_ranges
