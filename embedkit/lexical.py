@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from . import cache
 from .errors import InputError, MissingExtraError, StaleIndexError
 from .guard import GuardedCollection, GuardedStore
 from .records import Document, FloatArray, Hit, Record, check_id, check_text
@@ -215,24 +217,35 @@ def kept(
     folder: Path,
     *,
     language: str | None = None,
-    stopwords: Collection[str] = (),
     rebuild: bool = False,
     progress: bool | None = False,
 ) -> LexicalIndex:
-    """The index of a collection that is kept in a folder; built there anew where it is missing, damaged, of other words,
-    or `LexicalIndex.require_count` fails."""
-    if not rebuild and (folder / _DESCRIPTION).is_file():
-        try:
-            index = LexicalIndex.load(folder)
+    """The index of a collection that is kept in a folder; built there anew where it is missing, damaged, of another
+    language than was asked for, or `LexicalIndex.require_count` fails. None keeps the language that it has."""
+    stopwords: Collection[str] = ()
+    with suppress(InputError):
+        index = LexicalIndex.load(folder)
+        rebuild = rebuild or language not in (None, index.language)
+        language, stopwords = language or index.language, index.stopwords
+        with suppress(StaleIndexError):
             index.require_count(rows)
-        except (InputError, StaleIndexError):
-            pass
-        else:
-            if (index.language, index.stopwords) == (language, tuple(sorted(stopwords))):
+            if not rebuild:
                 return index
     index = LexicalIndex.of(_records(rows, progress), language=language, stopwords=stopwords)
     index.save(folder)
     return index
+
+
+def default_folder(store: GuardedStore, collection: str) -> Path:
+    """Where the index of a collection is kept unless a folder is named: in the user's cache folder, by the store's address
+    and the collection's name."""
+    address = store.address
+    place: list[object] = ["", collection]
+    if address is not None:
+        local = bool(address.path) and not address.host and address.scheme != "memory"
+        path = os.path.abspath(address.path) if local else address.path
+        place = [address.scheme, address.transport, address.host, address.port, path, collection]
+    return cache.folder() / "lexical" / blake2b(json.dumps(place).encode(), digest_size=16).hexdigest()
 
 
 def _records(rows: GuardedCollection, progress: bool | None) -> Iterator[Record]:

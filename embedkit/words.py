@@ -13,7 +13,7 @@ Cut: TypeAlias = Callable[[str], list[str]]
 
 # Chinese characters and Japanese kana: written without spaces, so each is a word of its own.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_WORD = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:

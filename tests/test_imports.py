@@ -31,6 +31,9 @@ HEAVY = {
     "pysqlite3",
     "onnx",
     "rich",
+    "bm25s",
+    "scipy",
+    "Stemmer",
     "pydantic",
 }
 
