@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bisect
 import json
+import logging
 import os
 import shutil
+import sys
 import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -282,8 +284,11 @@ def _stale(what: str) -> StaleIndexError:
 
 
 def _bm25s() -> Any:
+    new = "bm25s" not in sys.modules
     try:
         import bm25s
     except ImportError as error:
         raise MissingExtraError("bm25s", "lexical", "a lexical search") from error
+    if new:  # it asks for every message of its own, whatever the program's logging says
+        logging.getLogger("bm25s").setLevel(logging.NOTSET)
     return bm25s

@@ -148,8 +148,13 @@ def test_equals_qdrants_client(lists):
 @methods
 @pytest.mark.parametrize(
     ("given_weights", "said"),
-    [([1.0], "expected 2, one for each ranking"), ([0.0, 0.0], "not all of them 0"), ([-1.0, 2.0], "at least 0")]
-    + [([float("nan"), 1.0], "at least 0"), ([float("inf"), 1.0], "at least 0")],
+    [
+        ([1.0], "expected 2, one for each ranking"),
+        ([0.0, 0.0], "not all of them 0"),
+        ([-1.0, 2.0], "at least 0"),
+        ([float("nan"), 1.0], "at least 0"),
+        ([float("inf"), 1.0], "at least 0"),
+    ],
 )
 def test_what_can_be_no_weights(method, given_weights, said):
     with pytest.raises(InputError, match=said):

@@ -194,7 +194,7 @@ def test_built_of_a_collection(rows):
     index = LexicalIndex.build(rows.store, collection="docs", progress=True)
     index.require_current(rows)
     hits = LexicalRanker(rows, index)(["number 7", "tea"], 60, None)
-    assert [hit.id for hit in hits[0]][0] == "07"
+    assert hits[0][0].id == "07"
     assert [len(found) for found in hits] == [60, 60]
     assert hits[0][0].text == "tea number 7"
     assert hits[0][0].metadata == {"n": 7}
@@ -275,3 +275,17 @@ except MissingExtraError as error: print(error)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "run  pip install 'embedkit-onnx[lexical]'" in done.stdout
     assert issubclass(MissingExtraError, ImportError)
+
+
+def test_the_programs_logging_is_left_alone():
+    """bm25s asks for all of its own messages when it is imported."""
+    code = """
+import logging; logging.basicConfig(level=logging.INFO)
+from embedkit import Document, LexicalIndex
+LexicalIndex.of([Document("a", "b")]).search(["b"], 1)
+logging.getLogger("bm25s").setLevel(logging.ERROR)
+LexicalIndex.of([])
+print(logging.getLogger("bm25s").level)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("40\n", "")
