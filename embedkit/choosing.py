@@ -131,7 +131,7 @@ def _tried(load: Load, engine: str, why: str = "") -> Encoder | str:
     """The encoder, or why it cannot be had: what goes wrong here must not keep the first engine from working."""
     try:
         encoder = load(engine, why)
-        encoder._towers["default"].vectors(encoder.fill(pieces(encoder, ["text"])), encoder.token_budget)
+        encoder._towers["default"].values(encoder.fill(pieces(encoder, ["text"])), encoder.token_budget)
         return encoder
     except Exception as error:
         return _line(error)

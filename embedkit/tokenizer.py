@@ -103,7 +103,7 @@ class TextTokenizer:
             if self._types:
                 types.append(np.array(encoding.type_ids, dtype=np.int64)[kept])
             if self.frontend.pool_mask is not None:
-                pool.append(self._pooled(np.array(encoding.special_tokens_mask)[kept], prefix))
+                pool.append(self._pooled(row, np.array(encoding.special_tokens_mask)[kept], prefix))
         return Ragged(ids, truncated, types, pool)
 
     def _encode_plain(self, texts: list[str]) -> Ragged:
@@ -178,9 +178,13 @@ class TextTokenizer:
         drop = np.concatenate([places[0][first:], places[1][second:]])
         return np.delete(np.arange(len(owners)), drop)
 
-    def _pooled(self, special: npt.NDArray[np.int64], prefix: str) -> Ids:
+    def _pooled(self, ids: Ids, special: npt.NDArray[np.int64], prefix: str) -> Ids:
         pool = np.ones(len(special), dtype=np.int64)
-        for rule in self.frontend.pool_mask.drop if self.frontend.pool_mask else ():
+        mask = self.frontend.pool_mask
+        assert mask is not None
+        if mask.ids:
+            pool[np.isin(ids, mask.ids)] = 0
+        for rule in mask.drop:
             kind, _, number = rule.partition(":")
             if kind == "special":
                 pool[special == 1] = 0
