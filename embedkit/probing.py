@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .template import Text
-from .values import equal, largest_difference, nearness, scale
+from .values import Values, equal, largest_difference, nearness, scale
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -31,11 +31,16 @@ def worst_cosine(encoder: Encoder, role: str = "default", count: int | None = No
     """The least nearness (`values.nearness`: of dense vectors the cosine) between the first ``count`` golden values of a
     role and what the encoder makes of their texts, of all outputs."""
     texts, golden = encoder.bundle.golden()
-    found = encoder._towers[role].values(encoder.fill(texts[:count], role), encoder.token_budget)
+    few = {name: values[: len(texts[:count])] for name, values in golden[role].items()}
+    return worst_nearness(encoder, role, texts[:count], few)
+
+
+def worst_nearness(encoder: Encoder, role: str, texts: Sequence[str], golden: Mapping[str, Values]) -> float:
+    """The least nearness of what the encoder makes of the texts to the values by output."""
+    found = encoder._towers[role].values(encoder.fill(texts, role), encoder.token_budget)
     kinds = encoder.outputs(role)
     return min(
-        float(nearness(found[name], expected[:count], kinds[name].kind).min(initial=1.0))
-        for name, expected in golden[role].items()
+        float(nearness(found[name], expected, kinds[name].kind).min(initial=1.0)) for name, expected in golden.items()
     )
 
 

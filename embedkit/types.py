@@ -71,9 +71,10 @@ class Truncate(_Model, frozen=True):
 class PoolMask(_Model, frozen=True):
     """Tokens that the backbone reads and that are left out of what is made of them: ``first`` (or ``first:N``) tokens,
     ``special`` (all that the tokenizer adds), ``prefix`` (as many leading tokens as all that stands before the last field
-    has by itself, opening special tokens included), and all whose id is among ``ids``."""
+    has by itself, opening special tokens included), ``template`` (all that are no part of a field), and all whose id is
+    among ``ids``."""
 
-    drop: list[Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix)$")]] = []
+    drop: list[Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix|template)$")]] = []
     ids: list[Annotated[int, msgspec.Meta(ge=0)]] = []
 
     def __post_init__(self) -> None:
