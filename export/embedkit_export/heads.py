@@ -21,6 +21,10 @@ from .stages import take
 _HANDED: dict[int, Any] = {}
 """What a stand-in for a backbone gives, while a head is called; not an attribute, for a capture would look at it."""
 
+_LANES = 16
+"""onnxruntime computes logarithms in lanes of up to so many numbers, and what is left over otherwise, with other last bits:
+rows of whole lanes have nothing left over, wherever they are in a batch."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -135,8 +139,10 @@ class WordWeights(Head):
 
     def activate(self, logits: Tensor) -> Tensor:
         """log(1 + relu), once or twice, scaled."""
-        out = torch.log1p(torch.relu(logits))
-        return (torch.log1p(out) if self.twice else out) * self.scale
+        size = logits.shape[-1]
+        out = torch.log1p(nn.functional.pad(torch.relu(logits), (0, -size % _LANES)))
+        out = torch.log1p(out) if self.twice else out
+        return out[..., :size] * self.scale
 
     def forward(self, run: Run) -> Tensor:
         """(batch, vocabulary)."""

@@ -27,6 +27,7 @@ from embedkit.values import Values, equal, largest_difference, nearness, scale
 
 from . import metrics
 from .gates import Gates
+from .graph import DENSE
 from .reference import Floats, tokens
 from .source import reason
 
@@ -278,8 +279,8 @@ def independence(encoder: Encoder, role: str, items: Sequence[Text], together: M
                 change = largest_difference(found, expected)
                 read = change > 1e-4
                 return [
-                    f"row independence: {len(differ)} of {len(items)} vectors of {name!r} change with their batch, by up to "
-                    f"{change:.1e}; first: {items[differ[0]]!r:.80}"
+                    f"row independence: {len(differ)} of {len(items)} vectors change with their batch, by up to {change:.1e}"
+                    f"{'' if name == DENSE else f' (output {name!r})'}; first: {items[differ[0]]!r:.80}"
                     + (
                         "; the model reads padding: a fixed length (pad = N in the recipe) takes that away"
                         if read
