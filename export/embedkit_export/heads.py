@@ -21,6 +21,7 @@ from .stages import take
 _HANDED: dict[int, Any] = {}
 """What a stand-in for a backbone gives, while a head is called; not an attribute, for a capture would look at it."""
 
+_WORDS_AT_ONCE = 1024
 _LANES = 16
 """onnxruntime computes logarithms in lanes of up to so many numbers, and what is left over otherwise, with other last bits:
 rows of whole lanes have nothing left over, wherever they are in a batch."""
@@ -97,6 +98,64 @@ class ModelHead(nn.Module):
         return logits
 
 
+class Vocabulary(nn.Module):
+    """The last layer of a head for words, in parts of the vocabulary: what is made of a part fits into a core's cache, and
+    the logits of all words at all tokens are never held at once."""
+
+    def __init__(self, whole: Any) -> None:
+        """``whole`` is a model with output embeddings; raises `ValueError` where its logits are not those of this layer."""
+        super().__init__()
+        table = whole.get_output_embeddings()
+        inner = ModelHead(whole)
+        inner.shell = _replaced(inner.shell, table, nn.Identity())
+        self.inner = inner
+        weight = table.weight.detach()
+        self.parts = nn.ParameterList(
+            nn.Parameter(part.clone(), requires_grad=False) for part in weight.split(_WORDS_AT_ONCE)
+        )
+        bias = table.bias if table.bias is not None else torch.zeros(len(weight))
+        self.register_buffer("bias", bias.detach().clone())
+        self._check(whole)
+
+    def _check(self, whole: Any) -> None:
+        ids = torch.arange(3, 11)[None]
+        with torch.no_grad():
+            out = whole.base_model(input_ids=ids)
+            hidden = self.hidden(out[0], ids, torch.ones_like(ids))
+            found = torch.cat([hidden @ part.T for part in self.weights], dim=-1) + self.shift
+            expected = whole(input_ids=ids).logits
+        if found.shape != expected.shape or not torch.allclose(found, expected, atol=1e-3, rtol=1e-4):
+            raise ValueError("the model changes its logits after the last layer")
+
+    def hidden(self, hidden: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens, dim) token vectors -> what the last layer reads."""
+        out: Tensor = self.inner(hidden, ids, mask)
+        return out
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """(words, dim) of each part, in the order of the vocabulary."""
+        return list(self.parts)
+
+    @property
+    def shift(self) -> Tensor:
+        """(vocabulary,) what is added to the logits."""
+        bias: Any = self.bias
+        out: Tensor = bias
+        return out
+
+
+def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """A copy of the module in which ``new`` stands for ``old``; parts without it are shared."""
+    if module is old:
+        return new
+    if all(part is not old for part in module.modules()):
+        return module
+    copied = copy.copy(module)
+    copied._modules = {name: part and _replaced(part, old, new) for name, part in module._modules.items()}
+    return copied
+
+
 @contextmanager
 def _handed(given: _Given, hidden: Tensor) -> Iterator[None]:
     _HANDED[id(given)] = hidden
@@ -116,7 +175,7 @@ class WordWeights(Head):
     def __init__(
         self,
         whole: Any,
-        language: nn.Module,
+        language: Vocabulary | nn.Linear,
         *,
         pooling: str = "max",
         twice: bool = False,
@@ -124,7 +183,7 @@ class WordWeights(Head):
         words: Tensor | None = None,
         own: bool = False,
     ) -> None:
-        """``whole`` is the model, for the reference. ``language`` is its `ModelHead`, or of ``last`` a layer from a token's
+        """``whole`` is the model, for the reference. ``language`` is its `Vocabulary`, or of ``last`` the layer from a token's
         vector to the logits. ``twice`` takes the logarithm again. ``words`` (vocabulary,) is 1 where a word may have a weight.
         ``own`` keeps those only whose token is kept in the text."""
         super().__init__()
@@ -151,12 +210,18 @@ class WordWeights(Head):
             places = torch.arange(ids.shape[1])
             hidden = take(run.hidden, (run.mask * (places + 1)).argmax(dim=1))
             out = self.activate(self.language(hidden)[:, 0])
-        else:
-            logits = self.language(run.hidden, ids, run.named["attention_mask"])
-            if self.pooling == "max":  # all that follows rises with the logits, so the largest comes first
-                out = self.activate((logits * run.mask[:, :, None]).amax(dim=1))
-            else:  # a product with two rows sums in one order, however long the padding
-                out = torch.matmul(run.mask[:, None, :].expand(-1, 2, -1), self.activate(logits))[:, 0]
+        elif self.pooling == "max":
+            out = self.activate(self._largest(run, ids))
+        else:  # a product with two rows sums in one order, however long the padding
+            language: Any = self.language
+            hidden = language.hidden(run.hidden, ids, run.named["attention_mask"])
+            mask = run.mask[:, None, :].expand(-1, 2, -1)
+            sums, place = [], 0
+            for part in language.weights:
+                logits = hidden @ part.T + language.shift[place : place + len(part)]
+                sums.append(torch.matmul(mask, self.activate(logits))[:, 0])
+                place += len(part)
+            out = torch.cat(sums, dim=1)
         words: Any = self.words
         if words is not None:
             out = out * words
@@ -165,6 +230,15 @@ class WordWeights(Head):
             places = torch.where(run.pool_mask > 0, ids, torch.full_like(ids, size))
             seen = torch.zeros(ids.shape[0], size + 1).scatter(1, places, torch.ones(ids.shape))
             out = out * seen[:, :size]
+        return out
+
+    def _largest(self, run: Run, ids: Tensor) -> Tensor:
+        """(batch, vocabulary): each word's largest logit. All that is done to logits afterwards rises with them, so it can
+        wait; padding is made a copy of the first token, which changes no maximum, instead of masking every logit."""
+        language: Any = self.language
+        hidden = torch.where(run.mask[:, :, None] > 0, run.hidden, run.hidden[:, :1])
+        hidden = language.hidden(hidden, ids, run.named["attention_mask"])
+        out: Tensor = torch.cat([(hidden @ part.T).amax(dim=1) for part in language.weights], dim=1) + language.shift
         return out
 
 

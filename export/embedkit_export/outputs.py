@@ -112,9 +112,15 @@ def _words(given: Sparse, origin: Source, where: str) -> heads.Head:
         for token_id in range(min(len(origin.tokenizer), len(words))):
             if origin.tokenizer.decode([token_id]).strip().lower() in stop:
                 words[token_id] = 0.0
+    try:
+        language = table if given.pooling == "last" else heads.Vocabulary(whole)
+    except ValueError as error:
+        raise ExportError(
+            f"{where}: {type(whole).__name__}: {error}, which cannot be exported as a sparse output"
+        ) from None
     return heads.WordWeights(
         whole,
-        table if given.pooling == "last" else heads.ModelHead(whole),
+        language,
         pooling=given.pooling,
         twice=given.activation == "log1p_log1p_relu",
         scale=given.scale,
