@@ -40,12 +40,14 @@ _HOME = {
     "InputError": "errors",
     "LexicalIndex": "lexical",
     "MissingExtraError": "errors",
+    "MultiVectors": "multivectors",
     "OverloadedError": "errors",
     "Page": "records",
     "Ranges": "precision",
     "Record": "records",
     "RecordBatch": "records",
     "RowError": "records",
+    "SparseVectors": "sparse",
     "StaleIndexError": "errors",
     "StoreError": "errors",
     "StoreURL": "store",
@@ -57,8 +59,8 @@ _HOME = {
     "WorkerError": "errors",
     "WriteResult": "records",
     "check": "ingestion",
-    "copy": "ingestion",
     "chunked": "ingestion",
+    "copy": "ingestion",
     "fit_ranges": "precision",
     "ingest": "ingestion",
     "open_store": "registry",
@@ -123,6 +125,7 @@ if TYPE_CHECKING:
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
     from .lexical import LexicalIndex as LexicalIndex
+    from .multivectors import MultiVectors as MultiVectors
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges
     from .precision import fit_ranges as fit_ranges
@@ -139,6 +142,7 @@ if TYPE_CHECKING:
     from .scoring import rescore as rescore
     from .scoring import similarity as similarity
     from .searching import search as search
+    from .sparse import SparseVectors as SparseVectors
     from .store import Capabilities as Capabilities
     from .store import Collection as Collection
     from .store import CollectionInfo as CollectionInfo

@@ -75,7 +75,7 @@ class DenseRanker:
 
     def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
         """The ``k`` nearest rows of each question."""
-        asked: FloatArray = self.encoder.encode_query(list(questions))  # type: ignore[assignment]
+        asked: FloatArray = self.encoder.encode_query(list(questions))
         answers = self.rows.query(asked, k, filter=filter)
         if self.full is None:
             return answers

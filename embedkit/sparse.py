@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .records import FloatArray
+
+if TYPE_CHECKING:
+    from .records import FloatArray
 
 Indices = npt.NDArray[np.int32]
 _BLOCK = 1 << 24
@@ -107,6 +109,9 @@ class SparseVectors:
     def nbytes(self) -> int:
         """Bytes of the three arrays."""
         return self.offsets.nbytes + self.indices.nbytes + self.values.nbytes
+
+    def __repr__(self) -> str:
+        return f"SparseVectors({len(self)} rows of {self.dim} numbers, {len(self.values)} not zero)"
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
