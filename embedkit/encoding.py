@@ -332,11 +332,13 @@ class TextEncoder(ABC):
 
     def similarity(self, a: npt.ArrayLike | Values, b: npt.ArrayLike | Values) -> FloatArray:
         """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine or
-        dot product of dense vectors, dot product of `SparseVectors`, MaxSim of `MultiVectors` (questions first)."""
+        dot product of dense vectors, dot product of `SparseVectors`, MaxSim of `MultiVectors` (questions first), divided by
+        the number of a question's vectors where the model was trained so."""
         if isinstance(a, SparseVectors) and isinstance(b, SparseVectors):
             return a.dot(b)
         if isinstance(a, MultiVectors) and isinstance(b, MultiVectors):
-            return a.maxsim(b)
+            means = any(scorer.fn == "meanmaxsim" for scorer in self.bundle.manifest.scorers.values())
+            return a.maxsim(b) / np.maximum(np.diff(a.offsets), 1)[:, None].astype(np.float32) if means else a.maxsim(b)
         if isinstance(a, SparseVectors | MultiVectors) or isinstance(b, SparseVectors | MultiVectors):
             raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
         return similarity(a, b, fn=self.metric)

@@ -38,6 +38,7 @@ class MultiVector(_Output, frozen=True, tag="multivector"):
     """A vector for each token that is not left out by `without` and `without_tokens`."""
 
     stages: list[Any] = []
+    similarity: Literal["maxsim", "meanmaxsim"] = "maxsim"
 
 
 class Tokens(_Output, frozen=True, tag="tokens"):

@@ -58,8 +58,15 @@ class Prepared:
                 f"at most {frontend.truncate.max} tokens",
                 f"{frontend.truncate.mode} cut of {frontend.truncate.applies_to}",
             ]
-            more += [f"padded to {frontend.fixed}"] if frontend.fixed else []
-            more += [f"pooled without {', '.join(frontend.pool_mask.drop)}"] if frontend.pool_mask else []
+            if frontend.least:
+                pads = f"padded to {'' if frontend.fixed else 'at least '}{frontend.least}"
+                more.append(pads + ("" if frontend.padding == "ignored" else f", padding {frontend.padding}"))
+            if frontend.pool_mask:
+                left_out = list(frontend.pool_mask.drop)
+                left_out += (
+                    [f"{len(frontend.pool_mask.ids)} tokens of the vocabulary"] if frontend.pool_mask.ids else []
+                )
+                more.append(f"without {', '.join(left_out)}")
             lines.append(f"role        {name}: {''.join(map(str, template))!r}, {', '.join(more)}")
         lines += [f"because     {reason}" for reason in self.inferred.reasons]
         lines += [f"note        {note}" for note in (*self.plan.notes, *self.inferred.notes)]

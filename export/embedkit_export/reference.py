@@ -79,8 +79,8 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     frontend, module = chosen.frontend, graph.module
     ids, types, pool = tokens(chosen.tokenizer, frontend, item)
     mask = [1] * len(ids)
-    if frontend.fixed is not None:
-        missing = frontend.fixed - len(ids)
+    missing = frontend.least - len(ids)
+    if missing > 0:
         ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
         types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
     named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
