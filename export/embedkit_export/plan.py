@@ -37,6 +37,8 @@ class GraphPlan:
     pad_id: int
     config: Any
     fixed: int | None = None
+    kept: bool = False
+    """Whether padding has vectors that the others see nothing of."""
 
     @property
     def dense(self) -> Output | None:
@@ -297,6 +299,7 @@ class _Builder:
             pad_id=next(iter(frontends.values())).pad_id,
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
+            kept=any(frontend.padding == "kept" for frontend in frontends.values()),
         )
 
     def _pools(

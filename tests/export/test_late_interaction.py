@@ -119,10 +119,10 @@ def test_lengths_prompts_and_a_skiplist_for_both_sides(tmp_path: Path) -> None:
 
 
 def test_a_document_of_skipped_tokens_only_is_empty(tmp_path: Path) -> None:
-    mask = {"skiplist_words": ["[CLS]", "[SEP]", ".", "!"]}
+    mask = {"skiplist_words": ["[CLS]", "[SEP]", ","]}
     model = colbert(body("bert", tmp_path / "body"), mask=mask, prompts={})
     encoder = export(model, None, tmp_path)
-    texts = ["!.!", "the harbour.", ""]
+    texts = [", ,,", "the, harbour", ""]
     found = encoder.encode_document(texts)
     assert [len(one) for one in found] == [0, len(found[1]), 0]
     scores = encoder.similarity(encoder.encode_query(["the harbour"]), found)
