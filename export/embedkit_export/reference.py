@@ -124,6 +124,12 @@ def _headed(
             allowed = np.isin(np.arange(len(pooled)), named[IDS][0].numpy()[kept])
             pooled = np.where(allowed, pooled, 0.0)
         return np.asarray(pooled * head.scale, dtype=np.float32)
+    if isinstance(head, heads.TokenWeights):
+        found = head.layer(last(module.read(named)))[0, :, 0].numpy()
+        out = np.zeros(len(head.words), dtype=np.float32)
+        for token, weight in zip(named[IDS][0].numpy()[kept], found[kept], strict=True):
+            out[token] = max(out[token], weight)
+        return np.asarray(out * head.words.numpy() * head.scale, dtype=np.float32)
     if isinstance(head, heads.TokenVectors):
         hidden = head.stages(last(module.read(named)))[0].numpy()
         return np.asarray(hidden[kept if head.compact else read])
