@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from embedkit.errors import ExportError, InputError
 
 from . import assembly, heads
+from .graph import DENSE
+from .recipe import Recipe
 from .source import Source
 from .stages import Normalize
 
@@ -71,6 +73,14 @@ def checked(given: Any, name: str) -> Any:
         return msgspec.convert(given, Named)
     except msgspec.ValidationError as error:
         raise InputError(f"outputs: {name}: {error}; found {given!r:.120}") from None
+
+
+def similarity(recipe: Recipe, name: str) -> str | None:
+    """How two values of an output are compared; None for those that are not."""
+    if name == DENSE:
+        return recipe.similarity
+    given = checked(recipe.outputs[name], name)
+    return "sparse_dot" if isinstance(given, Sparse) else getattr(given, "similarity", None)
 
 
 def head(given: Named, origin: Source, weights: assembly.Weights, where: str) -> heads.Head:

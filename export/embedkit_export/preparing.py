@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from embedkit.errors import InputError
+from embedkit.inspection import about
 
-from . import infer, plan, source
+from . import infer, outputs, plan, source
 from . import recipe as recipes
 from .inferred import Inferred
 from .plan import GraphPlan, Plan
@@ -38,16 +39,14 @@ class Prepared:
         for owner, graph in self.plan.graphs.items():
             lines.append(f"graph       of role {owner}: {_pooling_text(graph)}")
             for name, output in graph.outputs.items():
-                sizes = f", also {', '.join(map(str, output.matryoshka))}" if output.matryoshka else ""
-                unit = ", unit length" if output.normalized else ", not normalised" if output.kind == "dense" else ""
-                kept = f", the {output.top} largest" if output.top else ""
-                lines.append(f"  output    {name}: {output.kind}, {output.dim} numbers{sizes}{unit}{kept}")
+                lines.append(f"  output    {name}: {about(output, outputs.similarity(self.recipe, name))}")
             lines += [
                 f"  stage     {type(stage).__name__}: {str(stage).replace(chr(10), ' ')[:120]}"
                 for stage in graph.module.stages
             ]
             lines.append(f"  inputs    {', '.join(entry.name for entry in graph.inputs)}")
-        lines.append(f"similarity  {self.recipe.similarity}")
+        if self.recipe.dense:
+            lines.append(f"similarity  {self.recipe.similarity}")
         for name, role in self.plan.roles.items():
             frontend = role.frontend
             template = [
