@@ -126,11 +126,11 @@ def _headed(
         return np.asarray(pooled * head.scale, dtype=np.float32)
     if isinstance(head, heads.TokenWeights):
         found = head.layer(last(module.read(named)))[0, :, 0].numpy()
-        allowed: Any = head.words
-        out = np.zeros(len(allowed), dtype=np.float32)
+        marks: Any = head.words
+        out = np.zeros(len(marks), dtype=np.float32)
         for token, weight in zip(named[IDS][0].numpy()[kept], found[kept], strict=True):
             out[token] = max(out[token], weight)
-        return np.asarray(out * allowed.numpy() * head.scale, dtype=np.float32)
+        return np.asarray(out * marks.numpy() * head.scale, dtype=np.float32)
     if isinstance(head, heads.TokenVectors):
         hidden = head.stages(last(module.read(named)))[0].numpy()
         return np.asarray(hidden[kept if head.compact else read])
