@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.errors import InputError
+from embedkit.evaluation.rows import Record, find, identified, listed, number_of, records, refuse, text_of
 
 from . import metrics
-from .rows import Record, find, identified, listed, number_of, records, refuse, text_of
 
 Item: TypeAlias = str | dict[str, str]
 """A text, or the fields of a template that reads several."""
