@@ -42,6 +42,7 @@ def evaluate(
     first: Samples = {}
     for name, given in encoders.items():
         encoder = given if isinstance(given, TextEncoder) else given()
+        texts, truncated = encoder.stats.texts, encoder.stats.truncated
         measured = task.measure(encoder, progress=progress)
         whole = {**measured.statistic(np.arange(measured.units)), **measured.fixed}
         samples = resampled(measured, resamples=resamples, seed=seed, progress=progress) if resamples else {}
@@ -55,7 +56,9 @@ def evaluate(
             ends = interval(samples[measure], confidence) if measure in samples else None
             estimates[measure] = Estimate(value, ends, difference)
         first = first or samples
-        results.append(Result(name, encoder.fingerprint, encoder.variant, encoder.engine, encoder.dim, estimates))
+        texts, truncated = encoder.stats.texts - texts, encoder.stats.truncated - truncated
+        about = (encoder.fingerprint, encoder.variant, encoder.engine, encoder.dim)
+        results.append(Result(name, *about, texts, truncated, estimates))
     return EvaluationReport(
         task.name, task.source, dict(task.size), task.units, tuple(results), confidence, resamples, seed, task.notes
     )

@@ -121,7 +121,7 @@ class Pairs(Task):
 
 def best_thresholds(scores: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
     """The best accuracy, the best F1 (each over all thresholds), and a threshold of the best accuracy: pairs with a score
-    of at least it are called the same. It lies midway between two scores, or beyond them all."""
+    of at least it are called the same. It lies midway between two scores where it parts them."""
     order = np.argsort(-scores, kind="stable")
     ranked, labels = scores[order].astype(np.float64), same[order]
     called = np.arange(len(labels) + 1)
@@ -134,12 +134,14 @@ def best_thresholds(scores: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tu
     f1 = 2.0 * hits / np.maximum(called + alike, 1)
     best = int(np.argmax(right))
     count = int(called[best])
+    # As float32, so that it parts float32 scores.
     if count == 0:
-        threshold = np.nextafter(ranked[0], np.inf)
+        threshold = np.nextafter(np.float32(ranked[0]), np.float32(np.inf))
     elif count == len(ranked):
-        threshold = ranked[-1]
+        threshold = np.float32(ranked[-1])
     else:
-        threshold = (ranked[count - 1] + ranked[count]) / 2.0
+        middle = np.float32((ranked[count - 1] + ranked[count]) / 2.0)
+        threshold = middle if middle > ranked[count] else np.float32(ranked[count - 1])
     return float(right[best] / len(labels)), float(f1.max()), float(threshold)
 
 

@@ -27,7 +27,7 @@ _TITLE = 90
 
 def draw(report: EvaluationReport, path: str | os.PathLike[str]) -> None:
     """Write a PNG with a panel for each measure: a point and its interval for each encoder, the first one's value as a
-    dashed line. No scale begins at zero.
+    dashed line. Each panel has its own scale.
 
     The same report gives the same bytes, with the same versions of matplotlib and Pillow. Raises `InputError` where the
     file cannot be written, and `MissingExtraError` without matplotlib.
@@ -44,7 +44,7 @@ def draw(report: EvaluationReport, path: str | os.PathLike[str]) -> None:
     margin = 0.35 + 0.085 * max(map(len, names))
     width = max(margin + _WIDTH * columns, 6.5)
     panel = 0.75 + 0.34 * len(names)
-    height = 0.95 + panel * lines
+    height = 0.85 + panel * lines
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
     canvas: Any = FigureCanvasAgg(figure)
     for index, measure in enumerate(measures):
@@ -59,7 +59,7 @@ def draw(report: EvaluationReport, path: str | os.PathLike[str]) -> None:
         _panel(figure.add_axes(box, facecolor="white"), report, measure, names if column == 0 else None)
     size = ", ".join(f"{count:,} {what}" for what, count in report.size.items())
     how = f"Lines: {100 * report.confidence:g} % intervals by {report.resamples:,} resamples of the {report.units}. "
-    about = (how if report.resamples else "") + "Dashed: the first encoder. No scale begins at zero."
+    about = (how if report.resamples else "") + "Dashed: the first encoder. Each panel has its own scale."
     longest = int(_TITLE * width / 10.5)
     title = f"{report.task} on {os.path.basename(os.path.normpath(report.source))}: {size}"
     figure.text(0.12 / width, 1 - 0.3 / height, _cut(title, longest), fontsize=12, fontweight="bold", **_FONT)
@@ -88,10 +88,12 @@ def _panel(axes: Any, report: EvaluationReport, measure: str, names: list[str] |
         axes.annotate(
             number(estimate.value),
             (estimate.value, row),
-            xytext=(0, 5),
+            xytext=(0, 5.5),
             textcoords="offset points",
             ha="center",
             fontsize=7.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            zorder=4,
             **_FONT,
         )
         ends += [estimate.value, *(estimate.interval or ())]

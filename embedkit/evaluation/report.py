@@ -38,6 +38,10 @@ class Result:
     variant: str
     engine: str
     dim: int
+    texts: int
+    """How many were encoded."""
+    truncated: int
+    """How many of them were longer than the model reads, and cut."""
     estimates: Mapping[str, Estimate]
 
 
@@ -87,8 +91,13 @@ class EvaluationReport:
             for row in rows
         ]
         size = ", ".join(f"{count:,} {what}" for what, count in self.size.items())
+        cut = [
+            f"{result.name}: {result.truncated:,} of {result.texts:,} texts were longer than the model reads and were cut"
+            for result in self.results
+            if result.truncated
+        ]
         how = f"intervals: {self.resamples:,} resamples of the {self.units}, seed {self.seed}" if self.resamples else ""
-        return "\n".join(filter(None, [f"{self.task} on {self.source}: {size}", *self.notes, *table, how]))
+        return "\n".join(filter(None, [f"{self.task} on {self.source}: {size}", *self.notes, *table, how, *cut]))
 
 
 def number(value: float) -> str:
