@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import BundleError
+from .multivectors import MultiVectors
 from .onnxfile import external_files
-from .types import MANIFEST, SCHEMA, FileEntry, Manifest, Tower, is_plain_name
+from .sparse import SparseVectors
+from .types import MANIFEST, SCHEMA, FileEntry, Manifest, Output, Tower, is_plain_name
+from .values import Values
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,17 @@ class Bundle:
             self.path(name)
         return path
 
-    def golden(self) -> tuple[list[str], dict[str, npt.NDArray[np.float32]]]:
-        """The golden texts and, for each role, their (n, dim) float32 vectors from torch."""
+    def golden(self) -> tuple[list[str], dict[str, dict[str, Values]]]:
+        """The golden texts and, for each role, what torch makes of them, by the name of the output."""
         with np.load(self.path(self.manifest.golden), allow_pickle=False) as data:
             texts = [str(text) for text in data["texts"]]
-            return texts, {
-                name.removeprefix("vectors."): data[name] for name in data.files if name.startswith("vectors.")
-            }
+            found: dict[str, dict[str, Values]] = {}
+            for role in self.manifest.towers:
+                for name, output in self.tower(role).outputs.items():
+                    values = golden_values(output, golden_key(role, name), data)
+                    if values is not None:
+                        found.setdefault(role, {})[name] = values
+            return texts, found
 
     def verify_files(self) -> int:
         """Check every file against the manifest; the number of files. Raises `BundleError` at the first that
@@ -191,6 +198,32 @@ def _fails_alone(head: object, keys: list[str], key: str) -> bool:
     except msgspec.ValidationError:
         return True
     return False
+
+
+def golden_key(role: str, output: str) -> str:
+    """What the golden file calls a role's values of an output; their parts follow after a dot."""
+    return f"vectors.{role}" if output == "dense" else f"{output}.{role}"
+
+
+def golden_arrays(values: Values, key: str) -> dict[str, npt.NDArray[Any]]:
+    """Values as the arrays of the golden file."""
+    if isinstance(values, SparseVectors):
+        return {f"{key}.offsets": values.offsets, f"{key}.indices": values.indices, f"{key}.values": values.values}
+    if isinstance(values, MultiVectors):
+        return {f"{key}.offsets": values.offsets, f"{key}.values": values.values}
+    return {key: values}
+
+
+def golden_values(output: Output, key: str, data: Mapping[str, npt.NDArray[Any]]) -> Values | None:
+    """The inverse of `golden_arrays`; None where the file has none."""
+    if output.kind in ("dense", "logits"):
+        return data.get(key)
+    if f"{key}.offsets" not in data:
+        return None
+    offsets, values = data[f"{key}.offsets"], data[f"{key}.values"]
+    if output.kind == "sparse":
+        return SparseVectors(offsets, data[f"{key}.indices"], values, output.dim)
+    return MultiVectors(offsets, values)
 
 
 def _check_names(manifest: Manifest, where: str) -> None:

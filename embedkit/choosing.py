@@ -42,6 +42,8 @@ def settled(bundle: Bundle, engine: str, variant: str, device: str) -> tuple[str
         return "onnxruntime", "onnxruntime: of the engines it computes on CUDA"
     if variant != "auto":
         return "onnxruntime", f"onnxruntime: the variant {variant} was named, and its graph is computed as it is"
+    if any(output.kind != "dense" for tower in bundle.manifest.towers.values() for output in tower.outputs.values()):
+        return "onnxruntime", "onnxruntime: others are tried with dense vectors only"
     if not find_spec("openvino"):
         return "onnxruntime", "onnxruntime: openvino is not installed"
     if not all("fp32" in tower.graph.variants for tower in bundle.manifest.towers.values() if tower.graph):
@@ -131,7 +133,7 @@ def _tried(load: Load, engine: str, why: str = "") -> Encoder | str:
     """The encoder, or why it cannot be had: what goes wrong here must not keep the first engine from working."""
     try:
         encoder = load(engine, why)
-        encoder._towers["default"].vectors(encoder.fill(pieces(encoder, ["text"])), encoder.token_budget)
+        encoder._towers["default"].values(encoder.fill(pieces(encoder, ["text"])), encoder.token_budget)
         return encoder
     except Exception as error:
         return _line(error)

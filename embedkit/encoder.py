@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -155,7 +156,7 @@ class Encoder(TextEncoder):
                 choices=[entry.choice for entry in tower.inputs if entry.choice],
             )
             tokenizers[key] = tokenizer
-            towers[role] = Tower(tokenizer, sessions[file], tower.inputs)
+            towers[role] = Tower(tokenizer, sessions[file], tower.inputs, tower.outputs)
         return cls(
             bundle,
             towers,
@@ -173,10 +174,10 @@ class Encoder(TextEncoder):
         """How many small batches are computed at the same time."""
         return self.threads
 
-    def _submit(self, role: str, items: list[Text]) -> list[Part]:
+    def _submit(self, role: str, items: list[Text], outputs: Sequence[str]) -> list[Part]:
         tower, threads = self._towers[role], _threads(self.threads)
         batches = tower.prepare(items, self.token_budget)
-        return [(batch.rows, threads.submit(tower.run, batch)) for batch in batches]
+        return [(batch.rows, threads.submit(tower.run, batch, outputs)) for batch in batches]
 
 
 def check_options(*, on_truncate: str, **counts: int | None) -> None:

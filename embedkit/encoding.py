@@ -7,20 +7,23 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .bundle import Bundle
 from .errors import InputError, TruncationError
+from .multivectors import MultiVectors
 from .precision import Precision, Ranges, Vectors, check_precision, check_ranges, empty, needs_ranges, quantize
 from .records import FloatArray
 from .scoring import similarity
+from .sparse import SparseVectors
 from .streaming import Part, stream
 from .template import Template, Text
 from .tower import Computed
 from .types import Output
+from .values import Values, concatenate, none
 from .vectors import truncate
 
 OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
@@ -46,8 +49,21 @@ class Role:
     """What a role takes and gives."""
 
     template: Template
-    output: Output
+    outputs: dict[str, Output]
     max_tokens: int
+
+    @property
+    def output(self) -> Output:
+        """The first, which is what is meant where none is named."""
+        return next(iter(self.outputs.values()))
+
+    def name(self, output: str | None) -> str:
+        """The name of an output, or of the first; `InputError` for one that there is not."""
+        if output is None:
+            return next(iter(self.outputs))
+        if output not in self.outputs:
+            raise InputError(f"output: this bundle has {', '.join(self.outputs)}, found {output!r}")
+        return output
 
 
 class TextEncoder(ABC):
@@ -77,11 +93,11 @@ class TextEncoder(ABC):
         for name in bundle.manifest.towers:
             tower = bundle.tower(name)
             template = Template(tower.frontend, [entry.choice for entry in tower.inputs if entry.choice])
-            self._roles[name] = Role(template, next(iter(tower.outputs.values())), tower.frontend.truncate.max)
+            self._roles[name] = Role(template, tower.outputs, tower.frontend.truncate.max)
 
     @abstractmethod
-    def _submit(self, role: str, items: list[Text]) -> list[Part]:
-        """Begin to compute checked items; each is in exactly one part."""
+    def _submit(self, role: str, items: list[Text], outputs: Sequence[str]) -> list[Part]:
+        """Begin to compute the named outputs of checked items; each item is in exactly one part."""
 
     @property
     @abstractmethod
@@ -90,8 +106,17 @@ class TextEncoder(ABC):
 
     @property
     def dim(self) -> int:
-        """Numbers in a vector."""
+        """Numbers in a vector of the first output."""
         return self._role("default").output.dim
+
+    @property
+    def kind(self) -> str:
+        """What the first output is: ``dense``, ``sparse``, ``multivector``, ``tokens`` or ``logits``."""
+        return self._role("default").output.kind
+
+    def outputs(self, role: str = "default") -> dict[str, Output]:
+        """What the bundle makes of a text, by name; the first is what is meant where none is named."""
+        return dict(self._role(role).outputs)
 
     @property
     def fingerprint(self) -> str:
@@ -100,13 +125,19 @@ class TextEncoder(ABC):
 
     @property
     def metric(self) -> Literal["cosine", "dot"]:
-        """How this model's vectors are compared."""
-        return next(iter(self.bundle.manifest.scorers.values())).fn
+        """How this model's dense vectors are compared."""
+        dense = (scorer.fn for scorer in self.bundle.manifest.scorers.values() if scorer.fn in ("cosine", "dot"))
+        return next(dense, "dot")
 
     def allows(self, metric: str) -> bool:
-        """Whether an index by ``metric`` ranks this model's vectors as the model does: its own does, and where all
+        """Whether an index by ``metric`` ranks this model's dense vectors as the model does: its own does, and where all
         vectors have unit length any does."""
-        return metric == self.metric or all(role.output.normalized for role in self._roles.values())
+        return metric == self.metric or all(
+            output.normalized
+            for role in self._roles.values()
+            for output in role.outputs.values()
+            if output.kind == "dense"
+        )
 
     @property
     def max_tokens(self) -> int:
@@ -140,6 +171,7 @@ class TextEncoder(ABC):
         precision: Literal["float32"] = ...,
         ranges: Ranges | npt.ArrayLike | None = ...,
         progress: bool = ...,
+        output: None = ...,
     ) -> FloatArray: ...
     @overload
     def encode(
@@ -151,6 +183,7 @@ class TextEncoder(ABC):
         precision: Literal["float32"] = ...,
         ranges: Ranges | npt.ArrayLike | None = ...,
         progress: bool = ...,
+        output: None = ...,
     ) -> FloatArray: ...
     @overload
     def encode(
@@ -162,7 +195,17 @@ class TextEncoder(ABC):
         precision: Precision,
         ranges: Ranges | npt.ArrayLike | None = ...,
         progress: bool = ...,
+        output: None = ...,
     ) -> Vectors: ...
+    @overload
+    def encode(
+        self,
+        texts: Text | Iterable[Text],
+        *,
+        role: str = ...,
+        progress: bool = ...,
+        output: str,
+    ) -> Any: ...
     def encode(
         self,
         texts: Text | Iterable[Text],
@@ -172,8 +215,13 @@ class TextEncoder(ABC):
         precision: Precision = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
         progress: bool = False,
-    ) -> Vectors:
+        output: str | None = None,
+    ) -> Any:
         """(n, dim) vectors in input order; a single string (or mapping of fields) gives (dim,).
+
+        ``output`` names one of `outputs`, else it is the first. Sparse ones come as `SparseVectors`, multi-vectors and
+        tokens as `MultiVectors` (a single string gives one row of these), logits as an (n, labels) array; ``dim`` and
+        ``precision`` are for dense vectors only.
 
         ``role`` names the template put around each text; where it has several fields, a text is a mapping of their
         names (see `fields`). ``dim`` keeps the first so many numbers (of unit length again where the model
@@ -183,11 +231,136 @@ class TextEncoder(ABC):
         they are fewer than 100. Raises `InputError` naming the first text that is not a string or not valid Unicode,
         before anything is computed for its window.
         """
-        if isinstance(texts, str | Mapping):
-            one: Vectors = self.encode([texts], role=role, dim=dim, precision=precision, ranges=ranges)[0]
-            return one
+        return self._encode(texts, role, dim, precision, ranges, progress, output)
+
+    def encode_query(
+        self,
+        texts: Text | Iterable[Text],
+        *,
+        dim: int | None = None,
+        precision: Precision = "float32",
+        ranges: Ranges | npt.ArrayLike | None = None,
+        progress: bool = False,
+        output: str | None = None,
+    ) -> Any:
+        """`encode` with the model's template for queries."""
+        return self._encode(texts, "query", dim, precision, ranges, progress, output)
+
+    def encode_document(
+        self,
+        texts: Text | Iterable[Text],
+        *,
+        dim: int | None = None,
+        precision: Precision = "float32",
+        ranges: Ranges | npt.ArrayLike | None = None,
+        progress: bool = False,
+        output: str | None = None,
+    ) -> Any:
+        """`encode` with the model's template for documents."""
+        return self._encode(texts, "document", dim, precision, ranges, progress, output)
+
+    @overload
+    def stream(
+        self,
+        texts: Iterable[Text],
+        *,
+        role: str = ...,
+        dim: int | None = ...,
+        precision: Literal["float32"] = ...,
+        ranges: Ranges | npt.ArrayLike | None = ...,
+        output: None = ...,
+    ) -> Iterator[FloatArray]: ...
+    @overload
+    def stream(
+        self,
+        texts: Iterable[Text],
+        *,
+        role: str = ...,
+        dim: int | None = ...,
+        precision: Precision,
+        ranges: Ranges | npt.ArrayLike | None = ...,
+        output: None = ...,
+    ) -> Iterator[Vectors]: ...
+    @overload
+    def stream(self, texts: Iterable[Text], *, role: str = ..., output: str) -> Iterator[Any]: ...
+    def stream(
+        self,
+        texts: Iterable[Text],
+        *,
+        role: str = "default",
+        dim: int | None = None,
+        precision: Precision = "float32",
+        ranges: Ranges | npt.ArrayLike | None = None,
+        output: str | None = None,
+    ) -> Iterator[Any]:
+        """What `encode` gives, in parts that together are all of it, in order; memory does not grow with the number of
+        texts.
+
+        Texts are read ahead by at most two windows (2,048 texts or two million characters each); equal texts of a
+        window are computed once. int8 and uint8 need ``ranges``, since no window's own would do for the others.
+        """
+        return self._windows(texts, role, dim, precision, ranges, output)
+
+    def encode_outputs(
+        self,
+        texts: Iterable[Text],
+        *,
+        role: str = "default",
+        outputs: Sequence[str] | None = None,
+        progress: bool = False,
+    ) -> dict[str, Values]:
+        """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
+        from tqdm import tqdm
+
         texts = _as_list(texts)
+        chosen = self._role(role).outputs
+        parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
+        with tqdm(total=len(texts), unit="text", disable=not progress) as bar:
+            for found in self.stream_outputs(texts, role=role, outputs=outputs):
+                for name, values in found.items():
+                    parts[name].append(values)
+                bar.update(len(next(iter(found.values()))))
+        return {name: concatenate(given) if given else none(chosen[name]) for name, given in parts.items()}
+
+    def stream_outputs(
+        self, texts: Iterable[Text], *, role: str = "default", outputs: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Values]]:
+        """`encode_outputs` in parts; memory does not grow with the number of texts."""
+        if isinstance(texts, str | Mapping):
+            raise InputError("stream_outputs: expected an iterable of texts, found one; put it in a list")
+        return self._stream(texts, role, self._names(role, outputs))
+
+    def similarity(self, a: npt.ArrayLike | Values, b: npt.ArrayLike | Values) -> FloatArray:
+        """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine or
+        dot product of dense vectors, dot product of `SparseVectors`, MaxSim of `MultiVectors` (questions first)."""
+        if isinstance(a, SparseVectors) and isinstance(b, SparseVectors):
+            return a.dot(b)
+        if isinstance(a, MultiVectors) and isinstance(b, MultiVectors):
+            return a.maxsim(b)
+        if isinstance(a, SparseVectors | MultiVectors) or isinstance(b, SparseVectors | MultiVectors):
+            raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
+        return similarity(a, b, fn=self.metric)
+
+    def _encode(
+        self,
+        texts: Text | Iterable[Text],
+        role: str,
+        dim: int | None,
+        precision: Precision,
+        ranges: Ranges | npt.ArrayLike | None,
+        progress: bool,
+        output: str | None,
+    ) -> Any:
+        if isinstance(texts, str | Mapping):
+            one = self._encode([texts], role, dim, precision, ranges, progress, output)
+            return one[0] if isinstance(one, np.ndarray) else one
+        texts = _as_list(texts)
+        name = self._role(role).name(output)
+        about = self._role(role).outputs[name]
         check_precision(precision)
+        if about.kind != "dense":
+            _refuse_options(name, about, dim, precision)
+            return self.encode_outputs(texts, role=role, outputs=[name], progress=progress)[name]
         own = needs_ranges(precision) and ranges is None
         kept: Precision = "float32" if own else precision
         out: Vectors | None = None
@@ -195,7 +368,7 @@ class TextEncoder(ABC):
         from tqdm import tqdm
 
         with tqdm(total=len(texts), unit="text", disable=not progress) as bar:
-            for vectors in self.stream(texts, role=role, dim=dim, precision=kept, ranges=ranges):
+            for vectors in self._windows(texts, role, dim, kept, ranges, output):
                 if out is None:
                     out = (
                         vectors
@@ -207,76 +380,30 @@ class TextEncoder(ABC):
                 done += len(vectors)
                 bar.update(len(vectors))
         if out is None:
-            out = empty(dim or self._role(role).output.dim, kept)
+            out = empty(dim or about.dim, kept)
         return quantize(out, precision) if own else out
 
-    def encode_query(
-        self,
-        texts: Text | Iterable[Text],
-        *,
-        dim: int | None = None,
-        precision: Precision = "float32",
-        ranges: Ranges | npt.ArrayLike | None = None,
-        progress: bool = False,
-    ) -> Vectors:
-        """`encode` with the model's template for queries."""
-        return self.encode(texts, role="query", dim=dim, precision=precision, ranges=ranges, progress=progress)
-
-    def encode_document(
-        self,
-        texts: Text | Iterable[Text],
-        *,
-        dim: int | None = None,
-        precision: Precision = "float32",
-        ranges: Ranges | npt.ArrayLike | None = None,
-        progress: bool = False,
-    ) -> Vectors:
-        """`encode` with the model's template for documents."""
-        return self.encode(texts, role="document", dim=dim, precision=precision, ranges=ranges, progress=progress)
-
-    @overload
-    def stream(
+    def _windows(
         self,
         texts: Iterable[Text],
-        *,
-        role: str = ...,
-        dim: int | None = ...,
-        precision: Literal["float32"] = ...,
-        ranges: Ranges | npt.ArrayLike | None = ...,
-    ) -> Iterator[FloatArray]: ...
-    @overload
-    def stream(
-        self,
-        texts: Iterable[Text],
-        *,
-        role: str = ...,
-        dim: int | None = ...,
+        role: str,
+        dim: int | None,
         precision: Precision,
-        ranges: Ranges | npt.ArrayLike | None = ...,
-    ) -> Iterator[Vectors]: ...
-    def stream(
-        self,
-        texts: Iterable[Text],
-        *,
-        role: str = "default",
-        dim: int | None = None,
-        precision: Precision = "float32",
-        ranges: Ranges | npt.ArrayLike | None = None,
-    ) -> Iterator[Vectors]:
-        """Arrays of vectors that together are those of ``texts``, in order; memory does not grow with the number of
-        texts.
-
-        Texts are read ahead by at most two windows (2,048 texts or two million characters each); equal texts of a
-        window are computed once. int8 and uint8 need ``ranges``, since no window's own would do for the others.
-        """
+        ranges: Ranges | npt.ArrayLike | None,
+        output: str | None,
+    ) -> Iterator[Any]:
         if isinstance(texts, str | Mapping):
             raise InputError("stream: expected an iterable of texts, found one; put it in a list")
-        output = self._role(role).output
+        name = self._role(role).name(output)
+        about = self._role(role).outputs[name]
         check_precision(precision)
+        if about.kind != "dense":
+            _refuse_options(name, about, dim, precision)
+            return (found[name] for found in self.stream_outputs(texts, role=role, outputs=[name]))
         if dim is not None:
-            truncate(np.empty((0, output.dim), dtype=np.float32), dim, normalize=False)
-            if output.matryoshka and dim not in (*output.matryoshka, output.dim):
-                sizes = ", ".join(map(str, sorted({*output.matryoshka, output.dim})))
+            truncate(np.empty((0, about.dim), dtype=np.float32), dim, normalize=False)
+            if about.matryoshka and dim not in (*about.matryoshka, about.dim):
+                sizes = ", ".join(map(str, sorted({*about.matryoshka, about.dim})))
                 raise InputError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
         known = None if ranges is None else Ranges.of(ranges)
         if needs_ranges(precision):
@@ -285,32 +412,38 @@ class TextEncoder(ABC):
                     f"ranges: {precision} needs those of all vectors before the first; give ranges=embedkit.fit_ranges(encoder.encode(sample)) "
                     "of some thousand typical texts"
                 )
-            check_ranges(known, dim or output.dim)
-        return self._stream(texts, role, dim, precision, known)
+            check_ranges(known, dim or about.dim)
+        return self._dense(texts, role, name, dim, precision, known)
 
-    def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
-        """(n, m) float32 scores of the rows of ``a`` (n, dim) against those of ``b`` (m, dim), by the model's own
-        measure."""
-        return similarity(a, b, fn=self.metric)
+    def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:
+        about = self._role(role)
+        if isinstance(outputs, str):
+            raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
+        return list(about.outputs) if outputs is None else [about.name(name) for name in dict.fromkeys(outputs)]
 
-    def _stream(
-        self, texts: Iterable[Text], name: str, dim: int | None, precision: Precision, ranges: Ranges | None
+    def _dense(
+        self, texts: Iterable[Text], role: str, name: str, dim: int | None, precision: Precision, ranges: Ranges | None
     ) -> Iterator[Vectors]:
+        normalized = self._roles[role].outputs[name].normalized
+        for found in self._stream(texts, role, [name]):
+            vectors: Any = found[name]
+            if dim is not None:
+                vectors = truncate(vectors, dim, normalize=normalized)
+            yield quantize(vectors, precision, ranges=ranges)
+
+    def _stream(self, texts: Iterable[Text], name: str, outputs: Sequence[str]) -> Iterator[dict[str, Values]]:
         role = self._roles[name]
         truncated = total = 0
-        for window in stream(texts, role.template, lambda items: self._submit(name, items), dim=role.output.dim):
+        for window in stream(texts, role.template, lambda items: self._submit(name, items, outputs)):
             truncated += self._count(role, window, total)
-            total += len(window.vectors)
-            vectors = window.vectors
-            if dim is not None:
-                vectors = truncate(vectors, dim, normalize=role.output.normalized)
-            yield quantize(vectors, precision, ranges=ranges)
+            total += len(window.truncated)
+            yield window.values
         if truncated and self.on_truncate == "warn":
             warnings.warn(
                 f"{truncated:,} of {total:,} texts were longer than the {role.max_tokens} tokens that the model reads and were cut; "
                 "split them into chunks to have all of their text in the vectors",
                 TruncationWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _count(self, role: Role, window: Computed, before: int) -> int:
@@ -338,3 +471,10 @@ def _as_list(texts: Text | Iterable[Text]) -> list[Text]:
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
     return texts if isinstance(texts, list) else list(texts)
+
+
+def _refuse_options(name: str, output: Output, dim: int | None, precision: str) -> None:
+    if dim is not None or precision != "float32":
+        raise InputError(
+            f"dim and precision are for dense vectors, and the output {name!r} is {output.kind}; leave them out"
+        )

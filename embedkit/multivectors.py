@@ -69,6 +69,9 @@ class MultiVectors:
         """Bytes of both arrays."""
         return self.offsets.nbytes + self.values.nbytes
 
+    def __repr__(self) -> str:
+        return f"MultiVectors({len(self)} texts, {len(self.values)} vectors of {self.dim} numbers)"
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

@@ -8,7 +8,7 @@ import queue
 import signal
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,10 +27,12 @@ from .choosing import undecided
 from .encoder import Encoder, check_options
 from .encoding import OnTruncate, TextEncoder
 from .errors import EmbedkitError, WorkerError
+from .records import FloatArray
 from .session import cpu_count
 from .streaming import Part, size
 from .template import Text
 from .tower import Computed, NoVector, Rows
+from .values import Values, placed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -43,7 +45,7 @@ _SMALL_PIECE = 16
 _TEXT_WEIGHT = 16  # characters that a text costs beside its own
 _GRACE_SECONDS = 5.0
 
-_Job: TypeAlias = tuple[str, list[Text]]
+_Job: TypeAlias = tuple[str, list[Text], list[str]]
 
 
 class EncoderPool(TextEncoder):
@@ -101,7 +103,8 @@ class EncoderPool(TextEncoder):
             "token_budget": token_budget,
             "on_truncate": "ignore",
         }
-        dim = max(next(iter(bundle.tower(role).outputs.values())).dim for role in bundle.manifest.towers)
+        given = [output for role in bundle.manifest.towers for output in bundle.tower(role).outputs.values()]
+        dim = max((output.dim for output in given if output.kind == "dense"), default=1)
         return cls(bundle, _Crew(os.fspath(path), options, workers, dim), on_truncate=on_truncate)
 
     @property
@@ -126,11 +129,11 @@ class EncoderPool(TextEncoder):
     ) -> None:
         self.close()
 
-    def _submit(self, role: str, items: list[Text]) -> list[Part]:
+    def _submit(self, role: str, items: list[Text], outputs: Sequence[str]) -> list[Part]:
         parts: list[Part] = []
         for rows in _pieces(np.array([size(item) for item in items], dtype=np.int64), len(self._crew.workers)):
             sent: list[Text] = [item if isinstance(item := items[row], str) else dict(item) for row in rows]
-            parts.append((rows, self._crew.submit((role, sent))))
+            parts.append((rows, self._crew.submit((role, sent, list(outputs)))))
         return parts
 
 
@@ -160,9 +163,10 @@ class _About:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A worker's answer beside the vectors in shared memory."""
+    """A worker's answer: its dense vectors by name, unless ``shape`` is that of those in shared memory."""
 
-    shape: tuple[int, int]
+    values: dict[str, Values]
+    shape: tuple[int, int] | None
     truncated: bytes
     tokens: int
     slots: int
@@ -283,8 +287,11 @@ class _Worker:
             raise self._ended() from None
         done = self._receive()
         assert isinstance(done, _Done)
-        vectors = np.ndarray(done.shape, dtype=np.float32, buffer=self._memory.buf).copy()
-        return Computed(vectors, np.frombuffer(done.truncated, dtype=np.bool_), done.tokens, done.slots)
+        values = done.values
+        if done.shape is not None:
+            shared: FloatArray = np.ndarray(done.shape, dtype=np.float32, buffer=self._memory.buf)
+            values = {job[2][0]: shared.copy()}
+        return Computed(values, np.frombuffer(done.truncated, dtype=np.bool_), done.tokens, done.slots)
 
     def close(self) -> None:
         if hasattr(self, "process") and self.process.pid is not None:
@@ -350,16 +357,23 @@ def _answer(encoder: Encoder, job: _Job, memory: SharedMemory) -> _Done | Except
 
 
 def _encode(encoder: Encoder, job: _Job, memory: SharedMemory) -> _Done:
-    role, items = job
-    dim = encoder._roles[role].output.dim
-    vectors: np.ndarray[Any, np.dtype[np.float32]] = np.ndarray((len(items), dim), np.float32, buffer=memory.buf)
+    role, items, outputs = job
     truncated = np.empty(len(items), dtype=np.bool_)
     tokens = slots = 0
-    for rows, future in encoder._submit(role, items):
+    parts: list[tuple[Rows, dict[str, Values]]] = []
+    for rows, future in encoder._submit(role, items, outputs):
         part = future.result()
-        vectors[rows], truncated[rows] = part.vectors, part.truncated
+        truncated[rows] = part.truncated
         tokens, slots = tokens + part.tokens, slots + part.slots
-    return _Done(vectors.shape, truncated.tobytes(), tokens, slots)
+        parts.append((rows, part.values))
+    about = encoder.outputs(role)[outputs[0]]
+    if len(outputs) == 1 and about.kind == "dense":
+        shared: FloatArray = np.ndarray((len(items), about.dim), np.float32, buffer=memory.buf)
+        for rows, values in parts:
+            shared[rows] = values[outputs[0]]  # type: ignore[assignment]
+        return _Done({}, shared.shape, truncated.tobytes(), tokens, slots)
+    made = {name: placed([(rows, values[name]) for rows, values in parts], len(items)) for name in outputs}
+    return _Done(made, None, truncated.tobytes(), tokens, slots)
 
 
 def _portable(error: Exception) -> Exception:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .template import Text
-from .vectors import unit_length
+from .values import Values, equal, largest_difference, nearness, scale
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -28,14 +28,20 @@ _BUDGETS = (1, 300, 1 << 14)
 
 
 def worst_cosine(encoder: Encoder, role: str = "default", count: int | None = None) -> float:
-    """The lowest cosine between the first ``count`` golden vectors of a role and what the encoder makes of their
-    texts."""
+    """The least nearness (`values.nearness`: of dense vectors the cosine) between the first ``count`` golden values of a
+    role and what the encoder makes of their texts, of all outputs."""
     texts, golden = encoder.bundle.golden()
-    expected = golden[role][:count]
-    if not len(expected):
-        return 1.0
-    found = encoder._towers[role].vectors(encoder.fill(texts[:count], role), encoder.token_budget)
-    return float((unit_length(found) * unit_length(expected)).sum(axis=1).min())
+    few = {name: values[: len(texts[:count])] for name, values in golden[role].items()}
+    return worst_nearness(encoder, role, texts[:count], few)
+
+
+def worst_nearness(encoder: Encoder, role: str, texts: Sequence[str], golden: Mapping[str, Values]) -> float:
+    """The least nearness of what the encoder makes of the texts to the values by output."""
+    found = encoder._towers[role].values(encoder.fill(texts, role), encoder.token_budget)
+    kinds = encoder.outputs(role)
+    return min(
+        float(nearness(found[name], expected, kinds[name].kind).min(initial=1.0)) for name, expected in golden.items()
+    )
 
 
 def broken_promise(encoder: Encoder, variant: str) -> str:
@@ -50,9 +56,10 @@ def broken_promise(encoder: Encoder, variant: str) -> str:
         assert graph is not None
         promised = variant if variant in graph.variants else "fp32"
         if promised == "fp32":
-            found = encoder._towers[role].vectors(items, encoder.token_budget)
-            if not np.abs(found - expected).max(initial=0.0) < FP32_MAX_ABS * np.abs(expected).max(initial=1.0):
-                return "it does not give the golden vectors"
+            found = encoder._towers[role].values(items, encoder.token_budget)
+            for output, values in expected.items():
+                if not largest_difference(found[output], values) < FP32_MAX_ABS * max(1.0, scale(values)):
+                    return "it does not give the golden vectors"
         else:
             worst, least = worst_cosine(encoder, role), graph.variants[promised].golden_cosine_min
             if not worst >= least:
@@ -69,11 +76,12 @@ def broken_promise(encoder: Encoder, variant: str) -> str:
 def independent(encoder: Encoder, role: str, items: Sequence[Text]) -> bool:
     """Whether each item gives the same bytes alone, in small batches and in one, and in another order."""
     tower = encoder._towers[role]
-    alone, *others = (tower.vectors(items, budget) for budget in _BUDGETS)
+    alone, *others = (tower.values(items, budget) for budget in _BUDGETS)
     order = np.random.default_rng(0).permutation(len(items))
-    shuffled = np.empty_like(alone)
-    shuffled[order] = tower.vectors([items[i] for i in order], encoder.token_budget)
-    return all(other.tobytes() == alone.tobytes() for other in (*others, shuffled))
+    turned = tower.values([items[i] for i in order], encoder.token_budget)
+    back = np.argsort(order)
+    others.append({name: found[back] for name, found in turned.items()})
+    return all(equal(other[name], alone[name]) for other in others for name in alone)
 
 
 def pieces(encoder: Encoder, texts: Sequence[str]) -> list[str]:
@@ -96,7 +104,7 @@ def measure(encoders: Mapping[str, Encoder]) -> dict[str, float]:
             if number > 1 and best[name] > best[first]:
                 continue
             began = time.perf_counter()
-            for _, part in encoder._submit("default", items[name]):
+            for _, part in encoder._submit("default", items[name], list(encoder.outputs())):
                 part.result()
             if number:  # the first lays out memory and chooses kernels
                 best[name] = min(best[name], time.perf_counter() - began)

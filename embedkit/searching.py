@@ -93,7 +93,7 @@ def search(
                 f"collection {collection!r} ranks by the metric {rows.info.metric!r}, and this model's vectors are compared by "
                 f"{encoder.metric!r}; ingest into a new collection"
             )
-        asked: FloatArray = encoder.encode_query(questions)  # type: ignore[assignment]
+        asked: FloatArray = encoder.encode_query(questions)
         answers = nearest(rows, asked, wanted, filter)
     return answers[0] if single else answers
 

@@ -23,8 +23,9 @@ class Session(ABC):
     """One graph, loaded by one engine. Several threads may call `run` at once."""
 
     @abstractmethod
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """The graph's one output, (rows, dim) float32, of inputs that are (rows, tokens) or (rows,)."""
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """The named outputs of the graph, float32, (rows, dim) or (rows, tokens, dim), of inputs that are (rows, tokens) or
+        (rows,)."""
 
     def widths(self, lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
         """(texts,) token slots that texts of so many tokens are padded to at least, none above ``longest`` unless its
@@ -45,11 +46,11 @@ class Spread(Session):
         for session in sessions:
             self._idle.put(session)
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """The output of the session that was idle first."""
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """The outputs of the session that was idle first."""
         session = self._idle.get()
         try:
-            return session.run(inputs)
+            return session.run(inputs, outputs)
         finally:
             self._idle.put(session)
 

@@ -108,6 +108,9 @@ class SparseVectors:
         """Bytes of the three arrays."""
         return self.offsets.nbytes + self.indices.nbytes + self.values.nbytes
 
+    def __repr__(self) -> str:
+        return f"SparseVectors({len(self)} rows of {self.dim} numbers, {len(self.values)} not zero)"
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

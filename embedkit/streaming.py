@@ -14,6 +14,7 @@ import numpy as np
 from .errors import InputError
 from .template import Template, Text
 from .tower import Computed, NoVector, Rows
+from .values import placed
 
 WINDOW_TEXTS = 2048
 WINDOW_CHARACTERS = 1 << 21
@@ -34,7 +35,7 @@ class _Window:
     parts: list[Part]
 
 
-def stream(texts: Iterable[Text], template: Template, submit: Submit, *, dim: int) -> Iterator[Computed]:
+def stream(texts: Iterable[Text], template: Template, submit: Submit) -> Iterator[Computed]:
     """What ``submit`` makes of each window of texts, in their order; equal texts of a window are computed once.
 
     While a window is computed the next is read and handed in. Raises `InputError` that names the text by its number in
@@ -53,7 +54,7 @@ def stream(texts: Iterable[Text], template: Template, submit: Submit, *, dim: in
                 running.append(_Window(total, inverse, len(items), parts))
                 total += len(window)
             if running and (window is None or len(running) == 2):
-                yield _collect(running.popleft(), dim)
+                yield _collect(running.popleft())
     finally:
         for left in running:
             for _, future in left.parts:
@@ -93,8 +94,8 @@ def distinct(items: list[Text]) -> tuple[list[Text], Rows]:
     return found, inverse
 
 
-def _collect(window: _Window, dim: int) -> Computed:
-    vectors = np.empty((window.distinct, dim), dtype=np.float32)
+def _collect(window: _Window) -> Computed:
+    parts: list[tuple[Rows, Computed]] = []
     truncated = np.empty(window.distinct, dtype=np.bool_)
     tokens = slots = 0
     failures: list[NoVector] = []
@@ -108,13 +109,19 @@ def _collect(window: _Window, dim: int) -> Computed:
             for _, left in window.parts[i + 1 :]:
                 left.cancel()
             raise
-        vectors[rows], truncated[rows] = part.vectors, part.truncated
+        parts.append((rows, part))
+        truncated[rows] = part.truncated
         tokens, slots = tokens + part.tokens, slots + part.slots
     if failures:
         raise _input_error(min(failures, key=lambda error: error.number), window.before, window.inverse)
+    values = {
+        name: placed([(rows, part.values[name]) for rows, part in parts], window.distinct)
+        for name in parts[0][1].values
+    }
     if window.distinct < len(window.inverse):
-        vectors, truncated = vectors[window.inverse], truncated[window.inverse]
-    return Computed(vectors, truncated, tokens, slots)
+        values = {name: found[window.inverse] for name, found in values.items()}
+        truncated = truncated[window.inverse]
+    return Computed(values, truncated, tokens, slots)
 
 
 def _input_error(error: NoVector, before: int, inverse: Rows) -> InputError:

@@ -103,7 +103,8 @@ class TextTokenizer:
             if self._types:
                 types.append(np.array(encoding.type_ids, dtype=np.int64)[kept])
             if self.frontend.pool_mask is not None:
-                pool.append(self._pooled(np.array(encoding.special_tokens_mask)[kept], prefix))
+                places = _in_fields(encoding, spans)[kept] if "template" in self.frontend.pool_mask.drop else None
+                pool.append(self._pooled(row, np.array(encoding.special_tokens_mask)[kept], prefix, places))
         return Ragged(ids, truncated, types, pool)
 
     def _encode_plain(self, texts: list[str]) -> Ragged:
@@ -178,14 +179,23 @@ class TextTokenizer:
         drop = np.concatenate([places[0][first:], places[1][second:]])
         return np.delete(np.arange(len(owners)), drop)
 
-    def _pooled(self, special: npt.NDArray[np.int64], prefix: str) -> Ids:
+    def _pooled(
+        self, ids: Ids, special: npt.NDArray[np.int64], prefix: str, in_fields: npt.NDArray[np.bool_] | None
+    ) -> Ids:
         pool = np.ones(len(special), dtype=np.int64)
-        for rule in self.frontend.pool_mask.drop if self.frontend.pool_mask else ():
+        mask = self.frontend.pool_mask
+        assert mask is not None
+        if mask.ids:
+            pool[np.isin(ids, mask.ids)] = 0
+        for rule in mask.drop:
             kind, _, number = rule.partition(":")
             if kind == "special":
                 pool[special == 1] = 0
             elif kind == "first":
                 pool[: int(number or 1)] = 0
+            elif kind == "template":
+                assert in_fields is not None
+                pool[~in_fields] = 0
             elif prefix:
                 pool[: self._prefix_length(prefix)] = 0
         return pool
@@ -201,3 +211,11 @@ class TextTokenizer:
                 self._prefix_lengths.clear()
             self._prefix_lengths[prefix] = len(encoding.ids) - closing
         return self._prefix_lengths[prefix]
+
+
+def _in_fields(encoding: Any, spans: list[tuple[int, int, int]]) -> npt.NDArray[np.bool_]:
+    """(tokens,) whether each token shares a character with a field."""
+    out = np.zeros(len(encoding.ids), dtype=np.bool_)
+    for i, (place, (first, last)) in enumerate(zip(encoding.sequence_ids, encoding.offsets, strict=True)):
+        out[i] = any(place == segment and first < end and last > start for segment, start, end in spans)
+    return out

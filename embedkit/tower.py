@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .records import FloatArray
 from .schedule import pad, plan
 from .session import Session
 from .template import Text
 from .tokenizer import Ids, TextTokenizer
-from .types import Input
+from .types import Input, Output
+from .values import Values, of_tensor, placed
 
 Rows = npt.NDArray[np.intp]
 
@@ -41,10 +41,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """(rows, dim) float32 vectors, (rows,) whether a text was cut, the tokens that were read, and the same with
-    padding."""
+    """The values of each output that was asked for, (rows,) whether a text was cut, the tokens that were read, and the
+    same with padding."""
 
-    vectors: FloatArray
+    values: dict[str, Values]
     truncated: npt.NDArray[np.bool_]
     tokens: int
     slots: int
@@ -53,8 +53,10 @@ class Computed:
 class Tower:
     """A role's tokenizer, inputs and graph; safe to be shared by threads."""
 
-    def __init__(self, tokenizer: TextTokenizer, session: Session, inputs: list[Input]) -> None:
-        self.tokenizer, self._session, self._inputs = tokenizer, session, inputs
+    def __init__(
+        self, tokenizer: TextTokenizer, session: Session, inputs: list[Input], outputs: dict[str, Output]
+    ) -> None:
+        self.tokenizer, self._session, self._inputs, self._outputs = tokenizer, session, inputs, outputs
 
     def prepare(self, items: Sequence[Text], budget: int) -> list[Batch]:
         """Batches of at most ``budget`` token slots that hold each of the checked items once; raises `NoVector`."""
@@ -62,7 +64,7 @@ class Tower:
         lengths = ragged.lengths
         for i in np.flatnonzero(lengths == 0)[:1]:
             raise NoVector(int(i), "the tokenizer makes no token of it, so it has no vector")
-        for i, pool in enumerate(ragged.pool):
+        for i, pool in enumerate(ragged.pool if self._pools else ()):
             if not pool.any():
                 reason = "no token of it is left to pool, so it has no vector; it may be empty, or cut before its text begins"
                 raise NoVector(i, reason)
@@ -86,29 +88,46 @@ class Tower:
             for rows in plan(lengths, budget)
         ]
 
-    def vectors(self, items: Sequence[Text], budget: int) -> FloatArray:
-        """(n, dim) float32 vectors of checked items, computed on the calling thread in batches of ``budget``."""
-        batches = self.prepare(items, budget)
-        computed = [self.run(batch).vectors for batch in batches]
-        found = np.empty((len(items), computed[0].shape[1]), dtype=np.float32)
-        for batch, vectors in zip(batches, computed, strict=True):
-            found[batch.rows] = vectors
-        return found
+    @property
+    def _pools(self) -> bool:
+        """Whether a text needs a token that is pooled."""
+        return any(entry.source == "pool_mask" for entry in self._inputs)
 
-    def run(self, batch: Batch) -> Computed:
-        """The vectors of a batch, computed on the calling thread (on CPU)."""
-        count = self._session.rows(len(batch.rows))
-        ids, mask = pad(batch.ragged["ids"], self.tokenizer.frontend.pad_id, batch.width, count)
-        tensors = {"ids": ids, "mask": mask, "pool_mask": mask, "types": mask}
-        for source in ("pool_mask", "types"):
+    def values(self, items: Sequence[Text], budget: int, outputs: Sequence[str] | None = None) -> dict[str, Values]:
+        """The values of checked items, of all outputs unless some are named, computed on the calling thread in batches of
+        ``budget``."""
+        batches = self.prepare(items, budget)
+        computed = [self.run(batch, outputs) for batch in batches]
+        return {
+            name: placed([(b.rows, c.values[name]) for b, c in zip(batches, computed, strict=True)], len(items))
+            for name in computed[0].values
+        }
+
+    def run(self, batch: Batch, outputs: Sequence[str] | None = None) -> Computed:
+        """The values of a batch, computed on the calling thread (on CPU)."""
+        names = list(self._outputs) if outputs is None else list(outputs)
+        rows, frontend = len(batch.rows), self.tokenizer.frontend
+        count = self._session.rows(rows)
+        ids, mask = pad(batch.ragged["ids"], frontend.pad_id, batch.width, count)
+        kept = frontend.padding != "ignored"
+        if frontend.padding == "read":
+            mask = np.ones_like(mask)
+        tensors = {"ids": ids, "mask": mask, "pool_mask": np.ones_like(mask) if kept else mask, "types": mask}
+        for source, filling in (("pool_mask", int(kept)), ("types", 0)):
             if source in batch.ragged:
-                tensors[source] = pad(batch.ragged[source], 0, batch.width, count)[0]
-        vectors = self._session.run(
+                tensors[source] = pad(batch.ragged[source], filling, batch.width, count)[0]
+        found = self._session.run(
             {
                 entry.name: (
                     tensors[entry.source] if entry.choice is None else np.resize(batch.choices[entry.name], count)
                 ).astype(entry.dtype, copy=False)
                 for entry in self._inputs
-            }
+            },
+            names,
         )
-        return Computed(vectors[: len(batch.rows)], batch.truncated, sum(map(len, batch.ragged["ids"])), ids.size)
+        read, pooled = tensors["mask"][:rows], tensors["pool_mask"][:rows]
+        values = {
+            name: of_tensor(self._outputs[name], tensor[:rows], read, pooled)
+            for name, tensor in zip(names, found, strict=True)
+        }
+        return Computed(values, batch.truncated, sum(map(len, batch.ragged["ids"])), ids.size)

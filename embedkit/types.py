@@ -69,14 +69,17 @@ class Truncate(_Model, frozen=True):
 
 
 class PoolMask(_Model, frozen=True):
-    """Tokens that the backbone reads and the pooling leaves out: ``first`` (or ``first:N``) tokens, ``special`` (all
-    that the tokenizer adds), ``prefix`` (as many leading tokens as all that stands before the last field has by
-    itself, opening special tokens included)."""
+    """Tokens that the backbone reads and that are left out of what is made of them: ``first`` (or ``first:N``) tokens,
+    ``special`` (all that the tokenizer adds), ``prefix`` (as many leading tokens as all that stands before the last field
+    has by itself, opening special tokens included), ``template`` (all that are no part of a field), and all whose id is
+    among ``ids``."""
 
-    drop: Annotated[
-        list[Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix)$")]],
-        msgspec.Meta(min_length=1),
-    ]
+    drop: list[Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix|template)$")]] = []
+    ids: list[Annotated[int, msgspec.Meta(ge=0)]] = []
+
+    def __post_init__(self) -> None:
+        if not self.drop and not self.ids:
+            raise ValueError("expected something in `drop` or `ids`")
 
 
 class Choice(_Model, frozen=True):
@@ -100,6 +103,9 @@ class Frontend(_Model, frozen=True):
     truncate: Truncate
     pad: Annotated[str, msgspec.Meta(pattern="^(longest|fixed:[1-9][0-9]*)$")] = "longest"
     pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
+    padding: Literal["ignored", "kept", "read"] = "ignored"
+    """Whether padding to a fixed length is part of the text: ``kept`` tokens give vectors, of which the others see nothing;
+    ``read`` ones are tokens like all others (the query expansion of ColBERT, Khattab and Zaharia 2020)."""
     pool_mask: PoolMask | None = None
     first_token: Choice | None = None
     """Token ids that take the place of the first token."""
@@ -112,6 +118,8 @@ class Frontend(_Model, frozen=True):
             raise ValueError("expected a template of at most two segments")
         if self.fixed is not None and self.fixed < self.truncate.max:
             raise ValueError("expected a fixed length of at least truncate.max")
+        if self.padding != "ignored" and self.fixed is None:
+            raise ValueError("expected a fixed length where padding is kept or read")
 
     @property
     def fixed(self) -> int | None:
@@ -155,6 +163,8 @@ class Quality(_Model, frozen=True):
     top10_overlap: float
     labels: dict[str, float] = {}
     """What the sample's labels gave, 0 to 1: ``spearman``, ``ndcg@10``, ``recall@10``."""
+    measures: dict[str, float] = {}
+    """What is measured of kinds other than dense, 0 to 1, as ``OUTPUT: NAME``."""
     matryoshka: list[SizeQuality] = []
     """The same at each smaller size that the model was trained for."""
 
@@ -179,13 +189,32 @@ class Graph(_Model, frozen=True):
     variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
 
 
-class Output(_Model, frozen=True):
-    """One output tensor of the graph: (batch, dim) float32."""
+Kind: TypeAlias = Literal["dense", "sparse", "multivector", "tokens", "logits"]
 
-    kind: Literal["dense"]
+
+class Output(_Model, frozen=True):
+    """One output tensor of the graph, float32, and what it becomes.
+
+    ``dense`` (batch, dim): vectors. ``sparse`` (batch, dim), of which few are not zero: sparse vectors. ``multivector``
+    (batch, tokens, dim): a vector for each token that the pool mask leaves. ``tokens`` (batch, tokens, dim): a vector for
+    each token that is read. ``logits`` (batch, dim): a number for each of the labels.
+    """
+
+    kind: Kind
     dim: Positive
-    normalized: bool
+    normalized: bool = False
+    """Whether vectors (or a token's) have unit length."""
     matryoshka: list[Positive] = []
+    top: Positive | None = None
+    """Of sparse vectors: how many numbers are kept, the largest."""
+    labels: list[str] = []
+    """Of logits: a name for each, where they have one."""
+    activation: Literal["identity", "sigmoid", "softmax"] = "identity"
+    """Of logits: what makes scores or probabilities of them."""
+
+    def __post_init__(self) -> None:
+        if self.labels and len(self.labels) != self.dim:
+            raise ValueError("expected as many `labels` as numbers (`dim`)")
 
 
 class Tower(_Model, frozen=True):
@@ -203,9 +232,10 @@ class Tower(_Model, frozen=True):
 
 
 class Scorer(_Model, frozen=True):
-    """How two vectors are compared."""
+    """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot``, several a
+    text by ``maxsim``."""
 
-    fn: Literal["cosine", "dot"]
+    fn: Literal["cosine", "dot", "sparse_dot", "maxsim"]
     left: str
     right: str
 

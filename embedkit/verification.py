@@ -12,8 +12,7 @@ import numpy as np
 from .bundle import Bundle
 from .encoder import Encoder
 from .probing import FP32_MAX_ABS, GOLDEN_TOLERANCE
-from .records import FloatArray
-from .vectors import unit_length
+from .values import Values, concatenate, equal, largest_difference, nearness, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +87,24 @@ def _variants(bundle: Bundle) -> list[str]:
     return list(dict.fromkeys(name for graph in graphs if graph for name in graph.variants))
 
 
-def _check(encoder: Encoder, role: str, texts: list[str], golden: FloatArray) -> Check:
+def _check(encoder: Encoder, role: str, texts: list[str], golden: dict[str, Values]) -> Check:
     items = encoder.fill(texts, role)
-    found = encoder.encode(items, role=role)
-    max_abs = float(np.abs(found - golden).max(initial=0.0))
-    scale = float(np.abs(golden).max(initial=1.0))
-    cosines = np.einsum("ij,ij->i", unit_length(found).astype(np.float64), unit_length(golden).astype(np.float64))
-    cosine_min = float(cosines.min(initial=1.0))
-    alone = np.stack([encoder.encode(item, role=role) for item in items])
-    turned = encoder.encode(items[::-1], role=role)[::-1]
-    independent = found.tobytes() == alone.tobytes() == np.ascontiguousarray(turned).tobytes()
-    problem = _problem(encoder, role, max_abs / scale, cosine_min) or ("" if independent else _dependent(encoder))
+    found = encoder.encode_outputs(items, role=role)
+    kinds = encoder.outputs(role)
+    differences = {name: largest_difference(found[name], expected) for name, expected in golden.items()}
+    max_abs = max(differences.values())
+    relative = max(differences[name] / max(1.0, scale(expected)) for name, expected in golden.items())
+    cosine_min = min(
+        float(nearness(found[name], expected, kinds[name].kind).min(initial=1.0)) for name, expected in golden.items()
+    )
+    alone = [encoder.encode_outputs([item], role=role) for item in items]
+    turned = encoder.encode_outputs(items[::-1], role=role)
+    backwards = np.arange(len(items))[::-1]
+    independent = all(
+        equal(values, concatenate([one[name] for one in alone])) and equal(values, turned[name][backwards])
+        for name, values in found.items()
+    )
+    problem = _problem(encoder, role, relative, cosine_min) or ("" if independent else _dependent(encoder))
     return Check(encoder.variant, role, max_abs, cosine_min, independent, problem)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -26,10 +26,10 @@ class HeldEncoder(Encoder):
     calls: list[list[Text]]
     sign: threading.Event
 
-    def _submit(self, role: str, items: list[Text]) -> list[Part]:
+    def _submit(self, role: str, items: list[Text], outputs: Sequence[str]) -> list[Part]:
         self.calls.append(items)
         assert self.sign.wait(30)
-        return super()._submit(role, items)
+        return super()._submit(role, items, outputs)
 
 
 @pytest.fixture

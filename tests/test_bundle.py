@@ -47,7 +47,8 @@ def test_opens(tiny: Path) -> None:
     bundle = Bundle.open(tiny)
     assert bundle.verify_files() >= 3
     texts, vectors = bundle.golden()
-    assert len(texts) == len(next(iter(vectors.values())))
+    assert vectors.keys() == {"default", "query", "document"}
+    assert all(len(texts) == len(values["dense"]) for values in vectors.values())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +53,18 @@ class Cuda(Session):
             )
         self._session.disable_fallback()
         check_assignment(path, provider, _assigned(self._session))
-        self._output = self._session.get_outputs()[0].name
         self._lock = threading.Lock()
-        self._bound: OrderedDict[tuple[tuple[str, tuple[int, ...]], ...], tuple[Any, dict[str, Any]]] = OrderedDict()
+        self._bound: OrderedDict[Any, tuple[Any, dict[str, Any]]] = OrderedDict()
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """The graph's one output, (rows, dim) float32. One call at a time computes."""
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """The named outputs, float32. One call at a time computes."""
         with self._lock:
-            binding, values = self._binding(inputs)
+            binding, values = self._binding(inputs, outputs)
             for name, array in inputs.items():
                 values[name].update_inplace(np.ascontiguousarray(array))
             self._session.run_with_iobinding(binding)
-            result: npt.NDArray[np.float32] = binding.copy_outputs_to_cpu()[0]
-            return result
+            found: list[npt.NDArray[np.float32]] = binding.copy_outputs_to_cpu()
+            return found
 
     def widths(self, lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
         """Rounded up, two widths an octave."""
@@ -76,10 +75,12 @@ class Cuda(Session):
         """Rounded up, two counts an octave."""
         return int(_STEPS[np.searchsorted(_STEPS, count)])
 
-    def _binding(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> tuple[Any, dict[str, Any]]:
-        """The input tensors of these shapes on the device, and the binding that names them and the output; those used
+    def _binding(
+        self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]
+    ) -> tuple[Any, dict[str, Any]]:
+        """The input tensors of these shapes on the device, and the binding that names them and the outputs; those used
         last are kept."""
-        key = tuple((name, array.shape) for name, array in inputs.items())
+        key = tuple(outputs), tuple((name, array.shape) for name, array in inputs.items())
         if key not in self._bound:
             binding = self._session.io_binding()
             values = {
@@ -88,7 +89,8 @@ class Cuda(Session):
             }
             for name, value in values.items():
                 binding.bind_ortvalue_input(name, value)
-            binding.bind_output(self._output, self._device, self._index)
+            for name in outputs:
+                binding.bind_output(name, self._device, self._index)
             self._bound[key] = binding, values
             if len(self._bound) > _KEPT_SHAPES:
                 self._bound.popitem(last=False)

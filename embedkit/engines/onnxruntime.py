@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,15 @@ class OnnxRuntime(Session):
             )
         except Exception as error:
             raise BundleError(f"{path}: onnxruntime {ort.__version__} cannot load this graph: {error}") from error
-        self._output = self._session.get_outputs()[0].name
+        self._part = ort.RunOptions()  # what other outputs need is not computed
+        self._part.add_run_config_entry("only_execute_path_to_fetches", "1")
+        self._all = len(self._session.get_outputs())
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """The graph's one output, (rows, dim) float32."""
-        result: npt.NDArray[np.float32] = self._session.run([self._output], dict(inputs))[0]
-        return result
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """The named outputs, float32."""
+        options = self._part if len(outputs) < self._all else None
+        found: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), dict(inputs), options)
+        return found
 
     def end_profiling(self) -> str:
         """The file with the times of each operator, where the session was made with ``profile``."""

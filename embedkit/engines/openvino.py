@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -36,15 +36,16 @@ class OpenVino(Session):
         self._compile()
         _open.add(self)
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        """The graph's one output, (rows, dim) float32."""
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """The named outputs, float32."""
         if self._compiled is None:
             with self._lock:
                 if self._compiled is None:
                     self._compile()
         request = self._idle.get()
         try:
-            return np.array(request.infer(dict(inputs))[0], dtype=np.float32)
+            found = request.infer(dict(inputs))
+            return [np.array(found[name], dtype=np.float32) for name in outputs]
         finally:
             self._idle.put(request)
 

@@ -19,13 +19,12 @@ from .plan import GraphPlan
 from .source import quiet, reason
 
 OPSET = 21
-OUTPUT = "dense"
 _SHAPE = (3, 7)
 _LEAST_EPSILON = 1.001e-8
 
 
 def capture(plan: GraphPlan) -> ir.Model:
-    """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, float32 (batch, dim) out. Raises
+    """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, its named outputs in float32. Raises
     `ExportError`."""
     with quiet(), torch.no_grad(), _additive_masks():
         graph = copy.deepcopy(plan.module)
@@ -53,7 +52,7 @@ def capture(plan: GraphPlan) -> ir.Model:
                 dynamo=True,
                 dynamic_shapes={"tensors": tuple(axes)},
                 input_names=graph.inputs,
-                output_names=[OUTPUT],
+                output_names=list(plan.outputs),
                 opset_version=OPSET,
                 verbose=False,
             )

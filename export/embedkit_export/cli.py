@@ -78,6 +78,12 @@ def _gate_option(name: str, help: str) -> Callable[[Callable[..., None]], Callab
 )
 @click.option("--revision", help="Branch, tag or commit of a hub name.")
 @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model. Read it first.")
+@click.option(
+    "--kind",
+    default="auto",
+    help="What is made of a text: dense or sparse vectors. By itself it is what the model's files say, and dense for a plain "
+    "transformers folder.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the recipe and why it is so; write nothing.")
 @click.option(
     "--explain",
@@ -103,6 +109,7 @@ def app(
     max_loss: tuple[str, ...],
     revision: str | None,
     trust_remote_code: bool,
+    kind: str,
     dry_run: bool,
     explain: bool,
     overwrite: bool,
@@ -133,6 +140,7 @@ def app(
             max_tokens=max_tokens,
             revision=revision,
             trust_remote_code=trust_remote_code,
+            kind=kind,
         )
         print(json.dumps({"recipe": prepared.text().splitlines()}) if as_json else prepared.text())
         return
@@ -161,6 +169,7 @@ def app(
         gates=gates,
         revision=revision,
         trust_remote_code=trust_remote_code,
+        kind=kind,
         timing=timing,
         progress=not quiet and sys.stderr.isatty(),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
-from embedkit.types import FileEntry, Graph, Manifest, Output, Scorer, Tower, Variant
+from embedkit.types import FileEntry, Graph, Manifest, Scorer, Tower, Variant
 from embedkit.types import Source as SourceEntry
 
-from . import capture, files, source
+from . import files, source
 from .preparing import Prepared
 
 GOLDEN_FILE = "golden.npz"
@@ -34,23 +35,33 @@ class Description:
                 towers[name] = Tower(frontend=frontend, like=role.graph)
                 continue
             graph = plan.graphs[name]
-            out = Output(kind="dense", dim=graph.dim, normalized=graph.normalized, matryoshka=plan.recipe.matryoshka)
             towers[name] = Tower(
                 frontend=frontend,
                 inputs=graph.inputs,
                 graph=Graph(variants=variants[name]),
-                outputs={capture.OUTPUT: out},
+                outputs=graph.outputs,
             )
-        scorer = Scorer(fn=plan.recipe.similarity, left=f"query.{capture.OUTPUT}", right=f"document.{capture.OUTPUT}")
         return Manifest(
             schema=1,
             source=self._source,
             towers=towers,
-            scorers={"main": scorer},
+            scorers=self._scorers,
             files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
             golden=GOLDEN_FILE,
             fingerprint=_EMPTY_SHA256,
         )
+
+    @property
+    def _scorers(self) -> dict[str, Scorer]:
+        """How two texts' values are compared, by output; ``main`` is that of the first output."""
+        plan = self.prepared.plan
+        functions = {"dense": plan.recipe.similarity, "sparse": "sparse_dot", "multivector": "maxsim"}
+        found: dict[str, Scorer] = {}
+        for name, output in plan.graphs[plan.roles["default"].graph].outputs.items():
+            if output.kind in functions:
+                fn: Any = functions[output.kind]
+                found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
+        return found
 
     @cached_property
     def _source(self) -> SourceEntry:

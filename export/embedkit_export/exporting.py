@@ -44,6 +44,7 @@ def export(
     gates: Gates | GatesByVariant | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    kind: str = "auto",
     timing: bool = True,
     progress: bool = False,
 ) -> ExportReport:
@@ -67,6 +68,8 @@ def export(
             ``default`` holds for those it does not name.
         revision: branch, tag or commit of a hub name.
         trust_remote_code: run code that comes with the model.
+        kind: what is made of a text: ``dense`` or ``sparse`` vectors; ``auto`` is what the model's files say, and dense for a
+            plain transformers folder.
         timing: measure the variants' speed; without it two exports of a model are the same bytes.
         progress: a progress bar on standard error.
 
@@ -90,6 +93,7 @@ def export(
             max_tokens=max_tokens,
             revision=revision,
             trust_remote_code=trust_remote_code,
+            kind=kind,
         )
         step("read the sample")
         fields = [name for name in _fields(prepared.plan) if name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -51,6 +52,19 @@ def transformer(folder: Path) -> Path:
         if inner is not None:
             return inner
     return folder
+
+
+def kind(folder: Path) -> str:
+    """What a folder holds, as far as its files say: a ``SentenceTransformer``, another class of sentence-transformers, or
+    (empty) a transformers model."""
+    if not (folder / MODULES).is_file():
+        return ""
+    about = folder / "config_sentence_transformers.json"
+    stated = json.loads(about.read_text(encoding="utf-8")).get("model_type") if about.is_file() else None
+    modules = (folder / MODULES).read_text(encoding="utf-8")
+    known = {"SpladePooling": "SparseEncoder", "MultiVectorMask": "MultiVectorEncoder"}
+    guess = next((found for module, found in known.items() if module in modules), "SentenceTransformer")
+    return str(stated or guess)
 
 
 def name(folder: Path) -> str:

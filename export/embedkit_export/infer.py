@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from embedkit.errors import ExportError, InputError
 
-from . import modules, pipelines
+from . import modules, pipelines, splade
+from .inferred import Inferred
 from .recipe import Pooling, Recipe, Role
 from .source import Source
 
 _SHORT = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "last": "last", "pooler": "pooler"}
-
-
-@dataclass
-class Inferred:
-    """A recipe, why each part of it is as it is, and what the user should know of it."""
-
-    recipe: Recipe
-    reasons: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    stated: bool = False
-    """Whether the model itself is the reference: nothing of its own statement was changed."""
 
 
 def infer(
@@ -35,7 +24,7 @@ def infer(
     inferred. ``pooling`` and ``normalize`` say what a plain transformers folder does not. Raises `ExportError`."""
     if pooling is not None and pooling not in _SHORT:
         raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
-    found = _from_modules(origin) if origin.model is not None else _from_card(origin)
+    found = _from_card(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
     if pooling is not None or normalize is not None:
         if origin.model is not None:
             raise ExportError(
@@ -64,7 +53,7 @@ def infer(
 def _from_modules(origin: Source) -> Inferred:
     """The recipe of a SentenceTransformer."""
     model = origin.model
-    prompts = _prompts(model)
+    prompts = pipelines.prompts(model)
     pipes = {name: pipelines.pipeline(model, name) for name in prompts}
     found = {name: modules.parts(pipe) for name, pipe in pipes.items()}
     first, whole = pipes["default"], found["default"]
@@ -75,14 +64,13 @@ def _from_modules(origin: Source) -> Inferred:
         raise ExportError(f"similarity: expected cosine or dot, found {similarity!r}")
     roles = {}
     for name, prompt in prompts.items():
-        template = prompt.replace("{", "{{").replace("}", "}}") + "{text}"
         without = [] if found[name].include_prompt else ["prefix"]
         own: dict[str, Any] = {}
         if [id(module) for module in pipes[name]] != [id(module) for module in first]:
             parts = found[name]
             own = {"pooling": parts.pooling, "token_stages": parts.token_stages, "stages": parts.stages}
             own["max_tokens"] = parts.max_tokens or pipelines.ANY_LENGTH
-        roles[name] = Role(template=template, without=without if prompt else None, **own)
+        roles[name] = Role(template=pipelines.template(prompt), without=without if prompt else None, **own)
     recipe = Recipe(
         pooling=whole.pooling,
         token_stages=whole.token_stages,
@@ -118,14 +106,6 @@ def _from_modules(origin: Source) -> Inferred:
     return Inferred(recipe, reasons, notes, stated=True)
 
 
-def _prompts(model: Any) -> dict[str, str]:
-    """Roles as ``encode``, ``encode_query`` and ``encode_document`` of sentence-transformers resolve them."""
-    given = {name: text or "" for name, text in model.prompts.items()}
-    default = given.get(model.default_prompt_name, "") if model.default_prompt_name else ""
-    document = next((given[name] for name in ("document", "passage", "corpus") if name in given), default)
-    return {**given, "default": default, "query": given.get("query", default), "document": document}
-
-
 def _from_card(origin: Source) -> Inferred:
     """The recipe of a plain model: what its card's code does, else the mean of the token vectors."""
     card = (origin.folder / "README.md") if origin.folder else None
@@ -150,3 +130,7 @@ def _from_card(origin: Source) -> Inferred:
         reasons.append(f"stages: normalize, because the model card's code has {normal[0]!r}")
     note = f"pooling {modes[0]!r}{' and unit length' if normal else ''} were read from the model card's code; check them with --dry-run"
     return Inferred(Recipe(pooling=Pooling(mode=modes[0]), stages=after), reasons, [note])  # type: ignore[arg-type]
+
+
+_STATED = {"SentenceTransformer": _from_modules, "SparseEncoder": splade.inferred}
+"""What reads the recipe of each class of sentence-transformers."""

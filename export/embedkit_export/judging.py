@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from embedkit import bundle, probing
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
+from embedkit.values import Values
 from embedkit.vectors import truncate
 
 from . import files, pipelines, reference, samples, texts, verify
 from .gates import Gates
 from .preparing import Prepared
-from .reference import Floats
 from .tokenizing import Tokenizers
 
 
@@ -28,8 +29,8 @@ class Judge:
         self, prepared: Prepared, sample: samples.Sample, tokenizers: Tokenizers, gates: Mapping[str, Gates]
     ) -> None:
         self.prepared, self.sample, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
-        self.golden: dict[str, Floats] = {}
-        """(golden texts, dim) of each role."""
+        self.golden: dict[str, dict[str, Values]] = {}
+        """What torch makes of the golden texts, by role and output."""
         self.cases = [self._case(name) for name in prepared.plan.roles]
         self._fp32_labels: dict[str, float] = {}
 
@@ -44,8 +45,9 @@ class Judge:
         typical = self.tokenizers.items(name, self._typical()) if name in plan.graphs else []
         items = [*hostile, *golden, *typical]
         verify.check_tokens(self.tokenizers[name], plan.roles[name].tokenizer, items, name)
-        expected = reference.vectors(plan, name, items, self._model(name))
-        self.golden[name] = expected[len(hostile) :][: len(golden)]
+        expected = reference.values(plan, name, items, self._model(name))
+        places = slice(len(hostile), len(hostile) + len(golden))
+        self.golden[name] = {output: values[places] for output, values in expected.items()}
         return verify.Case(name, items, expected, len(hostile))
 
     def _typical(self) -> list[Any]:
@@ -63,18 +65,18 @@ class Judge:
 
     def write_golden(self, path: Path) -> None:
         """Write the golden texts with torch's vectors."""
-        vectors = {f"vectors.{role}": found for role, found in self.golden.items()}
-        files.write_npz(path, {"texts": np.array(texts.GOLDEN), **vectors})
+        arrays: dict[str, Any] = {"texts": np.array(texts.GOLDEN)}
+        for role, found in self.golden.items():
+            for output, values in found.items():
+                arrays |= bundle.golden_arrays(values, bundle.golden_key(role, output))
+        files.write_npz(path, arrays)
 
     def judge(self, folder: Path, variant: str) -> tuple[verify.Verdict, float]:
         """The verdict on a variant, and its worst cosine on the golden texts."""
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
         verdict = verify.judge(encoder, self.cases, self.gates[variant], sizes=self._sizes)
-        worst = min(
-            verify.measure(encoder.encode(encoder.fill(texts.GOLDEN, role), role=role), vectors).cosine_min
-            for role, vectors in self.golden.items()
-        )
-        if self.sample.pairs or self.sample.queries:
+        worst = min(probing.worst_nearness(encoder, role, texts.GOLDEN, golden) for role, golden in self.golden.items())
+        if (self.sample.pairs or self.sample.queries) and encoder.kind in ("dense", "sparse", "multivector"):
             by_size = self._labels(encoder)
             labels = by_size.pop(None)
             if variant == "fp32":
@@ -91,20 +93,21 @@ class Judge:
     def _sizes(self) -> list[int]:
         """The sizes below the whole that the model was trained for."""
         plan = self.prepared.plan
-        whole = plan.graphs[plan.roles["default"].graph].dim
-        return sorted(size for size in set(plan.recipe.matryoshka) if size < whole)
+        dense = plan.graphs[plan.roles["default"].graph].dense
+        return sorted(size for size in set(plan.recipe.matryoshka) if dense and size < dense.dim)
 
     def _labels(self, encoder: Encoder) -> dict[int | None, dict[str, float]]:
         """What the sample's labels give at each size, and (None) whole; every text is encoded once."""
         plan = self.prepared.plan
-        whole: dict[str, Floats] = {}
+        whole: dict[str, Any] = {}
 
-        def encode(given: list[str], role: str, size: int | None) -> Floats:
+        def encode(given: list[str], role: str, size: int | None) -> Any:
             if role not in whole:
                 whole[role] = encoder.encode(list(given), role=role)
             if size is None:
                 return whole[role]
-            return truncate(whole[role], size, normalize=plan.graphs[plan.roles[role].graph].normalized)
+            dense = plan.graphs[plan.roles[role].graph].dense
+            return truncate(whole[role], size, normalize=dense is not None and dense.normalized)
 
         similarity = plan.recipe.similarity
         return {

@@ -37,6 +37,20 @@ def _routed(router: Any, role: str) -> list[Any]:
     return inner
 
 
+def prompts(model: Any) -> dict[str, str]:
+    """Roles and their prompts, as ``encode``, ``encode_query`` and ``encode_document`` of sentence-transformers resolve
+    them."""
+    given = {name: text or "" for name, text in model.prompts.items()}
+    default = given.get(model.default_prompt_name, "") if model.default_prompt_name else ""
+    document = next((given[name] for name in ("document", "passage", "corpus") if name in given), default)
+    return {**given, "default": default, "query": given.get("query", default), "document": document}
+
+
+def template(prompt: str) -> str:
+    """A recipe's template with a prompt before the text."""
+    return prompt.replace("{", "{{").replace("}", "}}") + "{text}"
+
+
 class Table(nn.Module):
     """(batch, tokens) ids -> (batch, tokens, dim) rows of a table: the backbone of a StaticEmbedding."""
 
@@ -72,7 +86,7 @@ def token_limit(static: Any) -> int:
 def limit_length(model: Any, limit: int) -> None:
     """Let a SentenceTransformer read at most so many tokens of a text."""
     for module in model.modules():
-        if type(module).__name__ == "Transformer":
+        if type(module).__name__ in ("Transformer", "MLMTransformer"):
             module.max_seq_length = limit
         elif type(module).__name__ == "StaticEmbedding":
             module.tokenizer.enable_truncation(limit)

@@ -4,6 +4,7 @@ role."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,12 @@ import torch
 from torch import nn
 
 from embedkit.errors import ExportError, InputError
-from embedkit.types import Choice, Frontend, Input, Part, PoolMask, Truncate
+from embedkit.types import Choice, Frontend, Input, Output, Part, PoolMask, Truncate
 
 from . import assembly
 from . import source as sources
-from .graph import IDS, MASK, POOL_MASK, TYPES, EncoderGraph
+from .graph import DENSE, IDS, MASK, POOL_MASK, TYPES, EncoderGraph
+from .outputs import Logits, Named, Sparse, checked, head, is_normalized
 from .recipe import Pooling, Recipe, Role, parts
 from .recipe import pooling as as_pooling
 from .source import Loading, Source
@@ -30,12 +32,16 @@ class GraphPlan:
 
     module: EncoderGraph
     inputs: list[Input]
-    dim: int
-    normalized: bool
+    outputs: dict[str, Output]
     max_tokens: int
     pad_id: int
     config: Any
     fixed: int | None = None
+
+    @property
+    def dense(self) -> Output | None:
+        """The pooled vector, where there is one."""
+        return self.outputs.get(DENSE)
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,15 @@ class _Builder:
                 own = self._tokenizer_json(origin.tokenizer)
                 self.plan.roles[name] = RolePlan(frontends[name], owner, origin.tokenizer, own)
         self.plan.roles = {name: self.plan.roles[name] for name, *_ in self.waiting}
-        normal = {graph.dim for graph in self.plan.graphs.values()}
-        if len(normal) > 1:
-            raise ExportError(
-                f"roles: their vectors have different sizes ({', '.join(map(str, sorted(normal)))}) and cannot be compared"
-            )
-        dim = normal.pop()
-        too_large = [size for size in self.recipe.matryoshka if size > dim]
-        if too_large:
-            raise ExportError(f"matryoshka: expected sizes up to {dim}, found {too_large[0]}")
+        for name in next(iter(self.plan.graphs.values())).outputs:
+            sizes = {graph.outputs[name].dim for graph in self.plan.graphs.values()}
+            if len(sizes) > 1:
+                raise ExportError(
+                    f"roles: their vectors have different sizes ({', '.join(map(str, sorted(sizes)))}) and cannot be compared"
+                )
+            too_large = [size for size in self.recipe.matryoshka if name == DENSE and size > min(sizes)]
+            if too_large:
+                raise ExportError(f"matryoshka: expected sizes up to {min(sizes)}, found {too_large[0]}")
         return self.plan
 
     def _origin(self, name: str, role: Role) -> Source:
@@ -157,14 +163,19 @@ class _Builder:
         limit = self._limit(role, origin, where)
         if mask:
             self._check_mask(template, tokenizer, where)
+        dropped = self._dropped(role, tokenizer, where)
+        pad_id = tokenizer.pad_token_id or 0
+        if role.pad_token is not None:
+            pad_id = _token_id(tokenizer, role.pad_token, f"{where}: pad_token")
         frontend = Frontend(
             kind="text",
             tokenizer="tokenizer.json",
             template=template,
             truncate=Truncate(max=limit, mode=role.truncate or "smart", applies_to=cut),
             pad="longest" if role.pad is None else f"fixed:{role.pad}",
-            pad_id=tokenizer.pad_token_id or 0,
-            pool_mask=PoolMask(drop=list(without)) if without else None,
+            pad_id=pad_id,
+            padding=role.padding or "ignored",
+            pool_mask=PoolMask(drop=list(without), ids=dropped) if without or dropped else None,
             first_token=self._first_token(role, tokenizer, where),
         )
         literals = "".join(part.lit or "" for part in template)
@@ -198,6 +209,11 @@ class _Builder:
             )
 
     @staticmethod
+    def _dropped(role: Role, tokenizer: Any, where: str) -> list[int]:
+        """The ids of the tokens that the role leaves out."""
+        return sorted({_token_id(tokenizer, t, f"{where}: without_tokens") for t in role.without_tokens or []})
+
+    @staticmethod
     def _first_token(role: Role, tokenizer: Any, where: str) -> Choice | None:
         given = role.first_token
         if given is None:
@@ -219,14 +235,23 @@ class _Builder:
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
         fixed = {frontend.fixed for frontend in frontends.values()}
-        pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
+        outputs = {name: checked(given, name) for name, given in self.recipe.outputs.items()}
+        if not self.recipe.dense and not outputs:
+            raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
+        made = {name: head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
+        pools: list[nn.Module] = []
+        after: list[nn.Module] = []
+        if self.recipe.dense:
+            pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             assembly.stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
         ]
         given = role.stages or []
         stages = [*after, *(assembly.stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
-        if any(frontend.pool_mask for frontend in frontends.values()):
+        masked = not isinstance(pooling, Pooling) or pooling.masked
+        needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
+        if needs_pool and any(frontend.pool_mask for frontend in frontends.values()):
             inputs.append(Input(name=POOL_MASK, dtype="int64", source="pool_mask"))
         pairs = any(part.pair for frontend in frontends.values() for part in frontend.template)
         typed = "token_type_ids" in getattr(origin.tokenizer, "model_input_names", ())
@@ -243,6 +268,8 @@ class _Builder:
             token_stages=token_stages,
             pools=pools,
             stages=stages,
+            heads=made,
+            masked=masked,
         ).eval()
         tokens = self._width(module, where, pooled=False)
         for i, stage in enumerate(token_stages, 1):
@@ -251,14 +278,19 @@ class _Builder:
             if not isinstance(pool, Pool):
                 alone = partial(_pooled_alone, pool)
                 assembly.check_independent(alone, tokens, f"{where}: pooling", type(pool).__name__)
-        width = self._width(module, where)
-        for i, stage in enumerate(stages, 1):
-            width = assembly.check_independent(stage, width, f"stage {i}", type(stage).__name__)
+        described: dict[str, Output] = {}
+        if pools:
+            width = self._width(module, where)
+            for i, stage in enumerate(stages, 1):
+                width = assembly.check_independent(stage, width, f"stage {i}", type(stage).__name__)
+            normal = bool(stages) and isinstance(stages[-1], Normalize)
+            described[DENSE] = Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka)
+        if made:
+            described |= self._described(module, outputs, where)
         return GraphPlan(
             module=module,
             inputs=inputs,
-            dim=width,
-            normalized=bool(stages) and isinstance(stages[-1], Normalize),
+            outputs=described,
             max_tokens=max(frontend.truncate.max for frontend in frontends.values()),
             pad_id=next(iter(frontends.values())).pad_id,
             config=getattr(backbone, "config", None),
@@ -295,29 +327,65 @@ class _Builder:
         return pools, after
 
     @staticmethod
+    def _described(module: EncoderGraph, outputs: dict[str, Named], where: str) -> dict[str, Output]:
+        """What the manifest says of the outputs beside the pooled vector, whose sizes a short run shows."""
+        found = _short_run(lambda given: module(*given.values()), module, where)
+        tensors = dict(zip(module.outputs, found if isinstance(found, tuple) else (found,), strict=True))
+        out: dict[str, Output] = {}
+        for name, given in outputs.items():
+            about: dict[str, Any] = {}
+            if isinstance(given, Sparse):
+                about["top"] = given.top
+            elif isinstance(given, Logits):
+                about |= {"labels": given.labels, "activation": given.activation}
+            part: Any = module.heads[name]
+            about["normalized"] = is_normalized(part)
+            dim = int(tensors[name].shape[-1])
+            if isinstance(given, Logits) and given.labels and len(given.labels) != dim:
+                raise ExportError(f"output {name}: expected {dim} labels, found {len(given.labels)}")
+            out[name] = Output(kind=given.__struct_config__.tag, dim=dim, **about)  # type: ignore[arg-type]
+        return out
+
+    @staticmethod
     def _width(module: EncoderGraph, where: str, *, pooled: bool = True) -> int:
         """Numbers of a pooled vector, or of a token's, from a short run."""
-        ids = torch.full((2, 4), 5, dtype=torch.int64)
-        given = {
-            name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
-            for name in module.inputs
-        }
-        for name in module.inputs:
-            if name not in (IDS, MASK, POOL_MASK, TYPES):
-                given[name] = torch.zeros(2, dtype=torch.int64)
-        with sources.quiet(), torch.no_grad():
-            try:
-                hidden = module.hidden(given)
-                return int((module.pooled(hidden, given) if pooled else hidden).shape[-1])
-            except Exception as error:
-                raise ExportError(
-                    f"{where}: the model cannot be run as the recipe says: {sources.reason(error)}"
-                ) from error
+
+        def run(given: dict[str, torch.Tensor]) -> torch.Tensor:
+            hidden = module.hidden(given)
+            return module.pooled(hidden, given) if pooled else hidden
+
+        return int(_short_run(run, module, where).shape[-1])
 
     def _tokenizer_json(self, tokenizer: Any) -> str:
         if id(tokenizer) not in self.tokenizer_json:
             self.tokenizer_json[id(tokenizer)] = tokenizer_json(tokenizer)
         return self.tokenizer_json[id(tokenizer)]
+
+
+def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str) -> Any:
+    """What ``run`` makes of two rows of four tokens; raises `ExportError`."""
+    ids = torch.full((2, 4), 5, dtype=torch.int64)
+    given = {
+        name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
+        for name in module.inputs
+    }
+    for name in module.inputs:
+        if name not in (IDS, MASK, POOL_MASK, TYPES):
+            given[name] = torch.zeros(2, dtype=torch.int64)
+    with sources.quiet(), torch.no_grad():
+        try:
+            return run(given)
+        except Exception as error:
+            raise ExportError(
+                f"{where}: the model cannot be run as the recipe says: {sources.reason(error)}"
+            ) from error
+
+
+def _token_id(tokenizer: Any, token: str, where: str) -> int:
+    found = tokenizer.get_vocab().get(token)
+    if found is None:
+        raise ExportError(f"{where}: the tokenizer has no token {token!r}")
+    return int(found)
 
 
 def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:

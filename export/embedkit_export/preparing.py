@@ -13,6 +13,7 @@ from embedkit.errors import InputError
 
 from . import infer, plan, source
 from . import recipe as recipes
+from .inferred import Inferred
 from .plan import GraphPlan, Plan
 from .recipe import Recipe
 
@@ -22,7 +23,7 @@ class Prepared:
     """A model with its recipe, before anything is captured: what ``--dry-run`` shows."""
 
     origin: source.Source
-    inferred: infer.Inferred
+    inferred: Inferred
     plan: Plan
 
     @property
@@ -35,9 +36,12 @@ class Prepared:
         lines = [f"model       {self.origin.name}: {type(self.origin.backbone).__name__}"]
         lines += [f"            {record}" for record in self.plan.records]
         for owner, graph in self.plan.graphs.items():
-            sizes = f", also {', '.join(map(str, self.recipe.matryoshka))}" if self.recipe.matryoshka else ""
-            unit = "unit length" if graph.normalized else "not normalised"
-            lines.append(f"graph       of role {owner}: {_pooling_text(graph)}; {graph.dim} numbers{sizes}, {unit}")
+            lines.append(f"graph       of role {owner}: {_pooling_text(graph)}")
+            for name, output in graph.outputs.items():
+                sizes = f", also {', '.join(map(str, output.matryoshka))}" if output.matryoshka else ""
+                unit = ", unit length" if output.normalized else ", not normalised" if output.kind == "dense" else ""
+                kept = f", the {output.top} largest" if output.top else ""
+                lines.append(f"  output    {name}: {output.kind}, {output.dim} numbers{sizes}{unit}{kept}")
             lines += [
                 f"  stage     {type(stage).__name__}: {str(stage).replace(chr(10), ' ')[:120]}"
                 for stage in graph.module.stages
@@ -64,6 +68,8 @@ class Prepared:
 
 def _pooling_text(graph: GraphPlan) -> str:
     module = graph.module
+    if not len(module.pools):
+        return "no pooled vector"
     names = [getattr(pool, "mode", type(pool).__name__) for pool in module.pools]
     layers = "" if module.layers == [-1] else f" of layers {', '.join(map(str, module.layers))} ({module.join})"
     return f"pooling {' + '.join(names)}{layers}"
@@ -78,11 +84,14 @@ def prepare(
     max_tokens: int | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    kind: str = "auto",
 ) -> Prepared:
     """Load a model and work out its recipe, as `export` does; nothing is captured or written. The options and errors
     are `export`'s."""
     if max_tokens is not None and max_tokens < 3:
         raise InputError(f"max_tokens: expected at least 3, found {max_tokens}")
+    if kind not in ("auto", *source.CLASSES):
+        raise InputError(f"kind: expected auto, {', '.join(source.CLASSES)}, found {kind!r}")
     base: Path | None = None
     if isinstance(recipe, str | os.PathLike):
         base = Path(recipe).resolve().parent
@@ -95,6 +104,7 @@ def prepare(
         base or Path(),
         revision,
         trust_remote_code,
+        source.CLASSES.get(kind, ""),
     )
     origin = source.load(model, loading)
     inferred = infer.infer(origin, given, pooling=pooling, normalize=normalize)

@@ -68,7 +68,7 @@ def speeds(folder: Path, tower: Tower, files: Mapping[str, str], *, tokens: int 
     for _ in range(_ROUNDS):
         for name, session in sessions.items():
             began = time.process_time()
-            session.run(given)
+            session.run(given, list(tower.outputs))
             best[name] = min(best[name], time.process_time() - began)
     return {name: slots / max(seconds, 1e-9) for name, seconds in best.items()}
 
@@ -86,7 +86,9 @@ def explain(folder: Path, variants: Sequence[str] | None = None) -> list[Profile
     for name, variant in chosen.items():
         size = sum(bundle.manifest.files[file].bytes for file in (variant.file, *variant.data))
         path = folder / variant.file
-        profiles.append(Profile(name, size, fast[name], _operators(path), _shares(path, feed(tower, 64))))
+        profiles.append(
+            Profile(name, size, fast[name], _operators(path), _shares(path, feed(tower, 64), list(tower.outputs)))
+        )
     return profiles
 
 
@@ -97,11 +99,11 @@ def _operators(path: Path) -> dict[str, int]:
     return dict(Counter(node.op_type for node in graph.node).most_common())
 
 
-def _shares(path: Path, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
+def _shares(path: Path, given: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         session = OnnxRuntime(path, profile=Path(folder) / "profile")
         for _ in range(_ROUNDS):
-            session.run(given)
+            session.run(given, outputs)
         events = json.loads(Path(session.end_profiling()).read_text())
     spent: Counter[str] = Counter()
     for event in events:

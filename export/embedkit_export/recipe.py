@@ -21,7 +21,7 @@ from .surgery import Surgery
 Mode: TypeAlias = Literal[
     "first", "mean", "max", "last", "mask", "pooler", "weighted_mean", "mean_sqrt_length", "attention"
 ]
-Dropped: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix)$")]
+Dropped: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix|template)$")]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -41,7 +41,10 @@ class Pooling(_Piece, frozen=True):
     layer_weights: list[float] | None = None
     """Of a mean: how much each layer counts, divided by their sum."""
     without: list[Dropped] = []
-    """Tokens that are read and not pooled: ``special``, ``first``, ``first:N``, or ``prefix`` (all before the last field)."""
+    """Tokens that are read and not pooled: ``special``, ``first``, ``first:N``, ``prefix`` (all before the last field), or
+    ``template`` (all that are no part of a field)."""
+    masked: bool = True
+    """False pools all tokens that are read, whatever `without` leaves out of other outputs."""
     padding: bool = False
     """Whether padding is pooled like text; needs a fixed length."""
     weights: str | None = None
@@ -83,8 +86,14 @@ class Role(_Piece, frozen=True):
     """What a smart cut may take: ``content`` leaves the template's literals whole."""
     pad: Positive | None = None
     """A fixed number of tokens that every text is padded to."""
+    padding: Literal["ignored", "kept", "read"] | None = None
+    """Whether padding to a fixed length is part of the text: see `embedkit.types.Frontend`."""
+    pad_token: str | None = None
+    """The token that a text is padded with, where it is not the tokenizer's."""
     without: list[Dropped] | None = None
     """As in `Pooling`, for this role."""
+    without_tokens: list[str] | None = None
+    """Tokens of the vocabulary that are left out wherever they are."""
     first_token: TokenChoice | None = None
     model: str | None = None
     """Another checkpoint for this role: a folder."""
@@ -103,6 +112,10 @@ class Recipe(_Piece, frozen=True):
     """Stages on token vectors, before the pooling."""
     stages: list[Any] = []
     """Stages on the vector, in order: see `stages`; or modules (batch, n, dim) -> (batch, n, dim)."""
+    dense: bool = True
+    """Whether there is a pooled vector, the output ``dense``."""
+    outputs: dict[str, Any] = {}
+    """Other outputs by name, each a table or one of `outputs`."""
     similarity: Literal["cosine", "dot"] = "cosine"
     matryoshka: list[Positive] = []
     """Sizes that the first numbers of a vector were trained for."""
@@ -120,6 +133,9 @@ class Recipe(_Piece, frozen=True):
     truncate: Literal["smart", "slice"] = "smart"
     cut: Literal["all", "content"] | None = None
     pad: Positive | None = None
+    padding: Literal["ignored", "kept", "read"] = "ignored"
+    pad_token: str | None = None
+    without_tokens: list[str] = []
     first_token: TokenChoice | None = None
 
     def role(self, name: str) -> Role:

@@ -15,10 +15,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from embedkit.multivectors import MultiVectors
+from embedkit.sparse import SparseVectors
 from embedkit.template import Text
-from embedkit.types import Choice, Frontend
+from embedkit.types import Choice, Frontend, Output
+from embedkit.values import Values
 
-from .graph import IDS, MASK, TYPES, EncoderGraph
+from . import heads
+from .graph import DENSE, IDS, MASK, TYPES, EncoderGraph, last
 from .plan import Plan
 from .source import quiet
 from .stages import Pool
@@ -26,18 +30,34 @@ from .stages import Pool
 Floats = npt.NDArray[np.float32]
 
 
-def vectors(plan: Plan, role: str, items: Sequence[Text], model: Any = None) -> Floats:
-    """(n, dim) float32 from torch; through ``model``'s own methods where it is given (a SentenceTransformer)."""
+def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None) -> dict[str, Values]:
+    """What torch makes of each item, by output; through ``model``'s own methods where it is given (a sentence-transformers
+    model)."""
+    outputs = plan.graphs[plan.roles[role].graph].outputs
     with quiet(), torch.no_grad():
         if model is not None:
-            return _own(model, role, [str(item) for item in items])
-        return np.stack([_alone(plan, role, item) for item in items]).astype(np.float32)
+            return {name: _own(model, role, [str(item) for item in items], output) for name, output in outputs.items()}
+        rows = [_alone(plan, role, item) for item in items]
+    return {name: _gathered(output, [row[name] for row in rows]) for name, output in outputs.items()}
 
 
-def _own(model: Any, role: str, texts: list[str]) -> Floats:
+def _gathered(output: Output, rows: Sequence[npt.NDArray[Any]]) -> Values:
+    if output.kind in ("multivector", "tokens"):
+        return MultiVectors.of(rows, output.dim)
+    if output.kind == "sparse":
+        parts: list[SparseVectors] = [SparseVectors.of(row[None], top=output.top) for row in rows]
+        return SparseVectors.concatenate(parts) if parts else SparseVectors.of(np.empty((0, output.dim)))
+    return np.stack(rows).astype(np.float32) if rows else np.empty((0, output.dim), np.float32)
+
+
+def _own(model: Any, role: str, texts: list[str], output: Output) -> Values:
     # On the left, padding moves the positions of a text.
     left = getattr(model.tokenizer, "padding_side", "right") == "left"
-    options: dict[str, Any] = {"batch_size": 1 if left else 16, "show_progress_bar": False, "convert_to_numpy": True}
+    options: dict[str, Any] = {"batch_size": 1 if left else 16, "show_progress_bar": False}
+    if output.kind == "sparse":
+        options |= {"convert_to_tensor": True, "convert_to_sparse_tensor": False}
+    else:
+        options["convert_to_numpy"] = True
     if role == "query":
         out = model.encode_query(texts, **options)
     elif role == "document":
@@ -46,10 +66,14 @@ def _own(model: Any, role: str, texts: list[str]) -> Floats:
         out = model.encode(texts, **options)
     else:
         out = model.encode(texts, prompt_name=role, **options)
+    if output.kind == "sparse":
+        return SparseVectors.of(out.numpy(), top=output.top)
+    if output.kind == "multivector":
+        return MultiVectors.of([np.asarray(one, dtype=np.float32) for one in out], output.dim)
     return np.asarray(out, dtype=np.float32)
 
 
-def _alone(plan: Plan, role: str, item: Text) -> npt.NDArray[Any]:
+def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     chosen = plan.roles[role]
     graph = plan.graphs[chosen.graph]
     frontend, module = chosen.frontend, graph.module
@@ -57,18 +81,56 @@ def _alone(plan: Plan, role: str, item: Text) -> npt.NDArray[Any]:
     mask = [1] * len(ids)
     if frontend.fixed is not None:
         missing = frontend.fixed - len(ids)
-        ids, mask = ids + [frontend.pad_id] * missing, mask + [0] * missing
-        types, pool = types + [0] * missing, pool + [0] * missing
+        ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
+        types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
     named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
     for entry in graph.inputs:
         if entry.choice is not None:
             named[entry.name] = torch.tensor([_chosen(entry.choice, item)])
         elif entry.source == "types":
             named[TYPES] = torch.tensor([types])
-    hidden = module.hidden(named)[0]
-    pooled = torch.cat([_pooled(part, module, hidden, named, torch.tensor(pool)) for part in module.pools])
-    out: npt.NDArray[Any] = module.stages(pooled[None, None].expand(1, 2, -1))[0, 0].numpy()
+    out: dict[str, npt.NDArray[Any]] = {}
+    vector: Tensor | None = None
+    if len(module.pools):
+        hidden = module.hidden(named)[0]
+        kept = torch.tensor(pool if module.masked else mask)
+        pooled = torch.cat([_pooled(part, module, hidden, named, kept) for part in module.pools])
+        staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+        vector = staged
+        out[DENSE] = staged[0, 0].numpy()
+    for name, head in module.heads.items():
+        out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
     return out
+
+
+def _headed(
+    head: Any,
+    module: EncoderGraph,
+    named: dict[str, Tensor],
+    vector: Tensor | None,
+    kept: npt.NDArray[np.bool_],
+    read: npt.NDArray[np.bool_],
+) -> npt.NDArray[Any]:
+    """What a head makes of one text, by its definition: of a model's own head from the whole model's logits."""
+    if isinstance(head, heads.WordWeights):
+        logits = head.whole.model(**named).logits[0].numpy()[read]
+        weights = np.log1p(np.maximum(logits, 0.0))
+        weights = np.log1p(weights) if head.twice else weights
+        pooled = weights[-1] if head.pooling == "last" else getattr(weights, head.pooling)(axis=0)
+        words: Any = head.words
+        if words is not None:
+            pooled = pooled * words.numpy()
+        if head.own:
+            allowed = np.isin(np.arange(len(pooled)), named[IDS][0].numpy()[kept])
+            pooled = np.where(allowed, pooled, 0.0)
+        return np.asarray(pooled * head.scale, dtype=np.float32)
+    if isinstance(head, heads.TokenVectors):
+        hidden = head.stages(last(module.read(named)))[0].numpy()
+        return np.asarray(hidden[kept if head.compact else read])
+    if isinstance(head, heads.ModelLogits):
+        return np.asarray(head.head.whole.model(**named).logits[0].numpy())
+    assert vector is not None
+    return np.asarray(head.stages(vector)[0, 0].numpy())
 
 
 def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str, Tensor], kept: Tensor) -> Tensor:
@@ -118,7 +180,9 @@ def tokens(tokenizer: Any, frontend: Frontend, item: Text) -> tuple[list[int], l
         return_offsets_mapping=True,
     )
     columns = [encoded[name][0] for name in ("input_ids", "token_type_ids", "special_tokens_mask")]
+    kept_places = list(range(len(columns[0])))
     if not smart:
+        kept_places = kept_places[:limit]
         columns = [column[:limit] for column in columns]
     elif not cut:
         places = list(range(len(columns[0])))
@@ -129,10 +193,20 @@ def tokens(tokenizer: Any, frontend: Frontend, item: Text) -> tuple[list[int], l
                 if len(places) > limit and owners[place] == segment and first < end and last > start:
                     places.remove(place)
         columns = [[column[place] for place in places] for column in columns]
+        kept_places = places
     ids, types, special = (list(column) for column in columns)
     if frontend.first_token is not None and ids:
         ids[0] = _chosen(frontend.first_token, item)
     pool = [1] * len(ids)
+    if frontend.pool_mask and "template" in frontend.pool_mask.drop:
+        spans, owners = encoded["offset_mapping"][0], encoded.sequence_ids(0)
+        inside = [
+            any(owner == segment and span[0] < end and span[1] > start for segment, start, end in field_ends)
+            for span, owner in zip(spans, owners, strict=True)
+        ]
+        pool = [int(inside[place]) for place in kept_places]
+    if frontend.pool_mask:
+        pool = [0 if token in frontend.pool_mask.ids else kept for token, kept in zip(ids, pool, strict=True)]
     for rule in frontend.pool_mask.drop if frontend.pool_mask else ():
         kind, _, number = rule.partition(":")
         leading = int(number or 1) if kind == "first" else _prefix_tokens(tokenizer, before) if kind == "prefix" else 0

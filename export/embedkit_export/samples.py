@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from embedkit.errors import InputError
 from embedkit.evaluation.rows import Record, find, identified, listed, number_of, records, refuse, text_of
+from embedkit.multivectors import MultiVectors
+from embedkit.sparse import SparseVectors
 
 from . import metrics
 
@@ -135,14 +137,18 @@ def evaluate(sample: Sample, encode: Encode, fn: str) -> dict[str, float]:
     """What ``encode`` reaches on the sample's labels: ``spearman`` for pairs (-1 to 1), ``ndcg@10`` and ``recall@10``
     for searches (0 to 1), nothing without labels. ``fn``, "cosine" or "dot", compares two vectors.
 
-    ``encode(texts, role)`` gives (n, dim) float32, finite, of any length; the role is "default" for pairs, "query" and
+    ``encode(texts, role)`` gives (n, dim) float32, finite, of any length, `SparseVectors` (compared by dot product) or
+    `MultiVectors` (by MaxSim); the role is "default" for pairs, "query" and
     "document" for searches.
     """
     if fn not in ("cosine", "dot"):
         raise InputError(f"fn: expected cosine or dot, found {fn!r}")
 
-    def vectors(texts: list[str], role: str) -> npt.NDArray[np.float64]:
-        found = np.asarray(encode(texts, role), dtype=np.float64)
+    def vectors(texts: list[str], role: str) -> Any:
+        given = encode(texts, role)
+        if isinstance(given, SparseVectors | MultiVectors):
+            return given
+        found = np.asarray(given, dtype=np.float64)
         if found.ndim != 2 or len(found) != len(texts) or not np.isfinite(found).all():
             raise InputError(
                 f"{role} vectors: expected ({len(texts)}, dim) finite numbers, found shape {found.shape}, "
@@ -156,16 +162,24 @@ def evaluate(sample: Sample, encode: Encode, fn: str) -> dict[str, float]:
     results = {}
     if sample.pairs:
         texts = list(dict.fromkeys(text for pair in sample.pairs for text in (pair.a, pair.b)))
-        row_of = dict(zip(texts, vectors(texts, "default"), strict=True))
-        likeness = np.array([row_of[pair.a] @ row_of[pair.b] for pair in sample.pairs], dtype=np.float32)
+        found = vectors(texts, "default")
+        row_of = {text: found[i : i + 1] for i, text in enumerate(texts)}
+        likeness = np.array([_scores(row_of[pair.a], row_of[pair.b])[0, 0] for pair in sample.pairs], dtype=np.float32)
         results["spearman"] = metrics.spearman(likeness, [pair.score for pair in sample.pairs])
     if sample.queries:
         asked = vectors([query.text for query in sample.queries], "query")
-        scores = (asked @ vectors(list(sample.documents), "document").T).astype(np.float32)
+        scores = _scores(asked, vectors(list(sample.documents), "document")).astype(np.float32)
         relevant = [query.relevant for query in sample.queries]
         results["ndcg@10"] = metrics.ndcg(scores, relevant, 10)
         results["recall@10"] = metrics.recall(scores, relevant, 10)
     return results
+
+
+def _scores(a: Any, b: Any) -> npt.NDArray[Any]:
+    """(n, m): dot products, or MaxSim."""
+    if isinstance(a, SparseVectors):
+        return a.dot(b)
+    return np.asarray(a.maxsim(b) if isinstance(a, MultiVectors) else a @ b.T)
 
 
 def _docstrings(fields: Sequence[str]) -> Iterator[Record]:

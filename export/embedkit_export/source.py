@@ -33,7 +33,9 @@ class Source:
     """The transformers tokenizer."""
     folder: Path | None = None
     model: Any = None
-    """The SentenceTransformer around the backbone, where there is one."""
+    """The sentence-transformers model around the backbone, where there is one."""
+    whole: Any = None
+    """The transformers model with its head, whose body is the backbone, where it has one."""
     records: list[str] = field(default_factory=list)
     """Where the weights came from and what was done to them, for the manifest."""
     notes: list[str] = field(default_factory=list)
@@ -51,18 +53,25 @@ class Loading:
     """What paths in the surgery are relative to."""
     revision: str | None = None
     trust_remote_code: bool = False
+    kind: str = ""
+    """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
+
+
+CLASSES = {"dense": "SentenceTransformer", "sparse": "SparseEncoder"}
+"""The classes of sentence-transformers that are known, by the kind of what they give."""
 
 
 def load(model: Any, how: Loading | None = None) -> Source:
     """Load ``model``: a folder, a ``.gguf`` file, a hub name, a live SentenceTransformer, or a pair of a live
     transformers model and its tokenizer (which are copied, never changed). Raises `ExportError`."""
     try:
-        from sentence_transformers import SentenceTransformer
+        import sentence_transformers
     except ImportError as error:
         raise MissingExtraError("sentence_transformers", "export", "exporting a model") from error
     how = how or Loading()
+    classes = tuple(getattr(sentence_transformers, name) for name in CLASSES.values())
     with quiet():
-        if isinstance(model, SentenceTransformer):
+        if isinstance(model, classes):
             _no_surgery(how, "a live model")
             name = str(getattr(model.model_card_data, "model_name", None) or "live model")
             loaded = _around(copy.deepcopy(model).to("cpu"), name, None)
@@ -73,7 +82,9 @@ def load(model: Any, how: Loading | None = None) -> Source:
             _check_tokenizer(model[1], "the live model")
             live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
             backbone, notes = _backbone(live)
-            return Source(type(backbone).__name__, backbone, model[1], folder=None, records=records, notes=notes)
+            whole = live if live is not backbone else None
+            name = type(backbone).__name__
+            return Source(name, backbone, model[1], folder=None, records=records, notes=notes, whole=whole)
         if not isinstance(model, str | os.PathLike):
             raise ExportError(
                 "model: expected a folder, a hub name, a SentenceTransformer or a pair (model, tokenizer), "
@@ -114,10 +125,14 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
         with adapters.merged_folder(folder, base, lambda inner: _load(inner, plain)[0]) as (whole, record):
             loaded = _from_folder(whole, name, how)
         return replace(loaded, records=[*records, f"base {folders.name(base)}", record, *loaded.records])
-    if (folder / folders.MODULES).is_file():
-        from sentence_transformers import SentenceTransformer
+    wanted = how.kind or folders.kind(folder)
+    if wanted and wanted not in CLASSES.values():
+        raise ExportError(f"{folder}: expected a model of {', '.join(CLASSES.values())}, found one of {wanted}")
+    if (wanted and (folder / folders.MODULES).is_file()) or wanted not in ("", "SentenceTransformer"):
+        import sentence_transformers
 
-        model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
+        kind: Any = getattr(sentence_transformers, wanted)
+        model = kind(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
         records = _operate(model, folder, how) if how.surgery is not None else []
         loaded = _around(model, name, folder)
         return replace(loaded, records=[*records, *loaded.records])
@@ -146,7 +161,12 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
     sources: dict[int, Source] = {}
     for module in first.values():
         if id(module) not in sources:
-            sources[id(module)] = Source(name, *pipelines.reader(module), folder, model, records)
+            reader, tokenizer = pipelines.reader(module)
+            backbone, notes = _backbone(reader) if reader is not None else (None, [])
+            whole = reader if reader is not backbone else None
+            sources[id(module)] = Source(
+                name, backbone, tokenizer, folder, model, whole=whole, records=records, notes=notes
+            )
     own = {role: sources[id(module)] for role, module in first.items() if module is not first["default"]}
     return replace(sources[id(first["default"])], routes=own)
 
@@ -182,8 +202,9 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
     inner = folders.transformer(folder)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
     model, records = _load(inner, how)
-    model, notes = _backbone(model)
-    return Source(name, model, tokenizer, folder, None, records, notes)
+    backbone, notes = _backbone(model)
+    whole = model if model is not backbone else None
+    return Source(name, backbone, tokenizer, folder, None, records=records, notes=notes, whole=whole)
 
 
 def _load(folder: Path, how: Loading) -> tuple[Any, list[str]]:

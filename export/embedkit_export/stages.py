@@ -50,11 +50,11 @@ class Pool(nn.Module):
             if pool is mask:
                 return hidden[:, :1].expand(-1, 2, -1)
             # A mask without a token falls back to place 0; such a text is refused before it comes here.
-            return _take(hidden, (pool * (hidden.shape[1] - places)).argmax(dim=1))
+            return take(hidden, (pool * (hidden.shape[1] - places)).argmax(dim=1))
         if self.mode == "last":
-            return _take(hidden, (pool * (places + 1)).argmax(dim=1))
+            return take(hidden, (pool * (places + 1)).argmax(dim=1))
         if self.mode == "mask":
-            return _take(hidden, ((ids == self.mask_id) * (places + 1)).argmax(dim=1))
+            return take(hidden, ((ids == self.mask_id) * (places + 1)).argmax(dim=1))
         if self.mode == "max":
             low = (1.0 - pool[:, :, None]) * torch.finfo(torch.float32).min
             return (hidden * pool[:, :, None] + low).amax(dim=1, keepdim=True).expand(-1, 2, -1)
@@ -67,7 +67,8 @@ class Pool(nn.Module):
         return torch.matmul(weights[:, None, :].expand(-1, 2, -1), hidden) / count
 
 
-def _take(hidden: Tensor, place: Tensor) -> Tensor:
+def take(hidden: Tensor, place: Tensor) -> Tensor:
+    """(batch, tokens, dim) and (batch,) places -> (batch, 2, dim), both copies equal."""
     index = place[:, None, None].expand(-1, 2, hidden.shape[2])
     return torch.gather(hidden, 1, index)
 

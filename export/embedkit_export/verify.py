@@ -18,22 +18,29 @@ import numpy.typing as npt
 
 from embedkit.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
+from embedkit.multivectors import MultiVectors
+from embedkit.sparse import SparseVectors
 from embedkit.template import Text
 from embedkit.tokenizer import TextTokenizer
-from embedkit.types import Quality, SizeQuality
+from embedkit.types import Kind, Output, Quality, SizeQuality
+from embedkit.values import Values, equal, largest_difference, nearness, scale
 
+from . import metrics
 from .gates import Gates
+from .graph import DENSE
 from .reference import Floats, tokens
 from .source import reason
+
+_MAXSIM_TEXTS = 128
 
 
 @dataclass(frozen=True)
 class Case:
-    """What one role is judged on: items, the first ``hostile`` of them unusual, and torch's (n, dim) vectors."""
+    """What one role is judged on: items, the first ``hostile`` of them unusual, and what torch makes of them, by output."""
 
     role: str
     items: list[Text]
-    expected: Floats
+    expected: Mapping[str, Values]
     hostile: int = 0
 
 
@@ -74,48 +81,105 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
     problems: list[str] = []
     notes: list[str] = []
     variant = encoder.variant
-    qualities = []
+    qualities: list[Quality] = []
     for number, case in enumerate(cases):
         try:
-            found = encoder.encode(case.items, role=case.role)
+            found = encoder.encode_outputs(case.items, role=case.role)
         except EmbedkitError:
             raise
         except Exception as error:
             raise ExportError(
                 f"{variant}: role {case.role!r}: onnxruntime cannot run the graph on the texts of the check: {reason(error)}"
             ) from error
-        finite = np.isfinite(found).all(axis=1)
-        if not finite.all():
+        for place, (name, output) in enumerate(encoder.outputs(case.role).items()):
+            where = "" if not number else f"role {case.role!r}: "
+            where += "" if not place else f"output {name!r}: "
+            own = _Judged(where, output, found[name], case.expected[name])
+            own.check_finite(case, variant)
+            if variant == "fp32":
+                problems.extend(own.parity(case, gates))
+            if case.hostile and not number:
+                notes.extend(own.unusual(case, gates, variant))
+            if not number or len(case.items) > 64:
+                quality, missed = own.quality(case, gates, () if number or place else sizes)
+                problems.extend(missed)
+                if place:
+                    named = {f"{name}: {measure}": value for measure, value in _as_measures(quality).items()}
+                    qualities[-1] = msgspec.structs.replace(qualities[-1], measures=qualities[-1].measures | named)
+                else:
+                    qualities.append(quality)
+        few = slice(0, 96 if not number else 24)
+        together = {name: values[few] for name, values in found.items()}
+        problems.extend(independence(encoder, case.role, case.items[few], together))
+    return Verdict(qualities[0], problems, notes)
+
+
+def _as_measures(quality: Quality) -> dict[str, float]:
+    found = {
+        "mean cosine": quality.cosine_mean,
+        "worst cosine": quality.cosine_min,
+        "top-10 overlap": quality.top10_overlap,
+    }
+    return found | quality.measures
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One output of one role against torch's; ``where`` begins what is said of it."""
+
+    where: str
+    output: Output
+    found: Values
+    expected: Values
+
+    def check_finite(self, case: Case, variant: str) -> None:
+        """Raise `ExportError` for NaN or infinity."""
+        if isinstance(self.found, np.ndarray) and not (finite := np.isfinite(self.found).all(axis=1)).all():
             item = case.items[int(np.argmin(finite))]
             raise ExportError(
                 f"{variant}: role {case.role!r}: the graph gives NaN or infinity for the text {item!r:.80}"
             )
-        if variant == "fp32":
-            problems.extend(_parity(found, case, gates))
-        if case.hostile and not number:
-            cosines = cosine(found[: case.hostile], case.expected[: case.hostile])
-            if cosines.min() < gates.cosine_min:
-                odd = str(case.items[int(cosines.argmin())])
-                notes.append(
-                    f"{variant}: cosine {cosines.min():.3f} for the unusual text {odd[:20]!r} of {len(odd)} characters"
-                )
-        if not number or len(case.items) > 64:
-            usual, wanted = found[case.hostile :], case.expected[case.hostile :]
-            quality = measure(usual, wanted)
-            if not number:
-                quality = msgspec.structs.replace(quality, matryoshka=_sized(usual, wanted, sizes))
-            qualities.append(quality)
-            where = "" if not number else f"role {case.role!r}: "
+
+    def parity(self, case: Case, gates: Gates) -> list[str]:
+        """A problem where a number is further from torch's than the gate allows."""
+        limit = gates.parity * max(1.0, scale(self.expected))
+        if largest_difference(self.found, self.expected) < limit:
+            return []
+        differences = [
+            largest_difference(self.found[i : i + 1], self.expected[i : i + 1]) for i in range(len(case.items))
+        ]
+        worst = int(np.argmax(differences))
+        return [
+            f"{self.where}parity: role {case.role!r}: largest difference from torch {differences[worst]:.2e}, allowed {limit:.0e}; "
+            f"worst text: {case.items[worst]!r:.80}"
+        ]
+
+    def unusual(self, case: Case, gates: Gates, variant: str) -> list[str]:
+        """A note where an unusual text is below the gate."""
+        near = nearness(self.found[: case.hostile], self.expected[: case.hostile], self.output.kind)
+        if near.min() >= gates.cosine_min:
+            return []
+        odd = str(case.items[int(near.argmin())])
+        return [
+            f"{variant}: {self.where}cosine {near.min():.3f} for the unusual text {odd[:20]!r} of {len(odd)} characters"
+        ]
+
+    def quality(self, case: Case, gates: Gates, sizes: Sequence[int]) -> tuple[Quality, list[str]]:
+        """What was measured on the usual texts, and problems where a gate is missed."""
+        usual, wanted = self.found[case.hostile :], self.expected[case.hostile :]
+        quality = measure(usual, wanted, self.output.kind)
+        if sizes and isinstance(usual, np.ndarray) and isinstance(wanted, np.ndarray):
+            quality = msgspec.structs.replace(quality, matryoshka=_sized(usual, wanted, sizes))
+        problems = [
+            f"{self.where}{name}: {value:.6f}, allowed from {least:g}"
             for name, value, least in (
                 ("mean cosine", quality.cosine_mean, gates.cosine_mean),
                 ("worst cosine", quality.cosine_min, gates.cosine_min),
                 ("top-10 overlap", quality.top10_overlap, gates.top10_overlap),
-            ):
-                if not value >= least:
-                    problems.append(f"{where}{name}: {value:.6f}, allowed from {least:g}")
-        few = slice(0, 96 if not number else 24)
-        problems.extend(independence(encoder, case.role, case.items[few], found[few]))
-    return Verdict(qualities[0], problems, notes)
+            )
+            if not value >= least
+        ]
+        return quality, problems
 
 
 def _sized(found: Floats, expected: Floats, sizes: Sequence[int]) -> list[SizeQuality]:
@@ -130,18 +194,6 @@ def _sized(found: Floats, expected: Floats, sizes: Sequence[int]) -> list[SizeQu
     return out
 
 
-def _parity(found: Floats, case: Case, gates: Gates) -> list[str]:
-    differences = np.abs(found - case.expected).max(axis=1)
-    limit = gates.parity * max(1.0, float(np.abs(case.expected).max()))
-    worst = int(differences.argmax())
-    if differences[worst] < limit:
-        return []
-    return [
-        f"parity: role {case.role!r}: largest difference from torch {differences[worst]:.2e}, allowed {limit:.0e}; "
-        f"worst text: {case.items[worst]!r:.80}"
-    ]
-
-
 def judge_labels(found: Mapping[str, float], fp32: Mapping[str, float], gates: Gates) -> list[str]:
     """Problems where a variant loses more on the sample's labels than its gate allows."""
     return [
@@ -151,32 +203,59 @@ def judge_labels(found: Mapping[str, float], fp32: Mapping[str, float], gates: G
     ]
 
 
-def measure(found: Floats, expected: Floats, *, neighbours: int = 10) -> Quality:
-    """Cosine of each row with its reference, and the mean share of each row's 10 nearest other rows (by cosine) that
-    stay the same."""
-    a, b = _unit(found), _unit(expected)
-    cosines = cosine(found, expected)
-    k = min(neighbours, len(a) - 1)
+def measure(found: Values, expected: Values, kind: Kind = "dense", *, neighbours: int = 10) -> Quality:
+    """How near each row is to its reference (`embedkit.values.nearness`: of vectors the cosine), and the mean share of each
+    row's 10 nearest other rows (by cosine, dot product or MaxSim) that stay the same.
+
+    Of sparse vectors also the mean share of each row's 32 largest words that stay (``top-32 words``); of logits the share of
+    rows with the same largest one (``agreement``), or of a single logit the Spearman correlation over the rows
+    (``rank correlation``).
+    """
+    near = nearness(found, expected, kind)
+    k = min(neighbours, len(near) - 1)
     overlap = 1.0
-    if k > 0:
+    if k > 0 and kind != "logits":
         nearest = []
-        for vectors in (a, b):
-            scores = vectors @ vectors.T
+        for values in (found, expected):
+            scores = _likeness(values)
             np.fill_diagonal(scores, -np.inf)
             nearest.append(np.argpartition(-scores, k - 1, axis=1)[:, :k])
         overlap = float(np.mean([len(np.intersect1d(x, y)) / k for x, y in zip(*nearest, strict=True)]))
     return Quality(
-        texts=len(found),
-        max_abs=_rounded(np.abs(found - expected).max()),
-        cosine_mean=_rounded(cosines.mean()),
-        cosine_min=_rounded(cosines.min()),
+        texts=len(near),
+        max_abs=_rounded(largest_difference(found, expected)),
+        cosine_mean=_rounded(near.mean()),
+        cosine_min=_rounded(near.min()),
         top10_overlap=_rounded(overlap),
+        measures={name: _rounded(value) for name, value in _measures(found, expected, kind).items()},
     )
 
 
-def cosine(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
-    """(n,) cosine of each row of ``a`` with the same row of ``b``."""
-    return np.asarray(np.einsum("ij,ij->i", _unit(a), _unit(b)))
+def _likeness(values: Values) -> npt.NDArray[Any]:
+    """(n, n) scores of the rows against each other; of multi-vectors for the first `_MAXSIM_TEXTS` only."""
+    if isinstance(values, SparseVectors):
+        return values.dot(values)
+    if isinstance(values, MultiVectors):
+        few = values[:_MAXSIM_TEXTS]
+        return few.maxsim(few)
+    unit = _unit(values)
+    return np.asarray(unit @ unit.T)
+
+
+def _measures(found: Values, expected: Values, kind: Kind) -> dict[str, float]:
+    if isinstance(found, SparseVectors) and isinstance(expected, SparseVectors):
+        shared = [
+            len(np.intersect1d(a, b)) / len(b)
+            for (a, _), (b, _) in zip(found.top(32), expected.top(32), strict=True)
+            if len(b)
+        ]
+        return {"top-32 words": float(np.mean(shared))} if shared else {}
+    if kind != "logits":
+        return {}
+    a, b = np.asarray(found), np.asarray(expected)
+    if a.shape[1] > 1:
+        return {"agreement": float((a.argmax(axis=1) == b.argmax(axis=1)).mean())}
+    return {"rank correlation": metrics.spearman(a[:, 0], b[:, 0])}
 
 
 def _unit(x: Floats) -> npt.NDArray[np.float64]:
@@ -184,24 +263,30 @@ def _unit(x: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
-def independence(encoder: Encoder, role: str, items: Sequence[Text], together: Floats) -> list[str]:
-    """Problems where a text's vector depends on its batch: alone, in another order and in other batch sizes it must
+def independence(encoder: Encoder, role: str, items: Sequence[Text], together: Mapping[str, Values]) -> list[str]:
+    """Problems where what is made of a text depends on its batch: alone, in another order and in other batch sizes it must
     be the same bytes."""
     order = np.random.default_rng(0).permutation(len(items))
+    back = np.argsort(order)
     for budget in (1, 333, 4096):  # one text a batch; odd batches; many texts padded together
         other = copy.copy(encoder)  # the graph of a large model takes long to load
         other.token_budget = budget
-        found = np.empty_like(together)
-        found[order] = other.encode([items[i] for i in order], role=role)
-        differ = np.flatnonzero((found.view(np.uint32) != together.view(np.uint32)).any(axis=1))
-        if len(differ):
-            change = float(np.abs(found - together).max())
-            read = change > 1e-4
-            return [
-                f"row independence: {len(differ)} of {len(items)} vectors change with their batch, by up to {change:.1e}; first: "
-                f"{items[differ[0]]!r:.80}"
-                + ("; the model reads padding: a fixed length (pad = N in the recipe) takes that away" if read else "")
-            ]
+        turned = other.encode_outputs([items[i] for i in order], role=role)
+        for name, expected in together.items():
+            found: Values = turned[name][back]
+            differ = [i for i in range(len(items)) if not equal(found[i : i + 1], expected[i : i + 1])]
+            if differ:
+                change = largest_difference(found, expected)
+                read = change > 1e-4
+                return [
+                    f"row independence: {len(differ)} of {len(items)} vectors change with their batch, by up to {change:.1e}"
+                    f"{'' if name == DENSE else f' (output {name!r})'}; first: {items[differ[0]]!r:.80}"
+                    + (
+                        "; the model reads padding: a fixed length (pad = N in the recipe) takes that away"
+                        if read
+                        else ""
+                    )
+                ]
     return []
 
 

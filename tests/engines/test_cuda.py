@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +87,7 @@ def bound(bundle: Path, variant: str = "fp32") -> tuple[Encoder, Tower, Cuda]:
     encoder = Encoder.load(bundle, variant=variant, engine="onnxruntime", on_truncate="ignore")
     tower = encoder._towers["default"]
     session = Cuda(bundle / f"model.{variant}.onnx", 0, provider="CPUExecutionProvider")
-    return encoder, Tower(tower.tokenizer, session, tower._inputs), session
+    return encoder, Tower(tower.tokenizer, session, tower._inputs, tower._outputs), session
 
 
 @pytest.mark.parametrize("budget", [1, 700, 20_000])
@@ -95,7 +95,7 @@ def test_bound_tensors_and_rounded_shapes_change_nothing(minilm_bundle: Path, bu
     encoder, tower, _ = bound(minilm_bundle)
     expected = encoder.encode(TEXTS)
     for _ in range(2):
-        assert np.abs(tower.vectors(encoder.fill(TEXTS), budget) - expected).max() < 1e-6
+        assert np.abs(tower.values(encoder.fill(TEXTS), budget)["dense"] - expected).max() < 1e-6
 
 
 def test_few_shapes_are_seen(minilm_bundle: Path) -> None:
@@ -114,7 +114,7 @@ def test_tensors_of_shapes_long_not_seen_are_freed(bundle: Path) -> None:
     for width in range(2, 120):
         ids = np.full((1, min(width, 64)), 5, dtype=np.int64)
         ids = np.repeat(ids, width // 64 + 1, axis=0)
-        session.run({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        session.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, ["dense"])
     assert len(session._bound) <= 64
 
 
@@ -125,12 +125,12 @@ class Device(Session):
         self.runs = self.now = self.most = 0
         self.both = threading.Barrier(2, timeout=10)
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
         self.now += 1
         self.most = max(self.most, self.now)
         self.runs += 1
         self.now -= 1
-        return next(iter(inputs.values()))
+        return list(inputs.values())
 
 
 def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
@@ -139,7 +139,7 @@ def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
 
     def work() -> None:
         for _ in range(200):
-            spread.run({"x": np.zeros(1)})
+            spread.run({"x": np.zeros(1)}, ["x"])
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
@@ -153,13 +153,13 @@ def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
 
 def test_a_device_that_fails_is_given_back() -> None:
     class Broken(Device):
-        def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
             raise RuntimeError("lost")
 
     spread = Spread([Broken()])
     for _ in range(2):
         with pytest.raises(RuntimeError, match="lost"):
-            spread.run({})
+            spread.run({}, [])
 
 
 @pytest.fixture

@@ -59,14 +59,14 @@ def test_more_callers_than_threads(minilm_bundle: Path) -> None:
     encoder = Encoder.load(minilm_bundle, engine="openvino:f32", threads=1, on_truncate="ignore")
     tower = encoder._towers["default"]
     batches = tower.prepare(encoder.fill(TEXTS[:40]), 64)
-    expected = [tower.run(batch).vectors for batch in batches]
+    expected = [tower.run(batch).values["dense"] for batch in batches]
     wrong = []
 
     def work() -> None:
         wrong.extend(
             batch
             for batch, vectors in zip(batches, expected, strict=True)
-            if not np.array_equal(tower.run(batch).vectors, vectors)
+            if not np.array_equal(tower.run(batch).values["dense"], vectors)
         )
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -141,4 +141,4 @@ def test_fp32_by_name_is_f32(tmp_path: Path) -> None:
     encoder = Encoder.load(tiny_bundle(tmp_path / "b"), engine="openvino", variant="fp32", on_truncate="ignore")
     assert encoder.engine == "openvino:f32"
     texts, golden = encoder.bundle.golden()
-    assert np.abs(encoder.encode(texts) - golden["default"]).max() < 1e-6
+    assert np.abs(encoder.encode(texts) - golden["default"]["dense"]).max() < 1e-6

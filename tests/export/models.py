@@ -79,18 +79,20 @@ _KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
 FAMILIES = tuple(_KINDS)
 
 
-def save(family: str, folder: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0, **config: Any) -> Path:
+def save(
+    family: str, folder: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0, head: str = "", **config: Any
+) -> Path:
     """A plain transformers folder of the family."""
-    model, tokenizer = make(family, hidden=hidden, layers=layers, seed=seed, **config)
+    model, tokenizer = make(family, hidden=hidden, layers=layers, seed=seed, head=head, **config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
 def make(
-    family: str, *, hidden: int = 64, layers: int = 2, seed: int = 0, **config: Any
+    family: str, *, hidden: int = 64, layers: int = 2, seed: int = 0, head: str = "", **config: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A model of the family and its tokenizer."""
+    """A model of the family, with a ``head`` such as ``ForMaskedLM`` if one is named, and its tokenizer."""
     kind, options, style = _KINDS[family]
     tokenizer = make_tokenizer(style)
     torch.manual_seed(seed)
@@ -101,7 +103,8 @@ def make(
     }.get(family, {"hidden_size": hidden, "num_hidden_layers": layers})
     common = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     configuration = getattr(transformers, f"{kind}Config")(**{**common, **sizes, **options, **config})
-    model = getattr(transformers, f"{kind}EncoderModel" if family == "t5" else f"{kind}Model")(configuration)
+    name = head or ("EncoderModel" if family == "t5" else "Model")
+    model = getattr(transformers, f"{kind}{name}")(configuration)
     widen(model)
     return model.eval(), tokenizer
 

@@ -190,7 +190,7 @@ def test_an_adapter_inside_a_sentence_transformers_folder(layers: int | None, tm
     encoder = systems.export(tmp_path / "tuned", recipe, tmp_path)
     expected = alone(tuned, tokenizer, "first", layers or -1)
     agree(encoder, TEXTS, torch.nn.functional.normalize(expected, dim=1))
-    assert plan.graphs["default"].normalized
+    assert plan.graphs["default"].dense.normalized
 
 
 def test_a_base_that_is_a_sentence_transformers_folder_gives_its_modules(tmp_path: Path) -> None:

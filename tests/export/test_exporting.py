@@ -158,13 +158,15 @@ def test_an_unusual_text_is_noted_and_a_usual_one_decides(folder: Path, sample: 
         expected = vectors.copy()
         expected[row] *= -1
         verdict = verify.judge(
-            Encoder.load(bundle, variant="int8"), [Case("default", list(judged), expected, 1)], gates
+            Encoder.load(bundle, variant="int8"), [Case("default", list(judged), {"dense": expected}, 1)], gates
         )
         assert (len(verdict.problems), len(verdict.notes)) == (problems, notes)
         assert verdict.quality.texts == len(models.SENTENCES)
     expected = Encoder.load(bundle, variant="fp32").encode(judged)
     expected[0] *= -1
-    verdict = verify.judge(Encoder.load(bundle, variant="fp32"), [Case("default", list(judged), expected, 1)], gates)
+    verdict = verify.judge(
+        Encoder.load(bundle, variant="fp32"), [Case("default", list(judged), {"dense": expected}, 1)], gates
+    )
     assert len(verdict.problems) == 1
     assert "parity" in verdict.problems[0]
 

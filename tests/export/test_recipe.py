@@ -307,6 +307,6 @@ def test_a_model_card_says_the_pooling(folder: Path, tmp_path: Path) -> None:
     (copy / "README.md").write_text("# m\n```python\nout = model(**batch)\nvectors = F.normalize(out[0][:, 0])\n```\n")
     prepared = embedkit_export.prepare(copy)
     assert prepared.recipe.pooling.mode == "first"
-    assert prepared.plan.graphs["default"].normalized
+    assert prepared.plan.graphs["default"].dense.normalized
     assert "because the model card's code has '[0][:, 0'" in prepared.text()
     assert plan.positions(prepared.origin.backbone) == 64

@@ -1,0 +1,288 @@
+"""What a graph gives beside a pooled vector, as torch modules: words' weights, tokens' vectors, logits.
+
+Each head takes a `Run` and gives one tensor. A head of a transformers model (for masked words, for classes) is called as
+its own class calls it, on token vectors that are there already.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from .stages import take
+
+_HANDED: dict[int, Any] = {}
+"""What a stand-in for a backbone gives, while a head is called; not an attribute, for a capture would look at it."""
+
+_WORDS_AT_ONCE = 1024
+_LANES = 16
+"""onnxruntime computes logarithms in lanes of up to so many numbers, and what is left over otherwise, with other last bits:
+rows of whole lanes have nothing left over, wherever they are in a batch."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What heads are given: the input tensors by name, the last token vectors (batch, tokens, dim), the (batch, tokens)
+    float masks of tokens that are read and that are kept, and, where the graph pools, the vectors (batch, 2, dim), both
+    copies equal."""
+
+    named: Mapping[str, Tensor]
+    hidden: Tensor
+    mask: Tensor
+    pool_mask: Tensor
+    vectors: Tensor | None = None
+
+
+class Head(nn.Module):
+    """One more output of a graph."""
+
+    takes_pool_mask = False
+    """Whether the graph needs to know which tokens are left out."""
+
+    def forward(self, run: Run) -> Tensor:
+        """The tensor of this output."""
+        raise NotImplementedError
+
+
+class _Given(nn.Module):
+    """Stands where the backbone is in a model with a head, and gives what is handed to it."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__()
+        pooler = getattr(backbone, "pooler", None)
+        self.pooler = pooler if isinstance(pooler, nn.Module) else None
+        self.config = getattr(backbone, "config", None)
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        """As a backbone's."""
+        hidden = _HANDED[id(self)]
+        pooled = self.pooler(hidden) if self.pooler is not None else None
+        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+
+class Aside:
+    """Holds a model that is no part of the module, and is not copied with it."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Aside:
+        return self
+
+
+class ModelHead(nn.Module):
+    """The head of a transformers model (a ``...ForMaskedLM``, ``...ForSequenceClassification``): token vectors to the
+    model's logits. The model itself is left as it is."""
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        shell = copy.copy(whole)
+        shell._modules = dict(whole._modules)
+        self.given = _Given(whole.base_model)
+        shell._modules[whole.base_model_prefix] = self.given
+        self.shell = shell
+        self.whole = Aside(whole)
+        """The model, for the reference."""
+
+    def forward(self, hidden: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens, dim), and int64 (batch, tokens) ids and mask, -> the logits."""
+        with _handed(self.given, hidden):
+            logits: Tensor = self.shell(input_ids=ids, attention_mask=mask).logits
+        return logits
+
+
+class Vocabulary(nn.Module):
+    """The last layer of a head for words, in parts of the vocabulary: what is made of a part fits into a core's cache, and
+    the logits of all words at all tokens are never held at once."""
+
+    def __init__(self, whole: Any) -> None:
+        """``whole`` is a model with output embeddings; raises `ValueError` where its logits are not those of this layer."""
+        super().__init__()
+        table = whole.get_output_embeddings()
+        inner = ModelHead(whole)
+        inner.shell = _replaced(inner.shell, table, nn.Identity())
+        self.inner = inner
+        weight = table.weight.detach()
+        self.parts = nn.ParameterList(
+            nn.Parameter(part.clone(), requires_grad=False) for part in weight.split(_WORDS_AT_ONCE)
+        )
+        bias = table.bias if table.bias is not None else torch.zeros(len(weight))
+        self.register_buffer("bias", bias.detach().clone())
+        self._check(whole)
+
+    def _check(self, whole: Any) -> None:
+        ids = torch.arange(3, 11)[None]
+        with torch.no_grad():
+            out = whole.base_model(input_ids=ids)
+            hidden = self.hidden(out[0], ids, torch.ones_like(ids))
+            found = torch.cat([hidden @ part.T for part in self.weights], dim=-1) + self.shift
+            expected = whole(input_ids=ids).logits
+        if found.shape != expected.shape or not torch.allclose(found, expected, atol=1e-3, rtol=1e-4):
+            raise ValueError("the model changes its logits after the last layer")
+
+    def hidden(self, hidden: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens, dim) token vectors -> what the last layer reads."""
+        out: Tensor = self.inner(hidden, ids, mask)
+        return out
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """(words, dim) of each part, in the order of the vocabulary."""
+        return list(self.parts)
+
+    @property
+    def shift(self) -> Tensor:
+        """(vocabulary,) what is added to the logits."""
+        bias: Any = self.bias
+        out: Tensor = bias
+        return out
+
+
+def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """A copy of the module in which ``new`` stands for ``old``; parts without it are shared."""
+    if module is old:
+        return new
+    if all(part is not old for part in module.modules()):
+        return module
+    copied = copy.copy(module)
+    copied._modules = {name: part and _replaced(part, old, new) for name, part in module._modules.items()}
+    return copied
+
+
+@contextmanager
+def _handed(given: _Given, hidden: Tensor) -> Iterator[None]:
+    _HANDED[id(given)] = hidden
+    try:
+        yield
+    finally:
+        del _HANDED[id(given)]
+
+
+class WordWeights(Head):
+    """(batch, vocabulary): the weight of each word of the vocabulary, most of them zero.
+
+    ``max`` is log(1 + relu) of the largest logit over the tokens (SPLADE, Formal et al. 2021), ``sum`` the sum of these over
+    the tokens; ``last`` is that of the logits at the last token alone, computed nowhere else (PromptReps, Zhuang et al. 2024).
+    """
+
+    def __init__(
+        self,
+        whole: Any,
+        language: Vocabulary | nn.Linear,
+        *,
+        pooling: str = "max",
+        twice: bool = False,
+        scale: float = 1.0,
+        words: Tensor | None = None,
+        own: bool = False,
+    ) -> None:
+        """``whole`` is the model, for the reference. ``language`` is its `Vocabulary`, or of ``last`` the layer from a token's
+        vector to the logits. ``twice`` takes the logarithm again. ``words`` (vocabulary,) is 1 where a word may have a weight.
+        ``own`` keeps those only whose token is kept in the text."""
+        super().__init__()
+        self.whole = Aside(whole)
+        self.language, self.pooling, self.twice, self.scale, self.own = language, pooling, twice, scale, own
+        self.register_buffer("words", words)
+
+    @property
+    def takes_pool_mask(self) -> bool:  # type: ignore[override]
+        """With ``own``."""
+        return self.own
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """log(1 + relu), once or twice, scaled."""
+        size = logits.shape[-1]
+        out = torch.log1p(nn.functional.pad(torch.relu(logits), (0, -size % _LANES)))
+        out = torch.log1p(out) if self.twice else out
+        return out[..., :size] * self.scale
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, vocabulary)."""
+        ids = run.named["input_ids"]
+        if self.pooling == "last":
+            places = torch.arange(ids.shape[1])
+            hidden = take(run.hidden, (run.mask * (places + 1)).argmax(dim=1))
+            out = self.activate(self.language(hidden)[:, 0])
+        elif self.pooling == "max":
+            out = self.activate(self._largest(run, ids))
+        else:  # a product with two rows sums in one order, however long the padding
+            language: Any = self.language
+            hidden = language.hidden(run.hidden, ids, run.named["attention_mask"])
+            mask = run.mask[:, None, :].expand(-1, 2, -1)
+            sums, place = [], 0
+            for part in language.weights:
+                logits = hidden @ part.T + language.shift[place : place + len(part)]
+                sums.append(torch.matmul(mask, self.activate(logits))[:, 0])
+                place += len(part)
+            out = torch.cat(sums, dim=1)
+        words: Any = self.words
+        if words is not None:
+            out = out * words
+        if self.own:
+            size = out.shape[1]
+            places = torch.where(run.pool_mask > 0, ids, torch.full_like(ids, size))
+            seen = torch.zeros(ids.shape[0], size + 1).scatter(1, places, torch.ones(ids.shape))
+            out = out * seen[:, :size]
+        return out
+
+    def _largest(self, run: Run, ids: Tensor) -> Tensor:
+        """(batch, vocabulary): each word's largest logit. All that is done to logits afterwards rises with them, so it can
+        wait; padding is made a copy of the first token, which changes no maximum, instead of masking every logit."""
+        language: Any = self.language
+        hidden = torch.where(run.mask[:, :, None] > 0, run.hidden, run.hidden[:, :1])
+        hidden = language.hidden(hidden, ids, run.named["attention_mask"])
+        out: Tensor = torch.cat([(hidden @ part.T).amax(dim=1) for part in language.weights], dim=1) + language.shift
+        return out
+
+
+class TokenVectors(Head):
+    """(batch, tokens, dim): each token's vector after some stages; which tokens are kept is decided outside the graph."""
+
+    def __init__(self, stages: nn.Sequential, *, compact: bool) -> None:
+        """``compact`` tells whether tokens are left out, or all that are read are kept."""
+        super().__init__()
+        self.stages, self.compact = stages, compact
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, tokens, dim)."""
+        out: Tensor = self.stages(run.hidden)
+        return out
+
+
+class ModelLogits(Head):
+    """(batch, classes): the logits of the model's own head for whole texts.
+
+    The head sees every text twice: a product with one row would be summed in another order than one with several.
+    """
+
+    def __init__(self, head: ModelHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, classes)."""
+        ids, mask = run.named["input_ids"], run.named["attention_mask"]
+        twice = [torch.cat([tensor, tensor]) for tensor in (run.hidden, ids, mask)]
+        logits: Tensor = self.head(*twice)
+        return logits[: ids.shape[0]]
+
+
+class VectorLogits(Head):
+    """(batch, classes): logits from the pooled vector, such as those of a logistic regression on it."""
+
+    def __init__(self, stages: nn.Module) -> None:
+        super().__init__()
+        self.stages = stages
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, classes)."""
+        assert run.vectors is not None
+        out: Tensor = self.stages(run.vectors)
+        return out[:, 0]
