@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from .rows import records, refuse, text_of
+from .task import check_file
 
 TEXTS = (("text1", "text2"), ("sentence1", "sentence2"), ("question1", "question2"))
 
@@ -20,10 +21,8 @@ def labelled(
 
     Raises `InputError` for a file without these columns, or without a record.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
     chosen: tuple[tuple[str, ...], str] | None = None
-    for where, record in records(path):
+    for where, record in records(check_file(path)):
         if chosen is None:
             names = next((names for names in texts if record.keys() >= set(names)), None)
             label = next((name for name in labels if name in record), None)

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from ..encoding import TextEncoder
 from ..errors import InputError
+from ..values import Values
 from .extras import needed
 from .fields import TEXTS, labelled
-from .nearness import Similarity, Vectors64, blocks, check_similarity, crossed, encoded, paired, prepared, unit
+from .nearness import Similarity, blocks, check_comparable, check_similarity, crossed, encoded, paired
 from .rows import refuse
-from .space import alignment, isotropy, uniformity
+from .space import isotropy, squared_distances, uniformity
 from .task import Measured, Rows, Task
 
 _LABELS = {
@@ -31,8 +32,8 @@ class Pairs(Task):
 
     Average precision and the area under the ROC curve (by scikit-learn) of the vectors' similarity; accuracy and F1,
     each at the threshold that is best for it (on each resample its own). Of each pair that is the same, the partner's
-    rank among all different second texts (the text itself left out; equal scores share their mean rank), with mean and
-    variance. Alignment is of the same pairs, uniformity and isotropy are of all different texts.
+    mean rank among all different second texts (the text itself left out; equal scores share their mean rank). Alignment
+    is of the same pairs, uniformity and isotropy are of all different texts; these three are of dense vectors only.
     """
 
     source: str
@@ -83,39 +84,37 @@ class Pairs(Task):
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of pairs, and how the vectors lie."""
         judges = needed("sklearn.metrics", "judging pairs")
-        fn = self.similarity or encoder.metric
+        check_comparable(encoder, self.similarity)
         texts = list(dict.fromkeys([*self.first, *self.second]))
         place = {text: index for index, text in enumerate(texts)}
-        vectors = encoded(encoder, texts, self.role, progress=progress)
+        values = encoded(encoder, texts, self.role, progress=progress)
         a, b = (np.array([place[text] for text in side], dtype=np.intp) for side in (self.first, self.second))
-        wide = prepared(vectors, fn)
-        scores = paired(wide[a], wide[b], fn)
+        scores = paired(encoder, values[a], values[b], self.similarity)
         same = np.array(self.same, dtype=bool)
         ranks = np.full(len(same), np.nan)
-        ranks[same] = partner_ranks(wide, a[same], b[same], np.unique(b), fn)
-        units = unit(vectors.astype(np.float64))
-        distances = alignment(units[a], units[b])
+        ranks[same] = partner_ranks(encoder, values, a[same], b[same], np.unique(b), self.similarity)
+        dense = values if isinstance(values, np.ndarray) and encoder.kind == "dense" else None
+        distances = None if dense is None else squared_distances(dense[a], dense[b])
 
         def statistic(rows: Rows) -> dict[str, float]:
             found, labels = scores[rows], same[rows]
             best = best_thresholds(found, labels)
-            measures = {"accuracy": best[0], "f1": best[1]}
-            if not 0 < labels.sum() < len(labels):
-                nothing = dict.fromkeys(
-                    ("average_precision", "auc", "rank_mean", "rank_variance", "alignment"), float("nan")
-                )
-                return measures | nothing
-            placed = ranks[rows][labels]
-            return measures | {
-                "average_precision": float(judges.average_precision_score(labels, found)),
-                "auc": float(judges.roc_auc_score(labels, found)),
-                "rank_mean": float(placed.mean()),
-                "rank_variance": float(placed.var()),
-                "alignment": float(distances[rows][labels].mean()),
+            # A resample may have pairs of one kind only, which says nothing of what needs both.
+            both = bool(0 < labels.sum() < len(labels))
+            measures = {
+                "average_precision": float(judges.average_precision_score(labels, found)) if both else float("nan"),
+                "auc": float(judges.roc_auc_score(labels, found)) if both else float("nan"),
+                "accuracy": best[0],
+                "f1": best[1],
+                "partner_rank": float(ranks[rows][labels].mean()) if labels.any() else float("nan"),
             }
+            if distances is not None:
+                measures["alignment"] = float(distances[rows][labels].mean()) if labels.any() else float("nan")
+            return measures
 
-        threshold = best_thresholds(scores, same)[2]
-        fixed = {"threshold": threshold, "uniformity": uniformity(units), "isotropy": isotropy(units)}
+        fixed = {"threshold": best_thresholds(scores, same)[2]}
+        if dense is not None:
+            fixed |= {"uniformity": uniformity(dense), "isotropy": isotropy(dense)}
         return Measured(len(same), statistic, fixed)
 
 
@@ -145,15 +144,17 @@ def best_thresholds(scores: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tu
     return float(right[best] / len(labels)), float(f1.max()), float(threshold)
 
 
-def partner_ranks(vectors: Vectors64, a: Rows, b: Rows, candidates: Rows, fn: Similarity) -> npt.NDArray[np.float64]:
-    """(n,) the rank, from 1, of row ``b[i]`` of the ``vectors`` among the rows ``candidates`` (ascending) by their
+def partner_ranks(
+    encoder: TextEncoder, values: Values, a: Rows, b: Rows, candidates: Rows, fn: Similarity | None = None
+) -> npt.NDArray[np.float64]:
+    """(n,) the rank, from 1, of row ``b[i]`` of the ``values`` among the rows ``candidates`` (ascending) by their
     nearness to row ``a[i]``; that row itself is no candidate unless it is the partner. Equal scores share their mean
     rank."""
     found = np.empty(len(a))
     at = np.searchsorted(candidates, b)
-    pool = vectors[candidates]
+    pool = values[candidates]
     for rows in blocks(len(a), 256):
-        scores = crossed(vectors[a[rows]], pool, fn)
+        scores = crossed(encoder, values[a[rows]], pool, fn)
         mine = scores[np.arange(len(scores)), at[rows]][:, None]
         others = (candidates[None, :] != a[rows, None]) & (candidates[None, :] != b[rows, None])
         found[rows] = 1.0 + ((scores > mine) & others).sum(axis=1) + ((scores == mine) & others).sum(axis=1) / 2.0

@@ -1,17 +1,20 @@
-"""One picture of an evaluation: each measure with its interval, the encoders side by side."""
+"""A picture of evaluations: each measure with its interval, the encoders side by side."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from ..errors import InputError, MissingExtraError
+from ..errors import InputError
+from .extras import needed
 from .report import EvaluationReport, number
-from .task import MEASURES
+from .task import described
 
 _COLUMNS = 3
 _WIDTH = 3.4  # of a panel, in inches
+_HEAD = 0.95  # of a section, in inches
 _DPI = 150
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which people tell apart whatever their colour vision."""
@@ -25,34 +28,78 @@ _NAME = 28
 _TITLE = 90
 
 
-def draw(report: EvaluationReport, path: str | os.PathLike[str]) -> None:
-    """Write a PNG with a panel for each measure: a point and its interval for each encoder, the first one's value as a
-    dashed line. Each panel has its own scale.
+def draw(report: EvaluationReport | Sequence[EvaluationReport], path: str | os.PathLike[str]) -> None:
+    """Write a picture, PNG or SVG by its name, of a report or of several below each other: a panel for each measure with
+    a point and its interval for each encoder, the first one's value as a dashed line. Each panel has its own scale.
 
-    The same report gives the same bytes, with the same versions of matplotlib and Pillow. Raises `InputError` where the
-    file cannot be written, and `MissingExtraError` without matplotlib.
+    The same reports give the same bytes, with the same versions of matplotlib and Pillow. Raises `InputError` for a name
+    of another kind or where the file cannot be written, and `MissingExtraError` without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "eval", "drawing the picture") from error
-    measures = [name for name in report.measures if any(math.isfinite(r.estimates[name].value) for r in report.results)]
-    names = [_cut(result.name, _NAME) for result in report.results]
-    columns = min(_COLUMNS, max(1, len(measures)))
-    lines = math.ceil(max(1, len(measures)) / columns)
-    margin = 0.35 + 0.085 * max(map(len, names))
+    kind = check_picture(path)
+    matplotlib = needed("matplotlib", "drawing the picture")
+    figures = needed("matplotlib.figure", "drawing the picture")
+    canvases = needed(f"matplotlib.backends.backend_{'agg' if kind == 'png' else 'svg'}", "drawing the picture")
+    reports = [report] if isinstance(report, EvaluationReport) else list(report)
+    if not reports:
+        raise InputError("reports: expected at least one, found none")
+    drawn = [[name for name in one.measures if _finite(one, name)] for one in reports]
+    widest = max(len(_cut(result.name, _NAME)) for one in reports for result in one.results)
+    columns = min(_COLUMNS, max(1, *map(len, drawn)))
+    margin = 0.35 + 0.085 * widest
     width = max(margin + _WIDTH * columns, 6.5)
-    panel = 0.75 + 0.34 * len(names)
-    height = 0.85 + panel * lines
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
-    canvas: Any = FigureCanvasAgg(figure)
+    heights = [
+        _HEAD + math.ceil(len(names) / columns) * _panel_height(one) for one, names in zip(reports, drawn, strict=True)
+    ]
+    height = sum(heights)
+    # Ids of an SVG's parts are random without a salt.
+    with matplotlib.rc_context({"svg.hashsalt": "embedkit"}):
+        figure = figures.Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+        canvas = canvases.FigureCanvasAgg(figure) if kind == "png" else canvases.FigureCanvasSVG(figure)
+        top = height
+        for one, names, tall in zip(reports, drawn, heights, strict=True):
+            _section(figure, one, names, top, columns, margin)
+            top -= tall
+        try:
+            with open(path, "wb") as file:
+                if kind == "png":
+                    canvas.draw()
+                    # Software is matplotlib's version, which would change the file though not the picture.
+                    canvas.print_png(file, metadata={"Software": None})
+                else:
+                    canvas.print_svg(file, metadata={"Date": None, "Creator": None})
+        except OSError as error:
+            raise InputError(f"{os.fspath(path)}: {error.strerror}; name a file in a folder that exists") from error
+
+
+def check_picture(path: str | os.PathLike[str]) -> str:
+    """``png`` or ``svg``, as the name of a picture says; else `InputError`."""
+    kind = os.path.splitext(os.fspath(path))[1].lower()
+    if kind not in (".png", ".svg"):
+        raise InputError(f"picture: expected a name that ends in .png or .svg, found {os.fspath(path)!r}")
+    return kind[1:]
+
+
+def _finite(report: EvaluationReport, measure: str) -> bool:
+    found = [result.estimates[measure] for result in report.results if measure in result.estimates]
+    return any(math.isfinite(estimate.value) for estimate in found)
+
+
+def _panel_height(report: EvaluationReport) -> float:
+    return 0.75 + 0.34 * len(report.results)
+
+
+def _section(
+    figure: Any, report: EvaluationReport, measures: list[str], top: float, columns: int, margin: float
+) -> None:
+    """A report's heading and panels, from ``top`` inches above the figure's lower edge downwards."""
+    width, height = figure.get_size_inches()
+    names = [_cut(result.name, _NAME) for result in report.results]
+    panel, share = _panel_height(report), (width - margin) / columns
     for index, measure in enumerate(measures):
         line, column = divmod(index, columns)
-        share = (width - margin) / columns
         box = (
             (margin + share * column) / width,
-            (height - 0.95 - panel * line - (panel - 0.65)) / height,
+            (top - _HEAD - panel * line - (panel - 0.65)) / height,
             (share - 0.3) / width,
             (panel - 0.65) / height,
         )
@@ -62,23 +109,16 @@ def draw(report: EvaluationReport, path: str | os.PathLike[str]) -> None:
     about = (how if report.resamples else "") + "Dashed: the first encoder. Each panel has its own scale."
     longest = int(_TITLE * width / 10.5)
     title = f"{report.task} on {os.path.basename(os.path.normpath(report.source))}: {size}"
-    figure.text(0.12 / width, 1 - 0.3 / height, _cut(title, longest), fontsize=12, fontweight="bold", **_FONT)
-    figure.text(0.12 / width, 1 - 0.52 / height, _cut(about, int(1.45 * longest)), fontsize=8.5, **_FONT)
-    canvas.draw()
-    try:
-        # Software is matplotlib's version, which would change the file though not the picture.
-        with open(path, "wb") as file:
-            canvas.print_png(file, metadata={"Software": None})
-    except OSError as error:
-        raise InputError(f"{os.fspath(path)}: {error.strerror}; name a file in a folder that exists") from error
+    figure.text(0.12 / width, (top - 0.3) / height, _cut(title, longest), fontsize=12, fontweight="bold", **_FONT)
+    figure.text(0.12 / width, (top - 0.52) / height, _cut(about, int(1.45 * longest)), fontsize=8.5, **_FONT)
 
 
 def _panel(axes: Any, report: EvaluationReport, measure: str, names: list[str] | None) -> None:
-    label, better = MEASURES[measure]
+    label, better = described(measure)
     ends: list[float] = []
     for row, result in enumerate(report.results):
-        estimate, colour = result.estimates[measure], _COLOURS[row % len(_COLOURS)]
-        if not math.isfinite(estimate.value):
+        estimate, colour = result.estimates.get(measure), _COLOURS[row % len(_COLOURS)]
+        if estimate is None or not math.isfinite(estimate.value):
             continue
         if row == 0:
             axes.axvline(estimate.value, color=_INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)

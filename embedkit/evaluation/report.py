@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .task import MEASURES
+from .task import described
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one encoder reached: measure -> its estimate; see `MEASURES`."""
+    """What one encoder reached: measure -> its estimate."""
 
     name: str
     fingerprint: str
     variant: str
     engine: str
+    kind: str
+    """Of its vectors: dense, sparse, multivector, ..."""
     dim: int
     texts: int
     """How many were encoded."""
@@ -61,8 +63,8 @@ class EvaluationReport:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The names of all measures, in their order."""
-        return tuple(self.results[0].estimates)
+        """The names of all measures that an encoder has, in their order."""
+        return tuple(dict.fromkeys(name for result in self.results for name in result.estimates))
 
     def to_json(self) -> str:
         """One JSON object on one line; null stands for what is undefined."""
@@ -74,9 +76,10 @@ class EvaluationReport:
         head = ["measure", "encoder", "value", f"{100 * self.confidence:g} % interval"]
         rows = [head + ([f"minus {first}", "its interval"] if several else [])]
         for measure in self.measures:
-            label, better = MEASURES[measure]
+            label, better = described(measure)
             name = f"{label} (lower is better)" if better < 0 else label
-            for i, result in enumerate(self.results):
+            having = [result for result in self.results if measure in result.estimates]
+            for i, result in enumerate(having):
                 estimate = result.estimates[measure]
                 row = ["" if i else name, result.name, number(estimate.value), _interval(estimate.interval)]
                 if several and estimate.difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,17 @@ import numpy.typing as npt
 
 from ..encoding import TextEncoder
 from ..errors import InputError
+from ..values import Values
 from .extras import needed
-from .nearness import Similarity, Vectors64, blocks, check_finite, check_similarity, crossed, encoded, prepared
+from .nearness import Similarity, blocks, check_comparable, check_finite, check_similarity, crossed, encoded
 from .rows import cells, entries, find, number_of, refuse
-from .task import Measured, Rows, Task
+from .task import Measured, Rows, Task, check_file
 
 DEPTH = 1_000
 """Documents of a ranking that are looked at, as trec_eval does by default."""
 
 _AT_A_TIME = 256
 _NAMES = (("query-id", "corpus-id", "score"), ("query-id", "doc-id", "relevance"))
-_MEASURES = {
-    "ndcg@10": "ndcg_cut_10",
-    "recall@10": "recall_10",
-    "recall@100": "recall_100",
-    "precision@10": "P_10",
-    "map@1000": "map",
-}
 
 
 @dataclass(frozen=True)
@@ -37,8 +31,14 @@ class Retrieval(Task):
     """Queries and the documents relevant to them. The search is exact, over all documents, in blocks: memory grows with
     the queries, not with the corpus.
 
-    nDCG@10 (gains are the grades), recall@10 and @100, precision@10, MAP of the first 1,000 and MRR@10 are computed by
+    nDCG@k (gains are the grades), recall@k and @100, MRR@k, precision@k, and MAP of the first 1,000 are computed by
     trec_eval, each a mean over the queries. Equal scores are ranked in the order of the corpus.
+
+    Where ``wordings`` has the queries in other languages or words too, all are asked: each measure is the mean over the
+    wordings, then over the queries, and there is the mean rank variance (Nie et al. 2024, *Improving the Consistency in
+    Cross-Lingual Cross-Modal Retrieval with 1-to-K Contrastive Learning*): the variance of a relevant document's ranks,
+    from 1, over the K wordings (divided by K), as a mean over a query's relevant documents, then over the queries. 0
+    says that the wording makes no difference. A document that is not among the first 1,000 has rank 1,001.
     """
 
     source: str
@@ -54,6 +54,10 @@ class Retrieval(Task):
     similarity: Similarity | None = None
     """By default the model's own."""
     notes: tuple[str, ...] = ()
+    at: tuple[int, ...] = (10,)
+    """The depths k of the measures, 1 to 1,000."""
+    wordings: tuple[tuple[str, ...], ...] = ()
+    """The same queries, in the same order, in other languages or words."""
 
     name = "retrieval"
     units = "queries"
@@ -62,7 +66,13 @@ class Retrieval(Task):
         check_similarity(self.similarity)
         if not self.queries or len(self.relevant) != len(self.queries) or not all(self.relevant):
             raise InputError("retrieval: expected at least one query, and a relevant document for each")
-        object.__setattr__(self, "size", {"queries": len(self.queries), "documents": self.count})
+        if not self.at or any(isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= DEPTH for k in self.at):
+            raise InputError(f"k: expected whole numbers from 1 to {DEPTH:,}, found {self.at!r}")
+        if any(len(wording) != len(self.queries) for wording in self.wordings):
+            raise InputError("retrieval: expected as many queries in each wording as there are queries")
+        more = {"wordings of each": 1 + len(self.wordings)} if self.wordings else {}
+        object.__setattr__(self, "at", tuple(sorted(set(self.at))))
+        object.__setattr__(self, "size", {"queries": len(self.queries), **more, "documents": self.count})
 
     @classmethod
     def read(
@@ -72,6 +82,8 @@ class Retrieval(Task):
         split: str = "test",
         similarity: Similarity | None = None,
         ignore_identical_ids: bool = False,
+        at: Sequence[int] = (10,),
+        wordings: Sequence[str | os.PathLike[str]] = (),
     ) -> Retrieval:
         """A folder as BEIR lays it out: ``corpus.jsonl`` (or ``docs.jsonl``) with ``_id`` or ``id``, ``text`` and
         perhaps ``title``, ``queries.jsonl``, each may be gzipped; and ``qrels.tsv`` or ``qrels/SPLIT.tsv``: query,
@@ -79,7 +91,7 @@ class Retrieval(Task):
 
         A grade of 0 or less is not relevant; queries without a relevant document are left out, with a note.
         ``ignore_identical_ids`` leaves the document with a query's own id out of its ranking, as BEIR does for corpora
-        that the queries were taken from.
+        that the queries were taken from. ``wordings`` are further files of queries that have the same ids.
         """
         path = Path(folder)
         if not path.is_dir():
@@ -118,48 +130,78 @@ class Retrieval(Task):
             tuple(place.get(query, -1) for query in asked) if ignore_identical_ids else (),
             similarity,
             (f"queries without a relevant document left out: {unjudged:,}",) if unjudged else (),
+            tuple(at),
+            tuple(_wording(check_file(other), asked) for other in wordings),
         )
 
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
         """The measures of each query; their means are the statistic."""
         trec = needed("pytrec_eval", "judging a search")
         order = self.ranking(encoder, progress=progress)
-        judged = {str(q): {str(d): grade for d, grade in found.items()} for q, found in enumerate(self.relevant)}
-        columns: dict[str, list[float]] = {name: [] for name in (*_MEASURES, "mrr@10")}
-        whole = trec.RelevanceEvaluator(judged, {"ndcg_cut.10", "recall.10,100", "P.10", "map"})
-        first = trec.RelevanceEvaluator(judged, {"recip_rank"})
+        depths = ",".join(map(str, sorted({*self.at, 100})))
+        judged = [{str(d): grade for d, grade in found.items()} for found in self.relevant]
+        columns: dict[str, list[float]] = {}
         for rows in blocks(len(order), _AT_A_TIME):
-            runs = {str(q): _run(order[q]) for q in range(rows.start, rows.stop)}
-            tops = {str(q): _run(order[q][:10]) for q in range(rows.start, rows.stop)}
-            found, reciprocal = whole.evaluate(runs), first.evaluate(tops)
-            for query in runs:
-                for name, theirs in _MEASURES.items():
-                    columns[name].append(found[query][theirs])
-                columns["mrr@10"].append(reciprocal[query]["recip_rank"])
-        values = np.array(list(columns.values()))
+            asked = range(rows.start, rows.stop)
+            judge = trec.RelevanceEvaluator(
+                {str(q): judged[q % len(judged)] for q in asked},
+                {f"ndcg_cut.{depths}", f"recall.{depths}", f"P.{depths}", "map", "recip_rank"},
+            )
+            found = judge.evaluate({str(q): _run(order[q]) for q in asked})
+            for q in asked:
+                for name, value in self._named(found[str(q)]).items():
+                    columns.setdefault(name, []).append(value)
+        # (wordings, queries), and the mean over the wordings.
+        values = {name: np.reshape(given, (-1, len(judged))).mean(axis=0) for name, given in columns.items()}
+        if self.wordings:
+            values["mrv"] = self._rank_variances(order)
 
         def statistic(rows: Rows) -> dict[str, float]:
-            return dict(zip(columns, values[:, rows].mean(axis=1).tolist(), strict=True))
+            return {name: float(given[rows].mean()) for name, given in values.items()}
 
-        return Measured(len(order), statistic)
+        return Measured(len(judged), statistic)
+
+    def _named(self, found: Mapping[str, float]) -> dict[str, float]:
+        """What trec_eval found of a query, by our names."""
+        first = found["recip_rank"]
+        rank = round(1 / first) if first else DEPTH + 1
+        return {
+            **{f"ndcg@{k}": found[f"ndcg_cut_{k}"] for k in self.at},
+            **{f"recall@{k}": found[f"recall_{k}"] for k in sorted({*self.at, 100})},
+            **{f"mrr@{k}": first if rank <= k else 0.0 for k in self.at},
+            **{f"precision@{k}": found[f"P_{k}"] for k in self.at},
+            "map@1000": found["map"],
+        }
+
+    def _rank_variances(self, order: list[npt.NDArray[np.intp]]) -> npt.NDArray[np.float64]:
+        """(queries,) the variance of a relevant document's rank over the wordings, a mean over these documents."""
+        out = np.empty(len(self.relevant))
+        for query, relevant in enumerate(self.relevant):
+            ranks = np.array(
+                [_ranks(found, relevant) for found in order[query :: len(self.relevant)]], dtype=np.float64
+            )
+            out[query] = ranks.var(axis=0).mean()
+        return out
 
     def ranking(
         self, encoder: TextEncoder, *, depth: int = DEPTH, progress: bool = False
     ) -> list[npt.NDArray[np.intp]]:
-        """For each query up to ``depth`` documents, the best first."""
+        """For each query up to ``depth`` documents, the best first; then for each in its next wording."""
         from tqdm import tqdm
 
-        fn = self.similarity or encoder.metric
-        asked = prepared(encoded(encoder, self.queries, "query", progress=progress), fn)
-        best = [_Best(asked[rows], self.own[rows], fn, depth) for rows in blocks(len(asked))]
+        check_comparable(encoder, self.similarity)
+        wordings = (self.queries, *self.wordings)
+        asked = encoded(encoder, [query for wording in wordings for query in wording], "query", progress=progress)
+        own = np.array(self.own or [-1] * len(self.queries), dtype=np.intp)
+        own = np.tile(own, len(wordings))
+        best = [_Best(encoder, asked[rows], own[rows], self.similarity, depth) for rows in blocks(len(asked))]
         done = 0
         with tqdm(total=self.count, unit="document", disable=not progress) as bar:
             for window in encoder.stream(self.documents(), role="document"):
                 check_finite(window, "document")
                 for rows in blocks(len(window)):
-                    vectors = prepared(window[rows], fn)
                     for part in best:
-                        part.take(vectors, done + rows.start)
+                        part.take(window[rows], done + rows.start)
                 done += len(window)
                 bar.update(len(window))
         if done != self.count:
@@ -172,23 +214,42 @@ class Retrieval(Task):
 class _Best:
     """The best documents so far of some queries, best first and of equal ones the first."""
 
-    def __init__(self, asked: Vectors64, own: tuple[int, ...], fn: Similarity, depth: int) -> None:
-        self.asked, self.fn, self.depth = asked, fn, depth
-        self.own = np.array(own, dtype=np.intp) if own else np.full(len(asked), -1, dtype=np.intp)
+    def __init__(
+        self, encoder: TextEncoder, asked: Values, own: npt.NDArray[np.intp], fn: Similarity | None, depth: int
+    ) -> None:
+        self.encoder, self.asked, self.own, self.fn, self.depth = encoder, asked, own, fn, depth
         self.scores = np.empty((len(asked), 0), dtype=np.float32)
         self.indices = np.empty((len(asked), 0), dtype=np.intp)
 
-    def take(self, vectors: Vectors64, start: int) -> None:
+    def take(self, values: Values, start: int) -> None:
         """Documents that come after all before, the first of them with the index ``start``."""
-        scores = crossed(self.asked, vectors, self.fn)
-        inside = np.flatnonzero((self.own >= start) & (self.own < start + len(vectors)))
+        scores = crossed(self.encoder, self.asked, values, self.fn)
+        inside = np.flatnonzero((self.own >= start) & (self.own < start + len(values)))
         scores[inside, self.own[inside] - start] = -np.inf
-        indices = np.broadcast_to(np.arange(start, start + len(vectors), dtype=np.intp), scores.shape)
+        indices = np.broadcast_to(np.arange(start, start + len(values), dtype=np.intp), scores.shape)
         scores = np.concatenate([self.scores, scores], axis=1)
         indices = np.concatenate([self.indices, indices], axis=1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, : self.depth]
         self.scores = np.take_along_axis(scores, order, axis=1)
         self.indices = np.take_along_axis(indices, order, axis=1)
+
+
+def _ranks(order: npt.NDArray[np.intp], documents: Iterable[int]) -> list[int]:
+    """The ranks, from 1, of the documents; one more than the depth where they are not in the ranking."""
+    place = {document: rank for rank, document in enumerate(order.tolist(), 1)}
+    return [place.get(document, DEPTH + 1) for document in documents]
+
+
+def _wording(path: Path, ids: Sequence[str]) -> tuple[str, ...]:
+    """The queries ``ids`` in another file."""
+    queries = dict(entries(path))
+    if missing := [key for key in ids if key not in queries]:
+        refuse(
+            str(path),
+            "all judged queries of the folder, by the same ids",
+            f"{len(missing):,} of {len(ids):,} missing, {missing[0]!r:.60} first; add them, or leave this file out",
+        )
+    return tuple(queries[key] for key in ids)
 
 
 def _run(order: Any) -> dict[str, float]:

@@ -13,9 +13,9 @@ from ..encoding import TextEncoder
 from ..errors import InputError
 from .extras import needed
 from .fields import TEXTS, labelled
-from .nearness import Similarity, check_similarity, encoded, paired, prepared, unit
+from .nearness import Similarity, check_comparable, check_similarity, encoded, paired
 from .rows import number_of
-from .space import alignment, isotropy, uniformity
+from .space import isotropy, squared_distances, uniformity
 from .task import Measured, Rows, Task
 
 _ALIKE = 0.8
@@ -27,7 +27,8 @@ class Similarities(Task):
     """Pairs of sentences with a person's score; on any scale, higher is more alike.
 
     Spearman's and Pearson's correlation of the vectors' similarity with the scores (by scipy). Alignment is of the pairs
-    whose score is over four fifths of its range, uniformity and isotropy are of all different sentences.
+    whose score is over four fifths of its range, uniformity and isotropy are of all different sentences; these three
+    are of dense vectors only.
     """
 
     source: str
@@ -70,29 +71,30 @@ class Similarities(Task):
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
         """The correlations of any resample of pairs, and how the vectors lie."""
         stats = needed("scipy.stats", "correlating scores")
-        fn = self.similarity or encoder.metric
+        check_comparable(encoder, self.similarity)
         texts = list(dict.fromkeys([*self.first, *self.second]))
         place = {text: index for index, text in enumerate(texts)}
-        vectors = encoded(encoder, texts, self.role, progress=progress)
+        values = encoded(encoder, texts, self.role, progress=progress)
         a, b = (np.array([place[text] for text in side], dtype=np.intp) for side in (self.first, self.second))
-        wide = prepared(vectors, fn)
-        found = paired(wide[a], wide[b], fn).astype(np.float64)
+        found = paired(encoder, values[a], values[b], self.similarity).astype(np.float64)
         gold = np.array(self.scores, dtype=np.float64)
-        units = unit(vectors.astype(np.float64))
+        dense = values if isinstance(values, np.ndarray) and encoder.kind == "dense" else None
         border = gold.min() + _ALIKE * (gold.max() - gold.min())
-        distances = np.where(gold > border, alignment(units[a], units[b]), np.nan)
+        distances = None if dense is None else squared_distances(dense[a], dense[b])
 
         def statistic(rows: Rows) -> dict[str, float]:
             x, y = found[rows], gold[rows]
-            near = distances[rows]
-            near = near[~np.isnan(near)]
             # Values that are all the same have no correlation: NaN, and nothing to warn of.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return {
+                measures = {
                     "spearman": float(stats.spearmanr(x, y).statistic),
                     "pearson": float(stats.pearsonr(x, y).statistic),
-                    "alignment": float(near.mean()) if len(near) else float("nan"),
                 }
+            if distances is not None:
+                near = distances[rows][y > border]
+                measures["alignment"] = float(near.mean()) if len(near) else float("nan")
+            return measures
 
-        return Measured(len(gold), statistic, {"uniformity": uniformity(units), "isotropy": isotropy(units)})
+        fixed = {} if dense is None else {"uniformity": uniformity(dense), "isotropy": isotropy(dense)}
+        return Measured(len(gold), statistic, fixed)

@@ -1,26 +1,29 @@
-"""What every task is: labelled data that an encoder's vectors are measured on."""
+"""What every task is: data that an encoder's vectors are measured on."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ..encoding import TextEncoder
+from ..errors import InputError
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 
 MEASURES = {
-    "ndcg@10": ("nDCG@10", 1),
-    "recall@10": ("recall@10", 1),
-    "recall@100": ("recall@100", 1),
-    "mrr@10": ("MRR@10", 1),
-    "precision@10": ("precision@10", 1),
-    "map@1000": ("MAP@1000", 1),
+    "ndcg": ("nDCG", 1),
+    "recall": ("recall", 1),
+    "mrr": ("MRR", 1),
+    "precision": ("precision", 1),
+    "map": ("MAP", 1),
+    "mrv": ("mean rank variance", -1),
     "spearman": ("Spearman", 1),
     "pearson": ("Pearson", 1),
     "accuracy": ("accuracy", 1),
@@ -29,13 +32,21 @@ MEASURES = {
     "average_precision": ("average precision", 1),
     "auc": ("AUC", 1),
     "threshold": ("threshold", 0),
-    "rank_mean": ("partner's mean rank", -1),
-    "rank_variance": ("partner's rank variance", -1),
+    "partner_rank": ("partner's mean rank", -1),
     "alignment": ("alignment", -1),
     "uniformity": ("uniformity", -1),
     "isotropy": ("isotropy", 1),
+    "token_isotropy": ("isotropy of tokens", 1),
 }
-"""Measure -> its name for people, and whether higher (1) or lower (-1) is better, or neither (0)."""
+"""Measure (without the depth that may follow, as in ``ndcg@10``) -> its name for people, and whether higher (1) or lower
+(-1) is better, or neither (0)."""
+
+
+def described(measure: str) -> tuple[str, int]:
+    """A measure's name for people, with its depth, and whether higher (1) or lower (-1) is better, or neither (0)."""
+    name, at, depth = measure.partition("@")
+    label, better = MEASURES[name]
+    return f"{label}{at}{depth}", better
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,8 @@ class Measured:
 
 
 class Task(ABC):
-    """Labelled data. ``name`` says what kind; ``source`` where it is from; ``units`` what is drawn for an interval, such
-    as queries; ``size`` how much there is of what; ``notes`` what was left out."""
+    """Data to measure on. ``name`` says what kind; ``source`` where it is from; ``units`` what is drawn for an interval,
+    such as queries; ``size`` how much there is of what; ``notes`` what was left out."""
 
     name: str
     source: str
@@ -61,3 +72,11 @@ class Task(ABC):
     @abstractmethod
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
         """Encode the texts and measure the vectors."""
+
+
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """The path of a file; `InputError` where there is none."""
+    found = Path(path)
+    if not found.is_file():
+        raise InputError(f"{found}: expected a file, found {'a folder' if found.is_dir() else 'nothing'}")
+    return found

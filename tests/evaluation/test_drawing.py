@@ -11,7 +11,7 @@ from embedkit.evaluation import Difference, Estimate, EvaluationReport, Result, 
 image = pytest.importorskip("matplotlib.image")
 
 
-def report(results=2, measures=("ndcg@10", "rank_mean", "auc", "uniformity"), value=0.5):
+def report(results=2, measures=("ndcg@10", "partner_rank", "auc", "uniformity"), value=0.5):
     estimates = {
         name: Estimate(value + i / 10, None if name == "uniformity" else (value, value + 0.4), Difference(0.0, None))
         for i, name in enumerate(measures)
@@ -22,7 +22,7 @@ def report(results=2, measures=("ndcg@10", "rank_mean", "auc", "uniformity"), va
         {"pairs": 12_345},
         "pairs",
         tuple(
-            Result(f"encoder {i} " + "long " * 9 * i, "f", "fp32", "onnxruntime", 8, 9, 0, estimates)
+            Result(f"encoder {i} " + "long " * 9 * i, "f", "fp32", "onnxruntime", "dense", 8, 9, 0, estimates)
             for i in range(results)
         ),
         0.95,

@@ -83,7 +83,7 @@ def test_bundles_side_by_side(run, bundle, tmp_path):
 @pytest.mark.parametrize(
     ("options", "measures"),
     [
-        (("--pairs", "pairs.csv"), {"accuracy", "f1", "average_precision", "auc", "rank_mean", "rank_variance"}),
+        (("--pairs", "pairs.csv"), {"accuracy", "f1", "average_precision", "auc", "partner_rank"}),
         (("--classify", "labels.tsv"), {"accuracy", "macro_f1"}),
         (("--classify", "labels.tsv", "--test", "labels.tsv"), {"accuracy", "macro_f1"}),
         (("--sts", "sts.tsv", "--similarity", "euclidean", "--role", "query"), {"spearman", "pearson", "alignment"}),
@@ -102,13 +102,21 @@ def test_each_kind(run, bundle, options, measures):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "give one of --sts FILE"),
-        (("--sts", "sts.tsv", "--pairs", "pairs.csv"), "give one of --sts FILE"),
-        (("--sts", "sts.tsv", "--test", "sts.tsv"), "with --classify only"),
-        (("--sts", "sts.tsv", "--split", "dev"), "with --retrieval only"),
-        (("--retrieval", "scifact", "--role", "query"), "whose roles are query and document"),
-        (("--classify", "labels.tsv", "--similarity", "dot"), "which compares no vectors"),
-        (("--sts", "sts.tsv", "--picture", "a.pdf"), "expected a name that ends in .png"),
+        ((), "give data: --retrieval DIR"),
+        (("--sts", "sts.tsv", "--test", "sts.tsv"), "give --test with --classify only"),
+        (("--sts", "sts.tsv", "--classifier", "knn"), "give --classifier with --classify only"),
+        (("--sts", "sts.tsv", "--split", "dev"), "give --split with --retrieval only"),
+        (("--sts", "sts.tsv", "--ignore-identical-ids"), "with --retrieval only"),
+        (("--sts", "sts.tsv", "--k", "5"), "give --k with --retrieval only"),
+        (("--retrieval", "scifact", "--k", "0"), "0 is not in the range"),
+        (("--sts", "sts.tsv", "--queries", "a.jsonl"), "give --queries with --retrieval only"),
+        (("--retrieval", "a", "--retrieval", "b", "--queries", "c"), "give --queries with one --retrieval only"),
+        (("--classify", "a", "--classify", "b", "--test", "c"), "give --test with one --classify only"),
+        (("--retrieval", "scifact", "--role", "query"), "give --role with --sts, --pairs, --classify or --texts only"),
+        (
+            ("--classify", "labels.tsv", "--similarity", "dot"),
+            "give --similarity with --retrieval, --sts or --pairs only",
+        ),
         (("--sts", "sts.tsv", "--variant", "fp32", "--variant", "fp32"), "once, found bundle:fp32 again"),
     ],
 )
@@ -123,6 +131,9 @@ def test_wrong_usage(run, bundle, options, message):
     [
         (("--sts", "none.tsv"), "none.tsv: expected a file, found nothing"),
         (("--sts", "labels.tsv"), "found text, label; rename them"),
+        (("--sts", "sts.tsv", "--picture", "a.pdf"), "expected a name that ends in .png or .svg"),
+        (("--classify", "labels.tsv", "--classifier", "svm"), "expected logistic or knn, found 'svm'"),
+        (("--texts", "scifact"), "scifact: expected a file, found a folder"),
         (("--sts", "sts.tsv", "--similarity", "x"), "expected cosine, dot or euclidean"),
         (("--sts", "sts.tsv", "--role", "x"), "role: this bundle has default, query, document"),
         (("--sts", "sts.tsv", "--variant", "fp8"), "fp8"),

@@ -19,7 +19,7 @@ class Means(Task):
     name, source, units, size = "means", "here", "numbers", {"numbers": 50}
 
     def measure(self, encoder, *, progress=False):
-        values = np.array([vector[0] for vector in encoder.vectors.values()], dtype=float)
+        values = np.array([vector[0] for vector in encoder.values], dtype=float)
         return Measured(len(values), lambda rows: {"accuracy": float(values[rows].mean())}, {"isotropy": 0.5})
 
 

@@ -22,8 +22,7 @@ def test_by_hand():
     assert found["f1"] == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
     assert found["auc"] == pytest.approx(3 / 4)
-    assert found["rank_mean"] == pytest.approx((1 + 3) / 2)
-    assert found["rank_variance"] == pytest.approx(1)
+    assert found["partner_rank"] == pytest.approx((1 + 3) / 2)
     distances = [2 - 2 * np.cos(np.radians(degrees)) for degrees in (10, 30)]
     assert found["alignment"] == pytest.approx(np.mean(distances), abs=1e-6)
     assert found["threshold"] == pytest.approx((np.cos(np.radians(10)) + np.cos(np.radians(20))) / 2)
@@ -61,7 +60,8 @@ def test_ranks_like_brute_force():
         mine = vectors[left] @ vectors[right]
         others = [vectors[left] @ vectors[c] for c in candidates if c not in (left, right)]
         expected.append(1 + sum(s > mine for s in others) + sum(s == mine for s in others) / 2)
-    assert partner_ranks(vectors, a, b, candidates, "dot").tolist() == expected
+    encoder = Written({"any": (1, 0, 0)})
+    assert partner_ranks(encoder, vectors.astype(np.float32), a, b, candidates, "dot").tolist() == expected
 
 
 def test_intervals_of_few_pairs():
