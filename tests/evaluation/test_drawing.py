@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -49,6 +52,42 @@ def test_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
         draw(report(), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_several_reports_are_below_each_other(tmp_path):
+    shapes = []
+    for number in (1, 2, 3):
+        draw([report()] * number, tmp_path / "a.png")
+        shapes.append(colours(tmp_path / "a.png")[1])
+    assert shapes[0][1] == shapes[2][1]
+    assert shapes[2][0] - shapes[1][0] == pytest.approx(shapes[1][0] - shapes[0][0], abs=2)
+    draw(report(), tmp_path / "b.png")
+    draw([report()], tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    # The first section of two is that of one.
+    draw([report(), report(3, ("auc",))], tmp_path / "b.png")
+    one, two = (image.imread(tmp_path / name)[..., :3] for name in ("a.png", "b.png"))
+    assert np.abs(one[:40] - two[:40]).mean() < 0.02
+    with pytest.raises(InputError, match="reports: expected at least one"):
+        draw([], tmp_path / "a.png")
+
+
+def test_svg(tmp_path):
+    for name in ("a.svg", "b.SVG"):
+        draw([report(), report(3)], tmp_path / name)
+    content = (tmp_path / "a.svg").read_bytes()
+    assert content == (tmp_path / "b.SVG").read_bytes()
+    assert ElementTree.fromstring(content).tag.endswith("svg")
+    assert content.count(b"#009e73") > 0
+    with pytest.raises(InputError, match="ends in .png or .svg, found .*a.pdf"):
+        draw(report(), tmp_path / "a.pdf")
+
+
+def test_a_measure_that_one_encoder_has(tmp_path):
+    first, second = report(1, ("auc", "f1")), report(2, ("auc",))
+    draw(replace(first, results=(*second.results, *first.results)), tmp_path / "a.png")
+    found, _ = colours(tmp_path / "a.png")
+    assert (0, 0x9E, 0x73) in found
 
 
 def test_it_grows_with_what_is_in_it(tmp_path):

@@ -68,6 +68,42 @@ def test_variants_side_by_side(run, bundle, encoder, tmp_path):
     assert again[1] == (tmp_path / "report.json").read_text()
 
 
+def test_several_data_sets(run, bundle, tmp_path):
+    data = ("--sts", "sts.tsv", "--retrieval", "scifact", "--classify", "labels.tsv", "--texts", "sts.tsv")
+    (tmp_path / "texts.txt").write_text("a\nb\nc\n")
+    data = (*data[:-1], "texts.txt", "--sts", "sts.tsv", "--k", 1, "--k", 3, "--classifier", "knn")
+    code, out, err = run(bundle, *data, "--resamples", 20, "--quiet", "--picture", "a.svg", "--output", "a.jsonl")
+    assert (code, err) == (0, "")
+    heads = [table.splitlines()[0] for table in out.split("\n\n")]
+    assert [head.partition(":")[0] for head in heads] == [
+        "retrieval on scifact",
+        "sts on sts.tsv",
+        "sts on sts.tsv",
+        "classification on labels.tsv",
+        "texts on texts.txt",
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [line["task"] for line in lines] == ["retrieval", "sts", "sts", "classification", "texts"]
+    assert {"ndcg@1", "ndcg@3", "recall@100"} <= lines[0]["results"][0]["estimates"].keys()
+    assert lines[4]["results"][0]["estimates"].keys() == {"uniformity", "isotropy"}
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+def test_queries_in_other_words(run, bundle, tmp_path):
+    same, other = tmp_path / "same.jsonl", tmp_path / "other.jsonl"
+    same.write_bytes((tmp_path / "scifact" / "queries.jsonl").read_bytes())
+    other.write_text('{"id": "q", "text": "the dog number three"}\n{"id": "r", "text": "9"}\n')
+    options = ("--retrieval", "scifact", "--resamples", 5, "--quiet", "--json")
+    found = []
+    for more in ((same,), (same, other)):
+        code, out, err = run(bundle, *options, *(part for file in more for part in ("--queries", file)))
+        assert (code, err) == (0, "")
+        found.append(json.loads(out))
+    assert [one["size"]["wordings of each"] for one in found] == [2, 3]
+    first, second = (one["results"][0]["estimates"]["mrv"]["value"] for one in found)
+    assert first == 0.0 < second
+
+
 def test_bundles_side_by_side(run, bundle, tmp_path):
     other = tiny_bundle(tmp_path / "other" / "bundle", seed=5, dim=16)
     code, out, err = run(bundle, other, "--retrieval", "scifact", "--json", "--quiet", "--resamples", 10)

@@ -9,7 +9,7 @@ import pytest
 from measured import Written
 
 from embedkit.errors import InputError, MissingExtraError
-from embedkit.evaluation import Measured, Task, evaluate, extras
+from embedkit.evaluation import Measured, Task, evaluate, evaluate_all, extras
 from embedkit.evaluation.bootstrap import interval, resampled
 
 
@@ -108,6 +108,26 @@ def test_an_interval_of_what_is_mostly_undefined():
 def test_options(options, message):
     with pytest.raises(InputError, match=message):
         evaluate(Means(), {"one": numbers(VALUES)}, **options)
+
+
+def test_several_tasks_load_an_encoder_once():
+    loaded = []
+
+    def load(name, values):
+        loaded.append(name)
+        return numbers(values)
+
+    class Other(Means):
+        name = "other"
+
+    encoders = {"one": lambda: load("one", VALUES), "two": lambda: load("two", -VALUES)}
+    reports = evaluate_all([Means(), Other()], encoders, resamples=20)
+    assert loaded == ["one", "two"]
+    assert [report.task for report in reports] == ["means", "other"]
+    assert reports[0] == evaluate(Means(), {"one": numbers(VALUES), "two": numbers(-VALUES)}, resamples=20)
+    assert reports[0].results == reports[1].results
+    with pytest.raises(InputError, match="tasks: expected at least one"):
+        evaluate_all([], encoders)
 
 
 def test_no_encoder():

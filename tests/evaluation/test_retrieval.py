@@ -210,6 +210,104 @@ def test_a_corpus_that_changes(folder):
         task.ranking(Written({"one": angle(0), "a": angle(1)}))
 
 
+def test_other_depths():
+    # q finds d0 d1 d2 d3; d1 (grade 1) and d3 (grade 2) are relevant.
+    encoder = Written({"q": angle(0), **{f"d{i}": angle(10 + 20 * i) for i in range(4)}})
+    task = Retrieval("here", ("q",), ({1: 1, 3: 2},), lambda: [f"d{i}" for i in range(4)], 4, at=(4, 1, 2, 4))
+    ideal = 2 / math.log2(2) + 1 / math.log2(3)
+    assert values(task, encoder) == pytest.approx(
+        {
+            "ndcg@1": 0.0,
+            "ndcg@2": (1 / math.log2(3)) / ideal,
+            "ndcg@4": (1 / math.log2(3) + 2 / math.log2(5)) / ideal,
+            "recall@1": 0.0,
+            "recall@2": 1 / 2,
+            "recall@4": 1.0,
+            "recall@100": 1.0,
+            "mrr@1": 0.0,
+            "mrr@2": 1 / 2,
+            "mrr@4": 1 / 2,
+            "precision@1": 0.0,
+            "precision@2": 1 / 2,
+            "precision@4": 2 / 4,
+            "map@1000": (1 / 2 + 2 / 4) / 2,
+        }
+    )
+    assert list(values(task, encoder))[:4] == ["ndcg@1", "ndcg@2", "ndcg@4", "recall@1"]
+    for at in ((), (0,), (1_001,), (True,), (2.5,)):
+        with pytest.raises(InputError, match="k: expected whole numbers from 1 to 1,000"):
+            Retrieval("here", ("q",), ({1: 1},), lambda: ["d"], 1, at=at)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 49, 100, 997])
+def test_a_rank_is_where_its_reciprocal_says(rank):
+    # 1 / (1 / 49) is not 49.
+    encoder = Written({"q": angle(0), **{f"d{i}": angle(i / 10) for i in range(1_000)}}, window=999)
+    documents = [f"d{i}" for i in range(1_000)]
+    task = Retrieval("here", ("q",), ({rank - 1: 1},), lambda: documents, 1_000, at=tuple({rank, max(1, rank - 1)}))
+    found = values(task, encoder)
+    assert found[f"mrr@{rank}"] == pytest.approx(1 / rank)
+    if rank > 1:
+        assert found[f"mrr@{rank - 1}"] == 0.0
+
+
+def test_wordings_by_hand():
+    # d0 to d3 lie at 0, 20, 40, 60 degrees. The ranks of d0 are 1 (asked at 0), 2 (at 11), 4 (at 70);
+    # those of d2 are 3, 3 and 2; those of d3, asked at 60, at 60 and at 49, are 1, 1 and 2.
+    encoder = Written(
+        {
+            **{f"d{i}": angle(20 * i) for i in range(4)},
+            "en q": angle(0),
+            "de q": angle(11),
+            "zh q": angle(70),
+            "en r": angle(60),
+            "de r": angle(60),
+            "zh r": angle(49),
+        }
+    )
+    task = Retrieval(
+        "here",
+        ("en q", "en r"),
+        ({0: 1, 2: 1}, {3: 1}),
+        lambda: [f"d{i}" for i in range(4)],
+        4,
+        at=(1,),
+        wordings=(("de q", "de r"), ("zh q", "zh r")),
+    )
+    found = values(task, encoder)
+    variances = np.var([1, 2, 4]), np.var([3, 3, 2]), np.var([1, 1, 2])
+    assert found["mrv"] == pytest.approx(((variances[0] + variances[1]) / 2 + variances[2]) / 2)
+    assert found["recall@1"] == pytest.approx(((1 / 2 + 0 + 0) / 3 + (1 + 1 + 0) / 3) / 2)
+    assert task.size == {"queries": 2, "wordings of each": 3, "documents": 4}
+    report = evaluate(task, {"one": encoder}, resamples=20)
+    assert report.units == "queries"
+    low, high = report.results[0].estimates["mrv"].interval
+    assert variances[2] - 1e-9 <= low <= high <= (variances[0] + variances[1]) / 2 + 1e-9
+
+
+def test_a_document_that_is_not_found_has_the_rank_after_the_last():
+    near = {f"d{i}": angle(i / 100) for i in range(1_100)}
+    encoder = Written({**near, "a": angle(0), "b": angle(180)}, window=1_100)
+    task = Retrieval("here", ("a",), ({0: 1},), lambda: list(near), 1_100, wordings=(("b",),))
+    assert values(task, encoder)["mrv"] == pytest.approx(np.var([1, 1_001]))
+
+
+def test_as_many_wordings_as_queries():
+    with pytest.raises(InputError, match="as many queries in each wording"):
+        Retrieval("here", ("q",), ({0: 1},), lambda: ["d"], 1, wordings=(("a", "b"),))
+
+
+def test_files_of_wordings(folder, tmp_path):
+    path = folder(lines="q1\td1\t1\n")
+    (tmp_path / "de.jsonl").write_text('{"id": "q9", "text": "neun"}\n{"id": "q1", "text": "eins"}\n')
+    assert Retrieval.read(path, wordings=[tmp_path / "de.jsonl"]).wordings == (("eins",),)
+    (tmp_path / "zh.jsonl").write_text('{"id": "q2", "text": "er"}\n')
+    with pytest.raises(InputError, match=r"zh.jsonl: expected all judged queries .* found 1 of 1 missing, 'q1' first"):
+        Retrieval.read(path, wordings=[tmp_path / "de.jsonl", tmp_path / "zh.jsonl"])
+    with pytest.raises(InputError, match="none.jsonl: expected a file, found nothing"):
+        Retrieval.read(path, wordings=[tmp_path / "none.jsonl"])
+
+
 def test_nothing_to_ask():
     with pytest.raises(InputError, match="a relevant document for each"):
         Retrieval("here", ("q",), ({},), lambda: ["d"], 1)
