@@ -194,7 +194,7 @@ def test_the_commands_of_the_readme_run(run, bundle, tmp_path):
         code, _, err = run(*command.split())
         assert code == 0, err
     assert (tmp_path / "scifact.png").exists()
-    assert (tmp_path / "report.json").exists()
+    assert (tmp_path / "report.jsonl").exists()
 
 
 def test_no_bundle(run):
