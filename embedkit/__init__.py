@@ -39,12 +39,14 @@ _HOME = {
     "IngestReport": "ingestion",
     "InputError": "errors",
     "MissingExtraError": "errors",
+    "MultiVectors": "multivectors",
     "OverloadedError": "errors",
     "Page": "records",
     "Ranges": "precision",
     "Record": "records",
     "RecordBatch": "records",
     "RowError": "records",
+    "SparseVectors": "sparse",
     "StoreError": "errors",
     "StoreURL": "store",
     "StoreURLError": "errors",
@@ -55,8 +57,8 @@ _HOME = {
     "WorkerError": "errors",
     "WriteResult": "records",
     "check": "ingestion",
-    "copy": "ingestion",
     "chunked": "ingestion",
+    "copy": "ingestion",
     "fit_ranges": "precision",
     "ingest": "ingestion",
     "open_store": "registry",
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
+    from .multivectors import MultiVectors as MultiVectors
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges
     from .precision import fit_ranges as fit_ranges
@@ -135,6 +138,7 @@ if TYPE_CHECKING:
     from .scoring import rescore as rescore
     from .scoring import similarity as similarity
     from .searching import search as search
+    from .sparse import SparseVectors as SparseVectors
     from .store import Capabilities as Capabilities
     from .store import Collection as Collection
     from .store import CollectionInfo as CollectionInfo

@@ -105,15 +105,15 @@ def test_targets_and_options_exist() -> None:
 
 def test_the_recipes_are_recipes() -> None:
     pytest.importorskip("torch")
-    from embedkit_export import recipe
+    from embedkit_export import outputs, recipe
 
     page = (Path(__file__).parent.parent / "export" / "RECIPES.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         assert recipe.parse(block) != recipe.Recipe()
     tables = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
-    for kind in (recipe.Role, recipe.Pooling, recipe.Surgery):
+    for kind in (recipe.Role, recipe.Pooling, recipe.Surgery, outputs.Sparse, outputs.MultiVector, outputs.Logits):
         missing = set(kind.__struct_fields__) - {*re.findall(r"`(\w+)`", page)}
         assert not missing, (kind, missing)
     assert tables

@@ -1,4 +1,4 @@
-"""Writing on a thread of its own, so that encoding need not wait for the store."""
+"""Work on threads of its own, so that reading, encoding and writing need not wait for each other."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Result = TypeVar("Result")
 
 
 class Background(Generic[Job, Result]):
-    """Runs jobs one after another on one thread; the results come back on the caller's.
+    """Runs jobs on its threads, in order; the results come back on the caller's, in order too.
 
     After a job has failed no later one is begun, and `finished` raises the error.
     """
 
-    def __init__(self, run: Callable[[Job], Result], *, stopping: threading.Event) -> None:
+    def __init__(self, run: Callable[[Job], Result], *, stopping: threading.Event, threads: int = 1) -> None:
         self._run, self._stopping = run, stopping
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedkit-writer")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="embedkit-background")
         self._running: deque[tuple[Job, Future[Result]]] = deque()
 
     def submit(self, job: Job) -> None:
         """Hand over a job."""
-        self._running.append((job, self._thread.submit(self._guarded, job)))
+        self._running.append((job, self._threads.submit(self._guarded, job)))
 
     def finished(self, *, waiting: int = 0) -> Iterator[tuple[Job, Result]]:
         """The jobs that are done, with their results; waits until at most ``waiting`` are not."""
@@ -36,9 +36,9 @@ class Background(Generic[Job, Result]):
             yield job, result
 
     def stop(self) -> Iterator[tuple[Job, Result]]:
-        """Begin no further job, let the one in hand end, and give what has succeeded; raises nothing."""
+        """Begin no further job, let those in hand end, and give what has succeeded; raises nothing."""
         self._stopping.set()
-        self._thread.shutdown(wait=True)
+        self._threads.shutdown(wait=True)
         for job, future in self._running:
             if future.exception() is None:
                 yield job, future.result()

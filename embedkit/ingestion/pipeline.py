@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from ..coercion import MetadataMode
@@ -23,18 +22,18 @@ from ..naming import safe_name
 from ..records import Document, FloatArray, RecordBatch, WriteResult
 from ..registry import opened
 from ..store import CollectionSpec, Metric
-from ..template import Text
 from ..writer import Writer
 from .background import Background
 from .dead_letters import DeadLetters
-from .items import Items
 from .one_writer import one_writer
 from .pruning import check_prunable, prune
 from .reading import Fresh, Reading
 from .report import IngestInterrupted, IngestReport
 from .rows import BadRow, refused
 from .stale import remove_stale
+from .windows import Encoded, WindowEncoder
 
+_WINDOWS_ENCODED = 2
 _WINDOWS_WAITING = 2
 
 
@@ -118,8 +117,12 @@ class _Run:
     ) -> None:
         self.encoder, self.role, self.window = encoder, role, window
         self.writer, self.dead, self.bar = writer, dead, bar
-        self.items = Items(encoder, role)
         self.counts = _Counts()
+        # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
+        self.encoding: Background[list[Fresh], Encoded] = Background(
+            WindowEncoder(encoder, role), stopping=threading.Event(), threads=_WINDOWS_ENCODED
+        )
+        self.encoded_until = 0.0
         self.writing: Background[tuple[list[Fresh], FloatArray], WriteResult] = Background(
             self._write, stopping=writer.stopping
         )
@@ -133,6 +136,7 @@ class _Run:
         try:
             for rows in self.reading.windows(self.window):
                 self._process(rows)
+            self._send(waiting=0)
             self._account(waiting=0)
             if sync:
                 check_prunable(self.reading)
@@ -165,49 +169,21 @@ class _Run:
         self.counts.unchanged += len(rows) - len(fresh)
         self.bar.update(len(rows) - len(fresh))
         if fresh:
-            job = self._encoded(fresh)
-            if job[0]:
-                self.writing.submit(job)
-        self._account(waiting=_WINDOWS_WAITING)
+            self.encoding.submit(fresh)
+        self._send(waiting=_WINDOWS_ENCODED - 1)
 
-    def _encoded(self, rows: list[Fresh]) -> tuple[list[Fresh], FloatArray]:
-        """The rows that can be encoded, and their (n, dim) vectors; each distinct text is encoded once."""
-        items = [self.items.of(document.text, document.metadata) for document, _ in rows]
-        keys = [item if isinstance(item, str) else tuple(sorted(item.items())) for item in items]
-        distinct = dict(zip(keys, items, strict=True))
-        place = {key: i for i, key in enumerate(distinct)}
-        started = time.perf_counter()
-        vectors, reasons = self._encode(list(distinct.values()))
-        self.counts.encode_seconds += time.perf_counter() - started
-        self.counts.encoded += len(distinct) - len(reasons)
-        kept = []
-        for key, row in zip(keys, rows, strict=True):
-            if place[key] in reasons:
-                self._bury(refused(row[0], reasons[place[key]]))
-            else:
-                kept.append((place[key], row))
-        return [row for _, row in kept], vectors[[i for i, _ in kept]]
-
-    def _encode(self, texts: list[Text]) -> tuple[FloatArray, dict[int, str]]:
-        """(n, dim) vectors, and the texts (by number) that have none with the reason of each."""
-        reasons: dict[int, str] = {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TruncationWarning)
-            try:
-                vectors = self.encoder.encode(texts, role=self.role)
-            except InputError:
-                vectors = np.stack([self._encode_alone(i, text, reasons) for i, text in enumerate(texts)])
-        for i in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
-            reasons.setdefault(int(i), "the model gave a vector that holds NaN or infinity")
-        return vectors, reasons
-
-    def _encode_alone(self, number: int, text: Text, reasons: dict[int, str]) -> FloatArray:
-        try:
-            alone: FloatArray = self.encoder.encode([text], role=self.role)[0]
-            return alone
-        except InputError as error:
-            reasons[number] = str(error)
-            return np.full(self.encoder.encode([], role=self.role).shape[1], np.nan, dtype=np.float32)
+    def _send(self, *, waiting: int) -> None:
+        """Hand over what is encoded to be written, until at most ``waiting`` windows are being encoded."""
+        for _, encoded in self.encoding.finished(waiting=waiting):
+            counts = self.counts
+            counts.encode_seconds += encoded.ended - max(encoded.began, self.encoded_until)
+            self.encoded_until = encoded.ended
+            counts.encoded += encoded.texts
+            for (document, _), reason in encoded.refused:
+                self._bury(refused(document, reason))
+            if encoded.rows:
+                self.writing.submit((encoded.rows, encoded.vectors))
+            self._account(waiting=_WINDOWS_WAITING)
 
     def _write(self, job: tuple[list[Fresh], FloatArray]) -> WriteResult:
         rows, vectors = job
@@ -240,6 +216,7 @@ class _Run:
         self.bar.update()
 
     def _stop(self) -> None:
+        list(self.encoding.stop())
         for (rows, _), result in self.writing.stop():
             self._acknowledge(rows, result)
 

@@ -59,7 +59,8 @@ def rows_in(folder: Path) -> dict[str, str]:
         "print(json.dumps([[row.id, row.text, row.metadata['n']] for row in page.records]))"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     listed = json.loads(done.stdout)
     assert len(listed) == len({row[0] for row in listed}), "a row is there twice"
     assert all(row_id == f"id {n}" for row_id, _, n in listed)
