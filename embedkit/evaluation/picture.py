@@ -9,12 +9,12 @@ from typing import Any
 
 from ..errors import InputError
 from .extras import needed
-from .report import EvaluationReport, number
+from .report import Estimate, EvaluationReport, interval, number, signed
 from .task import described
 
 _COLUMNS = 3
 _WIDTH = 3.4  # of a panel, in inches
-_HEAD = 0.95  # of a section, in inches
+_HEAD = 1.1  # of a section, in inches
 _DPI = 150
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which people tell apart whatever their colour vision."""
@@ -106,11 +106,16 @@ def _section(
         _panel(figure.add_axes(box, facecolor="white"), report, measure, names if column == 0 else None)
     size = ", ".join(f"{count:,} {what}" for what, count in report.size.items())
     how = f"Lines: {100 * report.confidence:g} % intervals by {report.resamples:,} resamples of the {report.units}. "
-    about = (how if report.resamples else "") + "Dashed: the first encoder. Each panel has its own scale."
+    scale = "Each panel has its own scale." if len(measures) > 1 else ""
+    about = [(how if report.estimated else "") + scale]
+    if len(names) > 1:
+        about.append("Dashed: the first encoder. In brackets: the interval of the difference to it.")
     longest = int(_TITLE * width / 10.5)
     title = f"{report.task} on {os.path.basename(os.path.normpath(report.source))}: {size}"
     figure.text(0.12 / width, (top - 0.3) / height, _cut(title, longest), fontsize=12, fontweight="bold", **_FONT)
-    figure.text(0.12 / width, (top - 0.52) / height, _cut(about, int(1.45 * longest)), fontsize=8.5, **_FONT)
+    for line, words in enumerate(about):
+        place = (0.12 / width, (top - 0.52 - 0.17 * line) / height)
+        figure.text(*place, _cut(words, int(1.75 * longest)), fontsize=8.5, **_FONT)
 
 
 def _panel(axes: Any, report: EvaluationReport, measure: str, names: list[str] | None) -> None:
@@ -125,22 +130,14 @@ def _panel(axes: Any, report: EvaluationReport, measure: str, names: list[str] |
         if estimate.interval:
             axes.plot(estimate.interval, [row, row], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         axes.plot([estimate.value], [row], marker="o", markersize=5.5, color=colour, linestyle="", zorder=3)
-        axes.annotate(
-            number(estimate.value),
-            (estimate.value, row),
-            xytext=(0, 5.5),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-            zorder=4,
-            **_FONT,
-        )
         ends += [estimate.value, *(estimate.interval or ())]
     middle = (min(ends) + max(ends)) / 2
     # A hundredth at least, or rounding would look like a cliff.
     span = max(1.35 * (max(ends) - min(ends)), 0.01, 1e-3 * abs(middle))
     axes.set_xlim(middle - span / 2, middle + span / 2)
+    for row, result in enumerate(report.results):
+        if (estimate := result.estimates.get(measure)) is not None and math.isfinite(estimate.value):
+            _label(axes, row, estimate, (estimate.value - middle) / span)
     axes.set_ylim(len(report.results) - 0.5, -0.75)
     axes.locator_params(axis="x", nbins=4)
     axes.set_yticks(range(len(report.results)), names or [""] * len(report.results), fontsize=9, **_FONT)
@@ -151,6 +148,22 @@ def _panel(axes: Any, report: EvaluationReport, measure: str, names: list[str] |
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set(visible=side == "bottom", color=_INK, linewidth=0.8)
+
+
+def _label(axes: Any, row: int, estimate: Estimate, place: float) -> None:
+    """A row's value, with the interval of its difference; ``place`` is -0.5 at the panel's left edge, 0.5 at its right."""
+    difference = estimate.difference and interval(estimate.difference.interval, signed)
+    axes.annotate(
+        number(estimate.value) + (f" ({difference})" if difference else ""),
+        (estimate.value, row),
+        xytext=(0, 5.5),
+        textcoords="offset points",
+        ha="left" if place < -0.2 else "right" if place > 0.2 else "center",
+        fontsize=7.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        zorder=4,
+        **_FONT,
+    )
 
 
 def _cut(text: str, longest: int) -> str:

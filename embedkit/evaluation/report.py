@@ -66,6 +66,11 @@ class EvaluationReport:
         """The names of all measures that an encoder has, in their order."""
         return tuple(dict.fromkeys(name for result in self.results for name in result.estimates))
 
+    @property
+    def estimated(self) -> bool:
+        """Whether any measure has an interval."""
+        return any(estimate.interval for result in self.results for estimate in result.estimates.values())
+
     def to_json(self) -> str:
         """One JSON object on one line; null stands for what is undefined."""
         return json.dumps(_plain(asdict(self)), allow_nan=False)
@@ -81,9 +86,9 @@ class EvaluationReport:
             having = [result for result in self.results if measure in result.estimates]
             for i, result in enumerate(having):
                 estimate = result.estimates[measure]
-                row = ["" if i else name, result.name, number(estimate.value), _interval(estimate.interval)]
+                row = ["" if i else name, result.name, number(estimate.value), interval(estimate.interval)]
                 if several and estimate.difference:
-                    row += [_signed(estimate.difference.value), _interval(estimate.difference.interval, _signed)]
+                    row += [signed(estimate.difference.value), interval(estimate.difference.interval, signed)]
                 rows.append([*row, *[""] * (len(rows[0]) - len(row))])
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         table = [
@@ -99,7 +104,7 @@ class EvaluationReport:
             for result in self.results
             if result.truncated
         ]
-        how = f"intervals: {self.resamples:,} resamples of the {self.units}, seed {self.seed}" if self.resamples else ""
+        how = f"intervals: {self.resamples:,} resamples of the {self.units}, seed {self.seed}" if self.estimated else ""
         return "\n".join(filter(None, [f"{self.task} on {self.source}: {size}", *self.notes, *table, how, *cut]))
 
 
@@ -108,11 +113,13 @@ def number(value: float) -> str:
     return "-" if not math.isfinite(value) else f"{value:,.1f}" if abs(value) >= 1_000 else f"{value:.4f}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference for reading."""
     return f"+{number(value)}" if value > 0 else number(value)
 
 
-def _interval(ends: tuple[float, float] | None, form: Any = number) -> str:
+def interval(ends: tuple[float, float] | None, form: Any = number) -> str:
+    """An interval for reading; nothing where there is none."""
     return "" if ends is None else f"{form(ends[0])} to {form(ends[1])}"
 
 

@@ -90,6 +90,16 @@ def test_the_report():
     assert "resamples" not in alone
 
 
+def test_nothing_is_said_of_intervals_where_there_are_none():
+    class Fixed(Means):
+        def measure(self, encoder, *, progress=False):
+            return Measured(50, lambda rows: {}, {"isotropy": 0.5})
+
+    report = evaluate(Fixed(), {"one": numbers(VALUES)})
+    assert not report.estimated
+    assert str(report).splitlines()[-1].split() == ["isotropy", "one", "0.5000"]
+
+
 def test_an_interval_of_what_is_mostly_undefined():
     assert interval(np.array([np.nan, np.nan, 1.0]), 0.95) is None
     assert interval(np.array([np.nan, 1.0, 1.0]), 0.95) == (1.0, 1.0)
