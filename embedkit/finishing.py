@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from .filters import ORDERINGS, Combine, Compare, Filter, Not, push_down_not
-from .records import FloatArray, Hit, Page, Record, filterable
+from .records import Hit, Page, Record, filterable
 from .store import Capabilities, Collection
 
 _FIRST, _GROWTH = 4, 4
@@ -45,12 +46,19 @@ def _weaker(caps: Capabilities, expression: Filter) -> Filter | None:
     return Combine(expression.op, tuple(kept)) if expression.op in caps.filter_ops else None
 
 
+class Ask(Protocol):
+    """A collection's search by one kind of vectors."""
+
+    def __call__(self, vectors: Any, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` nearest rows of each vector."""
+
+
 class Nowhere:
     """A filter that no row satisfies; the store is not asked."""
 
-    def query(self, vectors: FloatArray, k: int) -> list[list[Hit]]:
+    def query(self, ask: Ask, vectors: Any, k: int) -> list[list[Hit]]:
         """No hits for each vector."""
-        return [[] for _ in vectors]
+        return [[] for _ in range(len(vectors))]
 
     def scan(self, cursor: str | None, limit: int) -> Page:
         """No rows."""
@@ -73,14 +81,14 @@ class Finished:
     whole: Filter
     weak: Filter | None
 
-    def query(self, vectors: FloatArray, k: int) -> list[list[Hit]]:
-        """The ``k`` nearest rows of each vector: more and more candidates are asked for until enough of them satisfy the
-        filter, or the store has no more."""
-        out: list[list[Hit]] = [[] for _ in vectors]
+    def query(self, ask: Ask, vectors: Any, k: int) -> list[list[Hit]]:
+        """The ``k`` nearest rows of each vector (of any kind) by the collection's method ``ask``: more and more candidates are
+        asked for until enough of them satisfy the filter, or the store has no more."""
+        out: list[list[Hit]] = [[] for _ in range(len(vectors))]
         open_ = list(range(len(vectors)))
         wanted = _FIRST * k
         while open_:
-            found = self.inner.query(np.ascontiguousarray(vectors[open_]), wanted, filter=self.weak)
+            found = ask(vectors[np.array(open_)], wanted, filter=self.weak)
             for i, hits in zip(open_, found, strict=True):
                 out[i] = [hit for hit in hits if self.whole.matches(filterable(hit.metadata))][:k]
             open_ = [i for i, hits in zip(open_, found, strict=True) if len(out[i]) < k and len(hits) == wanted]

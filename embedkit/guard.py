@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,8 @@ import numpy.typing as npt
 from .coercion import MetadataMode, check_mode, converted
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
 from .filters import Filter, push_down_not, settled
-from .finishing import Finished, Nowhere, answers, weaker
+from .finishing import Ask, Finished, Nowhere, answers, weaker
+from .multivectors import MultiVectors
 from .records import (
     FloatArray,
     Hit,
@@ -33,7 +35,18 @@ from .records import (
     check_text,
     dump_metadata,
 )
-from .store import Capabilities, Collection, CollectionInfo, CollectionSpec, IfExists, StoreURL, VectorStore
+from .sparse import SparseVectors
+from .store import (
+    Capabilities,
+    Collection,
+    CollectionInfo,
+    CollectionSpec,
+    IfExists,
+    MultiVectorCollection,
+    SparseCollection,
+    StoreURL,
+    VectorStore,
+)
 from .vectors import unit_length
 
 
@@ -72,13 +85,22 @@ class GuardedStore:
             raise StoreError(
                 f"collection {spec.name!r}: this store holds at most {caps.max_dim} dimensions, found {spec.dim}"
             )
+        for kind, size, able in (
+            ("sparse vectors", spec.sparse, caps.sparse),
+            ("several vectors a row", spec.multivector, caps.multivector),
+        ):
+            if size and not able:
+                raise StoreError(
+                    f"collection {spec.name!r}: this store keeps no {kind}; `embedkit stores` shows which do, and an ingest with "
+                    "outputs=['dense'] leaves them out"
+                )
         with self._lock:
             if if_exists == "error" and spec.name in self.inner.names():
                 raise StoreError(f"collection {spec.name!r} exists already; drop it, or pass if_exists='validate'")
             if if_exists == "replace":
                 self.inner.drop(spec.name)
             found = self.inner.ensure(spec)
-        for field in ("dim", "metric", "fingerprint"):
+        for field in ("dim", "metric", "fingerprint", "sparse", "multivector"):
             _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
         return GuardedCollection(found, caps, self._lock, metadata)
 
@@ -143,15 +165,22 @@ class GuardedCollection:
         are written.
         """
         vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
+        self._column("sparse", batch.sparse, self.info.sparse)
+        self._column("multivectors", batch.multivectors, self.info.multivector)
         kept, unusable = _kept_metadata(batch.metadata, self.metadata)
-        cosine = self.info.metric == "cosine"
+        if batch.multivectors is not None:
+            for i in np.flatnonzero(np.diff(batch.multivectors.offsets) == 0):
+                unusable.setdefault(int(i), "its text has no token whose vector could be kept")
+        cosine = self.info.metric == "cosine" and self.info.dim > 0
         dumped, refused = _dumped(batch.texts, kept)
         unusable = (_without_direction(vectors) if cosine else {}) | refused | unusable
         failed = [RowError(batch.ids[i], reason) for i, reason in unusable.items()]
         keep = {row_id: i for i, row_id in enumerate(batch.ids) if i not in unusable}
         if cosine:
             vectors = unit_length(vectors)
-        batch = RecordBatch(batch.ids, vectors, batch.texts, kept, batch.hashes, dumped)
+        batch = RecordBatch(
+            batch.ids, vectors, batch.texts, kept, batch.hashes, dumped, batch.sparse, batch.multivectors
+        )
         if len(keep) < len(batch):
             batch = batch.take(sorted(keep.values()))
         written = 0
@@ -202,6 +231,8 @@ class GuardedCollection:
     def query(self, vectors: npt.ArrayLike, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows of each (n, dim) vector, best first, equal scores by id; a higher score is nearer."""
         _check_positive("k", k)
+        if not self.info.dim:
+            raise InputError(f"collection {self.info.name!r} keeps no dense vectors; search it by those that it keeps")
         asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
         if not np.isfinite(asked).all():
             raise InputError("query vectors hold NaN or infinity")
@@ -209,14 +240,48 @@ class GuardedCollection:
             asked = unit_length(asked)
         if not len(asked):
             return []
+        return self._nearest(self.inner.query, asked, k, filter)
+
+    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest dot product with each sparse vector, best first, equal scores by id; none whose
+        product is 0. Raises `InputError` where the collection keeps no sparse vectors."""
+        _check_positive("k", k)
+        self._column("query vectors", vectors, self.info.sparse)
+        if not isinstance(self.inner, SparseCollection) or not isinstance(vectors, SparseVectors):
+            raise InputError(f"collection {self.info.name!r} keeps no sparse vectors; search it by those that it keeps")
+        found = self._nearest(self.inner.query_sparse, vectors, k, filter)
+        return [[hit for hit in hits if hit.score] for hits in found]
+
+    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest MaxSim (`embedkit.MultiVectors.maxsim`) for each text's vectors, best first, equal
+        scores by id. Raises `InputError` where the collection keeps no such vectors, and for a text that has none."""
+        _check_positive("k", k)
+        self._column("query vectors", vectors, self.info.multivector)
+        if not isinstance(self.inner, MultiVectorCollection) or not isinstance(vectors, MultiVectors):
+            raise InputError(
+                f"collection {self.info.name!r} does not keep several vectors a row; search it by those that it keeps"
+            )
+        if (np.diff(vectors.offsets) == 0).any():
+            raise InputError("query vectors: a text has no vectors to search with")
+        return self._nearest(self.inner.query_multivector, vectors, k, filter)
+
+    def _nearest(self, ask: Ask, vectors: Any, k: int, filter: Filter | None) -> list[list[Hit]]:
         checked = self._filter(filter)
         with self._lock:
-            found = (
-                checked.query(asked, k)
-                if isinstance(checked, Finished | Nowhere)
-                else self.inner.query(asked, k, filter=checked)
-            )
+            if isinstance(checked, Finished | Nowhere):
+                found = checked.query(ask, vectors, k)
+            else:
+                found = ask(vectors, k, filter=checked) if len(vectors) else []
         return [sorted(hits, key=lambda hit: (-hit.score, hit.id)) for hits in found]
+
+    def _column(self, what: str, given: SparseVectors | MultiVectors | None, size: int) -> None:
+        """`InputError` where a column beside the dense vectors is not as the collection keeps it."""
+        found = 0 if given is None else given.dim
+        if found != size:
+            raise InputError(
+                f"{what}: collection {self.info.name!r} takes {f'vectors of {size} numbers' if size else 'none'}, found "
+                f"{f'vectors of {found}' if found else 'none'}"
+            )
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes

@@ -15,11 +15,17 @@ import numpy as np
 
 from .errors import CollectionNotFoundError, StoreURLError
 from .filters import Filter
+from .multivectors import MultiVectors
 from .records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, filterable, load_metadata
 from .scoring import similarity
+from .sparse import SparseVectors
 from .store import METRICS, Capabilities, CollectionInfo, CollectionSpec, StoreURL
 
-CAPABILITIES = {"memory:NAME": Capabilities(max_batch_rows=10_000, multi_process=False, metrics=METRICS)}
+CAPABILITIES = {
+    "memory:NAME": Capabilities(
+        max_batch_rows=10_000, multi_process=False, metrics=METRICS, sparse=True, multivector=True
+    )
+}
 
 _stores: dict[str, dict[str, _Rows]] = {}
 _opening = threading.Lock()
@@ -67,7 +73,7 @@ class MemoryStore:
 
     def ensure(self, spec: CollectionSpec) -> MemoryCollection:
         """Open the collection, or create it."""
-        info = CollectionInfo(spec.name, spec.dim, spec.metric, spec.fingerprint)
+        info = CollectionInfo.of(spec)
         return MemoryCollection(self._collections.setdefault(spec.name, _Rows(info)))
 
     def open(self, name: str) -> MemoryCollection:
@@ -101,7 +107,10 @@ class MemoryCollection:
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows."""
         kept = map(load_metadata, batch.metadata_json())
-        columns = zip(batch.ids, batch.texts, kept, batch.hashes, batch.vectors.copy(), strict=True)
+        nothing = [None] * len(batch)
+        sparse = nothing if batch.sparse is None else [batch.sparse[i : i + 1] for i in range(len(batch))]
+        multi = nothing if batch.multivectors is None else [vectors.copy() for vectors in batch.multivectors]
+        columns = zip(batch.ids, batch.texts, kept, batch.hashes, batch.vectors.copy(), sparse, multi, strict=True)
         records = {row[0]: Record(*row) for row in columns}
         rows = self._rows()
         with rows.lock:
@@ -132,15 +141,28 @@ class MemoryCollection:
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows; of equally near ones those with the smaller ids."""
         with self._rows().lock:
-            records, kept = self._rows().sorted()
-            rows = np.fromiter((row for row, _ in self._matching(filter)), np.intp)
+            _, kept = self._rows().sorted()
+            found = self._matching(filter)
+        rows = np.fromiter((row for row, _ in found), np.intp)
         fn = "euclidean" if self.info.metric == "euclidean" else "dot"
         scores = similarity(vectors, kept if filter is None else kept[rows], fn=fn)
-        out = []
-        for found in scores:
-            best = [(records[rows[i]], float(found[i])) for i in np.argsort(-found, kind="stable")[:k]]
-            out.append([Hit(row.id, score, row.text, _copied(row).metadata) for row, score in best])
-        return out
+        return _best(scores, [record for _, record in found], k)
+
+    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest dot products other than 0."""
+        with self._rows().lock:
+            records = [record for _, record in self._matching(filter)]
+        if not records:
+            return [[] for _ in range(len(vectors))]
+        scores = vectors.dot(SparseVectors.concatenate([record.sparse for record in records if record.sparse]))
+        return _best(np.where(scores == 0, -np.inf, scores), records, k)
+
+    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest MaxSim."""
+        with self._rows().lock:
+            records = [record for _, record in self._matching(filter)]
+        kept = MultiVectors.of((r.multivector for r in records if r.multivector is not None), self.info.multivector)
+        return _best(vectors.maxsim(kept), records, k)
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their ids; the cursor is the last id."""
@@ -171,7 +193,20 @@ class MemoryCollection:
         ]
 
 
+def _best(scores: FloatArray, records: list[Record], k: int) -> list[list[Hit]]:
+    """Of each row of scores the ``k`` highest that are finite; of equal ones the first."""
+    out = []
+    for found in scores:
+        best = [(records[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:k] if np.isfinite(found[i])]
+        out.append([Hit(row.id, score, row.text, _copied(row).metadata) for row, score in best])
+    return out
+
+
 def _copied(record: Record, *, with_vector: bool = False) -> Record:
     """What a caller may change without changing the store."""
-    vector = record.vector.copy() if with_vector and record.vector is not None else None
-    return replace(record, metadata=load_metadata(dump_metadata(record.metadata)), vector=vector)
+    metadata = load_metadata(dump_metadata(record.metadata))
+    if not with_vector:
+        return replace(record, metadata=metadata, vector=None, sparse=None, multivector=None)
+    vector = record.vector.copy() if record.vector is not None and record.vector.size else None
+    several = record.multivector.copy() if record.multivector is not None else None
+    return replace(record, metadata=metadata, vector=vector, multivector=several)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .records import FloatArray
 from .sparse import gather, loaded, vars_of
+
+if TYPE_CHECKING:
+    from .records import FloatArray
 
 _BLOCK = 1 << 22
 """Scores of token pairs that are held at a time."""

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .multivectors import MultiVectors
+from .sparse import SparseVectors
 
 Metadata: TypeAlias = dict[str, Any]
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -34,13 +36,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored row as it was written; ``vector`` is (dim,) float32, or None where it was not asked for."""
+    """A stored row as it was written; ``vector`` is (dim,) float32, ``sparse`` one sparse row, ``multivector`` (k, dim)
+    float32, each None where it was not asked for or the collection keeps none."""
 
     id: str
     text: str
     metadata: Metadata
     hash: str
     vector: FloatArray | None = None
+    sparse: SparseVectors | None = None
+    multivector: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """Rows to be written, by column. All columns have n entries; ``vectors`` is (n, dim) float32, finite, C-contiguous.
+    """Rows to be written, by column. All columns have n entries; ``vectors`` is (n, dim) float32, finite, C-contiguous, and
+    (n, 0) for a collection without dense vectors. ``sparse`` and ``multivectors`` are there where the collection has them.
     ``hashes`` are what `content_hash` gives; they may be any text where nothing is compared with a source.
 
     ``dumped`` is the metadata as `dump_metadata` gives it, where that is known already; `metadata_json` gives it anyway.
@@ -93,6 +99,8 @@ class RecordBatch:
     metadata: Sequence[Metadata]
     hashes: Sequence[str]
     dumped: Sequence[str] | None = field(default=None, repr=False, compare=False)
+    sparse: SparseVectors | None = None
+    multivectors: MultiVectors | None = None
 
     def __post_init__(self) -> None:
         vectors = self.vectors
@@ -106,6 +114,9 @@ class RecordBatch:
                 raise InputError(
                     f"RecordBatch.{name}: expected {len(vectors)} entries, found {len(getattr(self, name))}"
                 )
+        for name in ("sparse", "multivectors"):
+            if getattr(self, name) is not None and len(getattr(self, name)) != len(vectors):
+                raise InputError(f"RecordBatch.{name}: expected {len(vectors)} rows, found {len(getattr(self, name))}")
         for i, row_id in enumerate(self.ids):
             check_id(row_id, f"RecordBatch.ids[{i}]")
         finite = np.isfinite(vectors).all(axis=1)
@@ -118,9 +129,12 @@ class RecordBatch:
 
     def take(self, rows: Sequence[int]) -> RecordBatch:
         """The batch of the given rows, in the given order."""
+        places = np.asarray(rows, dtype=np.intp)
         return RecordBatch(
+            sparse=None if self.sparse is None else self.sparse[places],
+            multivectors=None if self.multivectors is None else self.multivectors[places],
             ids=[self.ids[i] for i in rows],
-            vectors=self.vectors[np.asarray(rows, dtype=np.intp)],
+            vectors=self.vectors[places],
             texts=[self.texts[i] for i in rows],
             metadata=[self.metadata[i] for i in rows],
             hashes=[self.hashes[i] for i in rows],
@@ -136,10 +150,16 @@ class RecordBatch:
 
     def sizes(self) -> list[int]:
         """About how many bytes each row takes in JSON: its strings twice escaped at worst, and 12 bytes a number."""
-        numbers = 12 * self.vectors.shape[1]
+        numbers = np.full(len(self), 12 * self.vectors.shape[1])
+        if self.sparse is not None:
+            numbers += 24 * np.diff(self.sparse.offsets)
+        if self.multivectors is not None:
+            numbers += 12 * self.multivectors.dim * np.diff(self.multivectors.offsets)
         return [
-            numbers + 2 * (len(row_id.encode()) + len(text.encode()) + len(kept.encode()))
-            for row_id, text, kept in zip(self.ids, self.texts, self.metadata_json(), strict=True)
+            count + 2 * (len(row_id.encode()) + len(text.encode()) + len(kept.encode()))
+            for count, row_id, text, kept in zip(
+                numbers.tolist(), self.ids, self.texts, self.metadata_json(), strict=True
+            )
         ]
 
     def split(self, max_rows: int, max_bytes: int | None = None) -> Iterator[RecordBatch]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .records import FloatArray
+
+if TYPE_CHECKING:
+    from .records import FloatArray
 
 Indices = npt.NDArray[np.int32]
 _BLOCK = 1 << 24

@@ -15,7 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 from .errors import InputError, StoreURLError
 from .filters import OPS, Filter
+from .multivectors import MultiVectors
 from .records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, check_text
+from .sparse import SparseVectors
 
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 METRICS: frozenset[Metric] = frozenset({"cosine", "dot", "euclidean"})
@@ -42,23 +44,38 @@ class Capabilities:
     """Whether ``< <= > >=`` order text, by code point; where not, embedkit finishes that too."""
     metrics: frozenset[Metric] = frozenset({"cosine", "dot"})
     max_dim: int = 65_535
+    sparse: bool = False
+    """Whether a collection may keep a sparse vector a row, and its `Collection` is a `SparseCollection`."""
+    multivector: bool = False
+    """Whether a collection may keep several vectors a row, and its `Collection` is a `MultiVectorCollection`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
     """A collection to be made: ``dim`` float32 numbers a vector; ``fingerprint`` names the vector space (empty
-    where it has no name: it is compared like any other)."""
+    where it has no name: it is compared like any other). ``sparse`` is the size of the vocabulary of its sparse vectors,
+    ``multivector`` the numbers in each of a row's several vectors, 0 where it keeps none; ``dim`` is 0 where it keeps these
+    only."""
 
     name: str
     dim: int
     metric: Metric = "cosine"
     fingerprint: str = ""
+    sparse: int = 0
+    multivector: int = 0
 
     def __post_init__(self) -> None:
         check_text(self.name, "collection name", allow_nul=False)
         if not self.name:
             raise InputError("collection name: expected a non-empty string")
-        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
+        for field in ("sparse", "multivector"):
+            size = getattr(self, field)
+            if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+                raise InputError(
+                    f"collection {self.name!r}: {field}: expected an integer of at least 0, found {size!r}"
+                )
+        least = 0 if self.sparse or self.multivector else 1
+        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < least:
             raise InputError(f"collection {self.name!r}: dim: expected a positive integer, found {self.dim!r}")
         if self.metric not in METRICS:
             raise InputError(
@@ -74,6 +91,13 @@ class CollectionInfo:
     dim: int
     metric: Metric
     fingerprint: str
+    sparse: int = 0
+    multivector: int = 0
+
+    @classmethod
+    def of(cls, spec: CollectionSpec) -> CollectionInfo:
+        """What a collection made from ``spec`` is made for."""
+        return cls(spec.name, spec.dim, spec.metric, spec.fingerprint, spec.sparse, spec.multivector)
 
 
 @runtime_checkable
@@ -111,6 +135,24 @@ class Collection(Protocol):
 
     def flush(self) -> None:
         """Return when everything written is as durable and as searchable as the store makes it."""
+
+
+@runtime_checkable
+class SparseCollection(Protocol):
+    """What a collection of a store that keeps sparse vectors can do too."""
+
+    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """For each sparse vector the ``k`` rows with the largest dot product that satisfy ``filter``, best first; a row that
+        shares no number with it may be left out."""
+
+
+@runtime_checkable
+class MultiVectorCollection(Protocol):
+    """What a collection of a store that keeps several vectors a row can do too."""
+
+    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """For each text's vectors the ``k`` rows with the largest `embedkit.MultiVectors.maxsim` that satisfy ``filter``,
+        best first."""
 
 
 @runtime_checkable

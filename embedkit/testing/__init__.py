@@ -17,7 +17,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("pytest", "dev", "embedkit.testing") from error
 
-pytest.register_assert_rewrite("embedkit.testing.store_tests")
+pytest.register_assert_rewrite("embedkit.testing.store_tests", "embedkit.testing.kinds_tests")
 
 from .store_tests import StoreTests  # noqa: E402
 

@@ -18,6 +18,7 @@ from ..guard import GuardedCollection, GuardedStore
 from ..records import FloatArray, Metadata, Record, RecordBatch, content_hash, filterable
 from ..store import METRICS, Collection, CollectionSpec, VectorStore
 from ..vectors import unit_length
+from .kinds_tests import KindsTests
 from .samples import (
     FILTER_FIELDS,
     FILTER_NUMBERS,
@@ -35,7 +36,7 @@ MOST_ROWS = 6_000
 """Rows written to exceed ``max_batch_rows``; a store with a higher limit gets this many in one batch."""
 
 
-class StoreTests:
+class StoreTests(KindsTests):
     """Override `connect`, and ``persistent`` where rows outlive the connection; the rest follows from the
     capabilities."""
 

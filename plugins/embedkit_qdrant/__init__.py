@@ -20,6 +20,8 @@ _SERVER = Capabilities(
     max_batch_bytes=24 << 20,  # a server takes requests of 32 MiB
     orders_text=False,
     metrics=METRICS,
+    sparse=True,
+    multivector=True,
 )
 CAPABILITIES = {
     FOLDER: replace(_SERVER, max_batch_bytes=None, thread_safe=False, multi_process=False),

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
 from embedkit.filters import Combine, Compare, Filter, Not, Scalar
-from embedkit.records import Hit, Record, RecordBatch, filterable, load_metadata
+from embedkit.records import FloatArray, Hit, Record, RecordBatch, filterable, load_metadata
+from embedkit.sparse import SparseVectors
+from embedkit.store import CollectionInfo, CollectionSpec
 
 PAYLOAD = ["id", "text", "hash", "metadata"]
 """The keys of a payload that make a record."""
+
+DENSE, SPARSE, SEVERAL = "dense", "sparse", "multivector"
+"""The vectors' names, in a collection that has others than dense ones; else the dense one has no name."""
 
 _ROW_IDS = uuid.UUID("6f0a4e5c-6f1e-5c3a-9b1d-0e4b1d7a2c55")
 _OTHER = {"other": True}
@@ -58,11 +63,50 @@ def payloads(batch: RecordBatch) -> Iterator[dict[str, Any]]:
         }
 
 
-def record(point: Any) -> Record:
+def has_names(info: CollectionInfo | CollectionSpec) -> bool:
+    """Whether the collection's vectors have names."""
+    return bool(info.sparse or info.multivector)
+
+
+def vectors(batch: RecordBatch, sparse_vector: Callable[[list[int], list[float]], Any]) -> Iterator[Any]:
+    """The vectors of each row as a point has them."""
+    for i, dense in enumerate(batch.vectors.tolist()):
+        if batch.sparse is None and batch.multivectors is None:
+            yield dense
+            continue
+        named: dict[str, Any] = {DENSE: dense} if dense else {}
+        if batch.multivectors is not None:
+            named[SEVERAL] = batch.multivectors[i].tolist()
+        if batch.sparse is not None:
+            indices, values = batch.sparse[i]
+            if len(indices):
+                named[SPARSE] = sparse_vector(indices.tolist(), values.tolist())
+        yield named
+
+
+def record(point: Any, info: CollectionInfo) -> Record:
     """The row of a point that was fetched with `PAYLOAD`."""
     kept: dict[str, Any] = point.payload or {}
-    vector = None if point.vector is None else np.asarray(point.vector, dtype=np.float32)
-    return Record(kept["id"], kept["text"], load_metadata(kept["metadata"]), kept["hash"], vector)
+    row = (kept["id"], kept["text"], load_metadata(kept["metadata"]), kept["hash"])
+    if point.vector is None:
+        return Record(*row)
+    if not has_names(info):
+        return Record(*row, _array(point.vector))
+    found: dict[str, Any] = point.vector
+    sparse = None
+    if info.sparse:
+        given = found.get(SPARSE)
+        sparse = SparseVectors.of_rows([(given.indices, given.values) if given is not None else ([], [])], info.sparse)
+    return Record(
+        *row,
+        _array(found[DENSE]) if info.dim else None,
+        sparse,
+        _array(found[SEVERAL]) if info.multivector else None,
+    )
+
+
+def _array(found: Any) -> FloatArray:
+    return np.asarray(found, dtype=np.float32)
 
 
 def hit(point: Any, sign: float) -> Hit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 import grpc
@@ -18,13 +19,15 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import Filter, Scalar
+from embedkit.multivectors import MultiVectors
 from embedkit.naming import safe_name
 from embedkit.network import http_error, request_seconds
 from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
+from embedkit.sparse import SparseVectors
 from embedkit.store import CollectionInfo, CollectionSpec
 
 from . import CAPABILITIES, FOLDER, SERVER
-from ._points import PAYLOAD, condition, hit, payloads, point_id, record
+from ._points import DENSE, PAYLOAD, SEVERAL, SPARSE, condition, has_names, hit, payloads, point_id, record, vectors
 
 _INFO = "embedkit"
 _STATUS = {
@@ -86,12 +89,10 @@ class QdrantStore:
         with suppress(CollectionNotFoundError):
             return self.open(spec.name)
         key = safe_name(spec.name)
-        info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
-        distance = models.Distance.EUCLID if spec.metric == "euclidean" else models.Distance.DOT
-        vectors = models.VectorParams(size=spec.dim, distance=distance)
+        info = asdict(CollectionInfo.of(spec))
         with _errors(f"creating the collection {spec.name!r}"):
             try:
-                self._client.create_collection(key, vectors_config=vectors, metadata={_INFO: info})
+                self._client.create_collection(key, metadata={_INFO: info}, **_vectors_config(spec))
             except (UnexpectedResponse, grpc.RpcError) as error:  # another process may have made it meanwhile
                 if _status(error) != 409:
                     raise
@@ -128,11 +129,22 @@ class QdrantStore:
 
     def _info(self, key: str) -> CollectionInfo | None:
         kept = (self._client.get_collection(key).config.metadata or {}).get(_INFO)
-        return (
-            CollectionInfo(kept["name"], kept["dim"], kept["metric"], kept["fingerprint"])
-            if isinstance(kept, dict)
-            else None
+        return CollectionInfo(**kept) if isinstance(kept, dict) else None
+
+
+def _vectors_config(spec: CollectionSpec) -> dict[str, Any]:
+    distance = models.Distance.EUCLID if spec.metric == "euclidean" else models.Distance.DOT
+    dense = models.VectorParams(size=spec.dim, distance=distance) if spec.dim else None
+    if not has_names(spec):
+        return {"vectors_config": dense}
+    named = {DENSE: dense} if dense else {}
+    if spec.multivector:
+        together = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+        named[SEVERAL] = models.VectorParams(
+            size=spec.multivector, distance=models.Distance.DOT, multivector_config=together
         )
+    sparse = {SPARSE: models.SparseVectorParams()} if spec.sparse else None
+    return {"vectors_config": named, "sparse_vectors_config": sparse}
 
 
 class QdrantCollection:
@@ -144,7 +156,7 @@ class QdrantCollection:
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; returns when the server has applied them."""
-        columns = zip(batch.ids, batch.vectors.tolist(), payloads(batch), strict=True)
+        columns = zip(batch.ids, vectors(batch, _sparse), payloads(batch), strict=True)
         points = [
             models.PointStruct(id=point_id(row_id), vector=vector, payload=payload)
             for row_id, vector, payload in columns
@@ -160,7 +172,7 @@ class QdrantCollection:
         with _errors(f"reading from {self.info.name!r}"):
             points = [point_id(row_id) for row_id in ids]
             found = self._client.retrieve(self._key, ids=points, with_payload=PAYLOAD, with_vectors=with_vectors)
-        return [record(point) for point in found]
+        return [record(point, self.info) for point in found]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -189,9 +201,29 @@ class QdrantCollection:
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows; Qdrant's DOT score is the score, its EUCLID one the distance."""
         sign = -1.0 if self.info.metric == "euclidean" else 1.0
+        return self._query(vectors.tolist(), DENSE if has_names(self.info) else None, k, filter, sign)
+
+    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest dot product, of those that share a number."""
+        full = [i for i, (indices, _) in enumerate(vectors) if len(indices)]
+        out: list[list[Hit]] = [[] for _ in range(len(vectors))]
+        asked = [_sparse(*(part.tolist() for part in vectors[i])) for i in full]
+        for i, hits in zip(full, self._query(asked, SPARSE, k, filter) if full else [], strict=True):
+            out[i] = hits
+        return out
+
+    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest MaxSim."""
+        return self._query([several.tolist() for several in vectors], SEVERAL, k, filter)
+
+    def _query(
+        self, vectors: Sequence[Any], using: str | None, k: int, filter: Filter | None, sign: float = 1.0
+    ) -> list[list[Hit]]:
         asked = [
-            models.QueryRequest(query=vector, filter=_filter(filter), limit=k, with_payload=["id", "text", "metadata"])
-            for vector in vectors.tolist()
+            models.QueryRequest(
+                query=vector, using=using, filter=_filter(filter), limit=k, with_payload=["id", "text", "metadata"]
+            )
+            for vector in vectors
         ]
         with _errors(f"searching {self.info.name!r}"):
             found = self._client.query_batch_points(self._key, requests=asked)
@@ -203,7 +235,7 @@ class QdrantCollection:
             found, after = self._client.scroll(
                 self._key, scroll_filter=_filter(filter), offset=cursor, limit=limit, with_payload=PAYLOAD
             )
-        return Page([record(point) for point in found], None if after is None else str(after))
+        return Page([record(point, self.info) for point in found], None if after is None else str(after))
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
@@ -212,6 +244,10 @@ class QdrantCollection:
 
     def flush(self) -> None:
         """Every write waits until it is applied, so there is nothing to do."""
+
+
+def _sparse(indices: list[int], values: list[float]) -> models.SparseVector:
+    return models.SparseVector(indices=indices, values=values)
 
 
 class _Models:

@@ -11,7 +11,11 @@ from embedkit.errors import MissingExtraError, StoreURLError
 from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
 
 FOLDER = "qdrant-edge:FOLDER"
-CAPABILITIES = {FOLDER: Capabilities(max_batch_rows=1000, multi_process=False, orders_text=False, metrics=METRICS)}
+CAPABILITIES = {
+    FOLDER: Capabilities(
+        max_batch_rows=1000, multi_process=False, orders_text=False, metrics=METRICS, sparse=True, multivector=True
+    )
+}
 
 
 def open_store(url: StoreURL) -> VectorStore:

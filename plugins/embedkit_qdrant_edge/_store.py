@@ -18,6 +18,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,24 @@ import qdrant_edge as edge
 from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
 from embedkit.filters import Filter, Scalar
+from embedkit.multivectors import MultiVectors
 from embedkit.naming import safe_name, term
 from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
+from embedkit.sparse import SparseVectors
 from embedkit.store import CollectionInfo, CollectionSpec
-from embedkit_qdrant._points import PAYLOAD, condition, hit, payloads, point_id, record
+from embedkit_qdrant._points import (
+    DENSE,
+    PAYLOAD,
+    SEVERAL,
+    SPARSE,
+    condition,
+    has_names,
+    hit,
+    payloads,
+    point_id,
+    record,
+    vectors,
+)
 
 from . import CAPABILITIES, FOLDER
 
@@ -60,12 +75,8 @@ class EdgeStore:
         """Open the collection, or create it."""
         with suppress(CollectionNotFoundError):
             return self.open(spec.name)
-        info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
-        distance = edge.Distance.Euclid if spec.metric == "euclidean" else edge.Distance.Dot
-        config = edge.EdgeConfig(
-            vectors=edge.EdgeVectorParams(size=spec.dim, distance=distance),
-            optimizers=edge.EdgeOptimizersConfig(indexing_threshold=-(-INDEX_FROM_ROWS * spec.dim * 4 // 1024)),
-        )
+        info = asdict(CollectionInfo.of(spec))
+        config = _config(spec)
         made = self._path / f".{uuid.uuid4().hex}"
         with _errors(f"creating the collection {spec.name!r}"):
             require_room(self._path, _PAGES)
@@ -146,7 +157,7 @@ class EdgeCollection:
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; when it returns they are in the engine's log."""
-        columns = zip(batch.ids, batch.vectors.tolist(), payloads(batch), strict=True)
+        columns = zip(batch.ids, vectors(batch, edge.SparseVector), payloads(batch), strict=True)
         points = [edge.Point(point_id(row_id), vector, _with_terms(payload)) for row_id, vector, payload in columns]
         with _errors(f"writing {len(points)} rows to {self.info.name!r}"):
             require_room(self._folder, _PAGES + sum(batch.sizes()))
@@ -162,7 +173,7 @@ class EdgeCollection:
         points = [point_id(row_id) for row_id in ids]
         with _errors(f"reading from {self.info.name!r}"):
             found = self._shard.retrieve(list(points), with_payload=PAYLOAD, with_vector=with_vectors)
-        return [record(point) for point in found]
+        return [record(point, self.info) for point in found]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -185,13 +196,32 @@ class EdgeCollection:
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows; where the index finds fewer, all rows are compared."""
+        using = DENSE if has_names(self.info) else None
+        asked = [edge.Query.Nearest(vector, using) for vector in vectors.tolist()]
+        return self._nearest(asked, k, filter, -1.0 if self.info.metric == "euclidean" else 1.0)
+
+    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest dot product, of those that share a number."""
+        out: list[list[Hit]] = [[] for _ in range(len(vectors))]
+        full = [i for i, (indices, _) in enumerate(vectors) if len(indices)]
+        asked = [edge.Query.Nearest(edge.SparseVector(*(part.tolist() for part in vectors[i])), SPARSE) for i in full]
         with _errors(f"searching {self.info.name!r}"):
-            found = self._nearest(vectors, k, filter, exact=False)
+            for i, points in zip(full, self._asked(asked, k, filter, exact=False) if full else [], strict=True):
+                out[i] = [hit(point, 1.0) for point in points]
+        return out
+
+    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest MaxSim; where the index finds fewer, all rows are compared."""
+        return self._nearest([edge.Query.Nearest(several.tolist(), SEVERAL) for several in vectors], k, filter, 1.0)
+
+    def _nearest(self, asked: list[Any], k: int, filter: Filter | None, sign: float) -> list[list[Hit]]:
+        with _errors(f"searching {self.info.name!r}"):
+            found = self._asked(asked, k, filter, exact=False)
             short = [i for i, points in enumerate(found) if len(points) < k]
             if short and self._shard.info().indexed_vectors_count:
-                for i, points in zip(short, self._nearest(vectors[short], k, filter, exact=True), strict=True):
+                again = self._asked([asked[i] for i in short], k, filter, exact=True)
+                for i, points in zip(short, again, strict=True):
                     found[i] = points
-        sign = -1.0 if self.info.metric == "euclidean" else 1.0
         return [[hit(point, sign) for point in points] for points in found]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
@@ -199,7 +229,7 @@ class EdgeCollection:
         asked = edge.ScrollRequest(offset=cursor, limit=limit, filter=_filter(filter), with_payload=PAYLOAD)
         with _errors(f"reading from {self.info.name!r}"):
             found, after = self._shard.scroll(asked)
-        return Page([record(point) for point in found], None if after is None else str(after))
+        return Page([record(point, self.info) for point in found], None if after is None else str(after))
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
@@ -214,21 +244,34 @@ class EdgeCollection:
             self._shard.flush()
         self._unflushed = 0
 
-    def _nearest(
-        self, vectors: FloatArray, k: int, filter: Filter | None, *, exact: bool
-    ) -> list[list[edge.ScoredPoint]]:
+    def _asked(self, queries: list[Any], k: int, filter: Filter | None, *, exact: bool) -> list[list[edge.ScoredPoint]]:
         which, params = _filter(filter), edge.SearchParams(exact=exact)
         asked = [
             edge.QueryRequest(
-                limit=k,
-                query=edge.Query.Nearest(vector),
-                filter=which,
-                params=params,
-                with_payload=["id", "text", "metadata"],
+                limit=k, query=query, filter=which, params=params, with_payload=["id", "text", "metadata"]
             )
-            for vector in vectors.tolist()
+            for query in queries
         ]
         return self._shard.query_batch(edge.QueryBatchRequest(asked))
+
+
+def _config(spec: CollectionSpec) -> edge.EdgeConfig:
+    distance = edge.Distance.Euclid if spec.metric == "euclidean" else edge.Distance.Dot
+    dense = edge.EdgeVectorParams(size=spec.dim, distance=distance) if spec.dim else None
+    vectors: Any = dense
+    if has_names(spec):
+        vectors = {DENSE: dense} if dense else {}
+        if spec.multivector:
+            together = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim)
+            vectors[SEVERAL] = edge.EdgeVectorParams(
+                size=spec.multivector, distance=edge.Distance.Dot, multivector_config=together
+            )
+    size = max(spec.dim, spec.multivector, 1)
+    return edge.EdgeConfig(
+        vectors=vectors,
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams()} if spec.sparse else None,
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=-(-INDEX_FROM_ROWS * size * 4 // 1024)),
+    )
 
 
 class _Models:
@@ -281,7 +324,7 @@ def _info(folder: Path) -> CollectionInfo | None:
         kept = json.loads((folder / _INFO).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return CollectionInfo(kept["name"], kept["dim"], kept["metric"], kept["fingerprint"])
+    return CollectionInfo(**kept)
 
 
 @contextmanager

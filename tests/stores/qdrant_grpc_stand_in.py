@@ -42,6 +42,7 @@ class StandIn:
         self.client.create_collection(
             request.collection_name,
             vectors_config=GrpcToRest.convert_vectors_config(request.vectors_config),
+            sparse_vectors_config=GrpcToRest.convert_sparse_vector_config(request.sparse_vectors_config),
             metadata=GrpcToRest.convert_payload(request.metadata),
         )
         return api.CollectionOperationResponse(result=True)

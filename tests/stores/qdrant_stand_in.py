@@ -52,7 +52,9 @@ class StandIn:
             if exists:
                 raise FileExistsError(name)
             kept = None if self.forgets_metadata else spec.metadata
-            return client.create_collection(name, vectors_config=spec.vectors, metadata=kept)
+            return client.create_collection(
+                name, vectors_config=spec.vectors, sparse_vectors_config=spec.sparse_vectors, metadata=kept
+            )
         if (method, rest_of_path) == ("DELETE", ""):
             return client.delete_collection(name)
         if not exists:
@@ -67,8 +69,8 @@ class StandIn:
             points = rest.PointsList.model_validate(body).points
             for point in points:
                 uuid.UUID(str(point.id))
-                assert isinstance(point.vector, list)
-                if not all(math.isfinite(x) for x in point.vector):
+                assert isinstance(point.vector, list | dict)
+                if isinstance(point.vector, list) and not all(math.isfinite(x) for x in point.vector):
                     raise ValueError("vector is not finite")
             return client.upsert(name, points=points, wait=True).model_dump(mode="json")
         if path == "points":
