@@ -63,6 +63,7 @@ _HOME = {
     "copy": "ingestion",
     "fit_ranges": "precision",
     "ingest": "ingestion",
+    "isotropy": "geometry",
     "open_store": "registry",
     "parse_filter": "filters",
     "quantize": "precision",
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from .filters import F as F
     from .filters import Filter as Filter
     from .filters import parse_filter as parse_filter
+    from .geometry import isotropy as isotropy
     from .ingestion import BadRow as BadRow
     from .ingestion import Chunking as Chunking
     from .ingestion import FileRows as FileRows

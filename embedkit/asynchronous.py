@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .encoding import TextEncoder
 from .errors import EmbedkitError, InputError, OverloadedError
-from .precision import Precision, Ranges, Vectors, needs_ranges
+from .precision import Precision, Ranges, needs_ranges
 from .template import Text
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False, slots=True)
 class _Request:
     texts: list[Text]
-    options: tuple[str, int | None, Precision, int]
+    options: tuple[str, int | None, Precision, int, str | None]
     ranges: Ranges | npt.ArrayLike | None
-    future: asyncio.Future[Vectors]
+    future: asyncio.Future[Any]
 
 
 class AsyncEncoder:
@@ -63,8 +64,10 @@ class AsyncEncoder:
         dim: int | None = None,
         precision: Precision = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
-    ) -> Vectors:
-        """`Encoder.encode`: (n, dim) vectors, or (dim,) for one string or mapping.
+        output: str | None = None,
+    ) -> Any:
+        """`Encoder.encode`: (n, dim) vectors, or (dim,) for one string or mapping; of sparse vectors, multi-vectors and tokens
+        their rows, one for one string.
 
         A text that cannot be encoded fails its own request only. A request that is cancelled while it waits gives up its
         place. Raises `OverloadedError` where ``max_queue`` texts wait already.
@@ -80,8 +83,8 @@ class AsyncEncoder:
                 )
             ranges = Ranges.of(ranges)
         self._admit(len(items))
-        future: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
-        request = _Request(items, (role, dim, precision, id(ranges)), ranges, future)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        request = _Request(items, (role, dim, precision, id(ranges), output), ranges, future)
         self._requests[request] = None
         self._waiting += len(items)
         self._schedule()
@@ -89,7 +92,7 @@ class AsyncEncoder:
             vectors = await future
         finally:
             self._forget(request)
-        return vectors[0] if single else vectors
+        return vectors[0] if single and isinstance(vectors, np.ndarray) else vectors
 
     async def encode_query(
         self,
@@ -98,9 +101,10 @@ class AsyncEncoder:
         dim: int | None = None,
         precision: Precision = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
-    ) -> Vectors:
+        output: str | None = None,
+    ) -> Any:
         """`encode` with the model's template for queries."""
-        return await self.encode(texts, role="query", dim=dim, precision=precision, ranges=ranges)
+        return await self.encode(texts, role="query", dim=dim, precision=precision, ranges=ranges, output=output)
 
     async def encode_document(
         self,
@@ -109,9 +113,10 @@ class AsyncEncoder:
         dim: int | None = None,
         precision: Precision = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
-    ) -> Vectors:
+        output: str | None = None,
+    ) -> Any:
         """`encode` with the model's template for documents."""
-        return await self.encode(texts, role="document", dim=dim, precision=precision, ranges=ranges)
+        return await self.encode(texts, role="document", dim=dim, precision=precision, ranges=ranges, output=output)
 
     async def aclose(self) -> None:
         """Take no further request, and finish those that wait. May be called again."""
@@ -185,7 +190,7 @@ class AsyncEncoder:
             del self._requests[request]
             self._waiting -= len(request.texts)
 
-    async def _settle(self, group: list[_Request], running: asyncio.Future[list[Vectors | Exception]]) -> None:
+    async def _settle(self, group: list[_Request], running: asyncio.Future[list[Any]]) -> None:
         outcomes = await running
         for request, outcome in zip(group, outcomes, strict=True):
             if request.future.done():
@@ -200,18 +205,18 @@ class AsyncEncoder:
         self._schedule()
 
 
-def _encode(encoder: TextEncoder, group: list[_Request]) -> list[Vectors | Exception]:
+def _encode(encoder: TextEncoder, group: list[_Request]) -> list[Any]:
     """The vectors of each request or its error; where one is refused, the group is halved until that one is alone."""
-    role, dim, precision, _ = group[0].options
+    role, dim, precision, _, output = group[0].options
     try:
         texts = [text for request in group for text in request.texts]
-        vectors = encoder.encode(texts, role=role, dim=dim, precision=precision, ranges=group[0].ranges)
+        vectors = encoder.encode(texts, role=role, dim=dim, precision=precision, ranges=group[0].ranges, output=output)
     except Exception as error:
         if len(group) == 1 or not isinstance(error, EmbedkitError):
             return [error] * len(group)
         middle = len(group) // 2
         return _encode(encoder, group[:middle]) + _encode(encoder, group[middle:])
-    found: list[Vectors | Exception] = []
+    found: list[Any] = []
     start = 0
     for request in group:
         found.append(vectors[start : start + len(request.texts)])

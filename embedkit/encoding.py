@@ -203,8 +203,11 @@ class TextEncoder(ABC):
         texts: Text | Iterable[Text],
         *,
         role: str = ...,
+        dim: int | None = ...,
+        precision: Precision = ...,
+        ranges: Ranges | npt.ArrayLike | None = ...,
         progress: bool = ...,
-        output: str,
+        output: str | None,
     ) -> Any: ...
     def encode(
         self,
@@ -282,7 +285,16 @@ class TextEncoder(ABC):
         output: None = ...,
     ) -> Iterator[Vectors]: ...
     @overload
-    def stream(self, texts: Iterable[Text], *, role: str = ..., output: str) -> Iterator[Any]: ...
+    def stream(
+        self,
+        texts: Iterable[Text],
+        *,
+        role: str = ...,
+        dim: int | None = ...,
+        precision: Precision = ...,
+        ranges: Ranges | npt.ArrayLike | None = ...,
+        output: str | None,
+    ) -> Iterator[Any]: ...
     def stream(
         self,
         texts: Iterable[Text],
@@ -332,11 +344,15 @@ class TextEncoder(ABC):
 
     def similarity(self, a: npt.ArrayLike | Values, b: npt.ArrayLike | Values) -> FloatArray:
         """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine or
-        dot product of dense vectors, dot product of `SparseVectors`, MaxSim of `MultiVectors` (questions first)."""
+        dot product of dense vectors, dot product of `SparseVectors`, MaxSim of `MultiVectors` (questions first), divided by
+        the number of a question's vectors where the model was trained so."""
         if isinstance(a, SparseVectors) and isinstance(b, SparseVectors):
             return a.dot(b)
         if isinstance(a, MultiVectors) and isinstance(b, MultiVectors):
-            return a.maxsim(b)
+            scores = a.maxsim(b)
+            if any(scorer.fn == "meanmaxsim" for scorer in self.bundle.manifest.scorers.values()):
+                scores /= np.maximum(np.diff(a.offsets), 1)[:, None].astype(np.float32)
+            return scores
         if isinstance(a, SparseVectors | MultiVectors) or isinstance(b, SparseVectors | MultiVectors):
             raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
         return similarity(a, b, fn=self.metric)

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from .bundle import Bundle
-from .types import Part
+from .types import Manifest, Output, Part
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
-    """Name, fingerprint, and for each role its template, limits, outputs and variants, as JSON values."""
+    """Name, fingerprint, and for each role its template, limits, outputs and variants, as JSON values; ``dim``,
+    ``normalized`` and ``matryoshka`` are those of the first output, and so is ``similarity`` (None where it has none)."""
     manifest = bundle.manifest
-    scorer = next(iter(manifest.scorers.values()))
     roles = {}
     for role in manifest.towers:
         tower = bundle.tower(role)
@@ -25,6 +25,15 @@ def summary(bundle: Bundle) -> dict[str, Any]:
             "dim": output.dim,
             "normalized": output.normalized,
             "matryoshka": output.matryoshka,
+            "outputs": {
+                name: {
+                    "kind": given.kind,
+                    "similarity": similarity(manifest, name),
+                    **msgspec.to_builtins(given),
+                    "about": about(given, similarity(manifest, name)),
+                }
+                for name, given in tower.outputs.items()
+            },
             "variants": {
                 name: {
                     "bytes": sum(manifest.files[file].bytes for file in (variant.file, *variant.data)),
@@ -37,31 +46,60 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         "folder": str(bundle.folder),
         "name": manifest.source.name,
         "fingerprint": manifest.fingerprint,
-        "similarity": scorer.fn,
+        "similarity": similarity(manifest, next(iter(bundle.tower("default").outputs))),
         "tools": manifest.source.tools,
         "roles": roles,
     }
 
 
+def similarity(manifest: Manifest, output: str) -> str | None:
+    """How two values of an output are compared, where they are."""
+    return next((scorer.fn for scorer in manifest.scorers.values() if scorer.right.endswith(f".{output}")), None)
+
+
+def about(output: Output, fn: str | None = None) -> str:
+    """What an output is, in words: how many numbers, of what, and how they are compared (``fn``)."""
+    size = f"{output.dim:,} dimensions"
+    shorter = f", also {', '.join(map(str, output.matryoshka))}" if output.matryoshka else ""
+    length = ", of unit length" if output.normalized else ", not normalised"
+    if output.kind == "sparse":
+        most = f", at most {output.top:,}" if output.top else ""
+        said = f"weights of some of {output.dim:,} words{most}"
+    elif output.kind == "logits":
+        named = f" ({', '.join(output.labels)})" if output.labels else ""
+        made = f", {output.activation} makes scores of them" if output.activation != "identity" else ""
+        said = f"{output.dim:,} logit{'s' * (output.dim > 1)}{named}{made}"
+    elif output.kind == "dense":
+        said = f"{size}{shorter}{length}"
+    else:
+        said = f"a vector of {size} for each token{' that is kept' * (output.kind == 'multivector')}{length}"
+    return f"{output.kind}, {said}" + (f", compared by {fn}" if fn else "")
+
+
 def describe(bundle: Bundle) -> str:
     """The same for reading."""
     whole = summary(bundle)
-    lines = [
-        f"{whole['name']}  ({whole['folder']})",
-        f"fingerprint  {whole['fingerprint']}",
-        f"similarity   {whole['similarity']}",
-    ]
+    lines = [f"{whole['name']}  ({whole['folder']})", f"fingerprint  {whole['fingerprint']}"]
     if whole["tools"]:
         lines.append("made with    " + ", ".join(f"{tool} {version}" for tool, version in whole["tools"].items()))
-    for role, about in whole["roles"].items():
-        length = "of unit length" if about["normalized"] else "not normalised"
-        shorter = f", also {', '.join(map(str, about['matryoshka']))}" if about["matryoshka"] else ""
-        lines.append(
-            f"role         {role}: {about['template']!r}, at most {about['max_tokens']} tokens, "
-            f"{about['dim']} dimensions{shorter}, {length}"
-        )
-    seen = {name: about for role in whole["roles"].values() for name, about in role["variants"].items()}
-    return "\n".join([*lines, quality_table(seen)])
+    said: list[str] = []
+    for role, found in whole["roles"].items():
+        lines.append(f"role         {role}: {found['template']!r}, at most {found['max_tokens']} tokens")
+        outputs = [f"output       {name}: {output['about']}" for name, output in found["outputs"].items()]
+        if outputs != said:  # most roles have those of the one before
+            lines += outputs
+            said = outputs
+    seen = {name: found for role in whole["roles"].values() for name, found in role["variants"].items()}
+    return "\n".join([*lines, quality_table(seen), *measures(seen)])
+
+
+def measures(variants: dict[str, dict[str, Any]]) -> list[str]:
+    """A line for each variant with what was measured of kinds other than dense, where there is any."""
+    return [
+        f"{name}: " + ", ".join(f"{what} {value:.4f}" for what, value in found["quality"]["measures"].items())
+        for name, found in variants.items()
+        if found["quality"].get("measures")
+    ]
 
 
 def quality_table(variants: dict[str, dict[str, Any]]) -> str:

@@ -72,7 +72,7 @@ class Tower:
         if frontend.fixed is not None:
             lengths = np.full_like(lengths, frontend.fixed)
         else:  # never one token: a product with a single row takes another kernel, and sums in another order
-            lengths = np.maximum(self._session.widths(lengths, frontend.truncate.max), 2)
+            lengths = np.maximum(self._session.widths(lengths, frontend.truncate.max), max(2, frontend.least))
         numbers = {
             e.name: self.tokenizer.template.choice(e.choice, items) for e in self._inputs if e.choice is not None
         }
@@ -109,13 +109,16 @@ class Tower:
         rows, frontend = len(batch.rows), self.tokenizer.frontend
         count = self._session.rows(rows)
         ids, mask = pad(batch.ragged["ids"], frontend.pad_id, batch.width, count)
-        kept = frontend.padding != "ignored"
-        if frontend.padding == "read":
-            mask = np.ones_like(mask)
-        tensors = {"ids": ids, "mask": mask, "pool_mask": np.ones_like(mask) if kept else mask, "types": mask}
-        for source, filling in (("pool_mask", int(kept)), ("types", 0)):
+        # Padding that is part of the text, up to the least length; what is beyond it levels the batch.
+        own = (mask == 0) & (np.arange(batch.width) < frontend.least)
+        tensors = {"ids": ids, "mask": mask, "pool_mask": mask, "types": mask}
+        for source in ("pool_mask", "types"):
             if source in batch.ragged:
-                tensors[source] = pad(batch.ragged[source], filling, batch.width, count)[0]
+                tensors[source] = pad(batch.ragged[source], 0, batch.width, count)[0]
+        if frontend.padding != "ignored":
+            tensors["pool_mask"] = np.where(own, 1, tensors["pool_mask"])
+        if frontend.padding == "read":
+            tensors["mask"] = np.where(own, 1, mask)
         found = self._session.run(
             {
                 entry.name: (

@@ -101,11 +101,11 @@ class Frontend(_Model, frozen=True):
     tokenizer: FileName
     template: list[Part]
     truncate: Truncate
-    pad: Annotated[str, msgspec.Meta(pattern="^(longest|fixed:[1-9][0-9]*)$")] = "longest"
+    pad: Annotated[str, msgspec.Meta(pattern="^(longest|(fixed|least):[1-9][0-9]*)$")] = "longest"
     pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
     padding: Literal["ignored", "kept", "read"] = "ignored"
-    """Whether padding to a fixed length is part of the text: ``kept`` tokens give vectors, of which the others see nothing;
-    ``read`` ones are tokens like all others (the query expansion of ColBERT, Khattab and Zaharia 2020)."""
+    """Whether padding to a fixed or least length is part of the text: ``kept`` tokens give vectors, of which the others see
+    nothing; ``read`` ones are tokens like all others (the query expansion of ColBERT, Khattab and Zaharia 2020)."""
     pool_mask: PoolMask | None = None
     first_token: Choice | None = None
     """Token ids that take the place of the first token."""
@@ -118,13 +118,18 @@ class Frontend(_Model, frozen=True):
             raise ValueError("expected a template of at most two segments")
         if self.fixed is not None and self.fixed < self.truncate.max:
             raise ValueError("expected a fixed length of at least truncate.max")
-        if self.padding != "ignored" and self.fixed is None:
-            raise ValueError("expected a fixed length where padding is kept or read")
+        if self.padding != "ignored" and not self.least:
+            raise ValueError("expected a fixed or least length where padding is kept or read")
 
     @property
     def fixed(self) -> int | None:
         """The number of tokens that every text is padded to, if there is one."""
-        return int(self.pad.partition(":")[2]) if self.pad != "longest" else None
+        return self.least if self.pad.startswith("fixed") else None
+
+    @property
+    def least(self) -> int:
+        """The number of tokens that every text is padded to where it has fewer; 0 without one."""
+        return int(self.pad.partition(":")[2] or 0)
 
 
 class Input(_Model, frozen=True):
@@ -233,9 +238,9 @@ class Tower(_Model, frozen=True):
 
 class Scorer(_Model, frozen=True):
     """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot``, several a
-    text by ``maxsim``."""
+    text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors."""
 
-    fn: Literal["cosine", "dot", "sparse_dot", "maxsim"]
+    fn: Literal["cosine", "dot", "sparse_dot", "maxsim", "meanmaxsim"]
     left: str
     right: str
 

@@ -32,8 +32,11 @@ HEAVY = {
     "onnx",
     "rich",
     "bm25s",
-    "scipy",
     "Stemmer",
+    "scipy",
+    "sklearn",
+    "pytrec_eval",
+    "matplotlib",
     "pydantic",
 }
 
@@ -50,6 +53,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "import embedkit",
         "import embedkit.cli",
+        "import embedkit.evaluation",
         "import embedkit_chroma, embedkit_lancedb, embedkit_milvus, embedkit_pgvector\n"
         "import embedkit_qdrant, embedkit_qdrant_edge, embedkit_sqlite_vec",
         "import embedkit_export",

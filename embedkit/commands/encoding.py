@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -15,21 +15,34 @@ from .interface import argument
 from .options import Loading, bundle_argument, loading_options
 
 if TYPE_CHECKING:
+    from ..encoding import TextEncoder
     from ..precision import Ranges
+    from ..types import Output
 
 
 @app.command(
-    short_help="Texts to vectors: one JSON array a line, or a .npy file.",
+    short_help="Texts to vectors: JSON, one text a line, or a .npy or .npz file.",
     epilog="\b\nExamples:\n"
     "  embedkit encode bundle 'a first text' 'a second text'\n"
     "  embedkit encode bundle --input texts.txt --output vectors.npy --role document\n"
     "  cut -f2 table.tsv | embedkit encode bundle --input - --output vectors.npy\n"
-    "  embedkit encode bundle --input texts.txt --output bits.npy --precision ubinary",
+    "  embedkit encode bundle --input texts.txt --output bits.npy --precision ubinary\n"
+    "  embedkit encode bundle --input texts.txt --output-name sparse --output sparse.npz",
 )
 @bundle_argument
 @argument("texts", nargs=-1, metavar="[TEXT]...", help="The texts.")
 @click.option("--input", metavar="FILE", help="UTF-8 text, one a line; - is standard input.")
-@click.option("--output", metavar="FILE.npy", help="Write a (texts, dim) array here.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    help="Write here: a .npy file is a (texts, dim) array; sparse vectors, and several vectors a text, need a .npz file, which "
+    "embedkit.SparseVectors.load or embedkit.MultiVectors.load reads.",
+)
+@click.option(
+    "--output-name",
+    metavar="NAME",
+    help="Which of the bundle's outputs, as embedkit inspect shows them; by default the first.",
+)
 @click.option("--role", default="default", help="default, query or document: the template put around each text.")
 @click.option("--dim", type=click.IntRange(min=1), help="Keep only so many numbers of each vector.")
 @click.option(
@@ -49,17 +62,18 @@ def encode(
     texts: tuple[str, ...],
     input: str | None,
     output: str | None,
+    output_name: str | None,
     role: str,
     dim: int | None,
     precision: str,
     ranges: str | None,
     loading: Loading,
 ) -> None:
-    """Turn texts into vectors: one JSON array a line, or a .npy file."""
+    """Turn texts into vectors: JSON, one text a line, or a .npy or .npz file."""
     if bool(texts) == bool(input):
         raise click.BadParameter("give either texts or --input FILE")
-    if output and not output.endswith(".npy"):
-        raise click.BadParameter(f"expected a name that ends in .npy, found {output!r}", param_hint="--output")
+    if output and not output.endswith((".npy", ".npz")):
+        raise click.BadParameter(f"expected a name that ends in .npy or .npz, found {output!r}", param_hint="--output")
     from ..precision import Precision, check_precision, empty, needs_ranges
 
     check_precision(precision)
@@ -70,21 +84,18 @@ def encode(
             param_hint="--ranges",
         )
     encoder = loading.load(bundle)
-    windows = encoder.stream(
-        lines(input) if input else texts, role=role, dim=dim, precision=kind, ranges=_ranges(ranges) if ranges else None
-    )
+    about = _chosen(encoder, role, output_name)
+    _check_file(output, about, output_name)
+    given = lines(input) if input else texts
+    known = _ranges(ranges) if ranges else None
+    windows = encoder.stream(given, role=role, dim=dim, precision=kind, ranges=known, output=output_name)
     if output:
-        from ..npyfile import write_npy
-
-        none = empty(dim or encoder.dim, kind)
-        rows = write_npy(output, windows, dim=none.shape[1], dtype=none.dtype)
-        print(f"{rows:,} vectors of {dim or encoder.dim} numbers: {output}", file=sys.stderr)
+        _write(output, windows, about, empty(dim or about.dim, kind))
         print(encoder.why, file=sys.stderr)
     else:
-        for vectors in windows:
-            for vector in vectors:
-                # Nine significant digits give back the same float32.
-                sys.stdout.write("[" + ", ".join(f"{number:.9g}" for number in vector) + "]\n")
+        for window in windows:
+            for row in window:
+                sys.stdout.write(_json(row) + "\n")
             sys.stdout.flush()
     if encoder.stats.truncated:
         print(
@@ -92,6 +103,51 @@ def encode(
             "tokens that the model reads and were cut: split them into chunks",
             file=sys.stderr,
         )
+
+
+def _chosen(encoder: TextEncoder, role: str, name: str | None) -> Output:
+    outputs = encoder.outputs(role)
+    if name is not None and name not in outputs:
+        raise click.BadParameter(f"this bundle has {', '.join(outputs)}, found {name!r}", param_hint="--output-name")
+    return outputs[name or next(iter(outputs))]
+
+
+def _check_file(path: str | None, output: Output, name: str | None) -> None:
+    """`click.BadParameter` for a file that cannot hold this kind."""
+    wanted = ".npy" if output.kind in ("dense", "logits") else ".npz"
+    if path and not path.endswith(wanted):
+        raise click.BadParameter(
+            f"{'the output ' + name if name else 'the first output'} is {output.kind}, which a {wanted} file holds; found {path!r}",
+            param_hint="--output",
+        )
+
+
+def _write(path: str, windows: Iterator[Any], output: Output, none: Any) -> None:
+    from ..npyfile import write_npy
+    from ..values import concatenate
+    from ..values import none as no_values
+
+    if output.kind in ("dense", "logits"):
+        rows = write_npy(path, windows, dim=none.shape[1], dtype=none.dtype)
+        what = f"{'vectors' if output.kind == 'dense' else 'rows'} of {none.shape[1]} numbers"
+    else:
+        whole: Any = concatenate(list(windows) or [no_values(output)])
+        whole.save(path)
+        rows, what = (
+            len(whole),
+            f"texts with {len(whole.values):,} {'weights' if output.kind == 'sparse' else 'vectors'}",
+        )
+    print(f"{rows:,} {what}: {path}", file=sys.stderr)
+
+
+def _json(row: Any) -> str:
+    """A row as JSON: of sparse vectors an object, of several vectors an array of arrays. Nine significant digits give back
+    the same float32."""
+    if isinstance(row, tuple):
+        return f'{{"indices": {row[0].tolist()}, "values": {_json(row[1])}}}'
+    if row.ndim == 2:
+        return "[" + ", ".join(map(_json, row)) + "]"
+    return "[" + ", ".join(f"{number:.9g}" for number in row) + "]"
 
 
 def _ranges(path: str) -> Ranges:

@@ -4,8 +4,9 @@ machine-specific in it."""
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import onnx_ir as ir
@@ -26,7 +27,7 @@ _LEAST_EPSILON = 1.001e-8
 def capture(plan: GraphPlan) -> ir.Model:
     """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, its named outputs in float32. Raises
     `ExportError`."""
-    with quiet(), torch.no_grad(), _additive_masks():
+    with quiet(), torch.no_grad(), _additive_masks(), _blind_rows() if plan.kept else nullcontext():
         graph = copy.deepcopy(plan.module)
         if hasattr(graph.backbone, "set_attn_implementation"):
             # Decomposed attention is what the passes after this know, and the fastest on CPU.
@@ -142,6 +143,27 @@ def _additive_mask(
         # Two such numbers would add up to minus infinity, and a row of these to NaN.
         out = padding if out is None else torch.maximum(out + padding, torch.tensor(lowest, dtype=dtype))
     return out
+
+
+@contextmanager
+def _blind_rows() -> Iterator[None]:
+    """While a graph is captured, a token that sees no other (padding that is kept, further from the text than a local
+    pattern reaches) takes nothing from its attention, as in torch's own; not the mean of all."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as FUNCTIONS
+
+    def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any) -> Any:
+        plain = sys.modules[type(module).__module__].eager_attention_forward
+        out, weights = plain(module, query, key, value, mask, **options)
+        if mask is None or mask.shape[-2] == 1:
+            return out, weights
+        sees = (mask.amax(dim=-1) > torch.finfo(mask.dtype).min / 2).to(out.dtype)  # (batch, 1, tokens)
+        return out * sees.transpose(1, 2)[..., None], weights
+
+    FUNCTIONS["eager"] = attention
+    try:
+        yield
+    finally:
+        del FUNCTIONS["eager"]
 
 
 def own_copy(model: ir.Model) -> ir.Model:

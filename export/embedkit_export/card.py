@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from embedkit.inspection import template
-from embedkit.types import Manifest, Variant
+from embedkit.inspection import about, similarity, template
+from embedkit.types import Manifest, Output, Variant
 
 PICTURE = "quality.png"
 
@@ -17,7 +17,6 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
     if tower.like is not None:
         tower = manifest.towers[tower.like]
     assert tower.graph is not None
-    output = next(iter(tower.outputs.values()))
     labels = list(dict.fromkeys(label for v in tower.graph.variants.values() for label in v.quality.labels))
     timed = any(variant.tokens_per_second for variant in tower.graph.variants.values())
     columns = ["variant", "MB", "mean cosine", "worst cosine", "top-10 overlap", "largest difference", *labels]
@@ -36,6 +35,11 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
         figures += [f"{q.labels[label]:.4f}" for label in labels]
         figures += [f"{variant.tokens_per_second:,.0f}" if variant.tokens_per_second else ""] if timed else []
         rows.append(f"| {name} | {' | '.join(figures)} |")
+    outputs = "\n".join(
+        f"- `{name}`: {about(given, similarity(manifest, name))}" for name, given in tower.outputs.items()
+    )
+    first, kind = next((name, given.kind) for name, given in tower.outputs.items())
+    compared = "" if kind == "dense" else f" {_COMPARED[kind].format(name=first)}"
     sizes = _sizes(tower.graph.variants, labels)
     roles = "\n".join(
         f"- `{role}`: {_code(template(t.frontend.template))}, at most {t.frontend.truncate.max} tokens"
@@ -49,27 +53,28 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
     tools = ", ".join(f"{name} {value}" for name, value in manifest.source.tools.items())
     return f"""# {manifest.source.name}
 
-An [ONNX](https://onnx.ai) encoder bundle: {output.dim} numbers a vector, {"unit length" if output.normalized else "not normalised"}, compared by
-{manifest.scorers["main"].fn}, texts of up to {tower.frontend.truncate.max} tokens.
+An [ONNX](https://onnx.ai) encoder bundle for texts of up to {tower.frontend.truncate.max} tokens. It makes of a text:
+
+{outputs}
 
 ```python
 import embedkit
 
 encoder = embedkit.Encoder.load("path/to/this/folder")
-vectors = encoder.encode_document(["a text", "another"])
+{_use(tower.outputs)}
 ```
 
-`embedkit verify path/to/this/folder` checks its files and its vectors on your machine.
+`embedkit verify path/to/this/folder` checks its files, and what it makes of texts, on your machine.
 
 ## Measured
 
-Against the PyTorch model on {count} texts: {sample}.
+Against the PyTorch model on {count} texts: {sample}.{compared}
 
 {chr(10).join(rows)}
-{sizes}{drawn}
+{sizes}{_measures(tower.graph.variants)}{drawn}
 {chr(10).join(f"- {form}" for form in forms)}
 
-A text's vector is the same, bit for bit, whatever it is encoded together with, in every variant.
+What is made of a text is the same, bit for bit, whatever it is encoded together with, in every variant.
 
 ## Roles
 
@@ -79,6 +84,36 @@ A text's vector is the same, bit for bit, whatever it is encoded together with, 
 
 {tools}. Weights: sha256 `{manifest.source.checkpoint_sha256}`.{surgery}
 """
+
+
+_COMPARED = {
+    "sparse": "The cosines and the overlap are those of `{name}`.",
+    "multivector": "The cosines are those of a text's vectors in `{name}`, one by one; the overlap is by MaxSim.",
+    "tokens": "The cosines are those of a text's vectors in `{name}`, one by one; the overlap is by MaxSim.",
+    "logits": "In place of a cosine stands 1 minus the largest difference in `{name}`, relative where a logit is above 1.",
+}
+
+
+def _use(outputs: Mapping[str, Output]) -> str:
+    """Python that encodes two texts."""
+    kinds = [output.kind for output in outputs.values()]
+    if len(kinds) > 1:
+        return 'found = encoder.encode_outputs(["a text", "another"])  # by name: ' + ", ".join(outputs)
+    if kinds == ["logits"]:
+        return 'logits = encoder.encode(["a text", "another"])'
+    return 'vectors = encoder.encode_document(["a text", "another"])'
+
+
+def _measures(variants: Mapping[str, Variant]) -> str:
+    """What was measured of kinds other than dense, and of further outputs, where there is any."""
+    names = list(dict.fromkeys(name for variant in variants.values() for name in variant.quality.measures))
+    if not names:
+        return ""
+    rows = [f"| {' | '.join(['measured', *variants])} |", "|-" * (1 + len(variants)) + "|"]
+    for name in names:
+        found = [variant.quality.measures.get(name) for variant in variants.values()]
+        rows.append(f"| {name} | {' | '.join('' if value is None else f'{value:.5f}' for value in found)} |")
+    return "\n" + "\n".join(rows) + "\n"
 
 
 def _sizes(variants: Mapping[str, Variant], labels: Sequence[str]) -> str:

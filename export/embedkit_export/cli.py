@@ -81,8 +81,8 @@ def _gate_option(name: str, help: str) -> Callable[[Callable[..., None]], Callab
 @click.option(
     "--kind",
     default="auto",
-    help="What is made of a text: dense or sparse vectors. By itself it is what the model's files say, and dense for a plain "
-    "transformers folder.",
+    help="What is made of a text: dense, sparse or multivector (a vector for each token). By itself it is what the model's files "
+    "say, and dense for a plain transformers folder.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the recipe and why it is so; write nothing.")
 @click.option(

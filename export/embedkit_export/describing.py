@@ -12,6 +12,7 @@ from embedkit.types import FileEntry, Graph, Manifest, Scorer, Tower, Variant
 from embedkit.types import Source as SourceEntry
 
 from . import files, source
+from .outputs import similarity
 from .preparing import Prepared
 
 GOLDEN_FILE = "golden.npz"
@@ -55,11 +56,10 @@ class Description:
     def _scorers(self) -> dict[str, Scorer]:
         """How two texts' values are compared, by output; ``main`` is that of the first output."""
         plan = self.prepared.plan
-        functions = {"dense": plan.recipe.similarity, "sparse": "sparse_dot", "multivector": "maxsim"}
         found: dict[str, Scorer] = {}
-        for name, output in plan.graphs[plan.roles["default"].graph].outputs.items():
-            if output.kind in functions:
-                fn: Any = functions[output.kind]
+        for name in plan.graphs[plan.roles["default"].graph].outputs:
+            fn: Any = similarity(plan.recipe, name)
+            if fn is not None:
                 found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
         return found
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from embedkit.errors import ExportError
 
 MODULES, MODEL, ADAPTER = "modules.json", "config.json", "adapter_config.json"
+_LATE_INTERACTION = (
+    "query_prefix",
+    "document_prefix",
+    "do_query_expansion",
+    "attend_to_expansion_tokens",
+    "skiplist_words",
+)
+"""What PyLate states of its models."""
 _WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "*.md")
 
 
@@ -58,13 +67,30 @@ def kind(folder: Path) -> str:
     """What a folder holds, as far as its files say: a ``SentenceTransformer``, another class of sentence-transformers, or
     (empty) a transformers model."""
     if not (folder / MODULES).is_file():
-        return ""
-    about = folder / "config_sentence_transformers.json"
-    stated = json.loads(about.read_text(encoding="utf-8")).get("model_type") if about.is_file() else None
+        config = _json(folder / MODEL)
+        return "MultiVectorEncoder" if "HF_ColBERT" in (config.get("architectures") or ()) else ""
+    about = _json(folder / "config_sentence_transformers.json")
+    stated = about.get("model_type")
+    if stated in (None, "ColBERT", "SentenceTransformer") and (
+        stated == "ColBERT" or any(k in about for k in _LATE_INTERACTION)
+    ):
+        return "MultiVectorEncoder"
     modules = (folder / MODULES).read_text(encoding="utf-8")
     known = {"SpladePooling": "SparseEncoder", "MultiVectorMask": "MultiVectorEncoder"}
     guess = next((found for module, found in known.items() if module in modules), "SentenceTransformer")
     return str(stated or guess)
+
+
+def has_projection(folder: Path) -> bool:
+    """Whether sentence-transformers finds a layer for token vectors in a folder, and makes none at random."""
+    modules = folder / MODULES
+    named = modules.read_text(encoding="utf-8") if modules.is_file() else ""
+    return kind(folder) == "MultiVectorEncoder" or ".Dense" in named
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def name(folder: Path) -> str:

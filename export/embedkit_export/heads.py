@@ -242,6 +242,27 @@ class WordWeights(Head):
         return out
 
 
+class TokenWeights(Head):
+    """(batch, vocabulary): of each token of the text that is kept the relu of a layer on its vector, where it comes several
+    times the largest, and 0 for all others (BGE-M3, Chen et al. 2024)."""
+
+    takes_pool_mask = True
+
+    def __init__(self, layer: nn.Linear, words: Tensor, *, scale: float = 1.0) -> None:
+        """``layer`` gives one number; ``words`` (vocabulary,) is 1 where a token may have a weight."""
+        super().__init__()
+        self.layer, self.scale = layer, scale
+        self.register_buffer("words", words)
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, vocabulary)."""
+        ids = run.named["input_ids"]
+        words: Any = self.words
+        own = torch.relu(self.layer(run.hidden))[:, :, 0] * run.pool_mask * words[ids]
+        out = torch.zeros(ids.shape[0], words.shape[0]).scatter_reduce(1, ids, own, "amax")
+        return out * self.scale
+
+
 class TokenVectors(Head):
     """(batch, tokens, dim): each token's vector after some stages; which tokens are kept is decided outside the graph."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from embedkit.errors import ExportError, InputError
 
-from . import modules, pipelines, splade
+from . import colbert, modules, pipelines, splade
 from .inferred import Inferred
 from .recipe import Pooling, Recipe, Role
 from .source import Source
@@ -132,5 +132,9 @@ def _from_card(origin: Source) -> Inferred:
     return Inferred(Recipe(pooling=Pooling(mode=modes[0]), stages=after), reasons, [note])  # type: ignore[arg-type]
 
 
-_STATED = {"SentenceTransformer": _from_modules, "SparseEncoder": splade.inferred}
+_STATED = {
+    "SentenceTransformer": _from_modules,
+    "SparseEncoder": splade.inferred,
+    "MultiVectorEncoder": colbert.inferred,
+}
 """What reads the recipe of each class of sentence-transformers."""

@@ -56,11 +56,14 @@ class Judge:
         return [*gate, *texts.longest(plain)]
 
     def _model(self, role: str) -> Any:
-        """The SentenceTransformer with the length that is exported, where it is exported as it is."""
+        """The model of sentence-transformers with the length that is exported, where it is exported as it is."""
         model = self.prepared.origin.model if self.prepared.inferred.stated else None
+        frontend = self.prepared.plan.roles[role].frontend
+        if frontend.least > frontend.truncate.max:  # it has one length for both
+            return None
         if model is not None:
             model.truncate_dim = None  # whole vectors are compared
-            pipelines.limit_length(model, self.prepared.plan.roles[role].frontend.truncate.max)
+            pipelines.limit_length(model, frontend.truncate.max)
         return model
 
     def write_golden(self, path: Path) -> None:

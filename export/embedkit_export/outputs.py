@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from embedkit.errors import ExportError, InputError
 
 from . import assembly, heads
+from .graph import DENSE
+from .recipe import Recipe
 from .source import Source
 from .stages import Normalize
 
@@ -23,6 +25,9 @@ class _Output(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 class Sparse(_Output, frozen=True, tag="sparse"):
     """A weight for each word of the vocabulary, from the model's head for words; see `heads.WordWeights`."""
 
+    weights: str | None = None
+    """A layer (``FILE:PREFIX``) from a token's vector to its own weight, in place of the model's head: see
+    `heads.TokenWeights`. ``pooling``, ``activation`` and ``own_tokens`` say nothing then."""
     pooling: Literal["max", "sum", "last"] = "max"
     activation: Literal["log1p_relu", "log1p_log1p_relu"] = "log1p_relu"
     scale: float = 1.0
@@ -38,6 +43,7 @@ class MultiVector(_Output, frozen=True, tag="multivector"):
     """A vector for each token that is not left out by `without` and `without_tokens`."""
 
     stages: list[Any] = []
+    similarity: Literal["maxsim", "meanmaxsim"] = "maxsim"
 
 
 class Tokens(_Output, frozen=True, tag="tokens"):
@@ -69,10 +75,18 @@ def checked(given: Any, name: str) -> Any:
         raise InputError(f"outputs: {name}: {error}; found {given!r:.120}") from None
 
 
+def similarity(recipe: Recipe, name: str) -> str | None:
+    """How two values of an output are compared; None for those that are not."""
+    if name == DENSE:
+        return recipe.similarity
+    given = checked(recipe.outputs[name], name)
+    return "sparse_dot" if isinstance(given, Sparse) else getattr(given, "similarity", None)
+
+
 def head(given: Named, origin: Source, weights: assembly.Weights, where: str) -> heads.Head:
     """The head of an output. Raises `ExportError` where the model has none of this kind."""
     if isinstance(given, Sparse):
-        return _words(given, origin, where)
+        return _words(given, origin, where) if given.weights is None else _tokens(given, origin, weights, where)
     if isinstance(given, Logits):
         if given.stages is not None:
             return heads.VectorLogits(_stages(given.stages, weights, where))
@@ -98,6 +112,28 @@ def _whole(origin: Source, where: str, what: str) -> Any:
     return origin.whole
 
 
+def _allowed(given: Sparse, origin: Source, size: int) -> Tensor:
+    """(size,) 0 for the tokens that are one of the words that have no weight, 1 for all others."""
+    words = torch.ones(size)
+    stop = {word.lower() for word in given.stopwords}
+    for token_id in range(min(len(origin.tokenizer), size)) if stop else ():
+        if origin.tokenizer.decode([token_id]).strip().lower() in stop:
+            words[token_id] = 0.0
+    return words
+
+
+def _tokens(given: Sparse, origin: Source, weights: assembly.Weights, where: str) -> heads.Head:
+    layer = assembly.stage(assembly.Linear(weights=str(given.weights)), weights, where)[0]  # type: ignore[index]
+    if layer.out_features != 1:
+        raise ExportError(f"{where}: expected a layer to one number, {given.weights!r} gives {layer.out_features}")
+    words = _allowed(given, origin, origin.backbone.get_input_embeddings().num_embeddings)
+    for special in ("cls", "bos", "sep", "eos", "pad", "unk"):
+        token_id = getattr(origin.tokenizer, f"{special}_token_id")
+        if token_id is not None:
+            words[token_id] = 0.0
+    return heads.TokenWeights(layer, words, scale=given.scale)
+
+
 def _words(given: Sparse, origin: Source, where: str) -> heads.Head:
     whole = _whole(origin, where, "a head for words")
     table = whole.get_output_embeddings() if hasattr(whole, "get_output_embeddings") else None
@@ -105,13 +141,7 @@ def _words(given: Sparse, origin: Source, where: str) -> heads.Head:
         raise ExportError(
             f"{where}: {type(whole).__name__} has no head for words; load a ...ForMaskedLM or ...ForCausalLM"
         )
-    words = None
-    if given.stopwords:
-        words = torch.ones(table.out_features)
-        stop = {word.lower() for word in given.stopwords}
-        for token_id in range(min(len(origin.tokenizer), len(words))):
-            if origin.tokenizer.decode([token_id]).strip().lower() in stop:
-                words[token_id] = 0.0
+    words = _allowed(given, origin, table.out_features) if given.stopwords else None
     try:
         language = table if given.pooling == "last" else heads.Vocabulary(whole)
     except ValueError as error:

@@ -84,9 +84,12 @@ def token_limit(static: Any) -> int:
 
 
 def limit_length(model: Any, limit: int) -> None:
-    """Let a SentenceTransformer read at most so many tokens of a text."""
+    """Let a model of sentence-transformers read at most so many tokens of a text."""
     for module in model.modules():
         if type(module).__name__ in ("Transformer", "MLMTransformer"):
             module.max_seq_length = limit
+            for own in ("query_length", "document_length"):
+                if getattr(module, own, None) is not None:
+                    setattr(module, own, limit)
         elif type(module).__name__ == "StaticEmbedding":
             module.tokenizer.enable_truncation(limit)

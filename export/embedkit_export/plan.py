@@ -37,6 +37,8 @@ class GraphPlan:
     pad_id: int
     config: Any
     fixed: int | None = None
+    kept: bool = False
+    """Whether padding has vectors that the others see nothing of."""
 
     @property
     def dense(self) -> Output | None:
@@ -172,7 +174,7 @@ class _Builder:
             tokenizer="tokenizer.json",
             template=template,
             truncate=Truncate(max=limit, mode=role.truncate or "smart", applies_to=cut),
-            pad="longest" if role.pad is None else f"fixed:{role.pad}",
+            pad=_pad(role),
             pad_id=pad_id,
             padding=role.padding or "ignored",
             pool_mask=PoolMask(drop=list(without), ids=dropped) if without or dropped else None,
@@ -192,7 +194,9 @@ class _Builder:
         stated = getattr(origin.tokenizer, "model_max_length", None)
         room = positions(origin.backbone)
         limits = [
-            limit for limit in (role.max_tokens or stated, self.max_tokens, room, role.pad) if limit and limit < 1 << 30
+            limit
+            for limit in (role.max_tokens or stated, self.max_tokens, room, None if role.pad_least else role.pad)
+            if limit and limit < 1 << 30
         ]
         if not limits:
             raise ExportError(
@@ -295,6 +299,7 @@ class _Builder:
             pad_id=next(iter(frontends.values())).pad_id,
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
+            kept=any(frontend.padding == "kept" for frontend in frontends.values()),
         )
 
     def _pools(
@@ -386,6 +391,12 @@ def _token_id(tokenizer: Any, token: str, where: str) -> int:
     if found is None:
         raise ExportError(f"{where}: the tokenizer has no token {token!r}")
     return int(found)
+
+
+def _pad(role: Role) -> str:
+    if role.pad_least:
+        return f"least:{role.pad_least}"
+    return "longest" if role.pad is None else f"fixed:{role.pad}"
 
 
 def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:

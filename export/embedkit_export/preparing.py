@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from embedkit.errors import InputError
+from embedkit.inspection import about
 
-from . import infer, plan, source
+from . import infer, outputs, plan, source
 from . import recipe as recipes
 from .inferred import Inferred
 from .plan import GraphPlan, Plan
@@ -38,16 +39,14 @@ class Prepared:
         for owner, graph in self.plan.graphs.items():
             lines.append(f"graph       of role {owner}: {_pooling_text(graph)}")
             for name, output in graph.outputs.items():
-                sizes = f", also {', '.join(map(str, output.matryoshka))}" if output.matryoshka else ""
-                unit = ", unit length" if output.normalized else ", not normalised" if output.kind == "dense" else ""
-                kept = f", the {output.top} largest" if output.top else ""
-                lines.append(f"  output    {name}: {output.kind}, {output.dim} numbers{sizes}{unit}{kept}")
+                lines.append(f"  output    {name}: {about(output, outputs.similarity(self.recipe, name))}")
             lines += [
                 f"  stage     {type(stage).__name__}: {str(stage).replace(chr(10), ' ')[:120]}"
                 for stage in graph.module.stages
             ]
             lines.append(f"  inputs    {', '.join(entry.name for entry in graph.inputs)}")
-        lines.append(f"similarity  {self.recipe.similarity}")
+        if self.recipe.dense:
+            lines.append(f"similarity  {self.recipe.similarity}")
         for name, role in self.plan.roles.items():
             frontend = role.frontend
             template = [
@@ -58,8 +57,15 @@ class Prepared:
                 f"at most {frontend.truncate.max} tokens",
                 f"{frontend.truncate.mode} cut of {frontend.truncate.applies_to}",
             ]
-            more += [f"padded to {frontend.fixed}"] if frontend.fixed else []
-            more += [f"pooled without {', '.join(frontend.pool_mask.drop)}"] if frontend.pool_mask else []
+            if frontend.least:
+                pads = f"padded to {'' if frontend.fixed else 'at least '}{frontend.least}"
+                more.append(pads + ("" if frontend.padding == "ignored" else f", padding {frontend.padding}"))
+            if frontend.pool_mask:
+                left_out = list(frontend.pool_mask.drop)
+                left_out += (
+                    [f"{len(frontend.pool_mask.ids)} tokens of the vocabulary"] if frontend.pool_mask.ids else []
+                )
+                more.append(f"without {', '.join(left_out)}")
             lines.append(f"role        {name}: {''.join(map(str, template))!r}, {', '.join(more)}")
         lines += [f"because     {reason}" for reason in self.inferred.reasons]
         lines += [f"note        {note}" for note in (*self.plan.notes, *self.inferred.notes)]

@@ -86,8 +86,10 @@ class Role(_Piece, frozen=True):
     """What a smart cut may take: ``content`` leaves the template's literals whole."""
     pad: Positive | None = None
     """A fixed number of tokens that every text is padded to."""
+    pad_least: Positive | None = None
+    """The number of tokens that every text with fewer is padded to; takes the place of ``pad``."""
     padding: Literal["ignored", "kept", "read"] | None = None
-    """Whether padding to a fixed length is part of the text: see `embedkit.types.Frontend`."""
+    """Whether padding to a fixed or least length is part of the text: see `embedkit.types.Frontend`."""
     pad_token: str | None = None
     """The token that a text is padded with, where it is not the tokenizer's."""
     without: list[Dropped] | None = None
@@ -133,6 +135,7 @@ class Recipe(_Piece, frozen=True):
     truncate: Literal["smart", "slice"] = "smart"
     cut: Literal["all", "content"] | None = None
     pad: Positive | None = None
+    pad_least: Positive | None = None
     padding: Literal["ignored", "kept", "read"] = "ignored"
     pad_token: str | None = None
     without_tokens: list[str] = []

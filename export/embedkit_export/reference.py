@@ -79,8 +79,8 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     frontend, module = chosen.frontend, graph.module
     ids, types, pool = tokens(chosen.tokenizer, frontend, item)
     mask = [1] * len(ids)
-    if frontend.fixed is not None:
-        missing = frontend.fixed - len(ids)
+    missing = frontend.least - len(ids)
+    if missing > 0:
         ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
         types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
     named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
@@ -124,6 +124,13 @@ def _headed(
             allowed = np.isin(np.arange(len(pooled)), named[IDS][0].numpy()[kept])
             pooled = np.where(allowed, pooled, 0.0)
         return np.asarray(pooled * head.scale, dtype=np.float32)
+    if isinstance(head, heads.TokenWeights):
+        found = head.layer(last(module.read(named)))[0, :, 0].numpy()
+        marks: Any = head.words
+        out = np.zeros(len(marks), dtype=np.float32)
+        for token, weight in zip(named[IDS][0].numpy()[kept], found[kept], strict=True):
+            out[token] = max(out[token], weight)
+        return np.asarray(out * marks.numpy() * head.scale, dtype=np.float32)
     if isinstance(head, heads.TokenVectors):
         hidden = head.stages(last(module.read(named)))[0].numpy()
         return np.asarray(hidden[kept if head.compact else read])

@@ -41,7 +41,7 @@ class ExportReport:
                 + "".join(f" {q.labels[label]:10.4f}" for label in labels)
             )
         lines.append(
-            f"against torch on {q.texts} texts ({self.sample}); every vector is independent of its batch, bit for bit"
+            f"against torch on {q.texts} texts ({self.sample}); what is made of a text is independent of its batch, bit for bit"
         )
         for name, variant in variants.items():
             for cut in variant.quality.matryoshka:
@@ -52,6 +52,10 @@ class ExportReport:
                 }
                 figures = [f"{what} {value:.4f}" for what, value in (measured | cut.labels).items()]
                 lines.append(f"{name}, first {cut.dim} numbers: {', '.join(figures)}")
+        for name, variant in variants.items():
+            if variant.quality.measures:
+                said = [f"{what} {value:.4f}" for what, value in variant.quality.measures.items()]
+                lines.append(f"{name}: {', '.join(said)}")
         lines.extend(f"{name}: {v.form}" for name, v in variants.items() if v.form and "with" in v.form)
         lines.extend(f"{name}: NOT WRITTEN: {reason}" for name, reason in self.missing.items())
         lines.extend(f"note: {note}" for note in self.notes)

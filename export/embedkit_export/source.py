@@ -57,7 +57,7 @@ class Loading:
     """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
 
 
-CLASSES = {"dense": "SentenceTransformer", "sparse": "SparseEncoder"}
+CLASSES = {"dense": "SentenceTransformer", "sparse": "SparseEncoder", "multivector": "MultiVectorEncoder"}
 """The classes of sentence-transformers that are known, by the kind of what they give."""
 
 
@@ -131,6 +131,11 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
     if (wanted and (folder / folders.MODULES).is_file()) or wanted not in ("", "SentenceTransformer"):
         import sentence_transformers
 
+        if wanted == "MultiVectorEncoder" and not folders.has_projection(folder):
+            raise ExportError(
+                f"{folder}: has no layer for token vectors, and sentence-transformers would make one at random; train it, or give a "
+                "recipe with an output of kind 'multivector' for the token vectors as they are"
+            )
         kind: Any = getattr(sentence_transformers, wanted)
         model = kind(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
         records = _operate(model, folder, how) if how.surgery is not None else []

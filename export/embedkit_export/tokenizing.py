@@ -50,6 +50,8 @@ class Tokenizers:
     def items(self, role: str, given: Sequence[Any]) -> list[Text]:
         """What the role can encode of texts or fields; a text that it refuses (nothing to pool) is left out."""
         tokenizer = self[role]
+        inputs = self.plan.graphs[self.plan.roles[role].graph].inputs
+        pools = any(entry.source == "pool_mask" for entry in inputs)
         template = tokenizer.template
         out: list[Text] = []
         for i, item in enumerate(given):
@@ -58,7 +60,7 @@ class Tokenizers:
             else:  # a record may have fields that another role reads
                 whole = {**_as_dict(template.fill("", i)), **{k: v for k, v in item.items() if k in template.fields}}
             ragged = tokenizer.encode([template.check(whole, "sample")])
-            if len(ragged.ids[0]) and (not ragged.pool or ragged.pool[0].any()):
+            if len(ragged.ids[0]) and (not pools or ragged.pool[0].any()):
                 out.append(whole)
         return out
 
@@ -66,11 +68,13 @@ class Tokenizers:
         """The inputs of the role's graph for one item."""
         tokenizer = self[role]
         ragged = tokenizer.encode([item])
-        fixed = tokenizer.frontend.fixed
-        ids, mask = pad(ragged.ids, tokenizer.frontend.pad_id, fixed)
-        tensors = {IDS: ids, MASK: mask}
-        tensors[POOL_MASK] = pad(ragged.pool, 0, fixed)[0] if ragged.pool else mask
-        tensors[TYPES] = pad(ragged.types, 0, fixed)[0] if ragged.types else np.zeros_like(ids)
+        padding = tokenizer.frontend.padding
+        width = max(2, tokenizer.frontend.least, len(ragged.ids[0]))
+        ids, mask = pad(ragged.ids, tokenizer.frontend.pad_id, width)
+        pool = pad(ragged.pool, 0, width)[0] if ragged.pool else mask
+        tensors = {IDS: ids, MASK: np.ones_like(mask) if padding == "read" else mask}
+        tensors[POOL_MASK] = np.where(mask == 0, 1, pool) if padding != "ignored" else pool
+        tensors[TYPES] = pad(ragged.types, 0, width)[0] if ragged.types else np.zeros_like(ids)
         return {
             entry.name: tensors[entry.name] if entry.choice is None else tokenizer.template.choice(entry.choice, [item])
             for entry in self.plan.graphs[self.plan.roles[role].graph].inputs
