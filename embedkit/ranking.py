@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -65,22 +65,62 @@ class Vectors:
         return {row_id: vector for row_id in ids if (vector := self._known[row_id]) is not None}
 
 
+class Asked:
+    """What a model makes of questions, by kind of output: all kinds that were named, of one pass."""
+
+    def __init__(self, encoder: TextEncoder, outputs: Mapping[str, str]) -> None:
+        self._encoder, self._outputs = encoder, dict(outputs)
+        self._questions: list[str] | None = None
+        self._values: Mapping[str, Any] = {}
+
+    def __call__(self, questions: Sequence[str], kind: str) -> Any:
+        """The questions' values of that kind."""
+        if self._questions != list(questions):
+            self._questions = list(questions)
+            self._values = self._encoder.encode_outputs(
+                self._questions, role="query", outputs=list(self._outputs.values())
+            )
+        return self._values[self._outputs[kind]]
+
+
 @dataclass(frozen=True, slots=True)
-class DenseRanker:
-    """Ranks by the nearness of vectors; with ``full`` by full vectors, as they are read back from the store."""
+class VectorRanker:
+    """Ranks by one kind of the vectors that a collection keeps, by dense ones with ``full`` as they are read back."""
 
     rows: GuardedCollection
-    encoder: TextEncoder
+    asked: Asked
+    kind: str
     full: Vectors | None = None
 
     def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
         """The ``k`` nearest rows of each question."""
-        asked: FloatArray = self.encoder.encode_query(list(questions))
-        answers = self.rows.query(asked, k, filter=filter)
+        asked, rows = self.asked(questions, self.kind), self.rows
+        if self.kind != "dense":
+            query = rows.query_sparse if self.kind == "sparse" else rows.query_multivector
+            return query(asked, k, filter=filter)
+        answers = rows.query(asked, k, filter=filter)
         if self.full is None:
             return answers
-        vectors, metric = self.full.near(answers), self.rows.info.metric
+        vectors, metric = self.full.near(answers), rows.info.metric
         return [_rescored(hits, vector, vectors, metric) for hits, vector in zip(answers, asked, strict=True)]
+
+
+def vector_rankers(rows: GuardedCollection, encoder: TextEncoder, full: Vectors | None) -> dict[str, Ranker]:
+    """A ranker for each kind of vectors that the collection keeps and the model gives: ``dense``, ``sparse``,
+    ``multivector``, in this order. Raises `InputError` where there is none."""
+    info = rows.info
+    outputs: dict[str, str] = {}
+    for name, output in encoder.outputs("query").items():
+        outputs.setdefault(output.kind, name)
+    sizes = {"dense": info.dim, "sparse": info.sparse, "multivector": info.multivector}
+    kinds = [kind for kind, size in sizes.items() if size and kind in outputs]
+    if not kinds:
+        raise InputError(
+            f"collection {info.name!r} keeps {', '.join(kind for kind, size in sizes.items() if size)} vectors, the model gives "
+            f"{', '.join(outputs)}; search it with the bundle that it was made with"
+        )
+    asked = Asked(encoder, {kind: outputs[kind] for kind in kinds})
+    return {kind: VectorRanker(rows, asked, kind, full) for kind in kinds}
 
 
 def _rescored(hits: list[Hit], asked: FloatArray, vectors: Mapping[str, FloatArray], metric: str) -> list[Hit]:
@@ -148,18 +188,19 @@ class LexicalRanker:
 class HybridRanker:
     """Several rankers whose rankings are fused (`embedkit.fusion`); the ``parts`` of a hit are the scores that each gave.
 
-    ``weights`` are by the rankers' names, 1 where nothing is said. Raises `InputError` for another name, an impossible
-    weight, or an unknown method.
+    ``weights`` are by the rankers' names, 1 where nothing is said; a ranker of weight 0 is not asked. Raises `InputError`
+    for another name, an impossible weight, or an unknown method.
     """
 
     def __init__(self, rankers: Mapping[str, Ranker], method: str, weights: Mapping[str, float] | None = None) -> None:
-        self.rankers = dict(rankers)
         self._fuse = method_of(method)
         unknown = sorted(set(weights or {}) - set(rankers))
         if unknown:
             raise InputError(f"weights: expected the names {', '.join(rankers)}, found {unknown[0]!r}")
-        self._weights = [1.0 if weights is None else weights.get(name, 1.0) for name in rankers]
-        self._fuse([{} for _ in rankers], self._weights)  # refuses what can be no weight
+        given = {name: 1.0 if weights is None else weights.get(name, 1.0) for name in rankers}
+        self._fuse([{} for _ in given], list(given.values()))  # refuses what can be no weight
+        self.rankers = {name: ranker for name, ranker in rankers.items() if given[name]}
+        self._weights = [given[name] for name in self.rankers]
 
     def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
         """What the ``k`` best hits of each ranker make: at least ``k`` hits, where one of them found so many."""

@@ -16,7 +16,7 @@ from .filters import Filter
 from .fusion import Fusion, scaled
 from .guard import GuardedStore
 from .lexical import LexicalIndex
-from .ranking import Answers, DenseRanker, HybridRanker, LexicalRanker, Ranker, Reranks, Vectors, reranked
+from .ranking import Answers, HybridRanker, LexicalRanker, Reranks, Vectors, reranked, vector_rankers
 from .records import FloatArray, Hit
 from .registry import opened
 from .scoring import similarity
@@ -94,13 +94,15 @@ def search(
     metadata. ``offset`` leaves out the first so many, for the next page. Hits whose ``score`` is below ``min_score`` are
     left out.
 
-    ``rescore`` asks the store for ``candidates`` (by default four times as many as are wanted), reads their full vectors and
-    ranks them by these: for an index that is approximate or keeps rounded vectors.
+    ``rescore`` asks the store for ``candidates`` (by default four times as many as are wanted), reads their full dense vectors
+    and ranks them by these: for an index that is approximate or keeps rounded vectors.
 
-    ``lexical``, an `embedkit.LexicalIndex` of the collection or a folder with one, makes the search hybrid: the
-    ``candidates`` (by default 100, or as many as are wanted) nearest by vectors and as many by BM25 are fused by
-    ``hybrid``: ``minmax`` (the default), ``dbsf`` or ``rrf``; see `embedkit.fusion`. ``weights`` are those of ``dense``
-    and ``lexical``, 1 unless given. A hit's ``score`` is the fused one, its ``parts`` those that it was made of.
+    ``hybrid`` fuses several rankings by ``minmax``, ``dbsf`` or ``rrf`` (`embedkit.fusion`): those by each kind of vectors
+    that the collection keeps and the model gives (``dense``, ``sparse``, ``multivector``) and, with ``lexical``, by BM25.
+    That is an `embedkit.LexicalIndex` of the collection, or a folder with one; with it alone ``hybrid`` is ``minmax``. Of
+    each ranking the ``candidates`` best are fused (by default 100, or as many as are wanted). ``weights`` are by these
+    names, 1 unless given; what has 0 is left out. A hit's ``score`` is the fused one, its ``parts`` those that it was made
+    of. Without ``hybrid`` the first of these kinds ranks.
 
     ``diversity`` above 0, and at most 1, chooses among ``candidates`` (by default 200, or as many as are wanted) by maximal
     marginal relevance (Carbonell and Goldstein 1998): each next hit is the one for which (1 - diversity) * its score -
@@ -109,7 +111,7 @@ def search(
 
     ``rerank`` reads the texts of the first ``rerank_top`` hits (by default 50, or as many as are wanted or fetched) with the question,
     and orders them by its own scores; no other hits are returned. What a hit's score was before is in its ``parts``, as
-    ``dense`` or ``hybrid``. ``offset`` and ``min_score`` apply to the order and the scores that it gives, so that pages
+    ``hybrid`` or the kind of vectors. ``offset`` and ``min_score`` apply to the order and the scores that it gives, so that pages
     are parts of one ranking.
 
     Raises `InputError` for an empty question, `CollectionNotFoundError`, before anything is encoded
@@ -122,34 +124,41 @@ def search(
     for i, text in enumerate(questions):
         if isinstance(text, str) and not text.strip():
             raise InputError(f"question {i}: expected some text, found {text!r}")
-    if lexical is None and (hybrid is not None or weights is not None):
-        raise InputError(
-            "lexical: expected an index of words beside hybrid and weights, found None; make one with LexicalIndex.build"
-        )
+    fused = hybrid is not None or lexical is not None
+    if weights is not None and not fused:
+        raise InputError("hybrid: expected a method, such as 'minmax', beside weights, found None")
     if rerank is None and rerank_top is not None:
         raise InputError("rerank: expected a reranker beside rerank_top, found None")
-    hybrid_too, rerank_too = lexical is not None, rerank is not None
-    wanted = _Wanted(k, offset, min_score, diversity, candidates, rescore, hybrid_too, rerank_too, rerank_top)
+    reranks = rerank is not None
+    wanted = _Wanted(k, offset, min_score, diversity, candidates, rescore, fused, reranks, rerank_top)
     with opened(store) as connection:
         rows = connection.open(collection)
         rows.require_fingerprint(encoder.fingerprint)
-        if not encoder.allows(rows.info.metric):
+        if rows.info.dim and not encoder.allows(rows.info.metric):
             raise CollectionMismatchError(
                 f"collection {collection!r} ranks by the metric {rows.info.metric!r}, and this model's vectors are compared by "
                 f"{encoder.metric!r}; ingest into a new collection"
             )
+        if not rows.info.dim and (rescore or diversity):
+            raise InputError(f"rescore and diversity: collection {collection!r} keeps no dense vectors to compare")
         vectors = Vectors(rows)
-        ranker: Ranker = DenseRanker(rows, encoder, vectors if rescore else None)
+        rankers = vector_rankers(rows, encoder, vectors if rescore else None)
+        name, ranker = next(iter(rankers.items()))
         index = LexicalIndex.load(lexical) if isinstance(lexical, str | os.PathLike) else lexical
         if index is not None:
-            rankers = {"dense": ranker, "lexical": LexicalRanker(rows, index)}
-            ranker = HybridRanker(rankers, hybrid or "minmax", weights)
+            rankers["lexical"] = LexicalRanker(rows, index)
+        if fused:
+            if len(rankers) == 1:
+                raise InputError(
+                    f"hybrid: collection {collection!r} keeps {name} vectors alone, and one ranking cannot be fused; give lexical, an "
+                    "index of words (LexicalIndex.build)"
+                )
+            name, ranker = "hybrid", HybridRanker(rankers, hybrid or "minmax", weights)
         answers = ranker(questions, wanted.fetched, filter)
         if index is not None:
             index.require(hit for hits in answers for hit in hits)
         answers = _chosen(answers, wanted, vectors, rows.info.metric)
     if rerank is not None:
-        name = "dense" if lexical is None else "hybrid"
         answers = [reranked(text, hits, rerank, name) for text, hits in zip(questions, answers, strict=True)]
         answers = _at_least(answers, min_score)
     answers = [hits[offset : offset + k] for hits in answers]

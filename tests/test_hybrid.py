@@ -86,13 +86,13 @@ def test_the_rankings_are_fused(store, encoder, index, method, weights, filter):
     among = None if filter is None else {f"{i:02}" for i in range(15, 60)}
     (lexical,) = index.search([question], 30, among=among)
     assert len(lexical) == 22 if filter is None else 20 < len(lexical) < 23
-    given = None if weights is None else [weights.get("dense", 1.0), weights["lexical"]]
-    expected = fuse([scores(dense), lexical], method, given)
+    given = {"dense": 1.0, "lexical": 1.0, **(weights or {})}
+    parts = {name: found for name, found in (("dense", scores(dense)), ("lexical", lexical)) if given[name]}
+    expected = fuse(list(parts.values()), method, [given[name] for name in parts])
     assert [hit.id for hit in hits] == list(expected)[:30]
     assert [hit.score for hit in hits] == list(expected.values())[:30]
     for hit in hits:
-        parts = {"dense": scores(dense).get(hit.id), "lexical": lexical.get(hit.id)}
-        assert hit.parts == {name: score for name, score in parts.items() if score is not None}
+        assert hit.parts == {name: found[hit.id] for name, found in parts.items() if hit.id in found}
         assert hit.text == f"{SUBJECTS[int(hit.id) // 20]} {int(hit.id) % 20}"
         assert hit.metadata == {"n": int(hit.id)}
 
@@ -175,8 +175,11 @@ def test_rankers_may_be_any(store):
         ({"weights": {"sparse": 1.0}}, "weights: expected the names dense, lexical, found 'sparse'"),
         ({"weights": {"dense": -1.0}}, "weights: expected numbers of at least 0"),
         ({"weights": {"dense": 0.0, "lexical": 0.0}}, "not all of them 0"),
-        ({"lexical": None, "hybrid": "rrf"}, "lexical: expected an index of words"),
-        ({"lexical": None, "weights": {"dense": 1.0}}, "lexical: expected an index of words"),
+        (
+            {"lexical": None, "hybrid": "rrf"},
+            "keeps dense vectors alone, and one ranking cannot be fused; give lexical",
+        ),
+        ({"lexical": None, "weights": {"dense": 1.0}}, "hybrid: expected a method"),
         ({"lexical": "nowhere"}, "there is no lexical index"),
         ({"rerank_top": 20}, "rerank: expected a reranker beside rerank_top"),
         ({"rerank": Overlap(), "rerank_top": 9}, "rerank_top: expected at least k . offset = 10, found 9"),
@@ -357,8 +360,9 @@ def test_the_command_searches_by_words_too(run, bundle, tmp_path):
     (kept,) = (tmp_path / "cache" / "lexical").iterdir()
     assert answer(run(*query, "--hybrid", "rrf", "--lexical", "words")) == hits
     assert (tmp_path / "words" / "lexical.json").is_file()
-    weighed = answer(run(*query, "--hybrid", "minmax", "--weight", "lexical=0", "--weight", "dense=2"))
-    assert [hit["id"] for hit in weighed] == [hit["id"] for hit in plain]
+    weighed = answer(run(*query, "--hybrid", "minmax", "--weight", "dense=0"))
+    assert [(hit["id"], set(hit["parts"])) for hit in weighed] == [("3", {"lexical"})]
+    assert "one ranking cannot be fused" in run(*query, "--hybrid", "minmax", "--weight", "lexical=0")[2]
     answer(run(*query, "--hybrid", "dbsf", "--language", "english"))
     assert LexicalIndex.load(kept).language == "english"
     assert run("search", bundle, "tea", *STORE, "--hybrid", "rrf")[1].startswith("  1.  0.0")

@@ -27,8 +27,8 @@ class Ranking:
     hybrid: str | None = option_field(
         None,
         type=click.Choice(["minmax", "dbsf", "rrf"]),
-        help="Rank by words (BM25) too, and fuse both rankings: by scores between their extremes or around their mean, or by "
-        "ranks.",
+        help="Rank by words (BM25) too, and by all kinds of vectors that the collection keeps, and fuse the rankings: by scores "
+        "between their extremes or around their mean, or by ranks.",
     )
     lexical: str | None = option_field(
         None,
@@ -44,7 +44,7 @@ class Ranking:
         (),
         multiple=True,
         metavar="NAME=NUMBER",
-        help="With --hybrid: how much dense or lexical counts, as lexical=0.5; 1 unless given.",
+        help="With --hybrid: how much dense, sparse, multivector or lexical counts, as lexical=0.5; 1 unless given, 0 leaves it out.",
     )
     rerank: str | None = option_field(
         None, metavar="BUNDLE", help="Order the best hits by a cross-encoder, which reads them with the query."
@@ -82,8 +82,12 @@ class Ranking:
             def run(*, rebuild: bool) -> list[list[Hit]]:
                 more: dict[str, Any] = {"rerank": reranker, "rerank_top": self.rerank_top}
                 if self.hybrid:
-                    index = self._index(connection, collection, rebuild=rebuild)
-                    more |= {"hybrid": self.hybrid, "lexical": index, "weights": self._weights()}
+                    weights = self._weights()
+                    more |= {"hybrid": self.hybrid, "weights": weights}
+                    if weights.get("lexical") == 0:
+                        del weights["lexical"]
+                    else:
+                        more["lexical"] = self._index(connection, collection, rebuild=rebuild)
                 return search(questions, encoder, connection, collection=collection, **wanted, **more)
 
             try:
