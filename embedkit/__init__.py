@@ -18,6 +18,7 @@ _HOME = {
     "BundleError": "errors",
     "Capabilities": "store",
     "Chunking": "ingestion",
+    "Classifier": "classifier",
     "Collection": "store",
     "CollectionInfo": "store",
     "CollectionMismatchError": "errors",
@@ -44,8 +45,10 @@ _HOME = {
     "OverloadedError": "errors",
     "Page": "records",
     "Ranges": "precision",
+    "Ranked": "reranker",
     "Record": "records",
     "RecordBatch": "records",
+    "Reranker": "reranker",
     "RowError": "records",
     "SparseVectors": "sparse",
     "StaleIndexError": "errors",
@@ -93,6 +96,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from .asynchronous import AsyncEncoder as AsyncEncoder
     from .bundle import Bundle as Bundle
+    from .classifier import Classifier as Classifier
     from .encoder import Encoder as Encoder
     from .encoding import TruncationWarning as TruncationWarning
     from .errors import BundleError as BundleError
@@ -141,6 +145,8 @@ if TYPE_CHECKING:
     from .records import WriteResult as WriteResult
     from .registry import open_store as open_store
     from .registry import store_plugins as store_plugins
+    from .reranker import Ranked as Ranked
+    from .reranker import Reranker as Reranker
     from .scoring import rescore as rescore
     from .scoring import similarity as similarity
     from .searching import search as search

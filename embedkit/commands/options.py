@@ -76,7 +76,7 @@ class Loading:
         """The reranker of a cross-encoder's bundle."""
         import embedkit
 
-        loaded: Reranks = embedkit.Reranker.load(bundle, device=self.device, threads=self.threads)  # type: ignore[attr-defined]
+        loaded: Reranks = embedkit.Reranker.load(bundle, device=self.device, threads=self.threads)
         return loaded
 
 

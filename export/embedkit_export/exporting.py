@@ -68,7 +68,8 @@ def export(
             ``default`` holds for those it does not name.
         revision: branch, tag or commit of a hub name.
         trust_remote_code: run code that comes with the model.
-        kind: what is made of a text: ``dense``, ``sparse`` or ``multivector``; ``auto`` is what the model's files say, and dense for a
+        kind: what is made of a text: ``dense``, ``sparse`` or ``multivector`` vectors, the score of a pair (``reranker``), classes
+            (``classifier``); ``auto`` is what the model's files say, and dense for a
             plain transformers folder.
         timing: measure the variants' speed; without it two exports of a model are the same bytes.
         progress: a progress bar on standard error.

@@ -24,11 +24,15 @@ class Gates:
     cosine_mean: float = 0.99
     cosine_min: float = 0.98
     top10_overlap: float = 0.8
+    agreement: float = 0.97
+    """Of logits: the share of texts that keep their largest class, or of one logit the rank correlation over the texts."""
+    logits_mean: float = 0.95
+    """Of logits: 1 minus the mean of each text's largest difference, relative to its largest logit where that is over 1."""
     labels: float = 0.02
     """The most that a variant may lose on the sample's labels against fp32, of 1 (nDCG@10, recall@10, Spearman)."""
 
     def __post_init__(self) -> None:
-        for name in ("cosine_mean", "cosine_min", "top10_overlap", "labels"):
+        for name in ("cosine_mean", "cosine_min", "top10_overlap", "agreement", "logits_mean", "labels"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InputError(f"gate {name}: expected a number from -1 to 1, found {getattr(self, name)!r}")
         if not self.parity > 0:

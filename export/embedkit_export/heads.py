@@ -51,12 +51,27 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
+class _FirstToken(nn.Module):
+    """A pooler made of a layer and its activation: (batch, tokens, dim) -> (batch, dim)."""
+
+    def __init__(self, layer: nn.Module, function: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.function = layer, function
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Of the first token."""
+        out: Tensor = self.function(self.layer(hidden[:, 0]))
+        return out
+
+
 class _Given(nn.Module):
     """Stands where the backbone is in a model with a head, and gives what is handed to it."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
         pooler = getattr(backbone, "pooler", None)
+        if isinstance(pooler, nn.Linear):  # ALBERT has its parts side by side
+            pooler = _FirstToken(pooler, getattr(backbone, "pooler_activation", nn.Identity()))
         self.pooler = pooler if isinstance(pooler, nn.Module) else None
         self.config = getattr(backbone, "config", None)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from embedkit.errors import ExportError, InputError
 
-from . import colbert, modules, pipelines, splade
+from . import classifiers, colbert, modules, pipelines, splade
 from .inferred import Inferred
 from .recipe import Pooling, Recipe, Role
 from .source import Source
@@ -18,13 +18,21 @@ _SHORT = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "last"
 
 
 def infer(
-    origin: Source, given: Recipe | None = None, *, pooling: str | None = None, normalize: bool | None = None
+    origin: Source,
+    given: Recipe | None = None,
+    *,
+    kind: str = "auto",
+    pooling: str | None = None,
+    normalize: bool | None = None,
 ) -> Inferred:
     """The recipe of a source; what ``given`` sets (differs from an empty recipe in) takes the place of what was
     inferred. ``pooling`` and ``normalize`` say what a plain transformers folder does not. Raises `ExportError`."""
     if pooling is not None and pooling not in _SHORT:
         raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
-    found = _from_card(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
+    if kind == "classifier":
+        found = classifiers.of_texts(origin, pairs=False)
+    else:
+        found = _from_card(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
     if pooling is not None or normalize is not None:
         if origin.model is not None:
             raise ExportError(
@@ -136,5 +144,6 @@ _STATED = {
     "SentenceTransformer": _from_modules,
     "SparseEncoder": splade.inferred,
     "MultiVectorEncoder": colbert.inferred,
+    "CrossEncoder": classifiers.inferred,
 }
 """What reads the recipe of each class of sentence-transformers."""

@@ -113,7 +113,7 @@ def prepare(
         source.CLASSES.get(kind, ""),
     )
     origin = source.load(model, loading)
-    inferred = infer.infer(origin, given, pooling=pooling, normalize=normalize)
+    inferred = infer.infer(origin, given, kind=kind, pooling=pooling, normalize=normalize)
     whole = msgspec.structs.replace(inferred.recipe, surgery=loading.surgery)
     planned = plan.make(origin, whole, loading=loading, base=base, max_tokens=max_tokens)
     planned.records[:0] = origin.records

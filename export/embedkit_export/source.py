@@ -57,8 +57,14 @@ class Loading:
     """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
 
 
-CLASSES = {"dense": "SentenceTransformer", "sparse": "SparseEncoder", "multivector": "MultiVectorEncoder"}
-"""The classes of sentence-transformers that are known, by the kind of what they give."""
+CLASSES = {
+    "dense": "SentenceTransformer",
+    "sparse": "SparseEncoder",
+    "multivector": "MultiVectorEncoder",
+    "reranker": "CrossEncoder",
+    "classifier": "AutoModelForSequenceClassification",
+}
+"""What reads a model, by the kind of what it gives: a class of sentence-transformers, or of transformers."""
 
 
 def load(model: Any, how: Loading | None = None) -> Source:
@@ -69,7 +75,7 @@ def load(model: Any, how: Loading | None = None) -> Source:
     except ImportError as error:
         raise MissingExtraError("sentence_transformers", "export", "exporting a model") from error
     how = how or Loading()
-    classes = tuple(getattr(sentence_transformers, name) for name in CLASSES.values())
+    classes = tuple(found for name in CLASSES.values() if (found := getattr(sentence_transformers, name, None)))
     with quiet():
         if isinstance(model, classes):
             _no_surgery(how, "a live model")
@@ -126,6 +132,8 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
             loaded = _from_folder(whole, name, how)
         return replace(loaded, records=[*records, f"base {folders.name(base)}", record, *loaded.records])
     wanted = how.kind or folders.kind(folder)
+    if wanted == CLASSES["classifier"]:
+        return _plain(folder, name, replace(how, model_class=how.model_class or wanted))
     if wanted and wanted not in CLASSES.values():
         raise ExportError(f"{folder}: expected a model of {', '.join(CLASSES.values())}, found one of {wanted}")
     if (wanted and (folder / folders.MODULES).is_file()) or wanted not in ("", "SentenceTransformer"):

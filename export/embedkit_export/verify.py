@@ -170,13 +170,17 @@ class _Judged:
         quality = measure(usual, wanted, self.output.kind)
         if sizes and isinstance(usual, np.ndarray) and isinstance(wanted, np.ndarray):
             quality = msgspec.structs.replace(quality, matryoshka=_sized(usual, wanted, sizes))
+        measured = [
+            ("mean cosine", quality.cosine_mean, gates.cosine_mean),
+            ("worst cosine", quality.cosine_min, gates.cosine_min),
+            ("top-10 overlap", quality.top10_overlap, gates.top10_overlap),
+        ]
+        if self.output.kind == "logits":
+            measured = [(name, value, gates.agreement) for name, value in quality.measures.items()]
+            measured.append(("mean nearness", quality.cosine_mean, gates.logits_mean))
         problems = [
             f"{self.where}{name}: {value:.6f}, allowed from {least:g}"
-            for name, value, least in (
-                ("mean cosine", quality.cosine_mean, gates.cosine_mean),
-                ("worst cosine", quality.cosine_min, gates.cosine_min),
-                ("top-10 overlap", quality.top10_overlap, gates.top10_overlap),
-            )
+            for name, value, least in measured
             if not value >= least
         ]
         return quality, problems

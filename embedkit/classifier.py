@@ -1,0 +1,83 @@
+"""Classes of texts, by a bundle that gives a number for each class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .encoder import Encoder
+from .encoding import OnTruncate
+from .errors import InputError
+from .logits import activated, logits_output
+from .records import FloatArray
+from .template import Text
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Classifier:
+    """Gives texts their classes. Several threads may share one.
+
+    A text's probabilities are the same, bit for bit, whatever it is classified together with. ``labels`` are the classes, in
+    the order of the numbers; ``multilabel`` tells whether each class is decided by itself, or one of all is chosen.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._output = logits_output(encoder)
+        about = encoder.outputs()[self._output]
+        self.labels = about.labels or [str(i) for i in range(about.dim)]
+        self._activation = about.activation
+        self.multilabel = about.activation == "sigmoid" or about.dim == 1
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        variant: str = "auto",
+        engine: str = "auto",
+        threads: int | None = None,
+        token_budget: int | None = None,
+        on_truncate: OnTruncate = "warn",
+    ) -> Self:
+        """Load a bundle; options and errors are those of `Encoder.load`, and `InputError` for a bundle without classes."""
+        return cls(
+            Encoder.load(
+                path,
+                device=device,
+                variant=variant,
+                engine=engine,
+                threads=threads,
+                token_budget=token_budget,
+                on_truncate=on_truncate,
+            )
+        )
+
+    def predict_proba(self, texts: Iterable[Text], *, progress: bool = False) -> FloatArray:
+        """(n, classes) float32 probabilities, which add up to 1 unless the classes are decided one by one. A text may be a
+        mapping of the template's fields, such as a pair's."""
+        logits: FloatArray = self.encoder.encode(texts, output=self._output, progress=progress)
+        one_by_one = "sigmoid" if self.multilabel else "softmax"
+        return activated(logits, one_by_one if self._activation == "identity" else self._activation)
+
+    def predict(
+        self, texts: Text | Iterable[Text], *, threshold: float = 0.5, progress: bool = False
+    ) -> Any:
+        """A list with the most probable class of each text, of equally probable ones the first; or, where classes are decided one by one,
+        the list of those whose probability is at least ``threshold``. A single text gives one answer."""
+        if not 0.0 <= threshold <= 1.0:
+            raise InputError(f"threshold: expected a number from 0 to 1, found {threshold!r}")
+        single = isinstance(texts, str | Mapping)
+        given: Iterable[Text] = [texts] if isinstance(texts, str | Mapping) else texts
+        found = self.predict_proba(given, progress=progress)
+        if self.multilabel:
+            several = [[self.labels[i] for i in np.flatnonzero(row >= threshold)] for row in found]
+            return several[0] if single else several
+        chosen = [self.labels[i] for i in found.argmax(axis=1)]
+        return chosen[0] if single else chosen

@@ -1,0 +1,100 @@
+"""Documents in the order of their relevance to a question, by a bundle that reads both together (a cross-encoder)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .encoder import Encoder
+from .encoding import OnTruncate
+from .errors import InputError
+from .logits import activated, logits_output
+from .records import FloatArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .template import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A document's number in what was given, its score (higher is more relevant), and the document."""
+
+    index: int
+    score: float
+    document: str
+
+
+class Reranker:
+    """Scores pairs of a question and a document. Several threads may share one.
+
+    A pair's score is the same, bit for bit, whatever it is scored together with. ``encoder`` is the bundle's, whose output
+    of kind ``logits`` gives one number a pair.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._output = logits_output(encoder)
+        self._about = encoder.outputs()[self._output]
+        fields = [name for name, default in encoder.fields().items() if default is None]
+        if len(fields) != 2 or self._about.dim != 1:
+            raise InputError(
+                f"this bundle gives {self._about.dim} numbers for the fields {', '.join(fields)}; a reranker's gives one for a question "
+                "and a document; classes are read by embedkit.Classifier"
+            )
+        self._query, self._document = fields
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        variant: str = "auto",
+        engine: str = "auto",
+        threads: int | None = None,
+        token_budget: int | None = None,
+        on_truncate: OnTruncate = "ignore",
+    ) -> Self:
+        """Load a bundle; options and errors are those of `Encoder.load`, and `InputError` for a bundle that scores no pairs.
+        A long document is cut, which is not told of unless ``on_truncate`` says so."""
+        return cls(
+            Encoder.load(
+                path,
+                device=device,
+                variant=variant,
+                engine=engine,
+                threads=threads,
+                token_budget=token_budget,
+                on_truncate=on_truncate,
+            )
+        )
+
+    def score(self, pairs: Iterable[tuple[str, str]], *, progress: bool = False) -> FloatArray:
+        """(n,) float32: the score of each (question, document), through the model's own activation."""
+        items: list[Text] = []
+        for i, pair in enumerate(pairs):
+            if isinstance(pair, str) or len(pair) != 2:
+                raise InputError(f"pair {i}: expected a question and a document, found {pair!r:.60}")
+            items.append({self._query: pair[0], self._document: pair[1]})
+        found: FloatArray = self.encoder.encode(items, output=self._output, progress=progress)
+        return activated(found, self._about.activation)[:, 0]
+
+    def rank(
+        self, query: str, documents: Sequence[str], k: int | None = None, *, progress: bool = False
+    ) -> list[Ranked]:
+        """The ``k`` most relevant documents (all by default), best first; equally relevant ones in the given order."""
+        if isinstance(documents, str):
+            raise InputError("documents: expected a list of texts, found one; put it in a list")
+        if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
+            raise InputError(f"k: expected a positive integer or None, found {k!r}")
+        if not len(documents):
+            return []
+        scores = self.score(((query, document) for document in documents), progress=progress)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [Ranked(int(i), float(scores[i]), documents[int(i)]) for i in order]
