@@ -75,14 +75,14 @@ def same(hits: list[Hit], expected: dict[str, float]) -> None:
 def test_dense_and_sparse_of_a_decoder_by_min_max_halves(tmp_path: Path) -> None:
     """PromptReps: the mean of both rankings, each between its extremes."""
     folder = models.save("qwen3", tmp_path / "model", head="ForCausalLM", hidden=128)
-    recipe = Recipe(
-        **{**{f: getattr(PROMPTREPS, f) for f in PROMPTREPS.__struct_fields__}, "model_class": "AutoModelForCausalLM"}
-    )
+    stated = {field: getattr(PROMPTREPS, field) for field in PROMPTREPS.__struct_fields__}
+    roles = dict.fromkeys(("default", "query", "document"), PROMPTREPS.roles["default"])
+    recipe = Recipe(**{**stated, "model_class": "AutoModelForCausalLM", "roles": roles})
     encoder = export(folder, recipe, tmp_path)
     store, values = filled(encoder, ["dense", "sparse"])
-    for question, hits in zip(
-        QUESTIONS, search(QUESTIONS, encoder, store, collection="docs", k=12, hybrid="minmax"), strict=True
-    ):
+    questions = TEXTS[8:]
+    answers = search(questions, encoder, store, collection="docs", k=12, hybrid="minmax")
+    for question, hits in zip(questions, answers, strict=True):
         table = rankings(encoder, question, values)
         assert 2 <= len(table["sparse"]) <= 12, "a ranking of its own"
         expected = dict.fromkeys(map(str, range(len(TEXTS))), 0.0)
