@@ -426,18 +426,20 @@ def test_version_and_help(run):
     assert run("--version") == (0, f"embedkit {embedkit.__version__}\n", "")
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("encode", "ingest", "retry", "search", "inspect", "verify", "stores", "demo"):
+    for command in ("encode", "ingest", "retry", "search", "inspect", "verify", "stores", "demo", "eval"):
         assert f"  {command}" in out
         text = run(command, "--help")[1]
         assert text.startswith(f"Usage: embedkit {command} ")
-        assert "..." not in text.split("Options:")[0].replace("TEXT]...", "").replace("FILE...", "")
+        assert "..." not in text.split("Options:")[0].replace("TEXT]...", "").replace("FILE...", "").replace(
+            "BUNDLE...", ""
+        )
         assert run(command, "-h")[1] == text
 
 
 def test_the_help_tells_what_is_needed_and_what_is_the_default(run):
     assert run() == (2, "", run("--help")[1])
     listed = run("--help")[1].split("Commands:\n")[1].split("\n\n")[0]
-    names = "encode ingest sync check retry search copy stores inspect verify demo"
+    names = "encode ingest sync check retry search copy stores inspect verify demo eval"
     assert [line.split()[0] for line in listed.splitlines()] == names.split()
     text = run("search", "--help")[1]
     assert text.startswith("Usage: embedkit search [OPTIONS] BUNDLE [QUERY]\n")

@@ -31,6 +31,10 @@ HEAVY = {
     "pysqlite3",
     "onnx",
     "rich",
+    "scipy",
+    "sklearn",
+    "pytrec_eval",
+    "matplotlib",
     "pydantic",
 }
 
@@ -47,6 +51,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "import embedkit",
         "import embedkit.cli",
+        "import embedkit.evaluation",
         "import embedkit_chroma, embedkit_lancedb, embedkit_milvus, embedkit_pgvector\n"
         "import embedkit_qdrant, embedkit_qdrant_edge, embedkit_sqlite_vec",
         "import embedkit_export",

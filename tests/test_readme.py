@@ -95,7 +95,7 @@ def test_targets_and_options_exist() -> None:
     known = "".join(
         CliRunner(env={"COLUMNS": "200"}).invoke(application, [*command, "--help"]).output
         for application, command in (
-            *((app, [name]) for name in ("ingest", "sync", "check", "search")),
+            *((app, [name]) for name in ("ingest", "sync", "check", "search", "eval")),
             (export_app, []),
         )
     )

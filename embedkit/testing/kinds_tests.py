@@ -12,7 +12,7 @@ from ..errors import CollectionMismatchError, InputError, StoreError
 from ..filters import F, Filter
 from ..guard import GuardedCollection, GuardedStore
 from ..multivectors import MultiVectors
-from ..records import RecordBatch
+from ..records import Hit, RecordBatch
 from ..sparse import SparseVectors
 from ..store import CollectionSpec, VectorStore
 

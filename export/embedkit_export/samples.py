@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.errors import InputError
+from embedkit.evaluation.rows import Record, find, identified, listed, number_of, records, refuse, text_of
 from embedkit.multivectors import MultiVectors
 from embedkit.sparse import SparseVectors
 
 from . import metrics
-from .rows import Record, find, identified, listed, number_of, records, refuse, text_of
 
 Item: TypeAlias = str | dict[str, str]
 """A text, or the fields of a template that reads several."""

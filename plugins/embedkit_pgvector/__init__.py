@@ -11,7 +11,9 @@ from embedkit.errors import MissingExtraError, StoreURLError
 from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
 
 SERVER = "pgvector://HOST:PORT/DATABASE"
-CAPABILITIES = {SERVER: Capabilities(max_batch_rows=5_000, metrics=METRICS, max_dim=16_000)}
+CAPABILITIES = {
+    SERVER: Capabilities(max_batch_rows=5_000, metrics=METRICS, max_dim=16_000, sparse=True, multivector=True)
+}
 
 
 def open_store(url: StoreURL) -> VectorStore:

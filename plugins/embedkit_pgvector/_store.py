@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from pgvector import SparseVector
 from pgvector.psycopg import register_vector
 from psycopg import sql
 from psycopg.rows import tuple_row
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import Filter
+from embedkit.multivectors import MultiVectors
 from embedkit.network import request_seconds
 from embedkit.records import (
     FloatArray,
@@ -36,6 +38,7 @@ from embedkit.records import (
     filterable,
     load_metadata,
 )
+from embedkit.sparse import SparseVectors
 from embedkit.store import CollectionInfo, CollectionSpec
 
 from . import CAPABILITIES, SERVER
@@ -58,9 +61,15 @@ _SETUP = (
     "CREATE SCHEMA IF NOT EXISTS embedkit",
     "CREATE TABLE IF NOT EXISTS embedkit.collections (number bigserial PRIMARY KEY, name text UNIQUE NOT NULL, "
     "dim integer NOT NULL, metric text NOT NULL, fingerprint text NOT NULL)",
+    "ALTER TABLE embedkit.collections ADD COLUMN IF NOT EXISTS sparse integer NOT NULL DEFAULT 0, "
+    "ADD COLUMN IF NOT EXISTS multivector integer NOT NULL DEFAULT 0",
 )
-_COLUMNS = sql.SQL("id, text, metadata, fields, hash, vector")
-_TYPES = ["text", "text", "text", "jsonb", "text", "vector"]
+_COLUMNS = {"id": "text", "text": "text", "metadata": "text", "fields": "jsonb", "hash": "text"}
+_MAXSIM = (
+    "(SELECT sum(best) FROM (SELECT max(-(mine <#> yours)) AS best FROM unnest(several) AS mine, "
+    "unnest(%s::vector[]) WITH ORDINALITY AS asked(yours, place) GROUP BY place) AS found)"
+)
+"""The sum over the question's vectors of the greatest product with one of the row's."""
 
 
 class PgvectorStore:
@@ -100,20 +109,37 @@ class PgvectorStore:
         with self.transaction(f"creating the collection {spec.name!r}") as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             cursor.execute(
-                "INSERT INTO embedkit.collections (name, dim, metric, fingerprint) VALUES (%s, %s, %s, %s) "
-                "ON CONFLICT (name) DO NOTHING RETURNING number",
-                [escape(spec.name), spec.dim, spec.metric, escape(spec.fingerprint)],
+                "INSERT INTO embedkit.collections (name, dim, metric, fingerprint, sparse, multivector) "
+                "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO NOTHING RETURNING number",
+                [
+                    escape(spec.name),
+                    spec.dim,
+                    spec.metric,
+                    escape(spec.fingerprint),
+                    spec.sparse,
+                    spec.multivector,
+                ],
             )
             if made := cursor.fetchone():
                 table = _table(made[0])
                 cursor.execute(
                     sql.SQL(
                         'CREATE TABLE {} (id text COLLATE "C" PRIMARY KEY, text text NOT NULL, metadata text NOT NULL, '
-                        "fields jsonb NOT NULL, hash text NOT NULL, vector vector({}) NOT NULL)"
-                    ).format(table, sql.Literal(spec.dim))
+                        "fields jsonb NOT NULL, hash text NOT NULL)"
+                    ).format(table)
                 )
-                # Numbers do not compress; and equality of fields is looked up by their hashes.
-                cursor.execute(sql.SQL("ALTER TABLE {} ALTER vector SET STORAGE EXTERNAL").format(table))
+                for column, kind, size in (
+                    ("vector", "vector({})", spec.dim),
+                    ("sparse", "sparsevec({})", spec.sparse),
+                    ("several", "vector({})[]", spec.multivector),
+                ):
+                    if size:  # numbers do not compress
+                        added = sql.SQL(f"ALTER TABLE {{}} ADD {column} {kind} NOT NULL").format(
+                            table, sql.Literal(size)
+                        )
+                        cursor.execute(added)
+                        cursor.execute(sql.SQL(f"ALTER TABLE {{}} ALTER {column} SET STORAGE EXTERNAL").format(table))
+                # Equality of fields is looked up by their hashes.
                 cursor.execute(sql.SQL("CREATE INDEX ON {} USING gin (fields jsonb_path_ops)").format(table))
         return self.open(spec.name)
 
@@ -121,13 +147,14 @@ class PgvectorStore:
         """Open the collection."""
         with self.transaction(f"opening the collection {name!r}") as cursor:
             cursor.execute(
-                "SELECT number, dim, metric, fingerprint FROM embedkit.collections WHERE name = %s", [escape(name)]
+                "SELECT number, dim, metric, fingerprint, sparse, multivector FROM embedkit.collections WHERE name = %s",
+                [escape(name)],
             )
             found = cursor.fetchone()
         if found is None:
             raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
-        number, dim, metric, fingerprint = found
-        return PgvectorCollection(self, number, CollectionInfo(name, dim, metric, restore(fingerprint)))
+        number, dim, metric, fingerprint, *others = found
+        return PgvectorCollection(self, number, CollectionInfo(name, dim, metric, restore(fingerprint), *others))
 
     def names(self) -> list[str]:
         """The collections' names."""
@@ -169,12 +196,17 @@ class PgvectorCollection:
         self.info = info
         self._store, self._number, self._table = store, number, _table(number)
         self._by = sql.SQL("<->" if info.metric == "euclidean" else "<#>")
+        kept = {"vector": info.dim, "sparse": info.sparse, "several": info.multivector}
+        self._vectors = [name for name, size in kept.items() if size]
+        self._columns = [*_COLUMNS, *self._vectors]
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows, all in one transaction."""
         incoming = sql.Identifier(f"embedkit_incoming_{self._number}")
-        columns = [name.strip() for name in _COLUMNS.as_string(None).split(",")]
-        changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in columns[1:])
+        names = [sql.Identifier(name) for name in self._columns]
+        columns = sql.SQL(", ").join(names)
+        changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in names[1:])
+        types = {"vector": "vector", "sparse": "sparsevec", "several": "vector[]"}
         with self._store.transaction(f"writing {len(batch)} rows to {self.info.name!r}") as cursor:
             cursor.execute(
                 sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(
@@ -183,21 +215,21 @@ class PgvectorCollection:
             )
             with cursor.copy(
                 sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-                    sql.SQL("pg_temp.{}").format(incoming), _COLUMNS
+                    sql.SQL("pg_temp.{}").format(incoming), columns
                 )
             ) as copy:
-                copy.set_types(_TYPES)
+                copy.set_types([*_COLUMNS.values(), *(types[name] for name in self._vectors)])
                 dumped = batch.metadata_json()
                 for i, row_id in enumerate(batch.ids):
                     metadata = batch.metadata[i]
                     fields = _escaped(filterable(metadata))
                     text, kept = escape(batch.texts[i]), dumped[i]
-                    copy.write_row([row_id, text, kept, fields, batch.hashes[i], batch.vectors[i]])
+                    copy.write_row([row_id, text, kept, fields, batch.hashes[i], *_kept_vectors(batch, i)])
             # In the order of ids, so that two writers of the same rows wait for each other instead of both for ever.
             cursor.execute(
                 sql.SQL(
                     "INSERT INTO {} ({}) SELECT {} FROM pg_temp.{} ORDER BY id ON CONFLICT (id) DO UPDATE SET {}"
-                ).format(self._table, _COLUMNS, _COLUMNS, incoming, changes)
+                ).format(self._table, columns, columns, incoming, changes)
             )
         return WriteResult(len(batch))
 
@@ -252,6 +284,34 @@ class PgvectorCollection:
                 out.append([Hit(row[0], float(row[3]), restore(row[1]), load_metadata(row[2])) for row in rows])
         return out
 
+    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest dot product other than 0; all rows are compared."""
+        asked = [_sparse(vectors, i) for i in range(len(vectors))]
+        return self._compared("-(sparse <#> %s)", asked, k, filter, other_than_zero=True)
+
+    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest MaxSim; all rows are compared."""
+        return self._compared(_MAXSIM, [list(several) for several in vectors], k, filter)
+
+    def _compared(
+        self, score: str, asked: Sequence[Any], k: int, filter: Filter | None, *, other_than_zero: bool = False
+    ) -> list[list[Hit]]:
+        condition, values = where(filter)
+        statement = sql.SQL(
+            "SELECT * FROM (SELECT id, text, metadata, {} AS score FROM {} WHERE {}) AS compared {} ORDER BY score DESC, id LIMIT %s"
+        ).format(
+            sql.SQL(score),
+            self._table,
+            condition,
+            sql.SQL("WHERE score <> 0" if other_than_zero else ""),
+        )
+        out = []
+        with self._store.transaction(f"searching {self.info.name!r}") as cursor:
+            for one in asked:
+                rows = cursor.execute(statement, [one, *values, k]).fetchall()
+                out.append([Hit(row[0], float(row[3]), restore(row[1]), load_metadata(row[2])) for row in rows])
+        return out
+
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their ids, by code point; the cursor is the last id."""
         condition, values = where(filter)
@@ -270,7 +330,7 @@ class PgvectorCollection:
     def flush(self) -> None:
         """Build the vector index where the collection has become large enough and can have one: at most 4,000
         dimensions, above 2,000 over the vectors rounded to half precision. Every write is durable before it returns."""
-        if self.info.dim > _INDEXED_HALF:
+        if not 0 < self.info.dim <= _INDEXED_HALF:
             return
         with self._store.transaction(f"indexing {self.info.name!r}", patient=True) as cursor:
             few = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT %s) AS first").format(self._table)
@@ -296,20 +356,46 @@ class PgvectorCollection:
         return bool(cursor.execute("SELECT to_regclass(%s)", [f"embedkit.{self._index}"]).fetchall()[0][0])
 
     def _records(self, condition: sql.Composable, values: list[Any], *, with_vectors: bool = False) -> list[Record]:
-        vector = sql.SQL("vector" if with_vectors else "NULL")
-        statement = sql.SQL("SELECT id, text, metadata, hash, {} FROM {} WHERE {}").format(
-            vector, self._table, condition
-        )
+        vectors = self._vectors if with_vectors else []
+        columns = sql.SQL(", ").join(map(sql.Identifier, ["id", "text", "metadata", "hash", *vectors]))
+        statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(columns, self._table, condition)
         with self._store.transaction(f"reading from {self.info.name!r}") as cursor:
             rows = cursor.execute(statement, values).fetchall()
         return [
-            Record(row_id, restore(text), load_metadata(kept), digest, None if found is None else _array(found))
-            for row_id, text, kept, digest, found in rows
+            self._record(row_id, text, kept, digest, dict(zip(vectors, found, strict=True)))
+            for row_id, text, kept, digest, *found in rows
         ]
+
+    def _record(self, row_id: str, text: str, kept: str, digest: str, found: dict[str, Any]) -> Record:
+        sparse, several = found.get("sparse"), found.get("several")
+        return Record(
+            row_id,
+            restore(text),
+            load_metadata(kept),
+            digest,
+            _array(found["vector"]) if "vector" in found else None,
+            None if sparse is None else SparseVectors.of_rows([(sparse.indices(), sparse.values())], self.info.sparse),
+            None if several is None else np.stack([_array(vector) for vector in several]),
+        )
 
 
 def _table(number: int) -> sql.Identifier:
     return sql.Identifier("embedkit", f"rows_{number}")
+
+
+def _kept_vectors(batch: RecordBatch, row: int) -> list[Any]:
+    """The vectors of a row that its table has columns for."""
+    out: list[Any] = [batch.vectors[row]] if batch.vectors.shape[1] else []
+    if batch.sparse is not None:
+        out.append(_sparse(batch.sparse, row))
+    if batch.multivectors is not None:
+        out.append(list(batch.multivectors[row]))
+    return out
+
+
+def _sparse(vectors: SparseVectors, row: int) -> SparseVector:
+    indices, values = vectors[row]
+    return SparseVector(dict(zip(indices.tolist(), values.tolist(), strict=True)), vectors.dim)
 
 
 def _array(found: Any) -> FloatArray:

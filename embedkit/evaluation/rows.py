@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeAlias
 
-from embedkit.errors import InputError
-from embedkit.records import check_text
+from ..errors import InputError
+from ..records import check_text
 
 Record: TypeAlias = tuple[str, dict[str, Any]]
 """Where it stands, for messages, and what it holds."""
@@ -33,6 +33,17 @@ def find(folder: Path, *names: str) -> Path:
 def identified(path: Path, what: str, notes: Counter[str]) -> dict[str, str]:
     """id -> text, with a title before it."""
     found: dict[str, str] = {}
+    for key, text in entries(path):
+        if text.strip():
+            found[key] = text
+        else:
+            notes[f"blank {what} left out"] += 1
+    notes[f"repeated {what} joined"] = len(found) - len(set(found.values()))
+    return found
+
+
+def entries(path: Path) -> Iterator[tuple[str, str]]:
+    """The ids of a file, each once, with their texts; a title stands before the text, with a space between."""
     seen: set[str] = set()
     for where, record in records(path):
         key = record.get("_id", record.get("id"))
@@ -40,13 +51,7 @@ def identified(path: Path, what: str, notes: Counter[str]) -> dict[str, str]:
             refuse(where, 'a new "_id" or "id", a string or an integer', f"{key!r:.60}")
         seen.add(str(key))
         text = text_of(record, "text", where)
-        text = f"{text_of(record, 'title', where)} {text}" if record.get("title") else text
-        if text.strip():
-            found[str(key)] = text
-        else:
-            notes[f"blank {what} left out"] += 1
-    notes[f"repeated {what} joined"] = len(found) - len(set(found.values()))
-    return found
+        yield str(key), f"{text_of(record, 'title', where)} {text}" if record.get("title") else text
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -69,20 +74,25 @@ def records(path: Path) -> Iterator[Record]:
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[Record]:
+    header: list[str] = []
+    for where, row in cells(path, delimiter):
+        if header and len(row) != len(header):
+            refuse(where, f"{len(header)} columns as in the header", str(len(row)))
+        if header:
+            yield where, dict(zip(header, row, strict=True))
+        elif len(set(row)) != len(row):
+            refuse(where, "a header with different names", ", ".join(row))
+        header = header or row
+
+
+def cells(path: Path, delimiter: str = "\t") -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table, a header too, each with the place where it stands. Tabs separate without quoting."""
     lines = (line for _, line in _lines(path))
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    header: list[str] = []
     try:
         for row in filter(None, rows):
-            where = f"sample {path}, line {rows.line_num}"
-            if header and len(row) != len(header):
-                refuse(where, f"{len(header)} columns as in the header", str(len(row)))
-            if header:
-                yield where, dict(zip(header, row, strict=True))
-            elif len(set(row)) != len(row):
-                refuse(where, "a header with different names", ", ".join(row))
-            header = header or row
+            yield f"sample {path}, line {rows.line_num}", row
     except csv.Error as error:
         refuse(f"sample {path}, line {rows.line_num}", "a row of a table", f"{error}")
 

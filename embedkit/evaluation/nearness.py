@@ -1,0 +1,96 @@
+"""Encoding texts and scoring what comes of it, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..encoding import TextEncoder
+from ..errors import InputError
+from ..records import FloatArray
+from ..values import Values
+
+Similarity: TypeAlias = Literal["cosine", "dot", "euclidean"]
+Vectors64: TypeAlias = npt.NDArray[np.float64]
+
+BLOCK = 1_024
+"""Rows of a block of scores."""
+
+
+def check_similarity(fn: str | None) -> None:
+    """`InputError` for a measure that is not known; None stands for the model's own."""
+    if fn not in (None, "cosine", "dot", "euclidean"):
+        raise InputError(f"similarity: expected cosine, dot or euclidean, found {fn!r}")
+
+
+def check_comparable(encoder: TextEncoder, fn: Similarity | None) -> None:
+    """`InputError` for a measure of dense vectors where the model's are of another kind."""
+    if fn is not None and encoder.kind != "dense":
+        raise InputError(
+            f"similarity: {fn} compares dense vectors, and this bundle's are {encoder.kind}; leave it out to compare them as the model does"
+        )
+
+
+def encoded(encoder: TextEncoder, texts: Sequence[str], role: str, *, progress: bool) -> Values:
+    """The first output of n texts: (n, dim) float32, `SparseVectors` or `MultiVectors`, finite."""
+    values: Values = encoder.encode(list(texts), role=role, progress=progress)
+    check_finite(values, role)
+    return values
+
+
+def check_finite(values: Values, role: str) -> None:
+    """`InputError` for numbers that no score can be made of; kinds other than dense cannot hold them."""
+    if isinstance(values, np.ndarray) and not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values).all(axis=1)))
+        raise InputError(
+            f"{role} vectors: expected finite numbers, found NaN or infinity in row {row}; check the bundle with  embedkit verify"
+        )
+
+
+def unit(vectors: npt.NDArray[Any]) -> Vectors64:
+    """(n, dim) float64 of unit length; a zero vector stays zero."""
+    wide = vectors.astype(np.float64)
+    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
+
+
+def paired(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = None) -> FloatArray:
+    """(n,) float32: the score of each row of ``a`` (n) with the same row of ``b``; a higher score is nearer."""
+    check_comparable(encoder, fn)
+    if isinstance(a, np.ndarray) and encoder.kind == "dense":
+        measure = fn or encoder.metric
+        x, y = (_prepared(values, measure) for values in (a, np.asarray(b)))
+        scores = -np.linalg.norm(x - y, axis=1) if measure == "euclidean" else np.einsum("ij,ij->i", x, y)
+        return np.asarray(scores, dtype=np.float32)
+    each = (encoder.similarity(a[i : i + 1], b[i : i + 1])[0, 0] for i in range(len(a)))
+    return np.fromiter(each, dtype=np.float32, count=len(a))
+
+
+def crossed(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = None) -> FloatArray:
+    """(n, m) float32: the score of each row of ``a`` (n) with each of ``b`` (m); a higher score is nearer.
+
+    It is `TextEncoder.similarity`, but that scores of dense vectors are computed in float64, so that equal texts tie
+    whatever they stand beside.
+    """
+    check_comparable(encoder, fn)
+    if not isinstance(a, np.ndarray) or encoder.kind != "dense":
+        return encoder.similarity(a, b)
+    measure = fn or encoder.metric
+    x, y = (_prepared(values, measure) for values in (a, np.asarray(b)))
+    products = x @ y.T
+    if measure == "euclidean":
+        squares = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y)[None, :] - 2.0 * products
+        products = -np.sqrt(np.maximum(squares, 0.0))
+    return products.astype(np.float32)
+
+
+def blocks(n: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices that together are n rows."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def _prepared(vectors: npt.NDArray[Any], fn: Similarity) -> Vectors64:
+    return unit(vectors) if fn == "cosine" else vectors.astype(np.float64)

@@ -1,0 +1,100 @@
+"""Semantic textual similarity: do scores rank pairs of sentences as people do?"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..encoding import TextEncoder
+from ..errors import InputError
+from .extras import needed
+from .fields import TEXTS, labelled
+from .nearness import Similarity, check_comparable, check_similarity, encoded, paired
+from .rows import number_of
+from .space import isotropy, squared_distances, uniformity
+from .task import Measured, Rows, Task
+
+_ALIKE = 0.8
+"""Of the range of the scores, above which a pair belongs together: 4 of 5, as in Gao et al. (2021, *SimCSE*)."""
+
+
+@dataclass(frozen=True)
+class Similarities(Task):
+    """Pairs of sentences with a person's score; on any scale, higher is more alike.
+
+    Spearman's and Pearson's correlation of the vectors' similarity with the scores (by scipy). Alignment is of the pairs
+    whose score is over four fifths of its range, uniformity and isotropy are of all different sentences; these three
+    are of dense vectors only.
+    """
+
+    source: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    scores: tuple[float, ...]
+    role: str = "default"
+    similarity: Similarity | None = None
+    """By default the model's own."""
+
+    name = "sts"
+    units = "pairs"
+
+    def __post_init__(self) -> None:
+        check_similarity(self.similarity)
+        if not len(self.first) == len(self.second) == len(self.scores):
+            raise InputError(
+                f"{self.source}: expected as many sentences as scores, found {len(self.first)}, {len(self.second)} and {len(self.scores)}"
+            )
+        if len(set(self.scores)) < 2:
+            raise InputError(
+                f"{self.source}: expected pairs with different scores, found {len(self.scores)} with {len(set(self.scores))} different: "
+                "a correlation is undefined there"
+            )
+        object.__setattr__(self, "size", {"pairs": len(self.scores)})
+
+    @classmethod
+    def read(
+        cls, path: str | os.PathLike[str], *, role: str = "default", similarity: Similarity | None = None
+    ) -> Similarities:
+        """JSON lines, or a table with a header (``.tsv`` without quoting, ``.csv``), gzipped or not, with ``text1`` and
+        ``text2`` (or ``sentence1``, ``question1``, ...) and ``score`` (or ``similarity``, ``label``)."""
+        found = [
+            (*texts, number_of(dict(record), label, where))
+            for where, texts, label, record in labelled(Path(path), TEXTS, ("score", "similarity", "label"))
+        ]
+        first, second, scores = zip(*found, strict=True)
+        return cls(str(path), first, second, scores, role, similarity)
+
+    def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
+        """The correlations of any resample of pairs, and how the vectors lie."""
+        stats = needed("scipy.stats", "correlating scores")
+        check_comparable(encoder, self.similarity)
+        texts = list(dict.fromkeys([*self.first, *self.second]))
+        place = {text: index for index, text in enumerate(texts)}
+        values = encoded(encoder, texts, self.role, progress=progress)
+        a, b = (np.array([place[text] for text in side], dtype=np.intp) for side in (self.first, self.second))
+        found = paired(encoder, values[a], values[b], self.similarity).astype(np.float64)
+        gold = np.array(self.scores, dtype=np.float64)
+        dense = values if isinstance(values, np.ndarray) and encoder.kind == "dense" else None
+        border = gold.min() + _ALIKE * (gold.max() - gold.min())
+        distances = None if dense is None else squared_distances(dense[a], dense[b])
+
+        def statistic(rows: Rows) -> dict[str, float]:
+            x, y = found[rows], gold[rows]
+            # Values that are all the same have no correlation: NaN, and nothing to warn of.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                measures = {
+                    "spearman": float(stats.spearmanr(x, y).statistic),
+                    "pearson": float(stats.pearsonr(x, y).statistic),
+                }
+            if distances is not None:
+                near = distances[rows][y > border]
+                measures["alignment"] = float(near.mean()) if len(near) else float("nan")
+            return measures
+
+        fixed = {} if dense is None else {"uniformity": uniformity(dense), "isotropy": isotropy(dense)}
+        return Measured(len(gold), statistic, fixed)
