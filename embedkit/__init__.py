@@ -38,6 +38,7 @@ _HOME = {
     "IngestInterrupted": "ingestion",
     "IngestReport": "ingestion",
     "InputError": "errors",
+    "LexicalIndex": "lexical",
     "MissingExtraError": "errors",
     "MultiVectors": "multivectors",
     "OverloadedError": "errors",
@@ -47,6 +48,7 @@ _HOME = {
     "RecordBatch": "records",
     "RowError": "records",
     "SparseVectors": "sparse",
+    "StaleIndexError": "errors",
     "StoreError": "errors",
     "StoreURL": "store",
     "StoreURLError": "errors",
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
     from .errors import OverloadedError as OverloadedError
+    from .errors import StaleIndexError as StaleIndexError
     from .errors import StoreError as StoreError
     from .errors import StoreURLError as StoreURLError
     from .errors import TransientStoreError as TransientStoreError
@@ -123,6 +126,7 @@ if TYPE_CHECKING:
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
+    from .lexical import LexicalIndex as LexicalIndex
     from .multivectors import MultiVectors as MultiVectors
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges

@@ -16,6 +16,7 @@
         ├── StoreURLError(ValueError)    a store address that no plugin understands
         ├── CollectionNotFoundError(LookupError)
         ├── CollectionMismatchError      another dimension, metric or model than the collection was made for
+        ├── StaleIndexError              a lexical index that is older than its collection
         ├── FilterError(ValueError)      a filter that is malformed or that this store cannot answer
         └── TransientStoreError          a failure that may pass: worth trying again
 
@@ -96,6 +97,10 @@ class CollectionNotFoundError(StoreError, LookupError):
 
 class CollectionMismatchError(StoreError):
     """The collection was made for another dimension, metric or model (fingerprint)."""
+
+
+class StaleIndexError(StoreError):
+    """A lexical index was built before the collection changed."""
 
 
 class FilterError(StoreError, ValueError):

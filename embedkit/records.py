@@ -50,12 +50,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A search result; a higher ``score`` is nearer, on every store and with every metric."""
+    """A search result; a higher ``score`` is nearer, on every store and with every metric.
+
+    ``parts`` are the scores that the ``score`` was made of, by the names of what gave them, such as ``dense`` and
+    ``lexical``; empty where it was made of none.
+    """
 
     id: str
     score: float
     text: str
     metadata: Metadata
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ HEAVY = {
     "pysqlite3",
     "onnx",
     "rich",
+    "bm25s",
+    "Stemmer",
     "scipy",
     "sklearn",
     "pytrec_eval",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..filters import Filter
     from ..ingestion import Chunking, Fields, FileRows, chunked
     from ..ingestion.chunking import By
+    from ..ranking import Reranks
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(
@@ -70,6 +71,13 @@ class Loading:
             threads=self.threads,
             on_truncate="ignore",
         )
+
+    def reranker(self, bundle: str) -> Reranks:
+        """The reranker of a cross-encoder's bundle."""
+        import embedkit
+
+        loaded: Reranks = embedkit.Reranker.load(bundle, device=self.device, threads=self.threads)  # type: ignore[attr-defined]
+        return loaded
 
 
 @dataclass(frozen=True)

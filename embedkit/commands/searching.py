@@ -21,6 +21,7 @@ from .options import (
     store_option,
 )
 from .printing import as_json, shown
+from .ranking import Ranking, ranking_options
 
 if TYPE_CHECKING:
     from ..records import Hit
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     "  embedkit search bundle 'tea from the mountains' --store chroma:index --collection docs -k 5\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --filter 'year>=2020' --filter lang==en\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --offset 10 --min-score 0.3 --diversity 0.3\n"
+    "  embedkit search bundle tea --store chroma:index --collection docs --hybrid minmax --language english\n"
     "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
     "VALUE is JSON, plain text, or a date:  'lang in [\"en\", \"de\"]'   author=null   'published>=2024-05-01'",
@@ -61,7 +63,10 @@ if TYPE_CHECKING:
     help="Above 0: hits that are also unlike each other (maximal marginal relevance).",
 )
 @click.option("--rescore", is_flag=True, help="Fetch more, and rank them by their full vectors: for a rounded index.")
-@click.option("--candidates", type=click.IntRange(min=1), help="How many hits --rescore and --diversity choose from.")
+@click.option(
+    "--candidates", type=click.IntRange(min=1), help="How many hits --rescore, --diversity and --hybrid choose from."
+)
+@ranking_options
 @loading_options
 @json_option
 def search(
@@ -77,16 +82,16 @@ def search(
     diversity: float,
     rescore: bool,
     candidates: int | None,
+    ranking: Ranking,
     loading: Loading,
     json: bool,
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
     if (query is None) == (not input):
         raise click.BadParameter("give either a QUERY or --input FILE")
-    from ..searching import search as run
+    ranking.check()
 
     wanted: dict[str, Any] = {
-        "collection": collection,
         "k": k,
         "offset": offset,
         "filter": condition(filter),
@@ -96,13 +101,13 @@ def search(
         "candidates": candidates,
     }
     encoder = loading.load(bundle)
+    questions = [query] if query is not None else [line for line in lines(input or "") if line.strip()]
+    answers = ranking.search(questions, encoder, store, collection, loading, wanted)
     if query is None:
-        assert input
-        questions = [line for line in lines(input) if line.strip()]
-        for question, hits in zip(questions, run(questions, encoder, store, **wanted), strict=True):
+        for question, hits in zip(questions, answers, strict=True):
             print(json_format.dumps(_answer(question, hits), ensure_ascii=False))
         return
-    hits = run(query, encoder, store, **wanted)
+    (hits,) = answers
     if json:
         print(as_json(_answer(query, hits)))
         return
@@ -131,6 +136,7 @@ def _answer(query: str, hits: list[Hit]) -> dict[str, Any]:
                 "score": hit.score,
                 "text": hit.text,
                 "metadata": json_format.loads(dump_metadata(hit.metadata)),
+                **({"parts": dict(hit.parts)} if hit.parts else {}),
             }
             for hit in hits
         ],

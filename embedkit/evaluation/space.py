@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .. import geometry
 from ..errors import InputError
 from .nearness import Vectors64, blocks, unit
 
@@ -54,12 +55,7 @@ def isotropy(vectors: npt.ArrayLike) -> float:
     *How Contextual are Contextualized Word Representations?*). 0 where all have one direction, 1 where they have none in
     common, a little over 1 where few vectors are spread evenly; higher is better. NaN for fewer than two."""
     found = _directions(vectors)
-    n = len(found)
-    if n < 2:
-        return float("nan")
-    # The squared length of the sum is the sum of all products, those of vectors with themselves too.
-    own = float(np.square(found).sum())
-    return 1.0 - (float(np.square(found.sum(axis=0)).sum()) - own) / (n * (n - 1))
+    return geometry.isotropy(found) if len(found) > 1 else float("nan")
 
 
 def _directions(vectors: npt.ArrayLike) -> Vectors64:

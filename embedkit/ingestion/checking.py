@@ -17,9 +17,12 @@ from ..encoding import TextEncoder
 from ..errors import InputError
 from ..filters import Filter
 from ..guard import GuardedCollection, GuardedStore
+from ..multivectors import MultiVectors
 from ..records import Record, content_hash
 from ..registry import opened
-from ..vectors import unit_length
+from ..sparse import SparseVectors
+from ..values import nearness
+from .columns import Columns
 from .items import Items
 from .one_writer import one_writer
 from .pruning import compared
@@ -174,9 +177,19 @@ class _Check:
         """Compare the vectors of some rows with those that the model gives."""
         items = Items(encoder, role)
         stored = self.rows.get([row.id for row in sample], with_vectors=True)
-        fresh = unit_length(encoder.encode([items.of(row.text, row.metadata) for row in stored], role=role))
-        kept = unit_length(np.stack([np.asarray(row.vector, np.float32) for row in stored]))
-        cosines = np.einsum("ij,ij->i", fresh, kept)
+        columns = Columns.of(encoder, role, None, self.rows.info)
+        texts = [items.of(row.text, row.metadata) for row in stored]
+        fresh = columns.columns(encoder.encode_outputs(texts, role=role, outputs=list(columns.names.values())))
+        near = [np.ones(len(stored))]
+        if "dense" in columns.names:
+            near.append(nearness(np.stack([np.asarray(row.vector, np.float32) for row in stored]), fresh["vectors"]))
+        if "sparse" in columns.names:
+            kept = SparseVectors.concatenate([row.sparse for row in stored if row.sparse is not None])
+            near.append(nearness(kept, fresh["sparse"]))
+        if "multivector" in columns.names:
+            several = MultiVectors.of([row.multivector for row in stored if row.multivector is not None])
+            near.append(nearness(several, fresh["multivectors"]))
+        cosines = np.min(near, axis=0)
         self.report.compared, self.report.worst_cosine = len(stored), float(cosines.min())
         for row, cosine in zip(stored, cosines, strict=True):
             if cosine < _NEAR:

@@ -13,9 +13,11 @@ from tqdm import tqdm
 from ..errors import InputError, StoreError
 from ..filters import Filter
 from ..guard import GuardedCollection, GuardedStore
+from ..multivectors import MultiVectors
 from ..records import Record, RecordBatch
 from ..registry import opened
-from ..store import CollectionSpec
+from ..sparse import SparseVectors
+from ..store import CollectionInfo, CollectionSpec
 from ..writer import Writer
 from .one_writer import one_writer
 
@@ -77,7 +79,8 @@ def copy(
             raise InputError(f"copy: source and target are the same collection {name!r}; give --as another name")
         if not bar.disable:
             bar.total = rows.count(within)
-        writer = Writer(there.ensure(CollectionSpec(name, info.dim, info.metric, info.fingerprint)))
+        spec = CollectionSpec(name, info.dim, info.metric, info.fingerprint, info.sparse, info.multivector)
+        writer = Writer(there.ensure(spec))
         report = CopyReport(name)
         for page in _pages(rows, within):
             known = writer.hashes([row.id for row in page])
@@ -85,7 +88,7 @@ def copy(
             report.read += len(page)
             report.unchanged += len(page) - len(fresh)
             if fresh:
-                result = writer.write(_batch(rows.get(fresh, with_vectors=True), fresh))
+                result = writer.write(_batch(rows.get(fresh, with_vectors=True), fresh, info))
                 report.written += result.written
                 report.failed += len(result.failed)
                 report.reasons = (*report.reasons, *(f"{row.id}: {row.reason}" for row in result.failed))[:20]
@@ -109,14 +112,22 @@ def _pages(rows: GuardedCollection, within: Filter | None) -> Iterator[list[Reco
             return
 
 
-def _batch(records: list[Record], wanted: list[str]) -> RecordBatch:
+def _batch(records: list[Record], wanted: list[str], info: CollectionInfo) -> RecordBatch:
     if len(records) < len(wanted):
         raise StoreError(
             f"{len(wanted) - len(records)} rows of the source were deleted while they were copied; run it again"
         )
+    vectors = np.empty((len(records), info.dim), dtype=np.float32)
+    if info.dim:
+        for kept, row in zip(vectors, records, strict=True):
+            kept[:] = row.vector
+    sparse = [row.sparse for row in records if row.sparse is not None]
+    several = [row.multivector for row in records if row.multivector is not None]
     return RecordBatch(
         ids=[row.id for row in records],
-        vectors=np.stack([np.asarray(row.vector, dtype=np.float32) for row in records]),
+        vectors=vectors,
+        sparse=SparseVectors.concatenate(sparse) if info.sparse else None,
+        multivectors=MultiVectors.of(several, info.multivector) if info.multivector else None,
         texts=[row.text for row in records],
         metadata=[row.metadata for row in records],
         hashes=[row.hash for row in records],

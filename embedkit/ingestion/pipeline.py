@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import length_hint
 from typing import Any
@@ -15,15 +15,17 @@ from tqdm import tqdm
 
 from ..coercion import MetadataMode
 from ..encoding import TextEncoder, TruncationWarning
-from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
+from ..errors import CollectionMismatchError, CollectionNotFoundError, IngestError, InputError, StoreError
 from ..filters import Filter
 from ..guard import GuardedStore
 from ..naming import safe_name
-from ..records import Document, FloatArray, RecordBatch, WriteResult
+from ..records import Document, RecordBatch, WriteResult
 from ..registry import opened
-from ..store import CollectionSpec, Metric
+from ..store import CollectionInfo, Metric
+from ..values import Values
 from ..writer import Writer
 from .background import Background
+from .columns import Columns
 from .dead_letters import DeadLetters
 from .one_writer import one_writer
 from .pruning import check_prunable, prune
@@ -51,6 +53,7 @@ def ingest(
     window: int = 512,
     sync: bool = False,
     within: Filter | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> IngestReport:
     """Encode documents and write them to a collection, which is made if it is not there; in bounded memory.
 
@@ -72,19 +75,22 @@ def ingest(
     ``within`` where it is given. Nothing is deleted by a source that is empty, or that has a row whose id cannot be read:
     `InputError` tells it, after the other rows were written. A row that cannot be used keeps what is stored of it.
 
+    ``outputs`` names what of the bundle is kept, at most one of each kind (dense, sparse, multivector); by default all that the
+    collection has, or for a new one the first of each kind that the bundle gives. A store that keeps no such vectors raises
+    `StoreError` before anything is encoded.
+
     One ingest at a time writes to a place: a second one raises `StoreError`.
     Raises `CollectionMismatchError` where the collection belongs to another model; `IngestError` where the store fails
     for good, and `IngestInterrupted` (a `KeyboardInterrupt`) at Ctrl-C, both with the report of what was done before.
     """
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise InputError(f"window: expected a positive integer, found {window!r}")
-    dim = encoder.encode([], role=role).shape[1]
     if metric is not None and not encoder.allows(metric):
         raise CollectionMismatchError(
             f"metric: this model's vectors are compared by {encoder.metric!r} and are not of unit length, so an index by {metric!r} "
             "would rank them otherwise; leave metric out"
         )
-    spec = CollectionSpec(collection, dim, metric or encoder.metric, encoder.fingerprint)
+    Columns.of(encoder, role, outputs)
     with (
         DeadLetters(
             dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=getattr(documents, "paths", ())
@@ -95,10 +101,18 @@ def ingest(
     ):
         if not bar.disable:
             bar.total = length_hint(documents) or None
-        stopping = threading.Event()
-        writer = Writer(connection.ensure(spec), stopping=stopping)
-        run = _Run(encoder, role, writer, dead, bar, window)
+        columns = Columns.of(encoder, role, outputs, _existing(connection, collection))
+        spec = columns.spec(collection, metric or encoder.metric, encoder.fingerprint)
+        writer = Writer(connection.ensure(spec), stopping=threading.Event())
+        run = _Run(encoder, role, columns, writer, dead, bar, window)
         return run.run(documents, metadata, sync=sync, within=within)
+
+
+def _existing(store: GuardedStore, name: str) -> CollectionInfo | None:
+    try:
+        return store.open(name).info
+    except CollectionNotFoundError:
+        return None
 
 
 @dataclass(slots=True)
@@ -113,17 +127,24 @@ class _Counts:
 
 class _Run:
     def __init__(
-        self, encoder: TextEncoder, role: str, writer: Writer, dead: DeadLetters, bar: tqdm[Any], window: int
+        self,
+        encoder: TextEncoder,
+        role: str,
+        columns: Columns,
+        writer: Writer,
+        dead: DeadLetters,
+        bar: tqdm[Any],
+        window: int,
     ) -> None:
-        self.encoder, self.role, self.window = encoder, role, window
+        self.encoder, self.columns, self.window = encoder, columns, window
         self.writer, self.dead, self.bar = writer, dead, bar
         self.counts = _Counts()
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
         self.encoding: Background[list[Fresh], Encoded] = Background(
-            WindowEncoder(encoder, role), stopping=threading.Event(), threads=_WINDOWS_ENCODED
+            WindowEncoder(encoder, role, columns), stopping=threading.Event(), threads=_WINDOWS_ENCODED
         )
         self.encoded_until = 0.0
-        self.writing: Background[tuple[list[Fresh], FloatArray], WriteResult] = Background(
+        self.writing: Background[tuple[list[Fresh], dict[str, Values]], WriteResult] = Background(
             self._write, stopping=writer.stopping
         )
         self.started = time.perf_counter()
@@ -182,17 +203,17 @@ class _Run:
             for (document, _), reason in encoded.refused:
                 self._bury(refused(document, reason))
             if encoded.rows:
-                self.writing.submit((encoded.rows, encoded.vectors))
+                self.writing.submit((encoded.rows, encoded.values))
             self._account(waiting=_WINDOWS_WAITING)
 
-    def _write(self, job: tuple[list[Fresh], FloatArray]) -> WriteResult:
-        rows, vectors = job
+    def _write(self, job: tuple[list[Fresh], dict[str, Values]]) -> WriteResult:
+        rows, values = job
         documents = [document for document, _ in rows]
         self.counts.removed += remove_stale(self.writer, documents)
         return self.writer.write(
             RecordBatch(
                 ids=[document.id for document in documents],
-                vectors=vectors,
+                **self.columns.columns(values),
                 texts=[document.text for document in documents],
                 metadata=[dict(document.metadata) for document in documents],
                 hashes=[digest for _, digest in rows],

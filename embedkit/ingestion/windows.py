@@ -10,19 +10,20 @@ import numpy as np
 
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..records import FloatArray
 from ..template import Text
+from ..values import Values, concatenate
+from .columns import Columns
 from .items import Items
 from .reading import Fresh
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The rows of a window that have vectors, (n, dim), and those that have none, each with the reason; how many texts
-    were encoded, and from when to when (`time.perf_counter`)."""
+    """The rows of a window that have vectors, these by the name of the output, and those that have none, each with the
+    reason; how many texts were encoded, and from when to when (`time.perf_counter`)."""
 
     rows: list[Fresh]
-    vectors: FloatArray
+    values: dict[str, Values]
     refused: list[tuple[Fresh, str]]
     texts: int
     began: float
@@ -32,10 +33,9 @@ class Encoded:
 class WindowEncoder:
     """Encodes windows; several threads may call it."""
 
-    def __init__(self, encoder: TextEncoder, role: str) -> None:
-        self.role = role
+    def __init__(self, encoder: TextEncoder, role: str, columns: Columns) -> None:
+        self.role, self.columns = role, columns
         self.items = Items(encoder, role)
-        self.dim = encoder.outputs(role)[next(iter(encoder.outputs(role)))].dim
         self.encoder = copy.copy(encoder)  # cut texts are told of once, at the end
         if encoder.on_truncate == "warn":
             self.encoder.on_truncate = "ignore"
@@ -46,34 +46,53 @@ class WindowEncoder:
         items = [self.items.of(document.text, document.metadata) for document, _ in rows]
         keys = [item if isinstance(item, str) else tuple(sorted(item.items())) for item in items]
         distinct = dict(zip(keys, items, strict=True))
-        place = {key: i for i, key in enumerate(distinct)}
-        vectors, reasons = self._encode(list(distinct.values()))
-        refused = [(row, reasons[place[key]]) for key, row in zip(keys, rows, strict=True) if place[key] in reasons]
-        kept = [(place[key], row) for key, row in zip(keys, rows, strict=True) if place[key] not in reasons]
+        values, reasons = self._encode(list(distinct.values()))
+        place: dict[object, int] = {}
+        why: dict[object, str] = {}
+        for i, key in enumerate(distinct):
+            if i in reasons:
+                why[key] = reasons[i]
+            else:
+                place[key] = len(place)
+        kept = [(place[key], row) for key, row in zip(keys, rows, strict=True) if key in place]
+        places = np.array([i for i, _ in kept], dtype=np.intp)
         return Encoded(
             [row for _, row in kept],
-            vectors[[i for i, _ in kept]],
-            refused,
-            len(distinct) - len(reasons),
+            {name: found[places] for name, found in values.items()},
+            [(row, why[key]) for key, row in zip(keys, rows, strict=True) if key in why],
+            len(place),
             began,
             time.perf_counter(),
         )
 
-    def _encode(self, texts: list[Text]) -> tuple[FloatArray, dict[int, str]]:
-        """(n, dim) vectors, and the texts (by number) that have none with the reason of each."""
-        reasons: dict[int, str] = {}
+    def _encode(self, texts: list[Text]) -> tuple[dict[str, Values], dict[int, str]]:
+        """The values of the texts that have some, and the texts (by number) that have none with the reason of each."""
         try:
-            vectors: FloatArray = self.encoder.encode(texts, role=self.role)
+            return self._finite(texts), {}
         except InputError:
-            vectors = np.stack([self._encode_alone(i, text, reasons) for i, text in enumerate(texts)])
-        for i in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
-            reasons.setdefault(int(i), "the model gave a vector that holds NaN or infinity")
-        return vectors, reasons
+            pass
+        reasons: dict[int, str] = {}
+        good: list[dict[str, Values]] = []
+        for i, text in enumerate(texts):
+            found = self._alone(text)
+            if isinstance(found, str):
+                reasons[i] = found
+            else:
+                good.append(found)
+        if not good:
+            return self.columns.empty(self.encoder, self.role), reasons
+        return {name: concatenate([found[name] for found in good]) for name in good[0]}, reasons
 
-    def _encode_alone(self, number: int, text: Text, reasons: dict[int, str]) -> FloatArray:
+    def _alone(self, text: Text) -> dict[str, Values] | str:
+        """The values of one text, or why it has none."""
         try:
-            alone: FloatArray = self.encoder.encode([text], role=self.role)[0]
-            return alone
+            return self._finite([text])
         except InputError as error:
-            reasons[number] = str(error)
-            return np.full(self.dim, np.nan, dtype=np.float32)
+            return str(error)
+
+    def _finite(self, texts: list[Text]) -> dict[str, Values]:
+        values = self.encoder.encode_outputs(texts, role=self.role, outputs=list(self.columns.names.values()))
+        for found in values.values():
+            if isinstance(found, np.ndarray) and not np.isfinite(found).all():
+                raise InputError("the model gave a vector that holds NaN or infinity")
+        return values

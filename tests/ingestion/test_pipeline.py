@@ -195,14 +195,14 @@ def test_where_truncation_is_an_error_it_is_one_rows_error(bundle, store, faulty
 
 
 def test_a_vector_that_is_no_number_is_one_rows_error(encoder, store, faulty, tmp_path, monkeypatch):
-    real = encoder.encode
+    real = encoder.encode_outputs
 
-    def encode(texts, **options):
-        vectors = real(texts, **options)
-        vectors[[text == "text 1" for text in texts]] = np.nan
-        return vectors
+    def encode_outputs(texts, **options):
+        values = real(texts, **options)
+        values["dense"][[text == "text 1" for text in texts]] = np.nan
+        return values
 
-    monkeypatch.setattr(encoder, "encode", encode)
+    monkeypatch.setattr(encoder, "encode_outputs", encode_outputs)
     assert ingest(documents(3), encoder, store, collection="docs").written == 2
     assert "NaN" in letters(tmp_path / "docs.dead.jsonl")[0]["reason"]
 

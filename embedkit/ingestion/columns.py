@@ -1,0 +1,84 @@
+"""Which of a bundle's outputs a collection keeps: at most one of each kind of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..encoding import TextEncoder
+from ..errors import InputError
+from ..multivectors import MultiVectors
+from ..records import FloatArray
+from ..sparse import SparseVectors
+from ..store import CollectionInfo, CollectionSpec, Metric
+from ..values import Values, none
+
+KINDS = ("dense", "sparse", "multivector")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names of the outputs that are kept, by their kind, and how many numbers each has."""
+
+    names: dict[str, str]
+    sizes: dict[str, int]
+
+    @classmethod
+    def of(
+        cls, encoder: TextEncoder, role: str, outputs: Sequence[str] | None, existing: CollectionInfo | None = None
+    ) -> Columns:
+        """The ``outputs`` that are named; else the first of each kind that the collection has, where it is there, or that
+        the bundle has. Raises `InputError` where there is none, or several of a kind were named."""
+        given = encoder.outputs(role)
+        if isinstance(outputs, str):
+            raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
+        for name in outputs or ():
+            if name not in given or given[name].kind not in KINDS:
+                able = [name for name, output in given.items() if output.kind in KINDS]
+                raise InputError(
+                    f"outputs: expected some of {', '.join(able) or 'none'}, which are what a store can keep; found {name!r}"
+                )
+        names: dict[str, str] = {}
+        for name in given if outputs is None else outputs:
+            kind = given[name].kind
+            if kind not in KINDS or (outputs is None and not _wanted(kind, existing)):
+                continue
+            if kind in names and outputs is not None:
+                raise InputError(
+                    f"outputs: a collection keeps one of each kind; {names[kind]!r} and {name!r} are {kind}"
+                )
+            names.setdefault(kind, name)
+        if not names:
+            found = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
+            raise InputError(f"outputs: this bundle gives no vectors that a store could keep, but {found}")
+        return cls(names, {kind: given[name].dim for kind, name in names.items()})
+
+    def spec(self, name: str, metric: Metric, fingerprint: str) -> CollectionSpec:
+        """A collection of these columns."""
+        size = self.sizes.get
+        return CollectionSpec(
+            name, size("dense", 0), metric, fingerprint, sparse=size("sparse", 0), multivector=size("multivector", 0)
+        )
+
+    def empty(self, encoder: TextEncoder, role: str) -> dict[str, Values]:
+        """No rows of each output."""
+        return {name: none(encoder.outputs(role)[name]) for name in self.names.values()}
+
+    def columns(self, values: Mapping[str, Values]) -> dict[str, Any]:
+        """The fields ``vectors``, ``sparse`` and ``multivectors`` of a `RecordBatch`."""
+        found = {kind: values[name] for kind, name in self.names.items()}
+        count = len(next(iter(found.values())))
+        dense: FloatArray = found.get("dense", np.empty((count, 0), np.float32))  # type: ignore[assignment]
+        sparse, several = found.get("sparse"), found.get("multivector")
+        assert sparse is None or isinstance(sparse, SparseVectors)
+        assert several is None or isinstance(several, MultiVectors)
+        return {"vectors": dense, "sparse": sparse, "multivectors": several}
+
+
+def _wanted(kind: str, existing: CollectionInfo | None) -> bool:
+    if existing is None:
+        return True
+    return bool({"dense": existing.dim, "sparse": existing.sparse, "multivector": existing.multivector}[kind])

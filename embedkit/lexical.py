@@ -1,0 +1,294 @@
+"""Which documents have the words of a question, ranked by BM25: the lexical side of a hybrid search."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from . import cache
+from .errors import InputError, MissingExtraError, StaleIndexError
+from .guard import GuardedCollection, GuardedStore
+from .records import Document, FloatArray, Hit, Record, check_id, check_text
+from .registry import opened
+from .words import cutter
+
+if TYPE_CHECKING:
+    from bm25s import BM25
+
+_SCHEMA = 1
+_DESCRIPTION, _IDS, _DIGESTS = "lexical.json", "ids.json", "digests.npy"
+
+
+class LexicalIndex:
+    """The words of n documents, made for BM25 (k1 = 1.5, b = 0.75, the idf of Lucene; Kamphuis et al. 2020) by bm25s.
+
+    `build` makes it of a collection, `of` of documents, and `save` and `load` keep it in a folder, whose numbers are
+    mapped into memory, not read. It cannot grow: where the collection changes, build it again. `require_current` and
+    `require` tell when it must be; `embedkit.search` asks them.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        digests: npt.NDArray[np.uint64],
+        bm25: BM25 | None,
+        language: str | None,
+        stopwords: Collection[str],
+    ) -> None:
+        """The parts of an index, ``ids`` rising; use `build`, `of` or `load`."""
+        self._ids, self._digests, self._bm25 = ids, digests, bm25
+        self.language, self.stopwords = language, tuple(sorted(stopwords))
+        self._cut = cutter(language, stopwords)
+
+    @classmethod
+    def build(
+        cls,
+        store: GuardedStore | str,
+        *,
+        collection: str,
+        language: str | None = None,
+        stopwords: Collection[str] = (),
+        progress: bool | None = False,
+    ) -> LexicalIndex:
+        """Of all rows of a collection, which are read once. ``progress`` None shows a bar on a terminal.
+
+        ``language`` (``english``, ``german``, ...) takes words for equal whose stems are, and ``stopwords`` are left out:
+        see `embedkit.words.cutter`. Raises `CollectionNotFoundError`, `MissingExtraError` without bm25s or the stemmer,
+        and `InputError`.
+        """
+        with opened(store) as connection:
+            rows = connection.open(collection)
+            return cls.of(_records(rows, progress), language=language, stopwords=stopwords)
+
+    @classmethod
+    def of(
+        cls, documents: Iterable[Document | Record], *, language: str | None = None, stopwords: Collection[str] = ()
+    ) -> LexicalIndex:
+        """Of documents or records with distinct ids; else as `build`."""
+        cut, bm25s = cutter(language, stopwords), _bm25s()
+        vocabulary: dict[str, int] = {}
+        rows: list[tuple[str, int, array[int]]] = []
+        for document in documents:
+            check_id(document.id)
+            words = cut(check_text(document.text, f"the text of {document.id!r}"))
+            numbers = array("i", (vocabulary.setdefault(word, len(vocabulary)) for word in words))
+            rows.append((document.id, _digest(document.text), numbers))
+        rows.sort(key=lambda row: row[0])
+        ids = [row_id for row_id, _, _ in rows]
+        for one, next_one in pairwise(ids):
+            if one == next_one:
+                raise InputError(f"two documents have the id {one!r}: expected distinct ids")
+        bm25 = None
+        if vocabulary:
+            bm25 = bm25s.BM25(k1=1.5, b=0.75, method="lucene", backend="numpy")
+            bm25.index(([numbers for _, _, numbers in rows], vocabulary), create_empty_token=False, show_progress=False)
+        return cls(ids, np.array([digest for _, digest, _ in rows], np.uint64), bm25, language, stopwords)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def search(
+        self, questions: Sequence[str], k: int, *, among: Collection[str] | None = None
+    ) -> list[dict[str, float]]:
+        """For each question the scores of the ``k`` best documents by id, best first, equal scores by id; of all
+        documents, or of those whose ids are ``among`` some. Only documents that have one of its words are found."""
+        allowed = None if among is None else np.array(sorted(self._places(among)), dtype=np.intp)
+        return [self._best(question, k, allowed) for question in questions]
+
+    def _best(self, question: str, k: int, allowed: npt.NDArray[np.intp] | None) -> dict[str, float]:
+        words = self._cut(check_text(question, "question"))
+        numbers = self._bm25.get_tokens_ids(words) if self._bm25 is not None else []
+        if not numbers:
+            return {}
+        assert self._bm25 is not None
+        scores: FloatArray = self._bm25.get_scores_from_ids(numbers)
+        found = np.flatnonzero(scores > 0) if allowed is None else allowed[scores[allowed] > 0]
+        if len(found) > k:
+            least = np.partition(scores[found], len(found) - k)[len(found) - k]
+            found = found[scores[found] >= least]
+        best = found[np.argsort(-scores[found], kind="stable")][:k]  # the ids rise, so equal scores are by id
+        return {self._ids[row]: float(scores[row]) for row in best}
+
+    def _places(self, ids: Iterable[str]) -> Iterator[int]:
+        for row_id in ids:
+            place = bisect.bisect_left(self._ids, row_id)
+            if place < len(self._ids) and self._ids[place] == row_id:
+                yield place
+
+    def require_count(self, rows: GuardedCollection) -> None:
+        """Raise `StaleIndexError` unless the collection has as many rows as the index: quick, and notices most changes."""
+        count = rows.count()
+        if count != len(self):
+            raise _stale(f"the collection {rows.info.name!r} has {count:,} rows, the index {len(self):,}")
+
+    def require(self, rows: Iterable[Record | Hit]) -> None:
+        """Raise `StaleIndexError` unless the index has each of these rows with this text."""
+        for row in rows:
+            place = next(self._places([row.id]), None)
+            if place is None:
+                raise _stale(f"the row {row.id!r} is not in the index")
+            if self._digests[place] != _digest(row.text):
+                raise _stale(f"the row {row.id!r} has another text than when the index was built")
+
+    def require_current(self, rows: GuardedCollection, *, progress: bool | None = False) -> None:
+        """Raise `StaleIndexError` unless the index has exactly the rows of the collection, which are all read, with their
+        texts."""
+        self.require_count(rows)
+        self.require(_records(rows, progress))
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write to a folder, whole or not at all; an index there is replaced. Raises `InputError` where the folder holds
+        something else or cannot be written."""
+        target = Path(folder)
+        if target.exists() and not (target / _DESCRIPTION).is_file() and (target.is_file() or any(target.iterdir())):
+            raise InputError(
+                f"{target}: expected a folder that is empty, or holds a lexical index, found something else; name another one"
+            )
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            try:
+                self._write(part / "new")
+                if target.exists():
+                    target.rename(part / "old")
+                (part / "new").rename(target)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+        except OSError as error:
+            raise InputError(f"{target}: the lexical index cannot be written: {error.strerror}") from error
+
+    def _write(self, folder: Path) -> None:
+        folder.mkdir()
+        description = {
+            "schema": _SCHEMA,
+            "count": len(self),
+            "language": self.language,
+            "stopwords": self.stopwords,
+            "words": self._bm25 is not None,
+        }
+        (folder / _IDS).write_text(json.dumps(list(self._ids), ensure_ascii=False), encoding="utf-8")
+        np.save(folder / _DIGESTS, self._digests, allow_pickle=False)
+        if self._bm25 is not None:
+            self._bm25.save(folder, show_progress=False)
+        (folder / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> LexicalIndex:
+        """What `save` wrote. Raises `InputError` where there is none, or it is damaged or of another schema, and
+        `MissingExtraError` without bm25s."""
+        source = Path(folder)
+        bm25s = _bm25s()
+        if not (source / _DESCRIPTION).is_file():
+            raise InputError(f"{source}: there is no lexical index; make one with LexicalIndex.build(...).save(folder)")
+        try:
+            told = json.loads((source / _DESCRIPTION).read_text(encoding="utf-8"))
+            if told["schema"] != _SCHEMA:
+                raise InputError(f"schema: expected {_SCHEMA}, found {told['schema']!r}")
+            ids: list[str] = json.loads((source / _IDS).read_text(encoding="utf-8"))
+            digests = np.load(source / _DIGESTS, allow_pickle=False)
+            bm25 = bm25s.BM25.load(source, mmap=True, show_progress=False) if told["words"] else None
+            if not len(ids) == len(digests) == told["count"] or digests.dtype != np.uint64:
+                raise InputError(f"expected {told['count']} ids and digests, found {len(ids)} and {len(digests)}")
+            if bm25 is not None:
+                _check(bm25, len(ids))
+            return cls(ids, digests, bm25, told["language"], told["stopwords"])
+        except MissingExtraError:
+            raise
+        except Exception as error:
+            raise InputError(f"{source}: the lexical index cannot be read ({error}); build it again") from error
+
+
+def kept(
+    rows: GuardedCollection,
+    folder: Path,
+    *,
+    language: str | None = None,
+    rebuild: bool = False,
+    progress: bool | None = False,
+) -> LexicalIndex:
+    """The index of a collection that is kept in a folder; built there anew where it is missing, damaged, of another
+    language than was asked for, or `LexicalIndex.require_count` fails. None keeps the language that it has."""
+    stopwords: Collection[str] = ()
+    with suppress(InputError):
+        index = LexicalIndex.load(folder)
+        rebuild = rebuild or language not in (None, index.language)
+        language, stopwords = language or index.language, index.stopwords
+        with suppress(StaleIndexError):
+            index.require_count(rows)
+            if not rebuild:
+                return index
+    index = LexicalIndex.of(_records(rows, progress), language=language, stopwords=stopwords)
+    index.save(folder)
+    return index
+
+
+def default_folder(store: GuardedStore, collection: str) -> Path:
+    """Where the index of a collection is kept unless a folder is named: in the user's cache folder, by the store's address
+    and the collection's name."""
+    address = store.address
+    place: list[object] = ["", collection]
+    if address is not None:
+        local = bool(address.path) and not address.host and address.scheme != "memory"
+        path = os.path.abspath(address.path) if local else address.path
+        place = [address.scheme, address.transport, address.host, address.port, path, collection]
+    return cache.folder() / "lexical" / blake2b(json.dumps(place).encode(), digest_size=16).hexdigest()
+
+
+def _records(rows: GuardedCollection, progress: bool | None) -> Iterator[Record]:
+    with tqdm(unit="row", desc="words", disable=None if progress is None else not progress) as bar:
+        if not bar.disable:
+            bar.total = rows.count()
+        cursor: str | None = None
+        while True:
+            page = rows.scan(cursor=cursor)
+            yield from page.records
+            bar.update(len(page.records))
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+
+def _check(bm25: BM25, count: int) -> None:
+    """Raise `InputError` where the numbers of a loaded index do not fit together."""
+    data, rows, starts = (bm25.scores[name] for name in ("data", "indices", "indptr"))
+    if bm25.scores["num_docs"] != count or starts[-1] != len(data) or len(data) != len(rows):
+        raise InputError("the scores are not those of as many documents and words")
+    if max(bm25.vocab_dict.values()) >= len(starts) - 1:
+        raise InputError("the vocabulary has more words than the scores")
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _stale(what: str) -> StaleIndexError:
+    return StaleIndexError(
+        f"the lexical index is older than its collection: {what}; build it again, with LexicalIndex.build"
+    )
+
+
+def _bm25s() -> Any:
+    new = "bm25s" not in sys.modules
+    try:
+        import bm25s
+    except ImportError as error:
+        raise MissingExtraError("bm25s", "lexical", "a lexical search") from error
+    if new:  # it asks for every message of its own, whatever the program's logging says
+        logging.getLogger("bm25s").setLevel(logging.NOTSET)
+    return bm25s

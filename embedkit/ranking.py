@@ -1,0 +1,243 @@
+"""What ranks documents for a question, several such rankings made one, and a reranker as the last word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from .encoding import TextEncoder
+from .errors import InputError, StaleIndexError
+from .filters import Filter
+from .fusion import method_of
+from .guard import GuardedCollection
+from .lexical import LexicalIndex
+from .records import FloatArray, Hit, filterable
+from .scoring import similarity
+
+_FIRST = 4
+"""How many times as many candidates as are wanted are compared with a filter first."""
+
+Answers: TypeAlias = list[list[Hit]]
+
+
+class Ranker(Protocol):
+    """Gives for each question the ``k`` best hits that satisfy a filter, best first; fewer only where there are no more."""
+
+    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
+        """The hits of each question."""
+
+
+class Scored(Protocol):
+    """What a reranker says about one document."""
+
+    @property
+    def index(self) -> int:
+        """The document's place in the list that was given."""
+
+    @property
+    def score(self) -> float:
+        """Higher is more relevant."""
+
+
+class Reranks(Protocol):
+    """A reranker, such as a cross-encoder: it reads the question and a document together."""
+
+    def rank(self, query: str, documents: Sequence[str], k: int | None) -> Sequence[Scored]:
+        """The ``k`` best of the documents (None: all), in any order."""
+
+
+class Vectors:
+    """The (dim,) vectors of a collection's rows; each is read once."""
+
+    def __init__(self, rows: GuardedCollection) -> None:
+        self._rows = rows
+        self._known: dict[str, FloatArray | None] = {}
+
+    def near(self, answers: Answers) -> dict[str, FloatArray]:
+        """The vector of each row that was found, unless it was deleted meanwhile."""
+        ids = list(dict.fromkeys(hit.id for hits in answers for hit in hits))
+        missing = [row_id for row_id in ids if row_id not in self._known]
+        self._known.update(dict.fromkeys(missing))
+        self._known.update((record.id, record.vector) for record in self._rows.get(missing, with_vectors=True))
+        return {row_id: vector for row_id in ids if (vector := self._known[row_id]) is not None}
+
+
+class Asked:
+    """What a model makes of questions, by kind of output: all kinds that were named, of one pass."""
+
+    def __init__(self, encoder: TextEncoder, outputs: Mapping[str, str]) -> None:
+        self._encoder, self._outputs = encoder, dict(outputs)
+        self._questions: list[str] | None = None
+        self._values: Mapping[str, Any] = {}
+
+    def __call__(self, questions: Sequence[str], kind: str) -> Any:
+        """The questions' values of that kind."""
+        if self._questions != list(questions):
+            self._questions = list(questions)
+            self._values = self._encoder.encode_outputs(
+                self._questions, role="query", outputs=list(self._outputs.values())
+            )
+        return self._values[self._outputs[kind]]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRanker:
+    """Ranks by one kind of the vectors that a collection keeps, by dense ones with ``full`` as they are read back."""
+
+    rows: GuardedCollection
+    asked: Asked
+    kind: str
+    full: Vectors | None = None
+
+    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
+        """The ``k`` nearest rows of each question."""
+        asked, rows = self.asked(questions, self.kind), self.rows
+        if self.kind != "dense":
+            query = rows.query_sparse if self.kind == "sparse" else rows.query_multivector
+            return query(asked, k, filter=filter)
+        answers = rows.query(asked, k, filter=filter)
+        if self.full is None:
+            return answers
+        vectors, metric = self.full.near(answers), rows.info.metric
+        return [_rescored(hits, vector, vectors, metric) for hits, vector in zip(answers, asked, strict=True)]
+
+
+def vector_rankers(rows: GuardedCollection, encoder: TextEncoder, full: Vectors | None) -> dict[str, Ranker]:
+    """A ranker for each kind of vectors that the collection keeps and the model gives: ``dense``, ``sparse``,
+    ``multivector``, in this order. Raises `InputError` where there is none."""
+    info = rows.info
+    outputs: dict[str, str] = {}
+    for name, output in encoder.outputs("query").items():
+        outputs.setdefault(output.kind, name)
+    sizes = {"dense": info.dim, "sparse": info.sparse, "multivector": info.multivector}
+    kinds = [kind for kind, size in sizes.items() if size and kind in outputs]
+    if not kinds:
+        raise InputError(
+            f"collection {info.name!r} keeps {', '.join(kind for kind, size in sizes.items() if size)} vectors, the model gives "
+            f"{', '.join(outputs)}; search it with the bundle that it was made with"
+        )
+    asked = Asked(encoder, {kind: outputs[kind] for kind in kinds})
+    return {kind: VectorRanker(rows, asked, kind, full) for kind in kinds}
+
+
+def _rescored(hits: list[Hit], asked: FloatArray, vectors: Mapping[str, FloatArray], metric: str) -> list[Hit]:
+    hits = [hit for hit in hits if hit.id in vectors]
+    if not hits:
+        return hits
+    scores = similarity(asked, np.stack([vectors[hit.id] for hit in hits]), fn=metric)[0]
+    return _sorted([replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalRanker:
+    """Ranks by BM25; a row that has no word of the question is not found. Raises `StaleIndexError` where it notices that
+    the index is older than the collection.
+
+    A filter is exact: some more candidates than are wanted are compared with it, and where too few satisfy it, the ids
+    of all rows that do are read, and the best of these are taken.
+    """
+
+    rows: GuardedCollection
+    index: LexicalIndex
+
+    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
+        """The ``k`` best rows of each question."""
+        self.index.require_count(self.rows)
+        if filter is None:
+            return self._hits(self.index.search(questions, k))
+        found = self.index.search(questions, _FIRST * k)
+        answers = [[hit for hit in hits if filter.matches(filterable(hit.metadata))][:k] for hits in self._hits(found)]
+        short = [
+            i for i, scores in enumerate(found) if len(answers[i]) < k and len(scores) == _FIRST * k
+        ]  # of the others all that have a word of the question were compared
+        if short:
+            ids = self._satisfying(filter)
+            whole = self._hits(self.index.search([questions[i] for i in short], k, among=ids))
+            for i, hits in zip(short, whole, strict=True):
+                answers[i] = hits
+        return answers
+
+    def _hits(self, found: list[dict[str, float]]) -> Answers:
+        ids = list(dict.fromkeys(row_id for scores in found for row_id in scores))
+        records = {record.id: record for record in self.rows.get(ids)}
+        self.index.require(records.values())
+        gone = next((row_id for row_id in ids if row_id not in records), None)
+        if gone is not None:
+            raise StaleIndexError(
+                f"the lexical index is older than its collection: the row {gone!r} is gone; build it again"
+            )
+        return [
+            [Hit(row_id, score, records[row_id].text, records[row_id].metadata) for row_id, score in scores.items()]
+            for scores in found
+        ]
+
+    def _satisfying(self, filter: Filter) -> set[str]:
+        ids: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = self.rows.scan(filter=filter, cursor=cursor)
+            ids.update(record.id for record in page.records)
+            cursor = page.cursor
+            if cursor is None:
+                return ids
+
+
+class HybridRanker:
+    """Several rankers whose rankings are fused (`embedkit.fusion`); the ``parts`` of a hit are the scores that each gave.
+
+    ``weights`` are by the rankers' names, 1 where nothing is said; a ranker of weight 0 is not asked. Raises `InputError`
+    for another name, an impossible weight, or an unknown method.
+    """
+
+    def __init__(self, rankers: Mapping[str, Ranker], method: str, weights: Mapping[str, float] | None = None) -> None:
+        self._fuse = method_of(method)
+        unknown = sorted(set(weights or {}) - set(rankers))
+        if unknown:
+            raise InputError(f"weights: expected the names {', '.join(rankers)}, found {unknown[0]!r}")
+        given = {name: 1.0 if weights is None else weights.get(name, 1.0) for name in rankers}
+        self._fuse([{} for _ in given], list(given.values()))  # refuses what can be no weight
+        self.rankers = {name: ranker for name, ranker in rankers.items() if given[name]}
+        self._weights = [given[name] for name in self.rankers]
+
+    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
+        """What the ``k`` best hits of each ranker make: at least ``k`` hits, where one of them found so many."""
+        found = [ranker(questions, k, filter) for ranker in self.rankers.values()]
+        return [self._fused(list(rankings)) for rankings in zip(*found, strict=True)]
+
+    def _fused(self, rankings: list[list[Hit]]) -> list[Hit]:
+        by_id = {hit.id: hit for hits in reversed(rankings) for hit in hits}
+        parts: dict[str, dict[str, float]] = {row_id: {} for row_id in by_id}
+        for name, hits in zip(self.rankers, rankings, strict=True):
+            for hit in hits:
+                parts[hit.id][name] = hit.score
+        scores = self._fuse([{hit.id: hit.score for hit in hits} for hits in rankings], self._weights)
+        return [replace(by_id[row_id], score=score, parts=parts[row_id]) for row_id, score in scores.items()]
+
+
+def reranked(question: str, hits: list[Hit], reranker: Reranks, name: str) -> list[Hit]:
+    """The hits by what the reranker says of their texts; the score that each had becomes its part called ``name``.
+
+    Raises `InputError` unless the reranker scores each text once, with a finite number.
+    """
+    if not hits:
+        return hits
+    told = reranker.rank(question, [hit.text for hit in hits], None)
+    if sorted(one.index for one in told) != list(range(len(hits))) or not all(np.isfinite(one.score) for one in told):
+        raise InputError(
+            f"{type(reranker).__name__}.rank: expected each index from 0 to {len(hits) - 1} once with a finite score, found "
+            f"{len(told)} results: {list(told)[:3]}"
+        )
+    return _sorted(
+        [
+            replace(hit, score=float(one.score), parts={**hit.parts, name: hit.score})
+            for one in told
+            for hit in [hits[one.index]]
+        ]
+    )
+
+
+def _sorted(hits: list[Hit]) -> list[Hit]:
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id))

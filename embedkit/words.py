@@ -1,0 +1,52 @@
+"""Text cut into the words that a lexical index counts."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection
+from typing import TypeAlias
+
+from .errors import InputError, MissingExtraError
+
+Cut: TypeAlias = Callable[[str], list[str]]
+
+# Chinese characters and Japanese kana: written without spaces, so each is a word of its own.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+
+
+def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
+    """The function that cuts a text into words: runs of letters, digits and underscores of the NFKC form in lower case;
+    each Chinese character and kana is a word.
+
+    Words among ``stopwords`` (written in lower case) are left out; the rest are reduced to their stems by Snowball's
+    rules for ``language``, such as ``english`` or ``de``. Raises `InputError` for a language that has none, and
+    `MissingExtraError` without the stemmer.
+    """
+    if isinstance(stopwords, str):
+        raise InputError(f"stopwords: expected a list of words, found the string {stopwords!r}")
+    dropped = frozenset(stopwords)
+    stem = _stemmer(language) if language else None
+
+    def cut(text: str) -> list[str]:
+        words: list[str] = _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+        if dropped:
+            words = [word for word in words if word not in dropped]
+        return words if stem is None else stem(words)
+
+    return cut
+
+
+def _stemmer(language: str) -> Callable[[list[str]], list[str]]:
+    try:
+        import Stemmer
+    except ImportError as error:
+        raise MissingExtraError("PyStemmer", "lexical", "the stems of words") from error
+    try:
+        stems: Callable[[list[str]], list[str]] = Stemmer.Stemmer(language).stemWords
+    except KeyError:
+        raise InputError(
+            f"language: there are no rules for the stems of {language!r}; there are for {', '.join(Stemmer.algorithms())}"
+        ) from None
+    return stems
