@@ -24,7 +24,7 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     (tmp_path / "README.md").write_text(README, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
@@ -95,7 +95,7 @@ def test_targets_and_options_exist() -> None:
     known = "".join(
         CliRunner(env={"COLUMNS": "200"}).invoke(application, [*command, "--help"]).output
         for application, command in (
-            *((app, [name]) for name in ("ingest", "sync", "check", "search", "eval")),
+            *((app, [name]) for name in ("encode", "ingest", "sync", "check", "search", "eval")),
             (export_app, []),
         )
     )
@@ -109,7 +109,7 @@ def test_the_recipes_are_recipes() -> None:
 
     page = (Path(__file__).parent.parent / "export" / "RECIPES.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         assert recipe.parse(block) != recipe.Recipe()
     tables = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))

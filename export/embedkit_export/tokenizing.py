@@ -60,7 +60,7 @@ class Tokenizers:
             else:  # a record may have fields that another role reads
                 whole = {**_as_dict(template.fill("", i)), **{k: v for k, v in item.items() if k in template.fields}}
             ragged = tokenizer.encode([template.check(whole, "sample")])
-            if len(ragged.ids[0]) and (not pools or ragged.pool[0].any()):
+            if len(ragged.ids[0]) and (not pools or not ragged.pool or ragged.pool[0].any()):
                 out.append(whole)
         return out
 
