@@ -50,6 +50,7 @@ _HOME = {
     "RecordBatch": "records",
     "Reranker": "reranker",
     "RowError": "records",
+    "Scorer": "pairs",
     "SparseVectors": "sparse",
     "StaleIndexError": "errors",
     "StoreError": "errors",
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
     from .ingestion import retry as retry
     from .lexical import LexicalIndex as LexicalIndex
     from .multivectors import MultiVectors as MultiVectors
+    from .pairs import Scorer as Scorer
     from .pool import EncoderPool as EncoderPool
     from .precision import Ranges as Ranges
     from .precision import fit_ranges as fit_ranges

@@ -249,6 +249,8 @@ def _check_names(manifest: Manifest, where: str) -> None:
             for name in (variant.file, *variant.data):
                 listed(name, f"towers.{role}.graph.variants.{key}")
     for key, scorer in manifest.scorers.items():
+        if scorer.graph is not None:
+            listed(scorer.graph, f"scorers.{key}.graph")
         for side in (scorer.left, scorer.right):
             role, _, output = side.partition(".")
             tower_ = manifest.towers.get(role)
@@ -282,7 +284,9 @@ def fingerprint(manifest: Manifest) -> str:
             variant = tower.graph.variants.get("fp32") or next(iter(tower.graph.variants.values()))
             whole["graph"] = [manifest.files[name].sha256 for name in (variant.file, *variant.data)]
         towers[role] = whole
-    return hashlib.sha256(msgspec.json.encode([towers, manifest.scorers], order="sorted")).hexdigest()
+    heads = [manifest.files[scorer.graph].sha256 for scorer in manifest.scorers.values() if scorer.graph is not None]
+    whole_space = [towers, manifest.scorers, *([heads] if heads else [])]
+    return hashlib.sha256(msgspec.json.encode(whole_space, order="sorted")).hexdigest()
 
 
 def sha256_file(path: Path) -> str:

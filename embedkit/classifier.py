@@ -66,18 +66,18 @@ class Classifier:
         one_by_one = "sigmoid" if self.multilabel else "softmax"
         return activated(logits, one_by_one if self._activation == "identity" else self._activation)
 
-    def predict(
-        self, texts: Text | Iterable[Text], *, threshold: float = 0.5, progress: bool = False
-    ) -> Any:
+    def predict(self, texts: Text | Iterable[Text], *, threshold: float = 0.5, progress: bool = False) -> Any:
         """A list with the most probable class of each text, of equally probable ones the first; or, where classes are decided one by one,
         the list of those whose probability is at least ``threshold``. A single text gives one answer."""
         if not 0.0 <= threshold <= 1.0:
             raise InputError(f"threshold: expected a number from 0 to 1, found {threshold!r}")
         single = isinstance(texts, str | Mapping)
         given: Iterable[Text] = [texts] if isinstance(texts, str | Mapping) else texts
-        found = self.predict_proba(given, progress=progress)
+        found = self.chosen(self.predict_proba(given, progress=progress), threshold=threshold)
+        return found[0] if single else found
+
+    def chosen(self, probabilities: FloatArray, *, threshold: float = 0.5) -> list[Any]:
+        """What `predict` makes of (n, classes) probabilities."""
         if self.multilabel:
-            several = [[self.labels[i] for i in np.flatnonzero(row >= threshold)] for row in found]
-            return several[0] if single else several
-        chosen = [self.labels[i] for i in found.argmax(axis=1)]
-        return chosen[0] if single else chosen
+            return [[self.labels[i] for i in np.flatnonzero(row >= threshold)] for row in probabilities]
+        return [self.labels[i] for i in probabilities.argmax(axis=1)]

@@ -10,7 +10,7 @@ from .errors import EmbedkitError
 
 # Each registers its commands, in the order of the help.
 # isort: off
-from .commands import encoding, ingesting, searching, collections, bundles, evaluating  # noqa: F401
+from .commands import encoding, judging, ingesting, searching, collections, bundles, evaluating  # noqa: F401
 # isort: on
 
 

@@ -238,11 +238,17 @@ class Tower(_Model, frozen=True):
 
 class Scorer(_Model, frozen=True):
     """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot``, several a
-    text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors."""
+    text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
+    head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``."""
 
-    fn: Literal["cosine", "dot", "sparse_dot", "maxsim", "meanmaxsim"]
+    fn: Literal["cosine", "dot", "sparse_dot", "maxsim", "meanmaxsim", "pair"]
     left: str
     right: str
+    graph: FileName | None = None
+
+    def __post_init__(self) -> None:
+        if (self.fn == "pair") != (self.graph is not None):
+            raise ValueError("expected `graph` beside the function pair, and only there")
 
 
 class Source(_Model, frozen=True):

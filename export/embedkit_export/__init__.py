@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .assembly import fit_whitening as fit_whitening
     from .exporting import export as export
     from .gates import Gates as Gates
+    from .logistic import logistic_head as logistic_head
     from .preparing import Prepared as Prepared
     from .preparing import prepare as prepare
     from .profiling import explain as explain
@@ -35,6 +36,7 @@ _HOME = {
     "explain": "profiling",
     "export": "exporting",
     "fit_whitening": "assembly",
+    "logistic_head": "logistic",
     "prepare": "preparing",
 }
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "explain",
     "export",
     "fit_whitening",
+    "logistic_head",
     "prepare",
 ]
 

@@ -11,7 +11,8 @@ import msgspec
 from embedkit.types import FileEntry, Graph, Manifest, Scorer, Tower, Variant
 from embedkit.types import Source as SourceEntry
 
-from . import files, source
+from . import files, pairs, source
+from .graph import DENSE
 from .outputs import similarity
 from .preparing import Prepared
 
@@ -61,6 +62,8 @@ class Description:
             fn: Any = similarity(plan.recipe, name)
             if fn is not None:
                 found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
+        if plan.recipe.pair is not None:
+            found["pair"] = Scorer(fn="pair", left=f"query.{DENSE}", right=f"document.{DENSE}", graph=pairs.FILE)
         return found
 
     @cached_property

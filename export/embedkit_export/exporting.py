@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from embedkit import bundle
 from embedkit.errors import ExportError, InputError
 from embedkit.types import Manifest, Variant
 
-from . import making, picture, profiling, samples
+from . import making, pairs, picture, profiling, samples
 from .card import PICTURE, model_card
 from .describing import GOLDEN_FILE, Description
 from .gates import Gates, GatesByVariant, by_variant
+from .graph import DENSE
 from .judging import Judge
 from .making import Maker
 from .plan import Plan
@@ -141,6 +143,12 @@ def _make(
     step("encode with torch")
     judge = Judge(prepared, sampled, tokenizers, gates)
     judge.write_golden(folder / GOLDEN_FILE)
+    if plan.recipe.pair is not None:
+        given = pairs.checked(plan.recipe.pair)
+        vectors = judge.golden["default"].get(DENSE)
+        if plan.weights is None or not isinstance(vectors, np.ndarray):
+            raise InputError("pair: expected a bundle with dense vectors, which the head reads")
+        pairs.write(given, plan.weights, vectors, folder, parity=gates["fp32"].parity)
     description = Description(prepared, tokenizers.files)
     maker = Maker(grounds, folder, judge, description, step, asked=asked)
     maker.notes += notes

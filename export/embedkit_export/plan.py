@@ -63,6 +63,8 @@ class Plan:
     recipe: Recipe
     roles: dict[str, RolePlan]
     graphs: dict[str, GraphPlan]
+    weights: assembly.Weights | None = None
+    """Where weights that the recipe names are."""
     records: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -86,7 +88,8 @@ class _Builder:
     ) -> None:
         self.origin, self.recipe, self.loading, self.max_tokens = origin, recipe, loading, max_tokens
         self.base = base
-        self.plan = Plan(recipe, {}, {})
+        beside = [path for path in (base, origin.folder) if path is not None]
+        self.plan = Plan(recipe, {}, {}, weights=assembly.Weights(beside, origin.folder))
         self.origins: dict[str, Source] = {}
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}

@@ -118,6 +118,8 @@ class Recipe(_Piece, frozen=True):
     """Whether there is a pooled vector, the output ``dense``."""
     outputs: dict[str, Any] = {}
     """Other outputs by name, each a table or one of `outputs`."""
+    pair: Any = None
+    """A head that scores two pooled vectors: a table or a `pairs.Pair`."""
     similarity: Literal["cosine", "dot"] = "cosine"
     matryoshka: list[Positive] = []
     """Sizes that the first numbers of a vector were trained for."""
