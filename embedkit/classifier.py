@@ -66,9 +66,7 @@ class Classifier:
         one_by_one = "sigmoid" if self.multilabel else "softmax"
         return activated(logits, one_by_one if self._activation == "identity" else self._activation)
 
-    def predict(
-        self, texts: Text | Iterable[Text], *, threshold: float = 0.5, progress: bool = False
-    ) -> Any:
+    def predict(self, texts: Text | Iterable[Text], *, threshold: float = 0.5, progress: bool = False) -> Any:
         """A list with the most probable class of each text, of equally probable ones the first; or, where classes are decided one by one,
         the list of those whose probability is at least ``threshold``. A single text gives one answer."""
         if not 0.0 <= threshold <= 1.0:
