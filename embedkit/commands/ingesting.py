@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 dead_letters_option = click.option(
     "--dead-letters", metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here."
 )
+outputs_option = click.option(
+    "--outputs",
+    metavar="NAMES",
+    help="Which of the bundle's outputs are kept (dense,sparse), separated by commas, at most one of each kind; by default all that "
+    "the collection has, or for a new one that the bundle gives.",
+)
 metric_option = click.option(
     "--metric", help="cosine, dot or euclidean, for a new collection; by default the model's own."
 )
@@ -67,6 +73,7 @@ dry_run_option = click.option(
 @format_option
 @cutting_options
 @metric_option
+@outputs_option
 @dry_run_option
 @loading_options
 @dead_letters_option
@@ -82,6 +89,7 @@ def ingest(
     format: str | None,
     cutting: Cutting,
     metric: str | None,
+    outputs: str | None,
     dry_run: bool,
     loading: Loading,
     dead_letters: str | None,
@@ -92,7 +100,7 @@ def ingest(
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
     rows = _rows(files, columns, format)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
-    run.estimate() if dry_run else run.ingest(metric, dead_letters, fail_on_dead=fail_on_dead)
+    run.estimate() if dry_run else run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead)
 
 
 @app.command(
@@ -112,6 +120,7 @@ def ingest(
 @format_option
 @cutting_options
 @metric_option
+@outputs_option
 @dry_run_option
 @loading_options
 @dead_letters_option
@@ -128,6 +137,7 @@ def sync(
     format: str | None,
     cutting: Cutting,
     metric: str | None,
+    outputs: str | None,
     dry_run: bool,
     loading: Loading,
     dead_letters: str | None,
@@ -141,7 +151,7 @@ def sync(
     if dry_run:
         run.estimate(sync=True, within=only)
     else:
-        run.ingest(metric, dead_letters, fail_on_dead=fail_on_dead, sync=True, within=only)
+        run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, sync=True, within=only)
 
 
 @app.command(
@@ -294,6 +304,7 @@ class _Run:
         metric: str | None,
         dead_letters: str | None,
         *,
+        outputs: str | None = None,
         fail_on_dead: bool = False,
         sync: bool = False,
         within: Filter | None = None,
@@ -313,6 +324,7 @@ class _Run:
                 progress=False if self.quiet else None,
                 sync=sync,
                 within=within,
+                outputs=[name.strip() for name in outputs.split(",")] if outputs else None,
             )
 
         report = _reported(action, self.json, self.quiet)

@@ -87,11 +87,11 @@ def write(given: Pair, weights: assembly.Weights, vectors: np.ndarray, folder: P
         left, right = vectors, vectors[::-1].copy()
         expected = stages(head.read(torch.from_numpy(left), torch.from_numpy(right))).numpy()
     session = OnnxRuntime(folder / FILE)
-    found = session.run({"left": left, "right": right}, ["score"])[0]  # type: ignore[dict-item]
+    found = session.run({"left": left, "right": right}, ["score"])[0]
     difference = float(np.abs(found - expected).max())
     if not difference < parity * max(1.0, float(np.abs(expected).max())):
         raise ExportError(f"pair: the graph's scores differ from torch's by {difference:.2e}")
     for i in range(len(left)):
-        alone = session.run({"left": left[i : i + 1], "right": right[i : i + 1]}, ["score"])[0]  # type: ignore[dict-item]
+        alone = session.run({"left": left[i : i + 1], "right": right[i : i + 1]}, ["score"])[0]
         if alone.tobytes() != found[i : i + 1].tobytes():
             raise ExportError("pair: a pair's score depends on the pairs scored with it")

@@ -69,7 +69,7 @@ def test_a_merged_checkpoint_and_its_classes(folder: Path, tmp_path: Path) -> No
     np.savez(tmp_path / "head.npz", **embedkit_export.logistic_head(fitted))
     recipe = f"""
 max_tokens = 32
-surgery = {{ slerp = {{ other = "{other}", t = 0.5 }} }}
+surgery = {{ slerp = {{ with = "{other}", t = 0.5 }} }}
 [outputs.classes]
 kind = "logits"
 activation = "softmax"
