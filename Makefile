@@ -26,6 +26,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/rerank.py
 
 # The tests of faults with more kills than the suite has, at other moments each time.
 faults: $(READY)
