@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import write_manifest, writing
+from ..bundle import golden_arrays, golden_key, write_manifest, writing
 from ..errors import MissingExtraError
-from ..records import FloatArray
+from ..multivectors import MultiVectors
+from ..sparse import SparseVectors
 from ..types import Frontend, Graph, Input, Manifest, Output, Part, Quality, Scorer, Source, Tower, Truncate, Variant
+from ..values import Values
 from ..vectors import unit_length
 
 GOLDEN = [
@@ -25,6 +27,7 @@ GOLDEN = [
     "a text that is longer than the model reads: " + "so " * 30,
 ]
 ROLES = ("default", "query", "document")
+_FUNCTIONS = {"dense": "cosine", "sparse": "sparse_dot", "multivector": "maxsim"}
 
 _START, _END, _BYTES, _PAD = 256, 257, 258, 258
 
@@ -37,13 +40,15 @@ def tiny_bundle(
     seed: int = 0,
     prefixes: Mapping[str, str] | None = None,
     variants: tuple[str, ...] = ("fp32", "int8"),
+    kinds: Sequence[str] = ("dense",),
 ) -> Path:
     """Write a bundle to ``folder``, which `embedkit.Encoder.load` reads; its path.
 
     The tokens are the UTF-8 bytes of a text between a start and an end token. A vector is the sum over the tokens of
     token vector times position vector, of unit length: equal texts have equal vectors, and texts that share a beginning
     are near each other. Another ``seed`` is another model, with another fingerprint. ``prefixes`` puts a text before
-    those of a role (``default``, ``query``, ``document``). The variant ``int8`` is a rounder copy, not a quantised
+    those of a role (``default``, ``query``, ``document``). ``kinds`` are the outputs: ``dense`` the sum at unit length,
+    ``sparse`` its positive numbers, ``multivector`` the tokens' products. The variant ``int8`` is a rounder copy, not a quantised
     graph.
 
     Needs the package ``onnx``; raises `MissingExtraError` where it is not installed.
@@ -56,23 +61,32 @@ def tiny_bundle(
     golden: dict[str, Any] = {"texts": np.array(GOLDEN)}
     with writing(folder) as work:
         for variant in variants:
-            (work / f"model.{variant}.onnx").write_bytes(_graph(tables[variant], positions))
+            (work / f"model.{variant}.onnx").write_bytes(_graph(tables[variant], positions, kinds))
         _tokenizer(work / "tokenizer.json")
         for role in ROLES:
             texts = [(prefixes or {}).get(role, "") + text for text in GOLDEN]
-            golden[f"vectors.{role}"] = _reference(texts, tokens, positions)
+            found = _reference(texts, tokens, positions)
+            for kind in kinds:
+                golden |= golden_arrays(found[kind], golden_key(role, kind))
         np.savez(work / "golden.npz", **golden)
-        write_manifest(work, _manifest(dim, max_tokens, prefixes or {}, variants))
+        write_manifest(work, _manifest(dim, max_tokens, prefixes or {}, variants, kinds))
     return Path(folder)
 
 
-def _reference(texts: list[str], tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]) -> FloatArray:
-    """(n, dim) float32: what the graph computes, in numpy."""
-    rows = []
+def _reference(
+    texts: list[str], tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]
+) -> dict[str, Values]:
+    """What the graph computes, in numpy."""
+    several = []
     for text in texts:
         ids = [_START, *text.encode()[: len(positions) - 2], _END]
-        rows.append((tokens[ids] * positions[: len(ids)]).sum(axis=0))
-    return unit_length(np.array(rows, dtype=np.float32))
+        several.append((tokens[ids] * positions[: len(ids)]).astype(np.float32))
+    sums = np.array([vectors.sum(axis=0) for vectors in several], dtype=np.float32)
+    return {
+        "dense": unit_length(sums),
+        "sparse": SparseVectors.of(np.maximum(sums, 0.0)),
+        "multivector": MultiVectors.of(several),
+    }
 
 
 def _tokenizer(path: Path) -> None:
@@ -99,7 +113,7 @@ def _byte_characters() -> list[str]:
     return [shown[byte] for byte in range(256)]
 
 
-def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]) -> bytes:
+def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], kinds: Sequence[str]) -> bytes:
     try:
         from onnx import TensorProto, helper, numpy_helper
     except ImportError as error:
@@ -124,7 +138,11 @@ def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]) 
         ("ReduceL2", ["summed", "last"], "norm", {"keepdims": 1}),
         ("Max", ["norm", "small"], "safe_norm", {}),
         ("Div", ["summed", "safe_norm"], "dense", {}),
+        ("Relu", ["summed"], "sparse", {}),
+        ("Identity", ["placed"], "multivector", {}),
     ]
+    width = tokens.shape[1]
+    shapes = {"dense": ["rows", width], "sparse": ["rows", width], "multivector": ["rows", "tokens", width]}
     graph = helper.make_graph(
         [helper.make_node(op, inputs, [output], **attributes) for op, inputs, output, attributes in steps],
         "tiny",
@@ -132,14 +150,16 @@ def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64]) 
             helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", "tokens"])
             for name in ("input_ids", "attention_mask")
         ],
-        [helper.make_tensor_value_info("dense", TensorProto.FLOAT, ["rows", tokens.shape[1]])],
+        [helper.make_tensor_value_info(kind, TensorProto.FLOAT, shapes[kind]) for kind in kinds],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())
 
 
-def _manifest(dim: int, max_tokens: int, prefixes: Mapping[str, str], variants: tuple[str, ...]) -> Manifest:
+def _manifest(
+    dim: int, max_tokens: int, prefixes: Mapping[str, str], variants: tuple[str, ...], kinds: Sequence[str]
+) -> Manifest:
     def frontend(role: str) -> Frontend:
         before = [Part(lit=prefixes[role])] if prefixes.get(role) else []
         return Frontend(
@@ -166,7 +186,7 @@ def _manifest(dim: int, max_tokens: int, prefixes: Mapping[str, str], variants: 
             Input(name="attention_mask", dtype="int64", source="mask"),
         ],
         graph=graph,
-        outputs={"dense": Output(kind="dense", dim=dim, normalized=True)},
+        outputs={kind: Output(kind=kind, dim=dim, normalized=kind == "dense") for kind in kinds},  # type: ignore[arg-type]
     )
     return Manifest(
         schema=1,
@@ -175,7 +195,10 @@ def _manifest(dim: int, max_tokens: int, prefixes: Mapping[str, str], variants: 
             "default": base,
             **{role: Tower(like="default", frontend=frontend(role)) for role in ROLES if role != "default"},
         },
-        scorers={"main": Scorer(fn="cosine", left="query.dense", right="document.dense")},
+        scorers={
+            kind if number else "main": Scorer(fn=_FUNCTIONS[kind], left=f"query.{kind}", right=f"document.{kind}")  # type: ignore[arg-type]
+            for number, kind in enumerate(kinds)
+        },
         files={},
         golden="golden.npz",
         fingerprint="0" * 64,
