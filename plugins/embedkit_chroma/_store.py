@@ -41,6 +41,7 @@ from embedkit.records import (
 from embedkit.store import CollectionInfo, CollectionSpec
 
 from . import CAPABILITIES, FOLDER, SERVER
+from ._folder import closed, keep_log, opened, recover
 
 _INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash", "meta."
 _FLOAT = "float."
@@ -53,7 +54,11 @@ _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 def open_folder(path: str) -> ChromaStore:
     """The store in a folder, which is made if it is not there."""
     with _errors(f"opening the folder {path!r}"):
-        return ChromaStore(chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False)), folder=path)
+        recover(path)
+        client = chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
+        keep_log(path)
+        opened(path)
+        return ChromaStore(client, folder=path)
 
 
 def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
@@ -115,6 +120,8 @@ class ChromaStore:
     def close(self) -> None:
         """Release the client; a folder is closed with the last client that this process has on it."""
         self._client.close()
+        if self._folder is not None:
+            closed(self._folder)
 
     def _collection(self, name: str, found: Any) -> ChromaCollection:
         info = _info(found)

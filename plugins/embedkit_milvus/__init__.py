@@ -21,6 +21,7 @@ _SERVER = Capabilities(
     orders_text=False,
     metrics=METRICS,
     max_dim=32_768,
+    sparse=True,
 )
 CAPABILITIES = {FOLDER: replace(_SERVER, multi_process=False), SERVER: _SERVER}
 

@@ -13,7 +13,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +35,7 @@ from embedkit.records import (
     WriteResult,
     load_metadata,
 )
+from embedkit.sparse import SparseVectors
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
 
 from ._where import FIELDS, digests, where
@@ -78,13 +79,13 @@ class MilvusStore:
         key = _key(spec.name)
         with self._errors(f"creating the collection {spec.name!r}"):
             if not self._client.has_collection(_INFO, timeout=_SECONDS):
-                self._create(_INFO, 2, "L2")
+                self._create(_INFO, 2, 0, "L2")
             if not self._client.has_collection(key, timeout=_SECONDS):
                 # What it is for comes first: a collection without it would be nobody's.
-                info = json.dumps([spec.name, spec.dim, spec.metric, spec.fingerprint])
+                info = json.dumps([spec.name, spec.dim, spec.metric, spec.fingerprint, spec.sparse])
                 row = {"key": key, **_kept(id="", text=info, metadata=""), "hash": "", FIELDS: ""}
                 self._client.upsert(_INFO, [{**row, "vector": [0.0, 0.0]}], timeout=_SECONDS)
-                self._create(key, spec.dim, "L2" if spec.metric == "euclidean" else "IP")
+                self._create(key, spec.dim, spec.sparse, "L2" if spec.metric == "euclidean" else "IP")
         return self.open(spec.name)
 
     def open(self, name: str) -> MilvusCollection:
@@ -128,15 +129,19 @@ class MilvusStore:
         rows = scan(self._client, _INFO, "", ["text", "more"])
         return {row["key"]: CollectionInfo(*json.loads(_whole(row, "text"))) for row in rows}
 
-    def _create(self, key: str, dim: int, metric: str) -> None:
+    def _create(self, key: str, dim: int, sparse: int, metric: str) -> None:
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=True)
         schema.add_field("key", DataType.VARCHAR, max_length=_BYTES, is_primary=True)
         for name in (*_LONG, "hash", FIELDS):
             schema.add_field(name, DataType.VARCHAR, max_length=_BYTES)
         schema.add_field("more", DataType.ARRAY, element_type=DataType.VARCHAR, max_length=_BYTES, max_capacity=_PARTS)
-        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         index = MilvusClient.prepare_index_params()
-        index.add_index("vector", index_type=self._index, metric_type=metric)
+        if dim:
+            schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+            index.add_index("vector", index_type=self._index, metric_type=metric)
+        if sparse:
+            schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
+            index.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
         try:
             self._client.create_collection(
                 key, schema=schema, index_params=index, consistency_level="Strong", timeout=_SECONDS
@@ -159,6 +164,7 @@ class MilvusCollection:
     def __init__(self, store: MilvusStore, client: MilvusClient, key: str, info: CollectionInfo) -> None:
         self.info = info
         self._store, self._client, self._key = store, client, key
+        self._vectors = [*(["vector"] if info.dim else []), *(["sparse"] if info.sparse else [])]
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows. A row that Milvus has no room for is named, and all others are written."""
@@ -170,7 +176,11 @@ class MilvusCollection:
             if reason := _refusal(kept, fields, batch.hashes[i]):
                 failed.append(RowError(row_id, reason))
                 continue
-            row = {"key": _digest(row_id), **kept, "hash": batch.hashes[i], FIELDS: fields, "vector": batch.vectors[i]}
+            row = {"key": _digest(row_id), **kept, "hash": batch.hashes[i], FIELDS: fields}
+            if self.info.dim:
+                row["vector"] = batch.vectors[i]
+            if batch.sparse is not None:
+                row["sparse"] = _sparse(batch.sparse, i)
             rows.append(row | numbers)
         with self._errors("writing to"):
             if rows:
@@ -179,8 +189,10 @@ class MilvusCollection:
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
         """The rows that exist among ``ids``."""
-        columns = [*_ROW, "hash", *(["vector"] if with_vectors else [])]
-        return [_record(row) for row in self._among("reading from", [_digest(row_id) for row_id in ids], columns)]
+        columns = [*_ROW, "hash", *(self._vectors if with_vectors else [])]
+        return [
+            _record(row, self.info) for row in self._among("reading from", [_digest(row_id) for row_id in ids], columns)
+        ]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -200,23 +212,53 @@ class MilvusCollection:
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows, by the server's index; where ``k`` is more than Milvus gives, by comparing all."""
-        condition = where(filter)
+        far = self.info.metric == "euclidean"
+
+        def compare(rows: list[Any]) -> Any:
+            kept = np.asarray(rows, np.float64).reshape(len(rows), self.info.dim)
+            asked = vectors.astype(np.float64)
+            return np.array([-np.linalg.norm(kept - one, axis=1) if far else kept @ one for one in asked])
+
+        return self._search("vector", list(vectors), k, where(filter), compare)
+
+    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest dot product, by the server's inverted index; where ``k`` is more than Milvus gives,
+        by comparing all."""
+        full = np.flatnonzero(np.diff(vectors.offsets))
+        out: list[list[Hit]] = [[] for _ in range(len(vectors))]
+        some = vectors[full]
+
+        def compare(rows: list[Any]) -> Any:
+            kept = SparseVectors.of_rows([_entries(row, self.info.sparse) for row in rows], self.info.sparse)
+            return some.dot(kept)
+
+        asked = [_sparse(some, i) for i in range(len(some))]
+        for i, hits in zip(full, self._search("sparse", asked, k, where(filter), compare), strict=True):
+            out[i] = hits
+        return out
+
+    def _search(
+        self, column: str, vectors: list[Any], k: int, condition: str, compare: Callable[[list[Any]], Any]
+    ) -> list[list[Hit]]:
+        """By the index of a column, or where ``k`` is more than Milvus gives by ``compare``: the column's values to
+        (questions, rows) scores."""
         if k > MOST_HITS:
-            return self._compare_all(vectors, k, condition)
+            return self._compare_all(column, k, condition, compare)
         together = max(1, MOST_HITS // k)
         out = []
         for start in range(0, len(vectors), together):
             with self._errors("searching"):
                 found = self._client.search(
                     self._key,
-                    list(vectors[start : start + together]),
+                    vectors[start : start + together],
                     filter=condition,
                     limit=k,
                     output_fields=_ROW,
-                    anns_field="vector",
+                    anns_field=column,
                     timeout=_SECONDS,
                 )
-            out += [[_hit(hit["entity"], self._score(hit["distance"])) for hit in hits] for hits in found]
+            score = self._score if column == "vector" else float
+            out += [[_hit(hit["entity"], score(hit["distance"])) for hit in hits] for hits in found]
         return out
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
@@ -224,7 +266,7 @@ class MilvusCollection:
         limit = min(limit, MOST_HITS)
         with self._errors("reading from"):
             found = page(self._client, self._key, where(filter), [*_ROW, "hash"], cursor or "", limit)
-        return Page([_record(row) for row in found], found[-1]["key"] if len(found) == limit else None)
+        return Page([_record(row, self.info) for row in found], found[-1]["key"] if len(found) == limit else None)
 
     def count(self, filter: Filter | None = None) -> int:
         """The number of rows that satisfy ``filter``."""
@@ -254,15 +296,11 @@ class MilvusCollection:
         with self._errors(doing):
             return list(scan(self._client, self._key, condition, columns))
 
-    def _compare_all(self, vectors: FloatArray, k: int, condition: str) -> list[list[Hit]]:
-        found = self._scan("searching", condition, ["vector"])
+    def _compare_all(self, column: str, k: int, condition: str, compare: Callable[[list[Any]], Any]) -> list[list[Hit]]:
+        found = self._scan("searching", condition, [column])
         keys = [row["key"] for row in found]
-        rows = np.asarray([row["vector"] for row in found], np.float64).reshape(len(keys), self.info.dim)
-        scores, best = [], []
-        for vector in vectors.astype(np.float64):
-            far = self.info.metric == "euclidean"
-            scores.append(-np.linalg.norm(rows - vector, axis=1) if far else rows @ vector)
-            best.append(np.argsort(-scores[-1], kind="stable")[:k])
+        scores = compare([row[column] for row in found])
+        best = [np.argsort(-score, kind="stable")[:k] for score in scores]
         wanted = sorted({keys[i] for order in best for i in order})
         kept = {}
         for start in range(0, len(wanted), self._store.caps.max_batch_rows):
@@ -340,9 +378,26 @@ def _refusal(kept: dict[str, Any], fields: str, digest: str) -> str:
     return ""
 
 
-def _record(row: dict[str, Any]) -> Record:
-    vector = np.asarray(row["vector"], np.float32) if "vector" in row else None
-    return Record(_whole(row, "id"), _whole(row, "text"), load_metadata(_whole(row, "metadata")), row["hash"], vector)
+def _record(row: dict[str, Any], info: CollectionInfo) -> Record:
+    return Record(
+        _whole(row, "id"),
+        _whole(row, "text"),
+        load_metadata(_whole(row, "metadata")),
+        row["hash"],
+        np.asarray(row["vector"], np.float32) if "vector" in row else None,
+        SparseVectors.of_rows([_entries(row["sparse"], info.sparse)], info.sparse) if "sparse" in row else None,
+    )
+
+
+def _sparse(vectors: SparseVectors, row: int) -> dict[int, float]:
+    """A sparse vector as Milvus takes it; it takes no empty one, for which a number after the last stands."""
+    indices, values = vectors[row]
+    return dict(zip(indices.tolist(), values.tolist(), strict=True)) or {vectors.dim: 1.0}
+
+
+def _entries(found: Mapping[Any, float], dim: int) -> tuple[list[int], list[float]]:
+    kept = {int(index): value for index, value in found.items() if int(index) < dim}
+    return list(kept), list(kept.values())
 
 
 def _hit(row: dict[str, Any], score: float) -> Hit:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -330,3 +332,59 @@ def test_a_relative_folder_is_that_of_the_working_folder(tmp_path: Path, monkeyp
     assert [store.names() for store in stores] == [["a"], ["b"]]
     for store in stores:
         store.close()
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from embedkit_chroma import open_store
+from embedkit.guard import GuardedStore
+from embedkit.records import RecordBatch
+from embedkit.store import CollectionSpec, StoreURL
+docs = GuardedStore(open_store(StoreURL.parse("chroma:index"))).ensure(CollectionSpec("docs", 8))
+vectors = np.random.default_rng(0).normal(size=(3_000, 8)).astype(np.float32)
+for i in range(0, 3_000, 500):
+    ids = [str(n) for n in range(i, i + 500)]
+    docs.upsert(RecordBatch(ids, vectors[i : i + 500], ids, [{"n": n} for n in range(i, i + 500)], ids))
+docs.delete(ids=["7"])
+if "kill" in sys.argv:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("damage", ["data_level0.bin", "link_lists.bin", "header.bin", "index_metadata.pickle"])
+def test_an_index_that_a_kill_left_half_written_is_made_again(tmp_path, damage):
+    """Chroma writes its index in place: the file is cut as a kill in the middle of that leaves it."""
+    run = partial(
+        subprocess.run, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False
+    )
+    assert run([sys.executable, "-c", KILLED, "kill"]).returncode == -signal.SIGKILL
+    (file,) = (tmp_path / "index").glob(f"*/{damage}")
+    with file.open("r+b") as opened_file:
+        opened_file.truncate(file.stat().st_size // 2)
+    vectors = np.random.default_rng(0).normal(size=(3_000, 8)).astype(np.float32)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    with opened(f"chroma:{tmp_path / 'index'}") as store:
+        docs = store.open("docs")
+        assert docs.count() == 2_999
+        for i, hits in zip((3, 1_500, 2_999), docs.query(unit[[3, 1_500, 2_999]], 5), strict=True):
+            scores = unit @ unit[i]
+            scores[7] = -2
+            assert [hit.id for hit in hits] == [str(n) for n in np.argsort(-scores)[:5]]
+        assert np.allclose(docs.get(["42"], with_vectors=True)[0].vector, unit[42], atol=1e-6)
+        docs.upsert(RecordBatch(["new"], unit[:1], [""], [{}], [""]))
+        assert docs.count() == 3_000
+    assert not (tmp_path / "index" / "embedkit.open").exists()
+
+
+def test_a_folder_that_was_closed_or_left_by_itself_is_not_indexed_again(tmp_path):
+    run = partial(subprocess.run, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=True)
+    run([sys.executable, "-c", KILLED])
+    assert not (tmp_path / "index" / "embedkit.open").exists()
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "index").glob("*/*.bin")}
+    assert before
+    for _ in range(2):
+        with opened(f"chroma:{tmp_path / 'index'}") as store:
+            assert store.open("docs").count() == 2_999
+            assert (tmp_path / "index" / "embedkit.open").exists()
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "index").glob("*/*.bin")} == before

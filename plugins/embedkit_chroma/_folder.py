@@ -1,0 +1,106 @@
+"""A Chroma folder that survives a kill.
+
+Chroma writes a collection's vector index into several files, in place, every thousand rows or so; a process that is killed
+just then leaves files that do not fit together, which answer wrongly or not at all. Its log of writes is in SQLite, where a
+kill harms nothing, but by default it is emptied once the index is written. So the log is kept, and a folder whose last
+writer did not close it has its indexes made again from the log.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+_DATABASE, _MARK = "chroma.sqlite3", "embedkit.open"
+_open: dict[str, int] = {}
+"""How often this process has each folder open."""
+_counting = threading.Lock()
+_KEEP_LOG = '{"automatically_purge":false,"_type":"EmbeddingsQueueConfigurationInternal"}'
+
+
+def recover(folder: str) -> None:
+    """Make the indexes again of a folder that was left open by a process that is there no more, of the collections whose log
+    is whole: one that was begun without embedkit may have lost its own. To be called before Chroma opens the folder."""
+    mark = Path(folder, _MARK)
+    if not mark.exists() or _alive(mark.read_text()):
+        return
+    if Path(folder, _DATABASE).exists():
+        with _database(folder) as database:
+            for (segment,) in database.execute("SELECT id FROM segments WHERE scope = 'VECTOR'").fetchall():
+                if _is_whole(database, segment):
+                    database.execute("DELETE FROM max_seq_id WHERE segment_id = ?", [segment])
+                    shutil.rmtree(Path(folder, segment), ignore_errors=True)
+    mark.unlink()
+
+
+def keep_log(folder: str) -> None:
+    """Let Chroma keep its log of writes; to be called once it has made the folder."""
+    with _database(folder) as database:
+        database.execute(
+            "INSERT OR REPLACE INTO embeddings_queue_config (id, config_json_str) VALUES (1, ?)", [_KEEP_LOG]
+        )
+
+
+def opened(folder: str) -> None:
+    """Note that this process has the folder open, until `closed` was called as often, or it ends by itself."""
+    with _counting:
+        _open[folder] = _open.get(folder, 0) + 1
+        mark = Path(folder, _MARK)
+        if not mark.exists():
+            mark.write_text(str(os.getpid()))
+
+
+def closed(folder: str) -> None:
+    """Note that one who had the folder open has closed it."""
+    with _counting:
+        _open[folder] = _open.get(folder, 1) - 1
+        if not _open[folder]:
+            del _open[folder]
+            _unmark(folder)
+
+
+@atexit.register
+def _ended() -> None:
+    """A process that ends by itself has written what it had begun."""
+    for folder in list(_open):
+        _unmark(folder)
+
+
+def _unmark(folder: str) -> None:
+    mark = Path(folder, _MARK)
+    with suppress(OSError):
+        if mark.read_text() == str(os.getpid()):
+            mark.unlink()
+
+
+def _is_whole(database: sqlite3.Connection, segment: str) -> bool:
+    """Whether the log has a vector for each row of the segment's collection."""
+    missing = database.execute(
+        "SELECT embedding_id FROM embeddings JOIN segments ON segments.id = embeddings.segment_id "
+        "WHERE segments.collection = (SELECT collection FROM segments WHERE id = ?1) EXCEPT SELECT id FROM embeddings_queue "
+        "WHERE vector IS NOT NULL AND topic LIKE '%/' || (SELECT collection FROM segments WHERE id = ?1) LIMIT 1",
+        [segment],
+    )
+    return missing.fetchone() is None
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _database(folder: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(Path(folder, _DATABASE), timeout=30)) as database, database:
+        yield database
