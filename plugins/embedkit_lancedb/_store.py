@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from lancedb.query import ColumnOrdering
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
 from embedkit.filters import Filter
+from embedkit.multivectors import MultiVectors
 from embedkit.naming import safe_name
 from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
@@ -62,10 +64,10 @@ class LancedbStore:
         """Open the collection, or create it."""
         with suppress(CollectionNotFoundError):
             return self.open(spec.name)
-        info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
+        info = CollectionInfo.of(spec)
         with _errors(f"creating the collection {spec.name!r}"):
             self.require_open().create_table(
-                safe_name(spec.name), schema=_schema(spec.dim, {_INFO: json.dumps(info).encode()}), exist_ok=True
+                safe_name(spec.name), schema=_schema(info, {_INFO: json.dumps(asdict(info)).encode()}), exist_ok=True
             )
         return self.open(spec.name)
 
@@ -127,6 +129,7 @@ class LancedbCollection:
         self.info = info
         self._store, self._opened = store, table
         self._distance: Literal["l2", "dot"] = "l2" if info.metric == "euclidean" else "dot"
+        self._vectors = [*(["vector"] if info.dim else []), *(["several"] if info.multivector else [])]
         self._unmerged = self._unmerged_rows = 0
         self._merging = threading.Lock()
 
@@ -139,11 +142,17 @@ class LancedbCollection:
             "metadata": list(batch.metadata_json()),
             "hash": list(batch.hashes),
             **{name: [row[name] for row in filterable] for name in ("terms", "names", "numbers", "texts")},
-            "vector": pa.FixedSizeListArray.from_arrays(pa.array(batch.vectors.ravel()), self.info.dim),
         }
+        if self.info.dim:
+            rows["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(batch.vectors.ravel()), self.info.dim)
+        if batch.multivectors is not None:
+            several = pa.FixedSizeListArray.from_arrays(
+                pa.array(batch.multivectors.values.ravel()), self.info.multivector
+            )
+            rows["several"] = pa.ListArray.from_arrays(pa.array(batch.multivectors.offsets, pa.int32()), several)
         with _errors(f"writing {len(batch)} rows to {self.info.name!r}"):
             merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-            merge.use_index(False).execute(pa.table(rows, schema=_schema(self.info.dim)))
+            merge.use_index(False).execute(pa.table(rows, schema=_schema(self.info)))
         self._merge_fragments(len(batch))
         return WriteResult(len(batch))
 
@@ -152,8 +161,8 @@ class LancedbCollection:
         if not ids:
             return []
         with _errors(f"reading from {self.info.name!r}"):
-            found = self._table.search().where(_among(ids)).select([*_LEAN, *(["vector"] if with_vectors else [])])
-            return _records(found.to_arrow(), self.info.dim)
+            found = self._table.search().where(_among(ids)).select([*_LEAN, *(self._vectors if with_vectors else [])])
+            return _records(found.to_arrow(), self.info)
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -190,6 +199,22 @@ class LancedbCollection:
                 out.extend(found)
         return out or [[] for _ in vectors]
 
+    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+        """The ``k`` rows with the largest MaxSim, which LanceDB gives as the number of the question's vectors minus it; all
+        rows are compared."""
+        out = []
+        with _errors(f"searching {self.info.name!r}"):
+            wanted = min(k, self._table.count_rows())
+            for several in vectors if wanted else ():
+                asked = self._table.search(several, vector_column_name="several").distance_type("dot")
+                asked = asked.select([*_LEAN, "_distance"]).limit(wanted)
+                if filter is not None:
+                    asked = asked.where(where(filter), prefilter=True)
+                found = asked.to_arrow()
+                rows = zip(*(found[name].to_pylist() for name in ("id", "text", "metadata", "_distance")), strict=True)
+                out.append([Hit(i, len(several) - far, text, load_metadata(kept)) for i, text, kept, far in rows])
+        return out or [[] for _ in range(len(vectors))]
+
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their ids, by code point; the cursor is the last id."""
         conditions = [where(filter)] if filter is not None else []
@@ -198,7 +223,7 @@ class LancedbCollection:
             found = self._table.search().select(_LEAN).order_by([ColumnOrdering(column_name="id")]).limit(limit)
             if conditions:
                 found = found.where(" AND ".join(conditions))
-            records = _records(found.to_arrow(), self.info.dim)
+            records = _records(found.to_arrow(), self.info)
         return Page(records, records[-1].id if len(records) == limit else None)
 
     def count(self, filter: Filter | None = None) -> int:
@@ -221,7 +246,9 @@ class LancedbCollection:
         if self._table.count_rows() < INDEX_FROM_ROWS:
             return
         have = {index.columns[0]: self._table.index_stats(index.name) for index in self._table.list_indices()}
-        for column, kind in (("id", BTree()), ("terms", LabelList()), ("vector", IvfFlat(self._distance))):
+        kinds: list[tuple[str, Any]] = [("id", BTree()), ("terms", LabelList())]
+        kinds += [("vector", IvfFlat(self._distance))] if self.info.dim else []
+        for column, kind in kinds:
             if column not in have or (column == "vector" and have[column].num_indices > _PARTS):
                 self._table.create_index(column, config=kind, replace=True)
 
@@ -238,7 +265,8 @@ class LancedbCollection:
                 _retried(self._optimize)
 
     def _nearest(self, vectors: FloatArray, k: int, filter: Filter | None, probes: int | None) -> list[list[Hit]]:
-        search = self._table.search(list(vectors)).distance_type(self._distance).limit(k)
+        search = self._table.search(list(vectors), vector_column_name="vector")
+        search = search.distance_type(self._distance).limit(k)
         search = search.nprobes(probes) if probes else search.bypass_vector_index()
         if filter is not None:
             search = search.where(where(filter), prefilter=True)
@@ -263,14 +291,17 @@ def _retried(act: Callable[[], None], attempts: int = 5) -> None:
         _retried(act, attempts - 1)
 
 
-def _schema(dim: int, metadata: dict[bytes, bytes] | None = None) -> pa.Schema:
+def _schema(info: CollectionInfo, metadata: dict[bytes, bytes] | None = None) -> pa.Schema:
+    vectors = [pa.field("vector", pa.list_(pa.float32(), info.dim))] if info.dim else []
+    if info.multivector:
+        vectors.append(pa.field("several", pa.list_(pa.list_(pa.float32(), info.multivector))))
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False, metadata=_KEY),
             *(pa.field(name, pa.string()) for name in ("text", "metadata", "hash")),
             *(pa.field(name, pa.list_(pa.string())) for name in ("terms", "names", "texts")),
             pa.field("numbers", pa.list_(pa.float64())),
-            pa.field("vector", pa.list_(pa.float32(), dim)),
+            *vectors,
         ],
         metadata=metadata,
     )
@@ -285,12 +316,18 @@ def _among(ids: Sequence[str]) -> str:
     return f"id IN ({', '.join(map(quoted, ids))})"
 
 
-def _records(found: pa.Table, dim: int) -> list[Record]:
+def _records(found: pa.Table, info: CollectionInfo) -> list[Record]:
     vectors: Any = [None] * len(found)
+    several: Any = [None] * len(found)
     if "vector" in found.column_names:
-        vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dim)
-    lean = zip(*(found[name].to_pylist() for name in _LEAN), vectors, strict=True)
-    return [Record(row_id, text, load_metadata(kept), digest, vector) for row_id, text, kept, digest, vector in lean]
+        vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, info.dim)
+    if "several" in found.column_names:
+        several = [np.array(one, np.float32) for one in found["several"].to_pylist()]
+    lean = zip(*(found[name].to_pylist() for name in _LEAN), vectors, several, strict=True)
+    return [
+        Record(row_id, text, load_metadata(kept), digest, vector, None, more)
+        for row_id, text, kept, digest, vector, more in lean
+    ]
 
 
 @contextmanager
