@@ -148,8 +148,18 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
         model = kind(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
         records = _operate(model, folder, how) if how.surgery is not None else []
         loaded = _around(model, name, folder)
-        return replace(loaded, records=[*records, *loaded.records])
+        return replace(loaded, records=[*records, *loaded.records], notes=[*_pickled_head(folder), *loaded.notes])
     return _plain(folder, name, how)
+
+
+def _pickled_head(folder: Path) -> list[str]:
+    """A note where a SetFit model keeps a head beside the encoder."""
+    if not (folder / "model_head.pkl").is_file():
+        return []
+    return [
+        "model_head.pkl is not read, since a pickle runs code: load the head yourself, save embedkit_export.logistic_head(head) with "
+        "numpy.savez, and name that file in a recipe's outputs"
+    ]
 
 
 def _operate(model: Any, folder: Path, how: Loading) -> list[str]:
@@ -217,6 +227,11 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
     model, records = _load(inner, how)
     backbone, notes = _backbone(model)
     whole = model if model is not backbone else None
+    named = (getattr(getattr(backbone, "config", None), "architectures", None) or [""])[0]
+    if whole is None and named.endswith("ForSequenceClassification"):
+        notes.append(
+            f"this checkpoint is a {named}, whose head for classes is left out: pass --kind classifier or --kind reranker to export it"
+        )
     return Source(name, backbone, tokenizer, folder, None, records=records, notes=notes, whole=whole)
 
 

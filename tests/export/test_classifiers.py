@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,12 @@ def test_classes_of_pairs_by_a_recipe(tmp_path: Path) -> None:
     found = Classifier.load(report.path).predict_proba([{"premise": a, "claim": b} for a, b in PAIRS])
     logits = torch.from_numpy(logits_of_torch(folder, PAIRS))
     assert np.abs(found - logits.softmax(1).numpy()).max() < 1e-4
+
+
+def test_a_head_that_is_left_out_is_told(tmp_path: Path, minilm_folder: Path) -> None:
+    prepared = embedkit_export.prepare(saved("bert", tmp_path / "model", labels=2))
+    assert "whose head for classes is left out" in prepared.text()
+    folder = tmp_path / "setfit"
+    shutil.copytree(minilm_folder, folder)
+    (folder / "model_head.pkl").write_bytes(b"not read")
+    assert "model_head.pkl is not read" in embedkit_export.prepare(folder).text()
