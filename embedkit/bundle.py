@@ -22,6 +22,7 @@ import numpy.typing as npt
 from .errors import BundleError
 from .multivectors import MultiVectors
 from .onnxfile import external_files
+from .processes import is_alive
 from .sparse import SparseVectors
 from .types import MANIFEST, SCHEMA, FileEntry, Manifest, Output, Tower, is_plain_name
 from .values import Values
@@ -310,7 +311,7 @@ def writing(target: str | os.PathLike[str], *, overwrite: bool = False) -> Itera
     check_target(goal, overwrite=overwrite)
     goal.parent.mkdir(parents=True, exist_ok=True)
     for stale in goal.parent.glob(f".{goal.name}.partial-*"):
-        if not _alive(stale.name.rpartition("partial-")[2].partition("-")[0]):
+        if not is_alive(stale.name.rpartition("partial-")[2].partition("-")[0]):
             shutil.rmtree(stale, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=f".{goal.name}.partial-{os.getpid()}-", dir=goal.parent))
     try:
@@ -368,13 +369,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True

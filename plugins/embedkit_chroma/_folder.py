@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from embedkit.processes import is_alive
+
 _DATABASE, _MARK = "chroma.sqlite3", "embedkit.open"
 _open: dict[str, int] = {}
 """How often this process has each folder open."""
@@ -28,7 +30,7 @@ def recover(folder: str) -> None:
     """Make the indexes again of a folder that was left open by a process that is there no more, of the collections whose log
     is whole: one that was begun without embedkit may have lost its own. To be called before Chroma opens the folder."""
     mark = Path(folder, _MARK)
-    if not mark.exists() or _alive(mark.read_text()):
+    if not mark.exists() or is_alive(mark.read_text()):
         return
     if Path(folder, _DATABASE).exists():
         with _database(folder) as database:
@@ -88,16 +90,6 @@ def _is_whole(database: sqlite3.Connection, segment: str) -> bool:
         [segment],
     )
     return missing.fetchone() is None
-
-
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextmanager
