@@ -38,6 +38,7 @@ class Given(TextEncoder):
         if tokens is not None:
             outputs["tokens"] = Output(kind="tokens", dim=tokens.dim)
         about = SimpleNamespace(output=outputs["first"], outputs=outputs)
+        self.bundle = SimpleNamespace(manifest=SimpleNamespace(scorers={}))
         self._roles = dict.fromkeys(("default", "query", "document"), about)
 
     @property

@@ -88,8 +88,9 @@ class TestDSE:
         before = sorted(folder.parent.iterdir())
         done = CliRunner().invoke(app, [str(folder), "--recipe", str(folder.parent / "recipe.toml"), "--dry-run"])
         assert done.exit_code == 0, done.output
-        assert "pooling mean of layers -4, -3, -2, -1 (concat); 256 numbers, not normalised" in done.output
-        assert "default: '{text}', at most 128 tokens, smart cut of all, pooled without first" in done.output
+        assert "pooling mean of layers -4, -3, -2, -1 (concat)" in done.output
+        assert "dense: dense, 256 dimensions, not normalised" in done.output
+        assert "default: '{text}', at most 128 tokens, smart cut of all, without first" in done.output
         assert sorted(folder.parent.iterdir()) == before, "nothing is written"
 
 

@@ -313,5 +313,5 @@ class TestNVEmbed:
 
     def test_dry_run(self, made: tuple[Any, Any], latents: Latents) -> None:
         shown = embedkit_export.prepare(made, recipe=self.recipe(latents)).text()
-        assert "pooled without prefix" in shown
+        assert "without prefix" in shown
         assert "'Instruct: {task}\\nQuery: {text}', at most 64 tokens" in shown
