@@ -15,7 +15,7 @@ import embedkit_export
 from embedkit import Classifier, Reranker
 from embedkit.cli import app
 
-from . import models
+from . import models, systems
 
 DOCUMENTS = ["the last boat had left", "a recipe for bread", "rain is expected"]
 
@@ -27,7 +27,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind, labels in (("reranker", 1), ("classifier", 3)):
         model = models.save("bert", folder / kind, head="ForSequenceClassification", num_labels=labels)
         report = embedkit_export.export(
-            model, output=folder / f"{kind}-bundle", kind=kind, variants=("fp32",), timing=False, max_tokens=32
+            model,
+            output=folder / f"{kind}-bundle",
+            kind=kind,
+            variants=("fp32",),
+            timing=False,
+            max_tokens=32,
+            sample=systems.sample(folder, ("query", "document") if kind == "reranker" else ("text",)),
         )
         out[kind] = report.path
     return out

@@ -21,7 +21,7 @@ from embedkit_export.recipe import Recipe, Role
 from . import models
 from .systems import LENGTHS, TEXTS, WORDS, export, load, sample
 
-FAMILIES = ("bert", "distilbert", "roberta", "xlm-roberta", "mpnet", "albert", "deberta-v2", "modernbert")
+FAMILIES = ("bert", "distilbert", "roberta", "deberta-v2", "modernbert")
 
 
 def splade(family: str, folder: Path, **pooling: Any) -> Any:
@@ -145,7 +145,7 @@ def promptreps(folder: Path, text: str) -> tuple[np.ndarray, np.ndarray]:
     return out.hidden_states[-1][0, -1].numpy(), sparse
 
 
-@pytest.mark.parametrize("family", ["qwen3", "llama"])
+@pytest.mark.parametrize("family", ["qwen3"])
 def test_dense_and_sparse_of_one_pass_of_a_decoder(family: str, tmp_path: Path) -> None:
     folder = models.save(family, tmp_path / "model", head="ForCausalLM", hidden=128)
     recipe = Recipe(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-KILLS = int(os.environ.get("EMBEDKIT_KILLS", "6"))
+KILLS = int(os.environ.get("EMBEDKIT_KILLS", "5"))
 """How often an ingest is killed before it may end. ``make faults`` sets 20."""
 
 
