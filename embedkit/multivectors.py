@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .sparse import gather, loaded, vars_of
+from .sparse import gather, loaded, numbers, one_size, vars_of
 
 if TYPE_CHECKING:
     from .records import FloatArray
@@ -34,10 +34,10 @@ class MultiVectors:
     values: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "offsets", np.ascontiguousarray(self.offsets, dtype=np.int64))
-        object.__setattr__(self, "values", np.ascontiguousarray(self.values, dtype=np.float32))
+        object.__setattr__(self, "offsets", numbers(self.offsets, np.int64, "MultiVectors.offsets"))
+        object.__setattr__(self, "values", numbers(self.values, np.float32, "MultiVectors.values"))
         offsets, values = self.offsets, self.values
-        if values.ndim != 2:
+        if values.ndim != 2 or not values.shape[1]:
             raise InputError(f"MultiVectors.values: expected the shape (m, dim), found {values.shape}")
         if offsets.ndim != 1 or not len(offsets) or offsets[0] or (np.diff(offsets) < 0).any():
             raise InputError("MultiVectors.offsets: expected rising numbers from 0")
@@ -48,16 +48,19 @@ class MultiVectors:
 
     @classmethod
     def of(cls, texts: Iterable[npt.ArrayLike], dim: int | None = None) -> MultiVectors:
-        """Of (k, dim) arrays, one a text; ``dim`` is needed where there is none."""
-        arrays = [np.asarray(text, dtype=np.float32) for text in texts]
-        if any(array.ndim != 2 or array.shape[1] != arrays[0].shape[1] for array in arrays):
-            raise InputError("expected arrays of shape (k, dim), with one dim")
+        """Of (k, dim) arrays, one a text; ``dim`` is needed where there is none, and else must be theirs."""
+        arrays = [numbers(text, np.float32, f"the vectors of text {i}") for i, text in enumerate(texts)]
+        wrong = next((array.shape for array in arrays if array.ndim != 2), None)
+        if wrong is not None:
+            raise InputError(f"expected arrays of shape (k, dim), found {wrong}")
+        one_size([array.shape[1] for array in arrays] + ([] if dim is None and arrays else [dim or 1]))
         offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int64)
         return cls(offsets, np.concatenate(arrays) if arrays else np.empty((0, dim or 1), np.float32))
 
     @classmethod
     def concatenate(cls, parts: Sequence[MultiVectors]) -> MultiVectors:
-        """All texts of several, which are at least one."""
+        """All texts of several, which are at least one and of one size."""
+        one_size([part.dim for part in parts])
         shifts = np.cumsum([0, *(len(part.values) for part in parts)])
         offsets = [part.offsets[1:] + shift for part, shift in zip(parts, shifts, strict=False)]
         return cls(np.concatenate([np.zeros(1, np.int64), *offsets]), np.concatenate([part.values for part in parts]))
@@ -103,8 +106,9 @@ class MultiVectors:
         """(n, m) float32: for each of these texts (questions) and each of ``other`` (documents) the sum over the question's
         vectors of the greatest dot product with one of the document's (ColBERT, Khattab and Zaharia 2020). A text without
         vectors scores 0. A score is the same, bit for bit, whatever else is scored with it."""
-        if self.dim != other.dim:
-            raise InputError(f"expected vectors of one size, found {self.dim} and {other.dim} numbers")
+        if not isinstance(other, MultiVectors):
+            raise InputError(f"maxsim: expected MultiVectors, found {type(other).__name__}; MultiVectors.of makes them")
+        one_size([self.dim, other.dim])
         out = np.zeros((len(self), len(other)), dtype=np.float32)
         asked = _on_grid(self.values)
         lengths = np.diff(other.offsets)

@@ -36,8 +36,11 @@ class SparseVectors:
     dim: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.dim, bool) or not isinstance(self.dim, int | np.integer) or self.dim < 0:
+            raise InputError(f"SparseVectors.dim: expected an integer of at least 0, found {self.dim!r}")
+        object.__setattr__(self, "dim", int(self.dim))
         for name, dtype in (("offsets", np.int64), ("indices", np.int32), ("values", np.float32)):
-            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            array = numbers(getattr(self, name), dtype, f"SparseVectors.{name}")
             if array.ndim != 1:
                 raise InputError(f"SparseVectors.{name}: expected one axis, found the shape {array.shape}")
             object.__setattr__(self, name, array)
@@ -60,7 +63,7 @@ class SparseVectors:
     def of(cls, dense: npt.ArrayLike, *, top: int | None = None) -> SparseVectors:
         """The numbers of an (n, dim) array that are not zero; of each row no more than the ``top`` largest, of equal ones
         those with the lower index."""
-        array = np.asarray(dense, dtype=np.float32)
+        array = numbers(dense, np.float32, "SparseVectors.of")
         if array.ndim != 2:
             raise InputError(f"expected an array of shape (n, dim), found {array.shape}")
         rows, columns = np.nonzero(array)
@@ -70,10 +73,11 @@ class SparseVectors:
 
     @classmethod
     def of_rows(cls, rows: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]], dim: int) -> SparseVectors:
-        """Rows of (indices, values), the indices in any order; zeros are left out."""
+        """Rows of (indices, values), the indices in any order, each once; zeros are left out."""
         indices, values = [], []
-        for given, numbers in rows:
-            where, what = np.asarray(given, dtype=np.int64).ravel(), np.asarray(numbers, dtype=np.float32).ravel()
+        for row_indices, row_values in rows:
+            where = numbers(row_indices, np.int32, "a row's indices").ravel()
+            what = numbers(row_values, np.float32, "a row's values").ravel()
             if len(where) != len(what):
                 raise InputError(f"expected as many values as indices in a row, found {len(what)} and {len(where)}")
             order = np.argsort(where, kind="stable")
@@ -83,14 +87,15 @@ class SparseVectors:
         lengths = [len(row) for row in indices]
         return cls(
             np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            np.concatenate(indices).astype(np.int32) if indices else np.empty(0, np.int32),
+            np.concatenate(indices) if indices else np.empty(0, np.int32),
             np.concatenate(values) if values else np.empty(0, np.float32),
             dim,
         )
 
     @classmethod
     def concatenate(cls, parts: Sequence[SparseVectors]) -> SparseVectors:
-        """All rows of several, which are at least one."""
+        """All rows of several, which are at least one and of one size."""
+        one_size([part.dim for part in parts])
         shifts = np.cumsum([0, *(len(part.indices) for part in parts)])
         offsets = [part.offsets[1:] + shift for part, shift in zip(parts, shifts, strict=False)]
         return cls(
@@ -162,8 +167,9 @@ class SparseVectors:
 
     def dot(self, other: SparseVectors) -> FloatArray:
         """(n, m) float32 dot products of these rows with those of ``other``, summed in float64."""
-        if self.dim != other.dim:
-            raise InputError(f"expected sparse vectors of one size, found {self.dim} and {other.dim} numbers")
+        if not isinstance(other, SparseVectors):
+            raise InputError(f"dot: expected SparseVectors, found {type(other).__name__}; SparseVectors.of makes them")
+        one_size([self.dim, other.dim])
         out = np.zeros((len(self), len(other)), dtype=np.float32)
         block = max(1, _BLOCK // max(1, self.dim))
         columns = other.offsets[:-1]
@@ -184,7 +190,33 @@ class SparseVectors:
     def load(cls, path: str | os.PathLike[str]) -> SparseVectors:
         """What `save` wrote; `InputError` where the file holds something else."""
         parts = loaded(path, ("offsets", "indices", "values", "dim"), "SparseVectors.save")
-        return cls(parts["offsets"], parts["indices"], parts["values"], int(parts["dim"]))
+        return cls(parts["offsets"], parts["indices"], parts["values"], parts["dim"].tolist())
+
+
+def numbers(given: npt.ArrayLike, dtype: type[np.generic], what: str) -> npt.NDArray[Any]:
+    """``given`` as a C-contiguous array of ``dtype``; `InputError` where that would make other numbers of it: of text, of
+    fractions where integers are wanted, or of what is too large."""
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what}: expected an array of numbers ({error})") from None
+    if array.dtype == dtype or not array.size:
+        return np.ascontiguousarray(array, dtype=dtype)
+    whole = np.issubdtype(dtype, np.integer)
+    if array.dtype.kind not in ("iu" if whole else "iufb"):
+        raise InputError(f"{what}: expected {'integers' if whole else 'numbers'}, found an array of {array.dtype}")
+    with np.errstate(over="ignore"):
+        made = np.ascontiguousarray(array, dtype=dtype)
+    if whole and (made != array).any():
+        raise InputError(f"{what}: expected integers of {np.dtype(dtype)}, found {array[made != array][0]}")
+    return made
+
+
+def one_size(sizes: Sequence[int]) -> None:
+    """`InputError` unless there are some and all are the same."""
+    if len(set(sizes)) != 1:
+        found = " and ".join(map(str, dict.fromkeys(sizes))) or "none"
+        raise InputError(f"expected vectors of one size, found {found}")
 
 
 def gather(offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.intp]) -> tuple[Any, Any]:
