@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .coercion import MetadataMode, check_mode, converted
+from .coercion import MetadataMode, check_mode
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
 from .filters import Filter, push_down_not, settled
 from .finishing import Ask, Finished, Nowhere, answers, weaker
@@ -25,15 +25,12 @@ from .multivectors import MultiVectors
 from .records import (
     FloatArray,
     Hit,
-    Metadata,
     Page,
     Record,
     RecordBatch,
     RowError,
     WriteResult,
     check_id,
-    check_text,
-    dump_metadata,
 )
 from .sparse import SparseVectors
 from .store import (
@@ -47,6 +44,7 @@ from .store import (
     StoreURL,
     VectorStore,
 )
+from .unusable import unusable_rows, unusable_weights
 from .vectors import unit_length
 
 
@@ -81,19 +79,15 @@ class GuardedStore:
             raise StoreError(
                 f"collection {spec.name!r}: this store has no metric {spec.metric!r}; it has {sorted(caps.metrics)}"
             )
-        if spec.dim > caps.max_dim:
+        if max(spec.dim, spec.multivector) > caps.max_dim:
             raise StoreError(
-                f"collection {spec.name!r}: this store holds at most {caps.max_dim} dimensions, found {spec.dim}"
+                f"collection {spec.name!r}: this store holds at most {caps.max_dim} dimensions, found "
+                f"{max(spec.dim, spec.multivector)}"
             )
-        for kind, size, able in (
-            ("sparse vectors", spec.sparse, caps.sparse),
-            ("several vectors a row", spec.multivector, caps.multivector),
-        ):
-            if size and not able:
-                raise StoreError(
-                    f"collection {spec.name!r}: this store keeps no {kind}; `embedkit stores` shows which do, and an ingest with "
-                    "outputs=['dense'] leaves them out"
-                )
+        if spec.sparse and not caps.sparse:
+            raise StoreError(_cannot_keep(spec.name, "sparse", "sparse vectors"))
+        if spec.multivector and not caps.multivector:
+            raise StoreError(_cannot_keep(spec.name, "multivector", "several vectors a row"))
         with self._lock:
             if if_exists == "error" and spec.name in self.inner.names():
                 raise StoreError(f"collection {spec.name!r} exists already; drop it, or pass if_exists='validate'")
@@ -160,23 +154,16 @@ class GuardedCollection:
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; of several rows with one id the last counts (and ``written`` counts it once).
 
-        Raises `InputError` for vectors of another dimension; a row that cannot be kept otherwise (no direction under
-        cosine, invalid Unicode, metadata of a type that no store keeps) is returned in ``failed`` while all others
-        are written.
+        Raises `InputError` for vectors of another dimension; a row that cannot be kept otherwise (`embedkit.unusable`) is
+        returned in ``failed`` while all others are written.
         """
         vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
         self._column("sparse", batch.sparse, self.info.sparse)
         self._column("multivectors", batch.multivectors, self.info.multivector)
-        kept, unusable = _kept_metadata(batch.metadata, self.metadata)
-        if batch.multivectors is not None:
-            for i in np.flatnonzero(np.diff(batch.multivectors.offsets) == 0):
-                unusable.setdefault(int(i), "its text has no token whose vector could be kept")
-        cosine = self.info.metric == "cosine" and self.info.dim > 0
-        dumped, refused = _dumped(batch.texts, kept)
-        unusable = (_without_direction(vectors) if cosine else {}) | refused | unusable
+        kept, dumped, unusable = unusable_rows(batch, self.metadata, self.info, self.caps)
         failed = [RowError(batch.ids[i], reason) for i, reason in unusable.items()]
         keep = {row_id: i for i, row_id in enumerate(batch.ids) if i not in unusable}
-        if cosine:
+        if self._cosine:
             vectors = unit_length(vectors)
         batch = RecordBatch(
             batch.ids, vectors, batch.texts, kept, batch.hashes, dumped, batch.sparse, batch.multivectors
@@ -236,7 +223,7 @@ class GuardedCollection:
         asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
         if not np.isfinite(asked).all():
             raise InputError("query vectors hold NaN or infinity")
-        if self.info.metric == "cosine":
+        if self._cosine:
             asked = unit_length(asked)
         if not len(asked):
             return []
@@ -246,9 +233,14 @@ class GuardedCollection:
         """The ``k`` rows with the largest dot product with each sparse vector, best first, equal scores by id; none whose
         product is 0. Raises `InputError` where the collection keeps no sparse vectors."""
         _check_positive("k", k)
-        self._column("query vectors", vectors, self.info.sparse)
-        if not isinstance(self.inner, SparseCollection) or not isinstance(vectors, SparseVectors):
+        if not isinstance(vectors, SparseVectors):
+            raise InputError(f"query vectors: expected SparseVectors, found {type(vectors).__name__}")
+        if not self.info.sparse or not isinstance(self.inner, SparseCollection):
             raise InputError(f"collection {self.info.name!r} keeps no sparse vectors; search it by those that it keeps")
+        self._column("query vectors", vectors, self.info.sparse)
+        reason = next(iter(unusable_weights(vectors, self.caps).values()), "")
+        if reason:
+            raise InputError(f"query vectors: {reason}")
         found = self._nearest(self.inner.query_sparse, vectors, k, filter)
         return [[hit for hit in hits if hit.score] for hits in found]
 
@@ -256,14 +248,20 @@ class GuardedCollection:
         """The ``k`` rows with the largest MaxSim (`embedkit.MultiVectors.maxsim`) for each text's vectors, best first, equal
         scores by id. Raises `InputError` where the collection keeps no such vectors, and for a text that has none."""
         _check_positive("k", k)
-        self._column("query vectors", vectors, self.info.multivector)
-        if not isinstance(self.inner, MultiVectorCollection) or not isinstance(vectors, MultiVectors):
+        if not isinstance(vectors, MultiVectors):
+            raise InputError(f"query vectors: expected MultiVectors, found {type(vectors).__name__}")
+        if not self.info.multivector or not isinstance(self.inner, MultiVectorCollection):
             raise InputError(
                 f"collection {self.info.name!r} does not keep several vectors a row; search it by those that it keeps"
             )
+        self._column("query vectors", vectors, self.info.multivector)
         if (np.diff(vectors.offsets) == 0).any():
             raise InputError("query vectors: a text has no vectors to search with")
         return self._nearest(self.inner.query_multivector, vectors, k, filter)
+
+    @property
+    def _cosine(self) -> bool:
+        return self.info.metric == "cosine" and self.info.dim > 0
 
     def _nearest(self, ask: Ask, vectors: Any, k: int, filter: Filter | None) -> list[list[Hit]]:
         checked = self._filter(filter)
@@ -335,39 +333,14 @@ class GuardedCollection:
         return Finished(self.inner, expression, weaker(self.caps, expression))
 
 
-def _kept_metadata(metadata: Sequence[Metadata], mode: MetadataMode) -> tuple[Sequence[Metadata], dict[int, str]]:
-    """The metadata as the mode keeps it, and the rows where it cannot, each with its reason."""
-    if mode == "strict":
-        return metadata, {}
-    rows = [_converted(given, mode) for given in metadata]
-    return [row for row, _ in rows], {i: reason for i, (_, reason) in enumerate(rows) if reason}
+def _cannot_keep(name: str, kind: str, words: str) -> str:
+    from .plugins import keeping  # which knows this module
 
-
-def _converted(metadata: Metadata, mode: MetadataMode) -> tuple[Metadata, str]:
-    try:
-        return converted(metadata, mode), ""
-    except InputError as error:
-        return {}, str(error)
-
-
-def _without_direction(vectors: FloatArray) -> dict[int, str]:
-    lost = np.flatnonzero(~vectors.any(axis=1)).tolist()
-    return dict.fromkeys(lost, "a zero vector has no direction: cosine is undefined")
-
-
-def _dumped(texts: Sequence[str], metadata: Sequence[Metadata]) -> tuple[list[str], dict[int, str]]:
-    """The metadata of each row in its lossless form, and the rows that no store could keep and find again, each with its
-    reason."""
-    rows = [_lossless(text, given) for text, given in zip(texts, metadata, strict=True)]
-    return [kept for kept, _ in rows], {i: reason for i, (_, reason) in enumerate(rows) if reason}
-
-
-def _lossless(text: str, metadata: Metadata) -> tuple[str, str]:
-    try:
-        check_text(text)
-        return dump_metadata(metadata), ""
-    except InputError as error:
-        return "", str(error)
+    others = ", ".join(keeping(kind)) or "no installed one"
+    return (
+        f"collection {name!r}: this store keeps no {words}; {others} could, and an ingest with outputs=['dense'] (--outputs dense) "
+        "leaves them out"
+    )
 
 
 def _check_positive(name: str, value: object) -> None:

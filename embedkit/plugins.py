@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any
 
 from .errors import EmbedkitError, MissingExtraError, StoreURLError
@@ -53,9 +55,21 @@ def describe(scheme: str) -> Plugin:
     return Plugin(scheme, problem, found if isinstance(found, Mapping) else {})
 
 
+def keeping(kind: str) -> list[str]:
+    """The addresses of installed plugins whose stores keep vectors of a kind, ``sparse`` or ``multivector``; what a plugin
+    that cannot be imported would do is not known."""
+    found: dict[str, Capabilities] = {}
+    for entry in store_plugins().values():
+        with suppress(Exception):
+            found.update(getattr(import_module(entry.module), "CAPABILITIES", {}))
+    return [address for address, caps in found.items() if isinstance(caps, Capabilities) and getattr(caps, kind)]
+
+
 def _words(caps: Capabilities) -> str:
     finished = sorted(OPS - caps.filter_ops) + ([] if caps.orders_text else ["the order of text"])
+    kinds = ["dense", *(["sparse"] if caps.sparse else []), *(["multivector"] if caps.multivector else [])]
     parts = [
+        ", ".join(kinds),
         ", ".join(sorted(caps.metrics)),
         f"up to {caps.max_dim:,} dimensions",
         "any number of processes" if caps.multi_process else "one process",

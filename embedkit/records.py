@@ -22,6 +22,8 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 Field: TypeAlias = str | int | float | bool | list[Any] | None
 
 _TAG = "$embedkit"
+_NUMBER, _INDEX = 24, 11
+"""Most bytes of a float32 as a float64 (-1.1754943508222875e-38), and of an index below 2**31, in JSON, with a comma."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -119,9 +121,12 @@ class RecordBatch:
                 raise InputError(
                     f"RecordBatch.{name}: expected {len(vectors)} entries, found {len(getattr(self, name))}"
                 )
-        for name in ("sparse", "multivectors"):
-            if getattr(self, name) is not None and len(getattr(self, name)) != len(vectors):
-                raise InputError(f"RecordBatch.{name}: expected {len(vectors)} rows, found {len(getattr(self, name))}")
+        for name, kind in (("sparse", SparseVectors), ("multivectors", MultiVectors)):
+            column = getattr(self, name)
+            if column is not None and not isinstance(column, kind):
+                raise InputError(f"RecordBatch.{name}: expected {kind.__name__}, found {type(column).__name__}")
+            if column is not None and len(column) != len(vectors):
+                raise InputError(f"RecordBatch.{name}: expected {len(vectors)} rows, found {len(column)}")
         for i, row_id in enumerate(self.ids):
             check_id(row_id, f"RecordBatch.ids[{i}]")
         finite = np.isfinite(vectors).all(axis=1)
@@ -154,12 +159,13 @@ class RecordBatch:
         return self.dumped
 
     def sizes(self) -> list[int]:
-        """About how many bytes each row takes in JSON: its strings twice escaped at worst, and 12 bytes a number."""
-        numbers = np.full(len(self), 12 * self.vectors.shape[1])
+        """About how many bytes each row takes in JSON at most: its strings twice escaped, and 24 bytes a number, since clients
+        write a float32 with the 17 digits of a float64."""
+        numbers = np.full(len(self), _NUMBER * self.vectors.shape[1])
         if self.sparse is not None:
-            numbers += 24 * np.diff(self.sparse.offsets)
+            numbers += (_NUMBER + _INDEX) * np.diff(self.sparse.offsets)
         if self.multivectors is not None:
-            numbers += 12 * self.multivectors.dim * np.diff(self.multivectors.offsets)
+            numbers += _NUMBER * self.multivectors.dim * np.diff(self.multivectors.offsets)
         return [
             count + 2 * (len(row_id.encode()) + len(text.encode()) + len(kept.encode()))
             for count, row_id, text, kept in zip(

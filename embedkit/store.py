@@ -46,6 +46,10 @@ class Capabilities:
     max_dim: int = 65_535
     sparse: bool = False
     """Whether a collection may keep a sparse vector a row, and its `Collection` is a `SparseCollection`."""
+    negative_weights: bool = True
+    """Whether a sparse vector may hold numbers below 0; where not, embedkit refuses such a row, and such a question."""
+    max_weights: int | None = None
+    """Most numbers other than 0 in a sparse vector; embedkit refuses a row, and a question, that has more."""
     multivector: bool = False
     """Whether a collection may keep several vectors a row, and its `Collection` is a `MultiVectorCollection`."""
 

@@ -337,6 +337,9 @@ def test_stores(run):
     folder = chroma["stores"]["chroma:FOLDER"]
     assert (folder["multi_process"], folder["metrics"]) == (False, ["cosine", "dot", "euclidean"])
     assert chroma["stores"]["chroma://HOST:PORT"]["multi_process"]
+    assert "chroma:FOLDER                    dense; " in out
+    assert "memory:NAME                      dense, sparse, multivector; " in out
+    assert (folder["sparse"], folder["multivector"]) == (False, False)
 
 
 def test_pages_thresholds_and_many_queries(run, bundle, docs, folder):

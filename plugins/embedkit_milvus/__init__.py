@@ -22,6 +22,7 @@ _SERVER = Capabilities(
     metrics=METRICS,
     max_dim=32_768,
     sparse=True,
+    negative_weights=False,
 )
 CAPABILITIES = {FOLDER: replace(_SERVER, multi_process=False), SERVER: _SERVER}
 

@@ -12,7 +12,9 @@ from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
 
 SERVER = "pgvector://HOST:PORT/DATABASE"
 CAPABILITIES = {
-    SERVER: Capabilities(max_batch_rows=5_000, metrics=METRICS, max_dim=16_000, sparse=True, multivector=True)
+    SERVER: Capabilities(
+        max_batch_rows=5_000, metrics=METRICS, max_dim=16_000, sparse=True, max_weights=16_000, multivector=True
+    )
 }
 
 

@@ -13,7 +13,9 @@ import pytest
 from embedkit.errors import CollectionMismatchError, InputError, StoreError
 from embedkit.filters import OPS, F, Not
 from embedkit.guard import GuardedStore
+from embedkit.multivectors import MultiVectors
 from embedkit.records import Hit, Page, Record, RecordBatch, RowError, WriteResult
+from embedkit.sparse import SparseVectors
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
 
 
@@ -219,6 +221,49 @@ def test_ensure_refuses_what_the_store_cannot():
         opened.store.ensure(CollectionSpec("docs", 5, "dot"))
 
 
+def test_ensure_names_the_stores_that_keep_what_this_one_cannot(entry_points):
+    _, opened = guarded(multivector=True, max_dim=4)
+    with pytest.raises(
+        StoreError, match=r"no sparse vectors; memory:NAME, milvus:FOLDER, .* could.*outputs=\['dense'\]"
+    ):
+        opened.store.ensure(CollectionSpec("docs", 2, sparse=9))
+    with pytest.raises(StoreError, match="at most 4 dimensions, found 5"):
+        opened.store.ensure(CollectionSpec("docs", 2, multivector=5))
+    _, opened = guarded(sparse=True)
+    with pytest.raises(StoreError, match=r"no several vectors a row; lancedb:FOLDER, memory:NAME, pgvector:.* could"):
+        opened.store.ensure(CollectionSpec("docs", 0, multivector=5))
+
+
+def test_weights_that_the_store_does_not_take_are_refused():
+    recorder, opened = guarded("dot", sparse=True, negative_weights=False, max_weights=2)
+    recorder.info = replace(recorder.info, sparse=4)
+    weights = SparseVectors.of([[1, 2, 0, 0], [1, 2, 3, 0], [0, -1, 0, 0], [0, 0, 0, 0], [-1, 0, 1, 1]])
+    result = opened.docs.upsert(rows(list("abcde"), sparse=weights))
+    assert list(upserted(recorder)[0].ids) == ["a", "d"]
+    assert upserted(recorder)[0].sparse == weights[[0, 3]]
+    assert {row.id: row.reason.split(" in ")[0].split(" with ")[0] for row in result.failed} == {
+        "b": "this store takes at most 2 numbers other than 0",
+        "c": "this store takes no sparse vector",
+        "e": "this store takes at most 2 numbers other than 0",
+    }
+
+
+def test_what_is_no_sparse_or_multi_vector_is_refused():
+    recorder, opened = guarded("dot", sparse=True, multivector=True)
+    for ask in (opened.docs.query_sparse, opened.docs.query_multivector):
+        for given in (np.ones((1, 2)), [1.0], None, "text"):
+            with pytest.raises(InputError, match=f"found {type(given).__name__}"):
+                ask(given, 3)
+    with pytest.raises(InputError, match="keeps no sparse vectors"):
+        opened.docs.query_sparse(SparseVectors.of([[1.0, 0]]), 3)
+    with pytest.raises(InputError, match="does not keep several vectors"):
+        opened.docs.query_multivector(MultiVectors.of([np.ones((1, 2))]), 3)
+    recorder.info = replace(recorder.info, dim=0, sparse=2)
+    with pytest.raises(InputError, match="keeps no dense vectors"):
+        opened.docs.query(np.ones((1, 0)), 3)
+    assert recorder.calls == []
+
+
 def test_if_exists():
     recorder, opened = guarded()
     spec = CollectionSpec("docs", 2, "cosine", "model")
@@ -259,6 +304,13 @@ def test_fingerprints():
         {"dim": 1.0},
         {"dim": True},
         {"metric": "l2"},
+        {"dim": 0, "sparse": 0},
+        {"dim": -1, "sparse": 9},
+        {"sparse": -1},
+        {"sparse": None},
+        {"sparse": True},
+        {"multivector": 1.5},
+        {"multivector": "9"},
     ],
 )
 def test_specs_that_are_refused(options):

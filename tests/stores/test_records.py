@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import InputError
+from embedkit.multivectors import MultiVectors
 from embedkit.records import (
     RecordBatch,
     check_id,
@@ -24,6 +25,7 @@ from embedkit.records import (
     plain_number,
     timestamp,
 )
+from embedkit.sparse import SparseVectors
 
 ZONES = st.one_of(st.none(), st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes))))
 SCALARS = st.one_of(
@@ -174,6 +176,10 @@ def batch(n: int, **columns: object) -> RecordBatch:
         ({"hashes": ["x"] * 3}, "hashes: expected 2 entries, found 3"),
         ({"ids": ["a", ""]}, r"ids\[1\]"),
         ({"vectors": np.array([[0, 0, 0], [0, np.inf, 0]], np.float32)}, r"vectors\[1\] \(id '1'\)"),
+        ({"sparse": SparseVectors.of(np.eye(3))}, "sparse: expected 2 rows, found 3"),
+        ({"sparse": np.eye(2)}, "sparse: expected SparseVectors, found ndarray"),
+        ({"multivectors": MultiVectors.of([np.eye(2)])}, "multivectors: expected 2 rows, found 1"),
+        ({"multivectors": SparseVectors.of(np.eye(2))}, "multivectors: expected MultiVectors, found SparseVectors"),
     ],
 )
 def test_batches_that_are_refused(columns, says):
@@ -196,6 +202,44 @@ def test_batches_are_contiguous_taken_and_split():
     assert [list(part.ids) for part in batch(5).split(2)] == [["0", "1"], ["2", "3"], ["4"]]
     assert [len(part) for part in batch(2).split(2)] == [2]
     assert [len(part) for part in batch(0).split(2)] == [0]
+
+
+def kinds(n: int, seed: int) -> RecordBatch:
+    """Rows with vectors of every kind, their numbers of any size."""
+    rng = np.random.default_rng(seed)
+
+    def numbers(*shape: int) -> np.ndarray:
+        return (rng.normal(size=shape) * 10.0 ** rng.integers(-37, 37, shape)).astype(np.float32)
+
+    weights = [(rng.choice(2**31 - 1, 9, replace=False), numbers(9)) for _ in range(n)]
+    return batch(
+        n,
+        vectors=numbers(n, 3),
+        sparse=SparseVectors.of_rows(weights, 2**31 - 1),
+        multivectors=MultiVectors.of([numbers(int(rng.integers(0, 5)), 4) for _ in range(n)], 4),
+    )
+
+
+def test_batches_take_and_split_every_kind_of_vectors():
+    whole = kinds(7, 0)
+    taken = whole.take([5, 0, 5])
+    assert taken.sparse == whole.sparse[[5, 0, 5]]
+    assert taken.multivectors == whole.multivectors[[5, 0, 5]]
+    for parts in (list(whole.split(3)), list(whole.split(10, 1500))):
+        assert len(parts) > 1
+        assert SparseVectors.concatenate([part.sparse for part in parts]) == whole.sparse
+        assert MultiVectors.concatenate([part.multivectors for part in parts]) == whole.multivectors
+        assert np.array_equal(np.concatenate([part.vectors for part in parts]), whole.vectors)
+
+
+@given(st.integers(0, 10_000))
+def test_sizes_are_no_less_than_json(seed):
+    whole = kinds(5, seed)
+    for i, size in enumerate(whole.sizes()):
+        indices, weights = whole.sparse[i]
+        row = [whole.ids[i], whole.texts[i], whole.metadata_json()[i], whole.vectors[i].tolist(), indices.tolist()]
+        found = len(json.dumps([*row, weights.tolist(), whole.multivectors[i].tolist()], separators=(",", ":")))
+        assert found <= size + 40 <= 2 * found
 
 
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 5), st.integers(1, 400))

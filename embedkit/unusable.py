@@ -1,0 +1,86 @@
+"""Rows that a collection cannot keep, each with the reason: found before the store is asked, so that they cost no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .coercion import MetadataMode, converted
+from .errors import InputError
+from .multivectors import MultiVectors
+from .records import FloatArray, Metadata, RecordBatch, check_text, dump_metadata
+from .sparse import SparseVectors
+from .store import Capabilities, CollectionInfo
+
+
+def unusable_rows(
+    batch: RecordBatch, mode: MetadataMode, info: CollectionInfo, caps: Capabilities
+) -> tuple[Sequence[Metadata], list[str], dict[int, str]]:
+    """The rows' metadata as the mode keeps it, the same in its lossless form, and by their numbers the rows that cannot be
+    kept: metadata of a type that no store keeps, invalid Unicode, no direction under cosine, no token, or weights that the
+    store does not take."""
+    kept, reasons = _kept_metadata(batch.metadata, mode)
+    dumped, refused = _dumped(batch.texts, kept)
+    found = refused | reasons
+    if info.metric == "cosine" and info.dim:
+        found = _without_direction(batch.vectors) | found
+    if batch.sparse is not None:
+        found = unusable_weights(batch.sparse, caps) | found
+    if batch.multivectors is not None:
+        found = _without_tokens(batch.multivectors) | found
+    return kept, dumped, found
+
+
+def unusable_weights(vectors: SparseVectors, caps: Capabilities) -> dict[int, str]:
+    """The sparse vectors that a store of these capabilities does not take, by their numbers."""
+    found: dict[int, str] = {}
+    counts = np.diff(vectors.offsets)
+    if not caps.negative_weights and (vectors.values < 0).any():
+        rows = np.repeat(np.arange(len(vectors)), counts)[vectors.values < 0]
+        reason = "this store takes no sparse vector with a number below 0"
+        found.update(dict.fromkeys(rows.tolist(), reason))
+    if caps.max_weights is not None:
+        for row in np.flatnonzero(counts > caps.max_weights).tolist():
+            found[row] = (
+                f"this store takes at most {caps.max_weights:,} numbers other than 0 in a sparse vector, found {counts[row]:,}; "
+                "keep the largest, with SparseVectors.top"
+            )
+    return found
+
+
+def _kept_metadata(metadata: Sequence[Metadata], mode: MetadataMode) -> tuple[Sequence[Metadata], dict[int, str]]:
+    if mode == "strict":
+        return metadata, {}
+    rows = [_converted(given, mode) for given in metadata]
+    return [row for row, _ in rows], {i: reason for i, (_, reason) in enumerate(rows) if reason}
+
+
+def _converted(metadata: Metadata, mode: MetadataMode) -> tuple[Metadata, str]:
+    try:
+        return converted(metadata, mode), ""
+    except InputError as error:
+        return {}, str(error)
+
+
+def _dumped(texts: Sequence[str], metadata: Sequence[Metadata]) -> tuple[list[str], dict[int, str]]:
+    rows = [_lossless(text, given) for text, given in zip(texts, metadata, strict=True)]
+    return [kept for kept, _ in rows], {i: reason for i, (_, reason) in enumerate(rows) if reason}
+
+
+def _lossless(text: str, metadata: Metadata) -> tuple[str, str]:
+    try:
+        check_text(text)
+        return dump_metadata(metadata), ""
+    except InputError as error:
+        return "", str(error)
+
+
+def _without_direction(vectors: FloatArray) -> dict[int, str]:
+    lost = np.flatnonzero(~vectors.any(axis=1)).tolist()
+    return dict.fromkeys(lost, "a zero vector has no direction: cosine is undefined")
+
+
+def _without_tokens(vectors: MultiVectors) -> dict[int, str]:
+    lost = np.flatnonzero(np.diff(vectors.offsets) == 0).tolist()
+    return dict.fromkeys(lost, "its text has no token whose vector could be kept")
