@@ -51,6 +51,8 @@ def rows(ids: list[str], vectors: np.ndarray) -> RecordBatch:
 
 
 class TestPgvector(StoreTests):
+    persistent = True
+
     @pytest.fixture
     def connect(self, server: Postgres):  # type: ignore[no-untyped-def]
         return lambda: open_store(StoreURL.parse(server.url))
