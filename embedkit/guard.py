@@ -32,6 +32,7 @@ from .records import (
     WriteResult,
     check_id,
 )
+from .space import bundle_of
 from .sparse import SparseVectors
 from .store import (
     Capabilities,
@@ -72,9 +73,22 @@ class GuardedStore:
         done with values that cannot be kept as they are: see `embedkit.coercion.converted`.
         """
         check_mode(metadata)
-        caps = self.caps
         if if_exists not in ("validate", "replace", "error"):
             raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
+        self.require_able(spec)
+        with self._lock:
+            if if_exists == "error" and spec.name in self.inner.names():
+                raise StoreError(f"collection {spec.name!r} exists already; drop it, or pass if_exists='validate'")
+            if if_exists == "replace":
+                self.inner.drop(spec.name)
+            found = self.inner.ensure(spec)
+        for field in ("dim", "metric", "fingerprint", "sparse", "multivector"):
+            _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
+        return GuardedCollection(found, self.caps, self._lock, metadata)
+
+    def require_able(self, spec: CollectionSpec) -> None:
+        """Raise `StoreError` where this store cannot keep such a collection: its metric, its sizes, its kinds of vectors."""
+        caps = self.caps
         if spec.metric not in caps.metrics:
             raise StoreError(
                 f"collection {spec.name!r}: this store has no metric {spec.metric!r}; it has {sorted(caps.metrics)}"
@@ -88,15 +102,6 @@ class GuardedStore:
             raise StoreError(_cannot_keep(spec.name, "sparse", "sparse vectors"))
         if spec.multivector and not caps.multivector:
             raise StoreError(_cannot_keep(spec.name, "multivector", "several vectors a row"))
-        with self._lock:
-            if if_exists == "error" and spec.name in self.inner.names():
-                raise StoreError(f"collection {spec.name!r} exists already; drop it, or pass if_exists='validate'")
-            if if_exists == "replace":
-                self.inner.drop(spec.name)
-            found = self.inner.ensure(spec)
-        for field in ("dim", "metric", "fingerprint", "sparse", "multivector"):
-            _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
-        return GuardedCollection(found, caps, self._lock, metadata)
 
     def open(self, name: str, *, metadata: MetadataMode = "strict") -> GuardedCollection:
         """Open an existing collection; raises `CollectionNotFoundError`. ``metadata`` is as in `ensure`."""
@@ -149,7 +154,7 @@ class GuardedCollection:
 
     def require_fingerprint(self, fingerprint: str) -> None:
         """Raise `CollectionMismatchError` unless vectors of this fingerprint belong here."""
-        _same(self.info.name, "fingerprint", self.info.fingerprint, fingerprint)
+        _same(self.info.name, "fingerprint", bundle_of(self.info.fingerprint), fingerprint)
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; of several rows with one id the last counts (and ``written`` counts it once).
@@ -350,11 +355,13 @@ def _check_positive(name: str, value: object) -> None:
 
 def _same(name: str, field: str, found: object, expected: object) -> None:
     if found != expected:
-        hint = (
-            "it holds another model's vectors: use the bundle that it was made with, or another collection"
-            if field == "fingerprint"
-            else "use another collection, or drop this one"
-        )
+        hint = "use another collection, or drop this one"
+        if field == "fingerprint":
+            hint = "it holds another model's vectors: use the bundle that it was made with, or another collection"
+            if bundle_of(str(found)) == bundle_of(str(expected)):
+                hint = (
+                    "it holds other outputs of this bundle: name those that it was made with, or use another collection"
+                )
         raise CollectionMismatchError(
             f"collection {name!r}: {field}: it was made for {found!r}, found {expected!r}; {hint}"
         )

@@ -16,6 +16,7 @@ from .guard import GuardedCollection
 from .lexical import LexicalIndex
 from .records import FloatArray, Hit, filterable
 from .scoring import similarity
+from .space import chosen
 
 _FIRST = 4
 """How many times as many candidates as are wanted are compared with a filter first."""
@@ -109,9 +110,7 @@ def vector_rankers(rows: GuardedCollection, encoder: TextEncoder, full: Vectors 
     """A ranker for each kind of vectors that the collection keeps and the model gives: ``dense``, ``sparse``,
     ``multivector``, in this order. Raises `InputError` where there is none."""
     info = rows.info
-    outputs: dict[str, str] = {}
-    for name, output in encoder.outputs("query").items():
-        outputs.setdefault(output.kind, name)
+    outputs = chosen(info.fingerprint, encoder.outputs("query"))
     sizes = {"dense": info.dim, "sparse": info.sparse, "multivector": info.multivector}
     kinds = [kind for kind, size in sizes.items() if size and kind in outputs]
     if not kinds:

@@ -100,7 +100,7 @@ def ingest(
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
     rows = _rows(files, columns, format)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
-    run.estimate() if dry_run else run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead)
+    run.estimate(outputs) if dry_run else run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead)
 
 
 @app.command(
@@ -149,7 +149,7 @@ def sync(
     rows, only = _rows(files, columns, format), condition(within)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     if dry_run:
-        run.estimate(sync=True, within=only)
+        run.estimate(outputs, sync=True, within=only)
     else:
         run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, sync=True, within=only)
 
@@ -244,6 +244,7 @@ def check(
 @collection_option
 @columns_options
 @cutting_options
+@outputs_option
 @loading_options
 @fail_option
 @json_option
@@ -255,6 +256,7 @@ def retry(
     collection: str,
     columns: Columns,
     cutting: Cutting,
+    outputs: str | None,
     loading: Loading,
     fail_on_dead: bool,
     json: bool,
@@ -275,10 +277,15 @@ def retry(
             chunking=chunking,
             metadata=cutting.mode(),
             progress=False if quiet else None,
+            outputs=_names(outputs),
         )
 
     if _reported(action, json, quiet).dead and fail_on_dead:
         sys.exit(1)
+
+
+def _names(outputs: str | None) -> list[str] | None:
+    return [name.strip() for name in outputs.split(",")] if outputs else None
 
 
 class _Run:
@@ -324,7 +331,7 @@ class _Run:
                 progress=False if self.quiet else None,
                 sync=sync,
                 within=within,
-                outputs=[name.strip() for name in outputs.split(",")] if outputs else None,
+                outputs=_names(outputs),
             )
 
         report = _reported(action, self.json, self.quiet)
@@ -334,7 +341,7 @@ class _Run:
         if report.dead and fail_on_dead:
             sys.exit(1)
 
-    def estimate(self, *, sync: bool = False, within: Filter | None = None) -> None:
+    def estimate(self, outputs: str | None, *, sync: bool = False, within: Filter | None = None) -> None:
         from ..ingestion import estimate as run
 
         encoder = self.loading.load(self.bundle)
@@ -346,6 +353,7 @@ class _Run:
             metadata=self.cutting.mode(),
             sync=sync,
             within=within,
+            outputs=_names(outputs),
             progress=False if self.quiet else None,
         )
         print(report.to_json() if self.json else report)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..encoding import TextEncoder
-from ..errors import InputError
+from ..errors import CollectionNotFoundError, InputError
+from ..guard import GuardedCollection, GuardedStore
 from ..multivectors import MultiVectors
 from ..records import FloatArray
+from ..space import bundle_of, chosen, firsts, space
 from ..sparse import SparseVectors
 from ..store import CollectionInfo, CollectionSpec, Metric
 from ..values import Values, none
@@ -21,14 +23,16 @@ KINDS = ("dense", "sparse", "multivector")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The names of the outputs that are kept, by their kind, and how many numbers each has."""
+    """The names of the outputs that are kept, by their kind, how many numbers each has, and the fingerprint of a collection
+    of them."""
 
     names: dict[str, str]
     sizes: dict[str, int]
+    space: str
 
     @classmethod
     def of(
-        cls, encoder: TextEncoder, role: str, outputs: Sequence[str] | None, existing: CollectionInfo | None = None
+        cls, encoder: TextEncoder, role: str, outputs: Sequence[str] | None, info: CollectionInfo | None = None
     ) -> Columns:
         """The ``outputs`` that are named; else the first of each kind that the collection has, where it is there, or that
         the bundle has. Raises `InputError` where there is none, or several of a kind were named."""
@@ -42,25 +46,29 @@ class Columns:
                     f"outputs: expected some of {', '.join(able) or 'none'}, which are what a store can keep; found {name!r}"
                 )
         names: dict[str, str] = {}
-        for name in given if outputs is None else outputs:
+        if outputs is None:
+            known = firsts(given)
+            if info is not None and bundle_of(info.fingerprint) == encoder.fingerprint:
+                known = chosen(info.fingerprint, given)
+            names = {kind: known[kind] for kind in KINDS if kind in known and _wanted(kind, info)}
+        for name in outputs or ():
             kind = given[name].kind
-            if kind not in KINDS or (outputs is None and not _wanted(kind, existing)):
-                continue
-            if kind in names and outputs is not None:
+            if kind in names:
                 raise InputError(
                     f"outputs: a collection keeps one of each kind; {names[kind]!r} and {name!r} are {kind}"
                 )
-            names.setdefault(kind, name)
+            names[kind] = name
         if not names:
             found = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
             raise InputError(f"outputs: this bundle gives no vectors that a store could keep, but {found}")
-        return cls(names, {kind: given[name].dim for kind, name in names.items()})
+        sizes = {kind: given[name].dim for kind, name in names.items()}
+        return cls(names, sizes, space(encoder.fingerprint, given, names))
 
-    def spec(self, name: str, metric: Metric, fingerprint: str) -> CollectionSpec:
+    def spec(self, name: str, metric: Metric) -> CollectionSpec:
         """A collection of these columns."""
         size = self.sizes.get
         return CollectionSpec(
-            name, size("dense", 0), metric, fingerprint, sparse=size("sparse", 0), multivector=size("multivector", 0)
+            name, size("dense", 0), metric, self.space, sparse=size("sparse", 0), multivector=size("multivector", 0)
         )
 
     def empty(self, encoder: TextEncoder, role: str) -> dict[str, Values]:
@@ -78,7 +86,13 @@ class Columns:
         return {"vectors": dense, "sparse": sparse, "multivectors": several}
 
 
-def _wanted(kind: str, existing: CollectionInfo | None) -> bool:
-    if existing is None:
-        return True
-    return bool({"dense": existing.dim, "sparse": existing.sparse, "multivector": existing.multivector}[kind])
+def existing(store: GuardedStore, name: str) -> GuardedCollection | None:
+    """The collection, where it is there."""
+    try:
+        return store.open(name)
+    except CollectionNotFoundError:
+        return None
+
+
+def _wanted(kind: str, info: CollectionInfo | None) -> bool:
+    return info is None or bool({"dense": info.dim, "sparse": info.sparse, "multivector": info.multivector}[kind])

@@ -6,7 +6,7 @@ import json
 import random
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from ..coercion import MetadataMode
 from ..encoding import TextEncoder, TruncationWarning
-from ..errors import CollectionNotFoundError, InputError
+from ..errors import InputError
 from ..filters import Filter
-from ..guard import GuardedCollection, GuardedStore
+from ..guard import GuardedStore
 from ..registry import opened
 from ..template import Text
+from .columns import Columns, existing
 from .items import Items
 from .pruning import check_prunable, gone
 from .reading import Reading
@@ -33,7 +34,7 @@ class IngestEstimate:
     or ``dead``; a sync would delete ``gone`` rows.
 
     ``seconds`` of encoding and ``tokens`` are estimates from ``sampled`` texts that were encoded here; ``vector_bytes`` is what
-    the new and changed rows' float32 vectors take, without any index.
+    the new and changed rows' vectors of every kind take as arrays, by the same texts, without any index.
     """
 
     collection: str
@@ -80,6 +81,7 @@ def estimate(
     metadata: MetadataMode = "strict",
     sync: bool = False,
     within: Filter | None = None,
+    outputs: Sequence[str] | None = None,
     progress: bool | None = False,
 ) -> IngestEstimate:
     """What `embedkit.ingest` would do with the same arguments. Reads the whole source and writes nothing.
@@ -94,7 +96,11 @@ def estimate(
         Reading(documents, metadata=metadata) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
-        rows = _opened(connection, collection, encoder)
+        rows = existing(connection, collection)
+        if rows:
+            rows.require_fingerprint(encoder.fingerprint)
+        columns = Columns.of(encoder, role, outputs, rows.info if rows else None)
+        connection.require_able(columns.spec(collection, encoder.metric))
         items = Items(encoder, role)
         for window in reading.windows(_WINDOW):
             known = rows.hashes([document.id for document, _ in window]) if rows else {}
@@ -110,7 +116,7 @@ def estimate(
         if sync:
             check_prunable(reading)
             lost = sum(1 for _ in gone(rows, reading, within)) if rows else 0
-        sampled, tokens, seconds = _measured(encoder, role, sample)
+        sampled, tokens, seconds, size = _measured(encoder, role, columns, sample)
         share = (new + changed) / sampled if sampled else 0.0
         return IngestEstimate(
             collection=collection,
@@ -125,17 +131,8 @@ def estimate(
             sampled=sampled,
             tokens=round(tokens * share),
             seconds=seconds * share,
-            vector_bytes=4 * encoder.dim * (new + changed),
+            vector_bytes=round(size * share),
         )
-
-
-def _opened(store: GuardedStore, name: str, encoder: TextEncoder) -> GuardedCollection | None:
-    try:
-        rows = store.open(name)
-    except CollectionNotFoundError:
-        return None
-    rows.require_fingerprint(encoder.fingerprint)
-    return rows
 
 
 def _choose(sample: list[Text], item: Text, seen: int, chance: random.Random) -> None:
@@ -145,26 +142,28 @@ def _choose(sample: list[Text], item: Text, seen: int, chance: random.Random) ->
         sample[place : place + 1] = [item]
 
 
-def _measured(encoder: TextEncoder, role: str, sample: list[Text]) -> tuple[int, int, float]:
-    """How many texts were encoded, their tokens, and the seconds that they took: parts of the sample, until it has been
-    long enough. A part that cannot be encoded is left out."""
-    texts = tokens = 0
+def _measured(encoder: TextEncoder, role: str, columns: Columns, sample: list[Text]) -> tuple[int, int, float, int]:
+    """How many texts were encoded, their tokens, the seconds that they took and the bytes of their vectors: parts of the
+    sample, until it has been long enough. A part that cannot be encoded is left out."""
+    texts = tokens = size = 0
     seconds = 0.0
+    names = list(columns.names.values())
     with warnings.catch_warnings(), suppress(InputError):
         warnings.simplefilter("ignore", TruncationWarning)
-        encoder.encode(sample[:2], role=role)  # the first texts of a session take longer
+        encoder.encode_outputs(sample[:2], role=role, outputs=names)  # the first texts of a session take longer
     for start in range(0, len(sample), _PART):
         part = sample[start : start + _PART]
         before, started = encoder.stats.tokens, time.perf_counter()
         with warnings.catch_warnings(), suppress(InputError):
             warnings.simplefilter("ignore", TruncationWarning)
-            encoder.encode(part, role=role)
+            found = encoder.encode_outputs(part, role=role, outputs=names)
             seconds += time.perf_counter() - started
             tokens += encoder.stats.tokens - before
+            size += sum(values.nbytes for values in found.values())
             texts += len(part)
         if seconds > _LONG_ENOUGH:
             break
-    return texts, tokens, seconds
+    return texts, tokens, seconds, size
 
 
 def _span(seconds: float) -> str:

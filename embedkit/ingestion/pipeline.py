@@ -15,17 +15,17 @@ from tqdm import tqdm
 
 from ..coercion import MetadataMode
 from ..encoding import TextEncoder, TruncationWarning
-from ..errors import CollectionMismatchError, CollectionNotFoundError, IngestError, InputError, StoreError
+from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
 from ..filters import Filter
 from ..guard import GuardedStore
 from ..naming import safe_name
 from ..records import Document, RecordBatch, WriteResult
 from ..registry import opened
-from ..store import CollectionInfo, Metric
+from ..store import Metric
 from ..values import Values
 from ..writer import Writer
 from .background import Background
-from .columns import Columns
+from .columns import Columns, existing
 from .dead_letters import DeadLetters
 from .one_writer import one_writer
 from .pruning import check_prunable, prune
@@ -101,18 +101,12 @@ def ingest(
     ):
         if not bar.disable:
             bar.total = length_hint(documents) or None
-        columns = Columns.of(encoder, role, outputs, _existing(connection, collection))
-        spec = columns.spec(collection, metric or encoder.metric, encoder.fingerprint)
+        known = existing(connection, collection)
+        columns = Columns.of(encoder, role, outputs, known.info if known else None)
+        spec = columns.spec(collection, metric or encoder.metric)
         writer = Writer(connection.ensure(spec), stopping=threading.Event())
         run = _Run(encoder, role, columns, writer, dead, bar, window)
         return run.run(documents, metadata, sync=sync, within=within)
-
-
-def _existing(store: GuardedStore, name: str) -> CollectionInfo | None:
-    try:
-        return store.open(name).info
-    except CollectionNotFoundError:
-        return None
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,7 @@ def retry(
     metadata: MetadataMode = "strict",
     progress: bool | None = False,
     window: int = 512,
+    outputs: Sequence[str] | None = None,
 ) -> IngestReport:
     """`embedkit.ingest` of the rows in a dead-letter file, which then holds those that fail still, or is gone.
 
@@ -73,6 +74,7 @@ def retry(
             dead_letters=left,
             progress=progress,
             window=window,
+            outputs=outputs,
         )
     except (IngestError, IngestInterrupted) as error:
         error.report = replace(error.report, dead_letters=str(path))

@@ -1,0 +1,46 @@
+"""What a collection's fingerprint says: whose vectors it keeps, and of several outputs of a kind which.
+
+It is the bundle's fingerprint, and after it, where an output is kept that is not the first of its kind, that one's name:
+as JSON from kinds to names. So vectors of two outputs of one bundle are not mixed, and a question is asked by the same one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from .errors import CollectionMismatchError
+from .types import Output
+
+_MARK = " outputs "
+
+
+def space(fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, str]) -> str:
+    """The fingerprint of a collection that keeps of a bundle's ``outputs`` those with ``names``, by kind."""
+    others = {kind: name for kind, name in names.items() if name != firsts(outputs)[kind]}
+    return f"{fingerprint}{_MARK}{json.dumps(others, sort_keys=True)}" if others else fingerprint
+
+
+def bundle_of(fingerprint: str) -> str:
+    """The bundle's fingerprint of a collection's."""
+    return fingerprint.partition(_MARK)[0]
+
+
+def chosen(fingerprint: str, outputs: Mapping[str, Output]) -> dict[str, str]:
+    """By kind the names of the outputs that belong to a collection of this fingerprint."""
+    others: dict[str, str] = json.loads(fingerprint.partition(_MARK)[2] or "{}")
+    missing = [name for name in others.values() if name not in outputs]
+    if missing:
+        raise CollectionMismatchError(
+            f"the collection keeps the output {missing[0]!r}, and here the bundle gives {', '.join(outputs)}; use the role and the "
+            "bundle that it was made with"
+        )
+    return firsts(outputs) | others
+
+
+def firsts(outputs: Mapping[str, Output]) -> dict[str, str]:
+    """The name of the first output of each kind."""
+    found: dict[str, str] = {}
+    for name, output in outputs.items():
+        found.setdefault(output.kind, name)
+    return found
