@@ -124,7 +124,7 @@ def check(
         rows = connection.open(collection)
         if encoder is not None:
             rows.require_fingerprint(encoder.fingerprint)
-        for window in reading.windows(_WINDOW):
+        for window in reading.windows(lambda: _WINDOW):
             bar.update(len(window))
         run = _Check(rows, reading, within, CheckReport(collection, source=len(reading.ledger), bad=reading.bad))
         sample = run.stored(vectors, bar)

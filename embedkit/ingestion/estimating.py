@@ -102,7 +102,7 @@ def estimate(
         columns = Columns.of(encoder, role, outputs, rows.info if rows else None)
         connection.require_able(columns.spec(collection, encoder.metric))
         items = Items(encoder, role)
-        for window in reading.windows(_WINDOW):
+        for window in reading.windows(lambda: _WINDOW):
             known = rows.hashes([document.id for document, _ in window]) if rows else {}
             for document, digest in window:
                 if known.get(document.id) == digest:

@@ -16,6 +16,7 @@ class Ledger:
         self._rows.execute("PRAGMA journal_mode = OFF")
         self._rows.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, hash TEXT, place TEXT, met INT) WITHOUT ROWID")
         self._rows.execute("CREATE TABLE spared (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._rows.execute("BEGIN")  # of which there is no end: nothing is kept
 
     def __len__(self) -> int:
         return int(self._rows.execute("SELECT count(*) FROM seen").fetchone()[0])

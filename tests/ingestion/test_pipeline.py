@@ -166,7 +166,7 @@ def test_a_repeated_id_is_a_duplicate_or_a_bad_row(encoder, store, faulty, tmp_p
 def test_each_distinct_text_of_a_window_is_encoded_once(encoder, store):
     rows = [Document(str(i), f"text {i % 10}") for i in range(500)]
     before = encoder.stats.texts
-    report = ingest(rows, encoder, store, collection="docs")
+    report = ingest(rows, encoder, store, collection="docs", window=500)
     assert (report.written, report.encoded, encoder.stats.texts - before) == (500, 10, 10)
     vectors = np.stack([row.vector for row in store.open("docs").get(["7", "17"], with_vectors=True)])
     assert vectors[0].tobytes() == vectors[1].tobytes()
@@ -255,7 +255,7 @@ def test_an_error_in_the_source_leaves_what_was_written(encoder, store, faulty):
         raise RuntimeError("the source broke")
 
     with pytest.raises(RuntimeError, match="the source broke"):
-        ingest(source(), encoder, store, collection="docs")
+        ingest(source(), encoder, store, collection="docs", window=512)
     kept = len(faulty.written)
     assert kept % 512 == 0
     assert ingest(documents(2000), encoder, store, collection="docs").unchanged == kept

@@ -186,6 +186,43 @@ def test_two_threads_that_write_one_id_do_not_mix_their_fields(url):
         store.drop("threads")
 
 
+def test_a_row_that_another_process_writes_first_is_that_one_whole(url):
+    rows = RecordBatch(["a", "b", "c"], np.eye(3, dtype=np.float32), ["", "", ""], [{"one": 1}] * 3, ["h"] * 3)
+    other = RecordBatch(["b", "c"], np.eye(3, dtype=np.float32)[[2, 0]], ["other"] * 2, [{"other": 1}] * 2, ["o"] * 2)
+    with opened(url) as store:
+        docs = store.ensure(CollectionSpec("raced", 3))
+        inner = docs.inner._inner
+        read = inner.get
+
+        def read_and_be_overtaken(**which):
+            found = read(**which)
+            inner.get = read
+            docs.inner._writing.release()
+            docs.upsert(other)
+            docs.inner._writing.acquire()
+            return found
+
+        inner.get = read_and_be_overtaken
+        docs.upsert(rows)
+        found = {row.id: row for row in docs.get(["a", "b", "c"], with_vectors=True)}
+        assert {row.id: (row.text, row.metadata, row.hash) for row in found.values()} == {
+            "a": ("", {"one": 1}, "h"),
+            "b": ("other", {"other": 1}, "o"),
+            "c": ("other", {"other": 1}, "o"),
+        }
+        for row_id, place in (("a", 0), ("b", 2), ("c", 0)):
+            vector = np.eye(3, dtype=np.float32)[place]
+            assert np.array_equal(found[row_id].vector, vector)
+            assert docs.query(vector[None], 3)[0][0].score == pytest.approx(1.0)
+        assert [hit.id for hit in docs.query(np.eye(3, dtype=np.float32)[2:], 1)[0]] == ["b"]
+        assert docs.count(F("one") == 1) == 1
+        docs.upsert(rows)
+        assert docs.count(F("one") == 1) == 3
+        assert docs.count(F("other") == 1) == 0
+        assert [hit.id for hit in docs.query(np.eye(3, dtype=np.float32)[2:], 1)[0]] == ["c"]
+        store.drop("raced")
+
+
 def test_a_server_that_is_not_there_is_reported_at_once():
     started = time.perf_counter()
     with pytest.raises(TransientStoreError, match=r"no chroma server answers at 127\.0\.0\.1"):
