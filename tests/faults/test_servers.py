@@ -16,6 +16,13 @@ from conftest import Job
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "stores"))
 
+WRITES = ("add", "upsert")
+
+
+def act(path: str) -> str:
+    """What a request to Chroma asks for."""
+    return path.rsplit("/", 1)[-1]
+
 
 @pytest.fixture
 def chroma(tmp_path: Path) -> Iterator[ChromaServer]:
@@ -102,11 +109,10 @@ def test_a_server_that_fails_some_requests(job: Job, chroma: ChromaServer, fault
         row = {"faults": 0}
 
         def plan(method: str, path: str, size: int):
-            act = path.rsplit("/", 1)[-1]
-            if act in ("upsert", "get") and row["faults"] < 3 and moments.random() < 0.4:
+            if act(path) in (*WRITES, "get") and row["faults"] < 3 and moments.random() < 0.4:
                 row["faults"] += 1
                 return fault
-            if act == "upsert":
+            if act(path) in WRITES:
                 row["faults"] = 0
             return "pass"
 
@@ -121,7 +127,7 @@ def test_retry_after_is_kept(job: Job, chroma: ChromaServer) -> None:
         times: list[float] = []
 
         def plan(method: str, path: str, size: int):
-            if path.endswith("/upsert"):
+            if act(path) in WRITES:
                 times.append(time.monotonic())
                 if len(times) == 1:
                     return 429, {"Retry-After": "2"}
@@ -138,7 +144,7 @@ def test_a_server_that_takes_no_large_requests(job: Job, chroma: ChromaServer) -
     with job.source.open("a") as file:
         file.write('{"id": "id 3000", "n": 3000, "text": "' + job.rows["id 3000"] + '"}\n')
     with faulty_proxy("127.0.0.1", chroma.port) as (port, faults):
-        faults.plan = lambda method, path, size: (413, {}) if path.endswith("/upsert") and size > 60_000 else "pass"
+        faults.plan = lambda method, path, size: (413, {}) if act(path) in WRITES and size > 60_000 else "pass"
         large = job.rows.pop("id 3000")
         report = ingested(job, chroma, faults, port)
     assert (report["written"], report["dead"]) == (len(job.rows), 1)
@@ -149,11 +155,11 @@ def test_a_server_that_takes_no_large_requests(job: Job, chroma: ChromaServer) -
 
 def test_a_server_that_never_answers_again_ends_the_ingest_with_what_was_done(job: Job, chroma: ChromaServer) -> None:
     with faulty_proxy("127.0.0.1", chroma.port) as (port, faults):
-        taken = {"upserts": 0}
+        taken = {"writes": 0}
 
         def plan(method: str, path: str, size: int):
-            taken["upserts"] += path.endswith("/upsert")
-            return "drop" if taken["upserts"] > 3 else "pass"
+            taken["writes"] += act(path) in WRITES
+            return "drop" if taken["writes"] > 3 else "pass"
 
         faults.plan = plan
         job.environment.update(QUICK_RETRIES="1")
