@@ -138,17 +138,16 @@ def _make(
     """Write all of the bundle into ``folder``."""
     plan = prepared.plan
     tokenizers = Tokenizers(plan, folder)
+    head = pairs.head(plan) if plan.recipe.pair is not None else None
     step("capture the graph")
     grounds, notes = making.grounds(plan, tokenizers, sampled)
     step("encode with torch")
     judge = Judge(prepared, sampled, tokenizers, gates)
     judge.write_golden(folder / GOLDEN_FILE)
-    if plan.recipe.pair is not None:
-        given = pairs.checked(plan.recipe.pair)
-        vectors = judge.golden["default"].get(DENSE)
-        if plan.weights is None or not isinstance(vectors, np.ndarray):
-            raise InputError("pair: expected a bundle with dense vectors, which the head reads")
-        pairs.write(given, plan.weights, vectors, folder, parity=gates["fp32"].parity)
+    if head is not None:
+        vectors = judge.golden["default"][DENSE]
+        assert isinstance(vectors, np.ndarray), "what a dense output gives"
+        pairs.write(head, vectors, folder, parity=gates["fp32"].parity)
     description = Description(prepared, tokenizers.files)
     maker = Maker(grounds, folder, judge, description, step, asked=asked)
     maker.notes += notes

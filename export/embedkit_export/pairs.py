@@ -16,6 +16,8 @@ from embedkit.errors import ExportError, InputError
 
 from . import assembly, files
 from .capture import OPSET, own_copy
+from .graph import DENSE
+from .plan import Plan
 from .source import quiet, reason
 
 FILE = "pair.onnx"
@@ -59,13 +61,27 @@ class PairHead(nn.Module):
         return out[:, 0]
 
 
-def write(given: Pair, weights: assembly.Weights, vectors: np.ndarray, folder: Path, *, parity: float) -> None:
+def head(plan: Plan) -> PairHead:
+    """The head that the plan's recipe says, once it takes vectors of the model's size. Raises `ExportError`, and `InputError`
+    where the model gives no dense vectors."""
+    given = checked(plan.recipe.pair)
+    dense = plan.graphs[plan.roles["default"].graph].outputs.get(DENSE)
+    if plan.weights is None or dense is None:
+        raise InputError("pair: expected a bundle with dense vectors, which the head reads")
+    stages = (assembly.stage(item, plan.weights, f"pair: stage {i}") for i, item in enumerate(given.stages, 1))
+    made = PairHead(given.features, nn.Sequential(*stages)).eval()
+    try:
+        with torch.no_grad():
+            made(*torch.ones(2, 3, dense.dim))
+    except Exception as error:
+        size = len(given.features) * dense.dim
+        raise ExportError(f"pair: the head does not take the {size} numbers that it reads: {reason(error)}") from error
+    return made
+
+
+def write(head: PairHead, vectors: np.ndarray, folder: Path, *, parity: float) -> None:
     """Write the graph of a head into ``folder``, once it agrees with torch on pairs of ``vectors`` (n, dim) and scores each
     pair the same alone. Raises `ExportError`."""
-    stages = nn.Sequential(
-        *(assembly.stage(item, weights, f"pair: stage {i}") for i, item in enumerate(given.stages, 1))
-    )
-    head = PairHead(given.features, stages).eval()
     with quiet(), torch.no_grad():
         example = torch.from_numpy(vectors[:3].copy())
         rows = torch.export.Dim("rows")
@@ -85,7 +101,7 @@ def write(given: Pair, weights: assembly.Weights, vectors: np.ndarray, folder: P
         assert program is not None
         files.save(own_copy(program.model), folder, FILE)
         left, right = vectors, vectors[::-1].copy()
-        expected = stages(head.read(torch.from_numpy(left), torch.from_numpy(right))).numpy()
+        expected = head.stages(head.read(torch.from_numpy(left), torch.from_numpy(right))).numpy()
     session = OnnxRuntime(folder / FILE)
     found = session.run({"left": left, "right": right}, ["score"])[0]
     difference = float(np.abs(found - expected).max())

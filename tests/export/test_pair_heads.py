@@ -169,10 +169,10 @@ def test_a_changed_head_is_another_space_and_a_damaged_one_is_noticed(folder: Pa
 def test_what_cannot_score_pairs_is_refused(bundle: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no head for pairs"):
         Scorer.load(bundle)
-    for pair, error in (
-        ({"stages": [], "features": ["sum"]}, InputError),
-        ({"stages": [torch.nn.Linear(5, 1)]}, ExportError),
-        ({"stages": [torch.nn.BatchNorm1d(2, track_running_stats=False)]}, ExportError),
+    for pair, error, message in (
+        ({"stages": [], "features": ["sum"]}, InputError, "pair"),
+        ({"stages": [torch.nn.Linear(5, 1)]}, ExportError, "does not take the 512 numbers"),
+        ({"stages": [torch.nn.BatchNorm1d(2, track_running_stats=False)]}, ExportError, "pair: "),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error, match=message):
             export(folder, Recipe(**DSE, pair=pair), tmp_path / "wrong")
