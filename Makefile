@@ -5,7 +5,7 @@ READY := .venv/.ready
 # A plain torch takes several gigabytes of CUDA packages on some platforms; this release was tested.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test bench faults lint clean
+.PHONY: demo test test-all bench faults lint clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -17,8 +17,14 @@ demo: $(READY)
 	$(BIN)/embedkit demo
 
 # Two workers, a file at a time each: an export uses one core for most of its time.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+# With those that are one more of a kind: another family of models, another seed, the same engine by another way.
+test-all: $(READY)
+	$(PYTEST)
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

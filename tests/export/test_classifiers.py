@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import embedkit_export
+import slow
 from embedkit import Classifier, InputError, Reranker
 from embedkit.errors import ExportError
 from embedkit.verification import verify
@@ -64,7 +65,7 @@ def logits_of_torch(folder: Path, pairs: list[tuple[str, str]], limit: int = 32)
     return torch.stack(rows).numpy()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", slow.but(("bert", "modernbert"), FAMILIES))
 def test_the_scores_of_pairs_of_every_family_are_those_of_torch(family: str, tmp_path: Path) -> None:
     folder = saved(family, tmp_path / "model")
     bundle = exported(folder, tmp_path, pairs=True, kind="reranker", max_tokens=32)

@@ -12,6 +12,7 @@ import torch
 import transformers
 from torch import nn
 
+import slow
 from embedkit_export import Recipe, calibrate, convolutions, quantize
 from export import models, systems
 from export.systems import TEXTS, agree
@@ -100,7 +101,7 @@ def vectors(model: Any, tokenizer: Any) -> torch.Tensor:
     return torch.stack(rows)
 
 
-@pytest.mark.parametrize(("kernel", "groups", "act"), [(3, 1, "tanh"), (5, 3, "gelu")])
+@pytest.mark.parametrize(("kernel", "groups", "act"), slow.but([5], [(3, 1, "tanh"), (5, 3, "gelu")]))
 def test_deberta_with_its_convolution(kernel: int, groups: int, act: str, tmp_path: Path) -> None:
     """He et al. 2021, `conv_kernel_size`: of the embeddings, added to what the first layer gives."""
     options = {"conv_kernel_size": kernel, "conv_groups": groups, "conv_act": act}
@@ -114,7 +115,7 @@ def test_deberta_with_its_convolution(kernel: int, groups: int, act: str, tmp_pa
     assert torch.nn.functional.cosine_similarity(torch.from_numpy(int8), expected).min() > 0.99
 
 
-@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("groups", slow.but([3], [1, 3]))
 def test_squeezebert(groups: int, tmp_path: Path) -> None:
     """Iandola et al. 2020: all its products are convolutions of one token."""
     tokenizer = models.make_tokenizer("word")

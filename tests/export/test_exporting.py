@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ import pytest
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.types import is_plain_name
-from embedkit_export import ExportReport, Gates, Pooling, Recipe, files, fuse, verify
+from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files, fuse, verify
 from embedkit_export.gates import by_variant, from_options
 from embedkit_export.verify import Case
 from export import models
@@ -41,6 +43,18 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "embedkit_export.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def called(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`run` in this process, which has loaded torch already."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["embedkit-export", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def test_a_wrong_graph_is_not_written(
@@ -318,34 +332,36 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "pass --overwrite" in again.stderr
     assert "Traceback" not in again.stderr
-    replaced = run(folder, "--output", out, "--sample", sample, "--overwrite", "--variants", "int8")
+    replaced = called(folder, "--output", out, "--sample", sample, "--overwrite", "--variants", "int8")
     assert replaced.returncode == 0, replaced.stderr
     assert "mean is used" in replaced.stdout
     assert Encoder.load(out).variant == "int8"
-    without = run(folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1")
+    without = called(folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1")
     assert without.returncode == 3
     assert "int8: NOT WRITTEN" in without.stdout
     assert Encoder.load(tmp_path / "other").variant == "fp32"
-    wrong = run(folder, "--output", tmp_path / "third", "--max-loss", "int3=0.1")
+    wrong = called(folder, "--output", tmp_path / "third", "--max-loss", "int3=0.1")
     assert (wrong.returncode, "gate labels: expected one of the variants" in wrong.stderr) == (1, True)
-    failed = run(folder, "--output", tmp_path / "third", "--sample", sample, "--min-cosine", "1", "--variants", "int8")
+    failed = called(
+        folder, "--output", tmp_path / "third", "--sample", sample, "--min-cosine", "1", "--variants", "int8"
+    )
     assert failed.returncode == 1
     assert "nothing was written" in failed.stderr
     assert not (tmp_path / "third").exists()
-    dry = run(folder, "--dry-run", "--pooling", "last")
+    dry = called(folder, "--dry-run", "--pooling", "last")
     assert dry.returncode == 0, dry.stderr
     assert "pooling last" in dry.stdout
     assert "at most 64 tokens" in dry.stdout
-    explained = run(out, "--explain", "--json")
+    explained = called(out, "--explain", "--json")
     assert explained.returncode == 0, explained.stderr
     profile = json.loads(explained.stdout)[0]
     assert profile["variant"] == "int8"
     assert profile["operators"]["MatMulIntegerToFloat"] == 12
     assert sum(profile["seconds"].values()) == pytest.approx(1, abs=0.01)
     assert profile["tokens_per_second"] > 0
-    assert run(folder).returncode == 2
-    assert run(tmp_path, "--output", tmp_path / "other").returncode == 1
-    assert "embedkit-export ./my-model" in run("--help").stdout
+    assert called(folder).returncode == 2
+    assert called(tmp_path, "--output", tmp_path / "other").returncode == 1
+    assert "embedkit-export ./my-model" in called("--help").stdout
 
 
 @pytest.mark.parametrize("package", ["torch", "onnx_ir", "sentence_transformers"])

@@ -12,6 +12,7 @@ import torch
 import transformers
 
 import embedkit_export
+import slow
 from embedkit import Encoder, ExportError
 from embedkit_export import capture
 from export import models
@@ -73,6 +74,10 @@ CASES = [
 ]
 
 
+LIKE_OTHERS = {"distilbert", "electra", "xlm-roberta", "mistral", "gemma", "helium", "opt"}
+"""Families whose layers another one has."""
+
+
 def test_every_family_has_a_case() -> None:
     assert {family for family, _, _ in CASES} == set(models.FAMILIES)
 
@@ -87,7 +92,7 @@ def weighted(file: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("family", "pooling", "normalize"), CASES)
+@pytest.mark.parametrize(("family", "pooling", "normalize"), slow.but(set(models.FAMILIES) - LIKE_OTHERS, CASES))
 def test_family(family: str, pooling: str, normalize: bool, sample: Path, tmp_path: Path) -> None:
     folder = models.save(family, tmp_path / family, layers=random.Random(family + pooling).choice([1, 2, 3]))
     report = embedkit_export.export(

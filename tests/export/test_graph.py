@@ -10,6 +10,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
+import slow
 from embedkit import ExportError
 from embedkit_export import calibrate, capture, fuse, prepare
 from embedkit_export.plan import GraphPlan
@@ -71,13 +72,19 @@ def test_an_unfused_graph_is_refused(captured: ir.Model, how: GraphPlan) -> None
 
 @pytest.mark.parametrize(
     ("family", "made"),
-    [
-        ("albert", {"FastGelu": 2, "attention bias": 4, "attention scale": 2, "residual bias": 2, "token types": 1}),
-        ("deberta", {"LayerNormalization": 5, "Gelu bias": 2, "residual bias": 2}),
-        ("t5", {"SimplifiedLayerNormalization": 5, "FastGelu": 2}),
-        ("gpt2", {"MatMul": 8, "FastGelu": 2}),
-        ("qwen3", {"SimplifiedLayerNormalization": 9, "QuickGelu": 2}),
-    ],
+    slow.but(
+        ("albert", "qwen3"),
+        [
+            (
+                "albert",
+                {"FastGelu": 2, "attention bias": 4, "attention scale": 2, "residual bias": 2, "token types": 1},
+            ),
+            ("deberta", {"LayerNormalization": 5, "Gelu bias": 2, "residual bias": 2}),
+            ("t5", {"SimplifiedLayerNormalization": 5, "FastGelu": 2}),
+            ("gpt2", {"MatMul": 8, "FastGelu": 2}),
+            ("qwen3", {"SimplifiedLayerNormalization": 9, "QuickGelu": 2}),
+        ],
+    ),
 )
 def test_operators_in_pieces_are_put_together(family: str, made: dict[str, int]) -> None:
     plan = prepare(models.make(family)).plan.graphs["default"]

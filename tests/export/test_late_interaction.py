@@ -17,6 +17,7 @@ from sentence_transformers.multi_vector_encoder.modules import HierarchicalToken
 from transformers import AutoModel, AutoTokenizer
 
 import embedkit_export
+import slow
 from embedkit import ExportError
 from embedkit.multivectors import MultiVectors
 from embedkit.verification import verify
@@ -97,7 +98,7 @@ def test_questions_are_filled_up_as_torch_does(expansion: Any, tmp_path: Path) -
     assert verify(encoder.bundle.folder).passed
 
 
-@pytest.mark.parametrize("family", ["modernbert", "xlm-roberta", "roberta"])
+@pytest.mark.parametrize("family", slow.but(["modernbert"], ["modernbert", "xlm-roberta", "roberta"]))
 def test_other_families(family: str, tmp_path: Path) -> None:
     expansion = {"strategy": "fixed", "attend": False, "length": 24}
     model = colbert(body(family, tmp_path / "body"), query_expansion=expansion, max_seq_length=48)

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from transformers import AutoModel, AutoTokenizer
 
 import embedkit_export
+import slow
 from embedkit import Classifier, Encoder, InputError, Scorer
 from embedkit.errors import BundleError, ExportError
 from embedkit.verification import verify
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return models.save("bert", tmp_path_factory.mktemp("pairs") / "model")
 
 
-@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("classes", slow.but([2], [2, 4]))
 def test_probabilities_are_those_of_the_regression(classes: int, folder: Path, tmp_path: Path) -> None:
     plain = export(folder, Recipe(max_tokens=32), tmp_path / "plain")
     vectors = plain.encode(TEXTS)

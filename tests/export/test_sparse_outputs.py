@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import embedkit_export
+import slow
 from embedkit import ExportError, InputError
 from embedkit.sparse import SparseVectors
 from embedkit.verification import verify
@@ -49,7 +50,7 @@ def same(encoder: Any, texts: list[str], expected: np.ndarray, **options: Any) -
     return found
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", slow.but(("bert", "modernbert"), FAMILIES))
 def test_the_weights_of_every_family_are_those_of_torch(family: str, tmp_path: Path) -> None:
     model = splade(family, tmp_path / "body")
     model.save_pretrained(str(tmp_path / "model"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import slow
 from conftest import KILLS, Job
 from embedkit.encoder import Encoder
 from embedkit.ingestion import Chunking, FileRows, check, chunked
@@ -28,7 +29,7 @@ STORES = {
 }
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=slow.but(set(STORES) - {"milvus", "sqlite-vec"}, STORES))
 def url(request: pytest.FixtureRequest, job: Job, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = request.param
     if importlib.util.find_spec(STORES[name]) is None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import slow
+
 pytest.importorskip("chromadb")
 
 ROWS = 6_000
@@ -74,7 +76,7 @@ def source(working_folder: Path, entry_points: None) -> dict[str, str]:
     return rows
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", slow.but([0], range(3)))
 def test_after_kill_9_the_next_run_ends_with_exactly_the_rows_of_the_source(bundle, working_folder, source, seed):
     moment = random.Random(seed)
     process = start(bundle, working_folder, "-")

@@ -96,7 +96,10 @@ class TestMilvusFolder(StoreTests):
         return lambda: open_store(StoreURL.parse(f"milvus:{tmp_path}/index.db"))
 
 
+@pytest.mark.slow
 class TestMilvusServer(StoreTests):
+    """The same engine as the folder's, over gRPC."""
+
     persistent = True
 
     @pytest.fixture
