@@ -26,31 +26,32 @@ def remove_stale(writer: Writer, rows: Sequence[Document]) -> int:
     if not counts:
         return 0
     found = writer.get([*counts, *(chunk_id(source, 0) for source in counts)])
-    removed = _remove(writer, [row for row in found if row.id in counts and not _place(row)])
+    removed = _remove(writer, [row.id for row in found if row.id in counts and not _place(row)])
     before = {place.source: place.count for row in found if (place := _place(row)) and place.number == 0}
     ends = {source: max(count, before.get(source, 0)) for source, count in counts.items()}
     known = [chunk_id(source, n) for source, count in counts.items() for n in range(count, ends[source])]
-    removed += _remove(writer, _chunks(writer, known))
-    # A first chunk that could not be written leaves others behind it; so look on while there are some.
-    width = 1
+    removed += _remove(writer, [row.id for row in _chunks(writer, known)])
+    # A first chunk that could not be written leaves others behind it, up to the first gap; so look on while there are
+    # some, and remove the last ones first, that no cut makes a gap.
+    width, behind = 1, list[str]()
     while ends:
         ids = {chunk_id(source, n): source for source, end in ends.items() for n in range(end, end + width)}
-        more = _chunks(writer, ids)
-        removed += _remove(writer, more)
-        left = {ids[row.id] for row in more}
+        more = {row.id for row in _chunks(writer, ids)}
+        behind += [row_id for row_id in ids if row_id in more]
+        left = {ids[row_id] for row_id in more}
         ends = {source: end + width for source, end in ends.items() if source in left}
         width *= 2
-    return removed
+    return removed + _remove(writer, behind[::-1])
 
 
 def _chunks(writer: Writer, ids: Iterable[str]) -> list[Record]:
     return [row for row in writer.get(list(ids)) if _place(row)]
 
 
-def _remove(writer: Writer, rows: Sequence[Record]) -> int:
-    if rows:
-        writer.delete([row.id for row in rows])
-    return len(rows)
+def _remove(writer: Writer, ids: Sequence[str]) -> int:
+    if ids:
+        writer.delete(ids)
+    return len(ids)
 
 
 def _place(row: Record) -> Place | None:

@@ -159,8 +159,9 @@ class ChromaCollection:
                 require_room(self._folder, sum(batch.sizes()))
             known = self._inner.get(ids=ids, include=["metadatas"])
             old = dict(zip(known["ids"], known["metadatas"], strict=True))
+            there = [i for i, row_id in enumerate(ids) if row_id in old]
             new = [i for i, row_id in enumerate(ids) if row_id not in old]
-            for write, which in ((self._inner.add, new), (self._inner.upsert, sorted({*range(len(ids))} - {*new}))):
+            for write, which in ((self._inner.upsert, there), (self._inner.add, new)):
                 if which:
                     write(
                         ids=[ids[i] for i in which],

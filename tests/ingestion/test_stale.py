@@ -97,10 +97,11 @@ class Killed(BaseException):
 
 
 class MortalCollection:
-    """Dies at one of its writes: before it, in the middle, or after it and before it is acknowledged."""
+    """Dies at one of its writes: before it, in the middle, or after it and before it is acknowledged. Rows are written as
+    they come, or those that are there already first, or last."""
 
-    def __init__(self, inner, life):
-        self.inner, self.life = inner, life
+    def __init__(self, inner, life, order):
+        self.inner, self.life, self.order = inner, life, order
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
@@ -116,7 +117,11 @@ class MortalCollection:
             raise Killed
 
     def upsert(self, batch: RecordBatch):
-        self._writes([lambda i=i: self.inner.upsert(batch.take([i])) for i in range(len(batch))])
+        known = self.inner.hashes(batch.ids)
+        rows = range(len(batch))
+        if self.order != "as they come":
+            rows = sorted(rows, key=lambda i: (batch.ids[i] in known) == (self.order == "new first"))
+        self._writes([lambda i=i: self.inner.upsert(batch.take([i])) for i in rows])
         return self.inner.upsert(batch)
 
     def delete(self, *, ids=None, filter=None):
@@ -125,28 +130,39 @@ class MortalCollection:
 
 
 class MortalStore:
-    def __init__(self):
-        self.inner, self.life = MemoryStore({}), [0]
+    def __init__(self, order):
+        self.inner, self.life, self.order = MemoryStore({}), [0], order
         self.caps = self.inner.caps
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
     def ensure(self, spec):
-        return MortalCollection(self.inner.ensure(spec), self.life)
+        return MortalCollection(self.inner.ensure(spec), self.life, self.order)
 
 
+ORDERS = ("as they come", "old first", "new first")
 RUNS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 5), st.integers(0, 1), st.integers(0, 40)), max_size=5)
 
 
-@settings(deadline=None, max_examples=150)
-@given(RUNS, st.tuples(st.integers(1, 7), st.integers(1, 5), st.integers(0, 1)), st.integers(1, 4))
-@example([(1, 1, 0, 0), (7, 1, 0, 5)], (1, 1, 0), 2)  # grown, cut before the end, and back to what it was
-@example([(7, 1, 0, 0), (3, 1, 0, 2)], (3, 1, 0), 2)
+@settings(deadline=None, max_examples=250)
+@given(
+    RUNS,
+    st.tuples(st.integers(1, 7), st.integers(1, 5), st.integers(0, 1)),
+    st.integers(1, 20),
+    st.sampled_from(ORDERS),
+)
+@example(
+    [(1, 1, 0, 0), (7, 1, 0, 5)], (1, 1, 0), 2, "as they come"
+)  # grown, cut before the end, and back to what it was
+@example([(7, 1, 0, 0), (3, 1, 0, 2)], (3, 1, 0), 2, "as they come")
+@example(
+    [(2, 1, 0, 0), (7, 1, 1, 6), (3, 1, 0, 3)], (3, 1, 1), 20, "new first"
+)  # removed in part what was written in part
 def test_after_any_runs_that_were_cut_a_whole_one_ends_with_exactly_the_chunks(
-    encoder, tmp_path_factory, runs, last, window
+    encoder, tmp_path_factory, runs, last, window, order
 ):
-    mortal = MortalStore()
+    mortal = MortalStore(order)
     store = GuardedStore(mortal)
     letters = tmp_path_factory.mktemp("dead") / "letters.jsonl"
 
