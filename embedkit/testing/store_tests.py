@@ -216,6 +216,21 @@ class StoreTests(KindsTests):
         assert [hit.id for hit in docs.query(_vectors(1), 100, filter=F("x") == 2)[0]] == ["b"]
         assert docs.query(_vectors(1), 100, filter=F("x") == 3) == [[]]
 
+    def test_rows_among_which_others_were_replaced_are_all_found(self, docs: GuardedCollection) -> None:
+        rng = np.random.default_rng(8)
+        kept: dict[str, int] = {}
+        for turn in range(40):
+            ids = [str(n) for n in rng.choice(60, 12, replace=False)]
+            docs.upsert(_batch(ids, vectors=rng.normal(size=(12, DIM)).astype(np.float32), metadata=[{"x": turn}] * 12))
+            kept.update(dict.fromkeys(ids, turn))
+        docs.delete(ids=["7", "8"])
+        kept = {row_id: turn for row_id, turn in kept.items() if row_id not in ("7", "8")}
+        for expression in (None, F("x") >= 30):
+            expected = {row_id for row_id, turn in kept.items() if expression is None or turn >= 30}
+            for hits in docs.query(rng.normal(size=(5, DIM)), 100, filter=expression):
+                assert {hit.id for hit in hits} == expected
+                assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
     def test_unusable_vectors_are_refused(self, docs: GuardedCollection) -> None:
         with pytest.raises(InputError, match="NaN"):
             docs.upsert(_batch(["a"], vectors=np.full((1, DIM), np.nan, np.float32)))

@@ -186,6 +186,38 @@ def test_two_threads_that_write_one_id_do_not_mix_their_fields(url):
         store.drop("threads")
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_rows_that_the_index_has_lost_are_found(tmp_path, metric):
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(40, 6)).astype(np.float32)
+    with opened(f"chroma:{tmp_path / 'index'}") as store:
+        docs = store.ensure(CollectionSpec("lossy", 6, metric))
+        docs.upsert(
+            RecordBatch([str(i) for i in range(40)], rows, ["t"] * 40, [{"n": i} for i in range(40)], ["h"] * 40)
+        )
+        asked = rng.normal(size=(3, 6)).astype(np.float32)
+        for expression, k in ((None, 50), (F("n") < 20, 20)):
+            whole = docs.query(asked, k, filter=expression)
+            search = docs.inner._inner.query
+
+            def losing(search=search, **options):
+                found = search(**options)
+                for column in ("ids", "distances", "documents", "metadatas"):
+                    found[column] = [
+                        [value for place, value in enumerate(values) if place not in (0, 5, 11)]
+                        for values in found[column]
+                    ]
+                return found
+
+            docs.inner._inner.query = losing
+            found = docs.query(asked, k, filter=expression)
+            docs.inner._inner.query = search
+            assert [[hit.id for hit in hits] for hits in found] == [[hit.id for hit in hits] for hits in whole]
+            for a, b in zip(sum(found, []), sum(whole, []), strict=True):
+                assert (a.text, a.metadata) == (b.text, b.metadata)
+                assert a.score == pytest.approx(b.score, abs=1e-5)
+
+
 def test_a_row_that_another_process_writes_first_is_that_one_whole(url):
     rows = RecordBatch(["a", "b", "c"], np.eye(3, dtype=np.float32), ["", "", ""], [{"one": 1}] * 3, ["h"] * 3)
     other = RecordBatch(["b", "c"], np.eye(3, dtype=np.float32)[[2, 0]], ["other"] * 2, [{"other": 1}] * 2, ["o"] * 2)
