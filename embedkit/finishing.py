@@ -6,26 +6,38 @@ compared with the whole filter. Nothing is lost, and the price is that those row
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from .filters import ORDERINGS, Combine, Compare, Filter, Not, push_down_not
+from .filters import ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not
 from .records import Hit, Page, Record, filterable
 from .store import Capabilities, Collection
 
 _FIRST, _GROWTH = 4, 4
 _PAGE = 1000
+_EXACT = 2**53
+"""Up to here float64 has every integer."""
 
 
 def answers(caps: Capabilities, expression: Filter) -> bool:
     """Whether a store of these capabilities answers the whole expression itself."""
-    text = not caps.orders_text and any(
-        leaf.op in ORDERINGS and isinstance(leaf.value, str) for leaf in expression.leaves()
-    )
-    return expression.ops() <= caps.filter_ops and not text
+    return expression.ops() <= caps.filter_ops and all(_orders(caps, leaf) for leaf in expression.leaves())
+
+
+def _orders(caps: Capabilities, leaf: Compare) -> bool:
+    if leaf.op not in ORDERINGS:
+        return True
+    if isinstance(leaf.value, str):
+        return caps.orders_text
+    return caps.orders_integers or not _rounded(leaf)
+
+
+def _rounded(leaf: Compare) -> bool:
+    return isinstance(leaf.value, int | float) and abs(leaf.value) >= _EXACT
 
 
 def weaker(caps: Capabilities, expression: Filter) -> Filter | None:
@@ -34,8 +46,12 @@ def weaker(caps: Capabilities, expression: Filter) -> Filter | None:
 
 
 def _weaker(caps: Capabilities, expression: Filter) -> Filter | None:
+    if isinstance(expression, Compare | Not) and answers(caps, expression):
+        return expression
+    if isinstance(expression, Compare) and expression.op in ORDERINGS and _rounded(expression):
+        return _widened(caps, expression)
     if isinstance(expression, Compare | Not):
-        return expression if answers(caps, expression) else None
+        return None
     assert isinstance(expression, Combine)
     parts = [_weaker(caps, part) for part in expression.parts]
     kept = [part for part in parts if part is not None]
@@ -44,6 +60,17 @@ def _weaker(caps: Capabilities, expression: Filter) -> Filter | None:
     if len(kept) == 1:
         return kept[0]
     return Combine(expression.op, tuple(kept)) if expression.op in caps.filter_ops else None
+
+
+def _widened(caps: Capabilities, leaf: Compare) -> Filter | None:
+    """Of an order the next float64 beyond, which holds for whatever the store has rounded."""
+    assert isinstance(leaf.value, int | float)
+    below = leaf.op in ("<", "<=")
+    widened = math.nextafter(leaf.value, math.inf if below else -math.inf)
+    if math.isinf(widened):
+        return None
+    found = F(leaf.field) <= widened if below else F(leaf.field) >= widened
+    return found if found.ops() <= caps.filter_ops else None
 
 
 class Ask(Protocol):

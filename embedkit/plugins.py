@@ -67,6 +67,7 @@ def keeping(kind: str) -> list[str]:
 
 def _words(caps: Capabilities) -> str:
     finished = sorted(OPS - caps.filter_ops) + ([] if caps.orders_text else ["the order of text"])
+    finished += [] if caps.orders_integers else ["the order of integers beyond 2**53"]
     kinds = ["dense", *(["sparse"] if caps.sparse else []), *(["multivector"] if caps.multivector else [])]
     parts = [
         ", ".join(kinds),

@@ -42,6 +42,8 @@ class Capabilities:
     store for the rows that satisfy the rest, and compares each (``finishing.py``), which reads all of them."""
     orders_text: bool = True
     """Whether ``< <= > >=`` order text, by code point; where not, embedkit finishes that too."""
+    orders_integers: bool = True
+    """Whether ``< <= > >=`` tell integers beyond 2**53 apart, which float64 rounds; where not, embedkit finishes that."""
     metrics: frozenset[Metric] = frozenset({"cosine", "dot"})
     max_dim: int = 65_535
     sparse: bool = False

@@ -24,6 +24,7 @@ from .samples import (
     FILTER_NUMBERS,
     FILTER_ROWS,
     FILTER_VALUES,
+    LARGE,
     ODD_IDS,
     ODD_METADATA,
     ODD_NAMES,
@@ -273,6 +274,16 @@ class StoreTests(KindsTests):
     def test_order_of_text(self, filtered: GuardedCollection, op: str) -> None:
         for value in ("", "1", "B", "a", "Ä", "2024-05-01", "🎉"):
             _check_filter(filtered, comparison("x", op, value))
+
+    @pytest.mark.parametrize("op", sorted(ORDERINGS))
+    def test_order_of_large_numbers(self, docs: GuardedCollection, op: str) -> None:
+        docs.upsert(_batch([str(i) for i in range(len(LARGE))], metadata=[{"x": value} for value in LARGE]))
+        for value in LARGE:
+            expression = comparison("x", op, value)
+            for whole in (expression, ~expression, expression & (F("x") > 0), expression | (F("x") == 1)):
+                expected = {str(i) for i, row in enumerate(LARGE) if whole.matches({"x": row})}
+                assert {record.id for record in docs.scan(filter=whole, limit=100).records} == expected, whole
+                assert docs.count(whole) == len(expected), whole
 
     def test_random_expressions(self, filtered: GuardedCollection) -> None:
         for seed in range(60):

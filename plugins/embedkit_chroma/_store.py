@@ -327,15 +327,15 @@ def _where(expression: Filter | None) -> dict[str, Any] | None:
 def _ordering(expression: Compare) -> dict[str, Any]:
     key, op, value = _FIELD + expression.field, expression.op, expression.value
     assert isinstance(value, int | float)
-    if isinstance(value, int) or abs(value) >= 2**63:
+    if isinstance(value, int):
         return {key: {_ORDER[op]: value}}
-    strict, whole = (
-        ({"$lt": value}, {"$lte": math.floor(value)})
-        if op in ("<", "<=")
-        else ({"$gt": value}, {"$gte": math.ceil(value)})
-    )
+    least, most = -(2**63), 2**63 - 1
+    if op in ("<", "<="):
+        parts = [{"$lt": value}, *([{"$lte": min(math.floor(value), most)}] if value > least else [])]
+    else:
+        parts = [{"$gt": value}, *([{"$gte": max(math.ceil(value), least)}] if value < most else [])]
     equal = [{_FLOAT + expression.field: {"$eq": repr(value)}}] if op in ("<=", ">=") else []
-    return {"$or": [{key: strict}, {key: whole}, *equal]}
+    return _join("$or", [*({key: part} for part in parts), *equal])
 
 
 def _join(op: str, parts: list[Any]) -> dict[str, Any]:

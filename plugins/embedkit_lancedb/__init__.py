@@ -11,7 +11,7 @@ from embedkit.errors import MissingExtraError, StoreURLError
 from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
 
 FOLDER = "lancedb:FOLDER"
-CAPABILITIES = {FOLDER: Capabilities(max_batch_rows=10_000, metrics=METRICS, multivector=True)}
+CAPABILITIES = {FOLDER: Capabilities(max_batch_rows=10_000, orders_integers=False, metrics=METRICS, multivector=True)}
 
 
 def open_store(url: StoreURL) -> VectorStore:

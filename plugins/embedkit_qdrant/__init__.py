@@ -19,6 +19,7 @@ _SERVER = Capabilities(
     max_batch_rows=256,
     max_batch_bytes=24 << 20,  # a server takes requests of 32 MiB
     orders_text=False,
+    orders_integers=False,
     metrics=METRICS,
     sparse=True,
     multivector=True,

@@ -13,7 +13,13 @@ from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
 FOLDER = "qdrant-edge:FOLDER"
 CAPABILITIES = {
     FOLDER: Capabilities(
-        max_batch_rows=1000, multi_process=False, orders_text=False, metrics=METRICS, sparse=True, multivector=True
+        max_batch_rows=1000,
+        multi_process=False,
+        orders_text=False,
+        orders_integers=False,
+        metrics=METRICS,
+        sparse=True,
+        multivector=True,
     )
 }
 

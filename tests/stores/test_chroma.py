@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -213,7 +214,7 @@ def test_rows_that_the_index_has_lost_are_found(tmp_path, metric):
             found = docs.query(asked, k, filter=expression)
             docs.inner._inner.query = search
             assert [[hit.id for hit in hits] for hits in found] == [[hit.id for hit in hits] for hits in whole]
-            for a, b in zip(sum(found, []), sum(whole, []), strict=True):
+            for a, b in zip(chain(*found), chain(*whole), strict=True):
                 assert (a.text, a.metadata) == (b.text, b.metadata)
                 assert a.score == pytest.approx(b.score, abs=1e-5)
 

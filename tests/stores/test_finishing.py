@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import random
 import uuid
 from dataclasses import replace
@@ -12,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import FilterError
-from embedkit.filters import OPS, Combine, Compare, F, Filter, Not
+from embedkit.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not
 from embedkit.finishing import answers, weaker
 from embedkit.guard import GuardedCollection, GuardedStore
 from embedkit.memory import open_store
 from embedkit.records import RecordBatch, filterable
 from embedkit.store import Capabilities, CollectionSpec, StoreURL
-from embedkit.testing.samples import FILTER_ROWS, random_filter
+from embedkit.testing.samples import FILTER_ROWS, LARGE, comparison, random_filter
 
 CAPS = st.builds(
     lambda ops, orders_text: Capabilities(filter_ops=frozenset(ops), orders_text=orders_text),
@@ -74,6 +76,22 @@ def test_the_weaker_filter_holds_wherever_the_whole_does(caps, expression):
     for row in FILTER_ROWS:
         fields = filterable(row)
         assert weak is None or weak.matches(fields) or not expression.matches(fields)
+
+
+@pytest.mark.parametrize("op", sorted(ORDERINGS))
+@pytest.mark.parametrize("value", LARGE)
+def test_the_order_of_large_integers_is_widened_for_stores_that_round_them(op, value):
+    compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+    whole = comparison("x", op, value)
+    assert weaker(Capabilities(), whole) == whole
+    rounding = Capabilities(orders_integers=False)
+    weak = weaker(rounding, whole)
+    assert isinstance(weak, Compare)
+    assert (weak == whole) == answers(rounding, whole) == (abs(value) < 2**53)
+    for row in LARGE:
+        for kept, asked in itertools.product((row, float(row)), (weak.value, float(weak.value))):  # rounded, or not
+            assert compare[weak.op](kept, asked) or not whole.matches({"x": row})
+    assert weaker(replace(rounding, filter_ops=OPS - ORDERINGS), whole) is None
 
 
 @given(CAPS, EXPRESSIONS)
