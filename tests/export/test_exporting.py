@@ -18,6 +18,7 @@ import onnx_ir as ir
 import pytest
 
 import embedkit_export
+import slow
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.types import is_plain_name
 from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files, fuse, verify
@@ -92,7 +93,7 @@ def test_a_variant_below_its_gate_is_not_written(folder: Path, sample: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("variant", "first_form"), [("int8", "row-wise int8"), ("w4", "4-bit weights in blocks of 32")]
+    ("variant", "first_form"), slow.but(["int8"], [("int8", "row-wise int8"), ("w4", "4-bit weights in blocks of 32")])
 )
 def test_the_next_safer_form_is_tried(
     variant: str, first_form: str, folder: Path, sample: Path, tmp_path: Path

@@ -21,6 +21,7 @@ import slow
 from embedkit import ExportError
 from embedkit.multivectors import MultiVectors
 from embedkit.verification import verify
+from embedkit_export import samples
 
 from . import models
 from .systems import LENGTHS, TEXTS, export, load, sample
@@ -204,7 +205,10 @@ def test_eight_bits_rank_as_torch_does(tmp_path: Path) -> None:
     reader = Transformer(str(minilm), query_expansion={"strategy": "fixed", "length": 32}, document_length=128)
     mask = MultiVectorMask(skiplist_words=list(string.punctuation))
     model = st.MultiVectorEncoder(modules=[reader, dense, mask, Normalize(module_input_name=place)], device="cpu")
-    report = embedkit_export.export(model, output=tmp_path / "bundle", timing=False)
+    meant = tmp_path / "texts.txt"
+    docstrings = samples.read(None).texts
+    meant.write_text("\n".join(" ".join(str(text).split()) for text in docstrings[::4]))
+    report = embedkit_export.export(model, output=tmp_path / "bundle", sample=meant, timing=False)
     assert not report.missing
     quality = report.manifest.towers["default"].graph.variants["int8"].quality  # type: ignore[union-attr]
     assert quality.top10_overlap > 0.9

@@ -15,6 +15,7 @@ from sentence_transformers.sentence_transformer import modules as st
 from torch import nn
 
 import embedkit_export
+import slow
 from embedkit import Encoder, ExportError
 from embedkit_export import Gates
 from export import models, systems
@@ -121,7 +122,7 @@ def test_a_table_of_tokens_alone(tmp_path: Path) -> None:
     assert np.abs(Encoder.load(tmp_path / "bundle", variant="fp32").encode(long) - expected).max() < 1e-5
 
 
-@pytest.mark.parametrize("states", [True, False])
+@pytest.mark.parametrize("states", slow.but([False], [True, False]))
 def test_weighted_layers(states: bool, tmp_path: Path) -> None:
     """A model that gives no hidden states is left as it is, as in sentence-transformers."""
     first = transformer(tmp_path / "bert", layers=3, output_hidden_states=states)
