@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from embedkit.session import cpu_count
+from embedkit.system.processes import cpu_count
 
 PACKAGES = (
     "embedkit-onnx",

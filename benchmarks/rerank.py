@@ -52,7 +52,7 @@ def main() -> None:
 
     import embedkit_export
     from embedkit import Reranker
-    from embedkit.session import cpu_count
+    from embedkit.system.processes import cpu_count
 
     passages = source(options.corpus)[: options.passages]
     torch.set_num_threads(cpu_count())

@@ -41,40 +41,40 @@ _HOME = {
     "InputError": "errors",
     "LexicalIndex": "lexical",
     "MissingExtraError": "errors",
-    "MultiVectors": "multivectors",
+    "MultiVectors": "vectors.multivector",
     "OverloadedError": "errors",
     "Page": "records",
-    "Ranges": "precision",
+    "Ranges": "vectors.quantization",
     "Ranked": "reranker",
     "Record": "records",
     "RecordBatch": "records",
     "Reranker": "reranker",
     "RowError": "records",
     "Scorer": "pairs",
-    "SparseVectors": "sparse",
+    "SparseVectors": "vectors.sparse",
     "StaleIndexError": "errors",
     "StoreError": "errors",
     "StoreURL": "store",
     "StoreURLError": "errors",
     "TransientStoreError": "errors",
     "TruncationError": "errors",
-    "TruncationWarning": "encoding",
+    "TruncationWarning": "errors",
     "VectorStore": "store",
     "WorkerError": "errors",
     "WriteResult": "records",
     "check": "ingestion",
     "chunked": "ingestion",
     "copy": "ingestion",
-    "fit_ranges": "precision",
+    "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
-    "isotropy": "geometry",
+    "isotropy": "vectors.geometry",
     "open_store": "registry",
     "parse_filter": "filters",
-    "quantize": "precision",
-    "rescore": "scoring",
+    "quantize": "vectors.quantization",
+    "rescore": "vectors.similarity",
     "retry": "ingestion",
     "search": "searching",
-    "similarity": "scoring",
+    "similarity": "vectors.similarity",
     "store_plugins": "registry",
     "verify": "verification",
 }
@@ -95,11 +95,19 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from embedkit.vectors.geometry import isotropy as isotropy
+    from embedkit.vectors.multivector import MultiVectors as MultiVectors
+    from embedkit.vectors.quantization import Ranges as Ranges
+    from embedkit.vectors.quantization import fit_ranges as fit_ranges
+    from embedkit.vectors.quantization import quantize as quantize
+    from embedkit.vectors.similarity import rescore as rescore
+    from embedkit.vectors.similarity import similarity as similarity
+    from embedkit.vectors.sparse import SparseVectors as SparseVectors
+
     from .asynchronous import AsyncEncoder as AsyncEncoder
     from .bundle import Bundle as Bundle
     from .classifier import Classifier as Classifier
     from .encoder import Encoder as Encoder
-    from .encoding import TruncationWarning as TruncationWarning
     from .errors import BundleError as BundleError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
@@ -116,11 +124,11 @@ if TYPE_CHECKING:
     from .errors import StoreURLError as StoreURLError
     from .errors import TransientStoreError as TransientStoreError
     from .errors import TruncationError as TruncationError
+    from .errors import TruncationWarning as TruncationWarning
     from .errors import WorkerError as WorkerError
     from .filters import F as F
     from .filters import Filter as Filter
     from .filters import parse_filter as parse_filter
-    from .geometry import isotropy as isotropy
     from .ingestion import BadRow as BadRow
     from .ingestion import Chunking as Chunking
     from .ingestion import FileRows as FileRows
@@ -132,12 +140,8 @@ if TYPE_CHECKING:
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
     from .lexical import LexicalIndex as LexicalIndex
-    from .multivectors import MultiVectors as MultiVectors
     from .pairs import Scorer as Scorer
     from .pool import EncoderPool as EncoderPool
-    from .precision import Ranges as Ranges
-    from .precision import fit_ranges as fit_ranges
-    from .precision import quantize as quantize
     from .records import Document as Document
     from .records import Hit as Hit
     from .records import Page as Page
@@ -149,10 +153,7 @@ if TYPE_CHECKING:
     from .registry import store_plugins as store_plugins
     from .reranker import Ranked as Ranked
     from .reranker import Reranker as Reranker
-    from .scoring import rescore as rescore
-    from .scoring import similarity as similarity
     from .searching import search as search
-    from .sparse import SparseVectors as SparseVectors
     from .store import Capabilities as Capabilities
     from .store import Collection as Collection
     from .store import CollectionInfo as CollectionInfo

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.vectors.quantization import Precision, Ranges, needs_ranges
+
 from .encoding import TextEncoder
 from .errors import EmbedkitError, InputError, OverloadedError
-from .precision import Precision, Ranges, needs_ranges
 from .template import Text
 
 if TYPE_CHECKING:

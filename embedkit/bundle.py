@@ -19,13 +19,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.system.processes import is_alive
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+
 from .errors import BundleError
-from .multivectors import MultiVectors
 from .onnxfile import external_files
-from .processes import is_alive
-from .sparse import SparseVectors
 from .types import MANIFEST, SCHEMA, FileEntry, Manifest, Output, Tower, is_plain_name
-from .values import Values
 
 
 @dataclass(frozen=True)

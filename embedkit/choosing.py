@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from . import __version__, cache
+from . import __version__
 from .bundle import Bundle
 from .probing import GOLDEN_TOLERANCE, broken_promise, measure, pieces, worst_cosine
 from .session import choose_variant
+from .system import cache
 
 if TYPE_CHECKING:
     from .encoder import Encoder

@@ -10,11 +10,13 @@ from functools import cache
 
 import msgspec
 
+from embedkit.system.processes import cpu_count
+
 from .bundle import Bundle
 from .choosing import agrees, fastest, settled
 from .encoding import OnTruncate, TextEncoder
 from .errors import InputError
-from .session import Session, check_engine, choose_device, choose_variant, cpu_count, open_session
+from .session import Session, check_engine, choose_device, choose_variant, open_session
 from .streaming import Part
 from .template import Text
 from .tokenizer import TextTokenizer

@@ -12,25 +12,31 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.runtime.outputs import Role, none
+from embedkit.vectors.arrays import FloatArray, truncate
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.quantization import (
+    Precision,
+    Ranges,
+    Vectors,
+    check_precision,
+    check_ranges,
+    empty,
+    needs_ranges,
+    quantize,
+)
+from embedkit.vectors.similarity import similarity
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values, concatenate
+
 from .bundle import Bundle
-from .errors import InputError, TruncationError
-from .multivectors import MultiVectors
-from .precision import Precision, Ranges, Vectors, check_precision, check_ranges, empty, needs_ranges, quantize
-from .records import FloatArray
-from .scoring import similarity
-from .sparse import SparseVectors
+from .errors import InputError, TruncationError, TruncationWarning
 from .streaming import Part, stream
 from .template import Template, Text
 from .tower import Computed
 from .types import Output
-from .values import Values, concatenate, none
-from .vectors import truncate
 
 OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
-
-
-class TruncationWarning(UserWarning):
-    """Some texts were longer than the model reads."""
 
 
 @dataclass(slots=True)
@@ -42,28 +48,6 @@ class Stats:
     truncated: int = 0
     tokens: int = 0
     slots: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """What a role takes and gives."""
-
-    template: Template
-    outputs: dict[str, Output]
-    max_tokens: int
-
-    @property
-    def output(self) -> Output:
-        """The first, which is what is meant where none is named."""
-        return next(iter(self.outputs.values()))
-
-    def name(self, output: str | None) -> str:
-        """The name of an output, or of the first; `InputError` for one that there is not."""
-        if output is None:
-            return next(iter(self.outputs))
-        if output not in self.outputs:
-            raise InputError(f"output: this bundle has {', '.join(self.outputs)}, found {output!r}")
-        return output
 
 
 class TextEncoder(ABC):

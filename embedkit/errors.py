@@ -113,3 +113,7 @@ class TransientStoreError(StoreError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
         super().__init__(message)
+
+
+class TruncationWarning(UserWarning):
+    """Some texts were longer than the model reads."""

@@ -17,23 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.vectors.arrays import FloatArray, unit_length
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+
+from .checks import check_id
 from .coercion import MetadataMode, check_mode
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
 from .filters import Filter, push_down_not, settled
 from .finishing import Ask, Finished, Nowhere, answers, weaker
-from .multivectors import MultiVectors
-from .records import (
-    FloatArray,
-    Hit,
-    Page,
-    Record,
-    RecordBatch,
-    RowError,
-    WriteResult,
-    check_id,
-)
+from .records import Hit, Page, Record, RecordBatch, RowError, WriteResult
 from .space import bundle_of
-from .sparse import SparseVectors
 from .store import (
     Capabilities,
     Collection,
@@ -46,7 +40,6 @@ from .store import (
     VectorStore,
 )
 from .unusable import unusable_rows, unusable_weights
-from .vectors import unit_length
 
 
 class GuardedStore:

@@ -21,11 +21,14 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from . import cache
+from embedkit.vectors.arrays import FloatArray
+
+from .checks import check_id, check_text
 from .errors import InputError, MissingExtraError, StaleIndexError
 from .guard import GuardedCollection, GuardedStore
-from .records import Document, FloatArray, Hit, Record, check_id, check_text
+from .records import Document, Hit, Record
 from .registry import opened
+from .system import cache
 from .words import cutter
 
 if TYPE_CHECKING:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.similarity import similarity
+from embedkit.vectors.sparse import SparseVectors
+
 from .errors import CollectionNotFoundError, StoreURLError
 from .filters import Filter
-from .multivectors import MultiVectors
-from .records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, filterable, load_metadata
-from .scoring import similarity
-from .sparse import SparseVectors
+from .records import Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, filterable, load_metadata
 from .store import METRICS, Capabilities, CollectionInfo, CollectionSpec, StoreURL
 
 CAPABILITIES = {

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.vectors.arrays import FloatArray
+
 from .bundle import Bundle
 from .engines.onnxruntime import OnnxRuntime
 from .errors import InputError
-from .records import FloatArray
 
 if TYPE_CHECKING:
     from typing_extensions import Self

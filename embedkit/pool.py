@@ -22,17 +22,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.system.processes import cpu_count
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.values import Values, placed
+
 from .bundle import Bundle
 from .choosing import undecided
 from .encoder import Encoder, check_options
 from .encoding import OnTruncate, TextEncoder
 from .errors import EmbedkitError, WorkerError
-from .records import FloatArray
-from .session import cpu_count
 from .streaming import Part, size
 from .template import Text
 from .tower import Computed, NoVector, Rows
-from .values import Values, placed
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedkit.vectors.values import Values, equal, largest_difference, nearness, scale
+
 from .template import Text
-from .values import Values, equal, largest_difference, nearness, scale
 
 if TYPE_CHECKING:
     from .encoder import Encoder

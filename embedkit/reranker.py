@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedkit.runtime.outputs import activated
+from embedkit.vectors.arrays import FloatArray
+
 from .encoder import Encoder
 from .encoding import OnTruncate
 from .errors import InputError
-from .logits import activated, logits_output
-from .records import FloatArray
+from .logits import logits_output
 
 if TYPE_CHECKING:
     from typing_extensions import Self

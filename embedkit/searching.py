@@ -10,6 +10,9 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.similarity import similarity
+
 from .encoding import TextEncoder
 from .errors import CollectionMismatchError, InputError
 from .filters import Filter
@@ -17,9 +20,8 @@ from .fusion import Fusion, scaled
 from .guard import GuardedStore
 from .lexical import LexicalIndex
 from .ranking import Answers, HybridRanker, LexicalRanker, Reranks, Vectors, reranked, vector_rankers
-from .records import FloatArray, Hit
+from .records import Hit
 from .registry import opened
-from .scoring import similarity
 
 _DIVERSE_AMONG = 200
 """Candidates that are made diverse, unless another number is given: one for all pages, so that these fit together."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,18 +76,6 @@ def open_session(path: Path, *, engine: str, device: str, indices: Sequence[int]
     from .engines.onnxruntime import OnnxRuntime
 
     return OnnxRuntime(path)
-
-
-def cpu_count() -> int:
-    """The CPUs this process may use: its affinity, and where a container limits its CPU time, no more than that."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-        if quota != "max":
-            count = min(count, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return max(1, count)
 
 
 def check_engine(engine: str) -> None:

@@ -11,10 +11,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from embedkit.vectors.values import placed
+
 from .errors import InputError
 from .template import Template, Text
 from .tower import Computed, NoVector, Rows
-from .values import placed
 
 WINDOW_TEXTS = 2048
 WINDOW_CHARACTERS = 1 << 21

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .checks import check_text
 from .errors import InputError
-from .records import check_text
 from .types import Choice, Frontend
 
 Text: TypeAlias = "str | Mapping[str, str]"

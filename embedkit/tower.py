@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.runtime.outputs import of_tensor
+from embedkit.vectors.values import Values, placed
+
 from .schedule import pad, plan
 from .session import Session
 from .template import Text
 from .tokenizer import Ids, TextTokenizer
 from .types import Input, Output
-from .values import Values, of_tensor, placed
 
 Rows = npt.NDArray[np.intp]
 

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from embedkit.vectors.values import Kind
+
 SCHEMA = 1
 MANIFEST = "embedkit.json"
 
@@ -192,9 +194,6 @@ class Graph(_Model, frozen=True):
     """The graph of a tower in its precisions."""
 
     variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
-
-
-Kind: TypeAlias = Literal["dense", "sparse", "multivector", "tokens", "logits"]
 
 
 class Output(_Model, frozen=True):

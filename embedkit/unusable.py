@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+
+from .checks import check_text
 from .coercion import MetadataMode, converted
 from .errors import InputError
-from .multivectors import MultiVectors
-from .records import FloatArray, Metadata, RecordBatch, check_text, dump_metadata
-from .sparse import SparseVectors
+from .records import Metadata, RecordBatch, dump_metadata
 from .store import Capabilities, CollectionInfo
 
 

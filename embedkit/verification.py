@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from embedkit.vectors.values import Values, concatenate, equal, largest_difference, nearness, scale
+
 from .bundle import Bundle
 from .encoder import Encoder
 from .probing import FP32_MAX_ABS, GOLDEN_TOLERANCE
-from .values import Values, concatenate, equal, largest_difference, nearness, scale
 
 
 @dataclass(frozen=True, slots=True)

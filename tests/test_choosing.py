@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit import Encoder, InputError, MissingExtraError, cache, choosing, probing
+from embedkit import Encoder, InputError, MissingExtraError, choosing, probing
 from embedkit import encoder as encoder_module
 from embedkit.engines.onnxruntime import OnnxRuntime
 from embedkit.session import Session
+from embedkit.system import cache
 from embedkit.testing.tiny import tiny_bundle
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embedkit.errors import InputError
-from embedkit.npyfile import write_npy
+from embedkit.vectors.npy import write_npy
 
 
 @pytest.mark.parametrize("sizes", [[], [1], [3, 0, 5], [1000] * 12])

@@ -15,8 +15,9 @@ from .interface import argument
 from .options import Loading, bundle_argument, loading_options
 
 if TYPE_CHECKING:
+    from embedkit.vectors.quantization import Ranges
+
     from ..encoding import TextEncoder
-    from ..precision import Ranges
     from ..types import Output
 
 
@@ -74,7 +75,7 @@ def encode(
         raise click.BadParameter("give either texts or --input FILE")
     if output and not output.endswith((".npy", ".npz")):
         raise click.BadParameter(f"expected a name that ends in .npy or .npz, found {output!r}", param_hint="--output")
-    from ..precision import Precision, check_precision, empty, needs_ranges
+    from embedkit.vectors.quantization import Precision, check_precision, empty, needs_ranges
 
     check_precision(precision)
     kind = cast(Precision, precision)
@@ -123,9 +124,9 @@ def _check_file(path: str | None, output: Output, name: str | None) -> None:
 
 
 def _write(path: str, windows: Iterator[Any], output: Output, none: Any) -> None:
-    from ..npyfile import write_npy
-    from ..values import concatenate
-    from ..values import none as no_values
+    from embedkit.runtime.outputs import none as no_values
+    from embedkit.vectors.npy import write_npy
+    from embedkit.vectors.values import concatenate
 
     if output.kind in ("dense", "logits"):
         rows = write_npy(path, windows, dim=none.shape[1], dtype=none.dtype)
@@ -151,7 +152,7 @@ def _json(row: Any) -> str:
 
 
 def _ranges(path: str) -> Ranges:
-    from ..precision import Ranges
+    from embedkit.vectors.quantization import Ranges
 
     try:
         return Ranges.load(path)

@@ -7,13 +7,15 @@ computed.
 
 from __future__ import annotations
 
+from embedkit.vectors.geometry import alignment, uniformity
+
 from .classification import Classification
 from .evaluating import evaluate, evaluate_all
 from .pairs import Pairs
 from .picture import draw
 from .report import Difference, Estimate, EvaluationReport, Result
 from .retrieval import Retrieval
-from .space import alignment, isotropy, uniformity
+from .space import isotropy
 from .sts import Similarities
 from .task import Measured, Task
 from .texts import Texts

@@ -12,14 +12,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.system.extras import needed
+from embedkit.vectors.geometry import blocks
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..multivectors import MultiVectors
-from ..sparse import SparseVectors
-from ..values import Values
-from .extras import needed
 from .fields import labelled
-from .nearness import blocks, crossed, encoded
+from .nearness import crossed, encoded
 from .rows import refuse
 from .task import Measured, Rows, Task
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.geometry import Vectors64, unit
+from embedkit.vectors.values import Values
+
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..records import FloatArray
-from ..values import Values
 
 Similarity: TypeAlias = Literal["cosine", "dot", "euclidean"]
-Vectors64: TypeAlias = npt.NDArray[np.float64]
-
-BLOCK = 1_024
-"""Rows of a block of scores."""
 
 
 def check_similarity(fn: str | None) -> None:
@@ -50,12 +48,6 @@ def check_finite(values: Values, role: str) -> None:
         )
 
 
-def unit(vectors: npt.NDArray[Any]) -> Vectors64:
-    """(n, dim) float64 of unit length; a zero vector stays zero."""
-    wide = vectors.astype(np.float64)
-    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
-
-
 def paired(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = None) -> FloatArray:
     """(n,) float32: the score of each row of ``a`` (n) with the same row of ``b``; a higher score is nearer."""
     check_comparable(encoder, fn)
@@ -84,12 +76,6 @@ def crossed(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = 
         squares = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y)[None, :] - 2.0 * products
         products = -np.sqrt(np.maximum(squares, 0.0))
     return products.astype(np.float32)
-
-
-def blocks(n: int, size: int = BLOCK) -> Iterator[slice]:
-    """Slices that together are n rows."""
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))
 
 
 def _prepared(vectors: npt.NDArray[Any], fn: Similarity) -> Vectors64:

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.system.extras import needed
+from embedkit.vectors.geometry import blocks, squared_distances, uniformity
+from embedkit.vectors.values import Values
+
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..values import Values
-from .extras import needed
 from .fields import TEXTS, labelled
-from .nearness import Similarity, blocks, check_comparable, check_similarity, crossed, encoded, paired
+from .nearness import Similarity, check_comparable, check_similarity, crossed, encoded, paired
 from .rows import refuse
-from .space import isotropy, squared_distances, uniformity
+from .space import isotropy
 from .task import Measured, Rows, Task
 
 _LABELS = {

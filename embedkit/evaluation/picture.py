@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from embedkit.system.extras import needed
+
 from ..errors import InputError
-from .extras import needed
 from .report import Estimate, EvaluationReport, interval, number, signed
 from .task import described
 

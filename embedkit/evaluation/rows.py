@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeAlias
 
+from embedkit.checks import check_text
+
 from ..errors import InputError
-from ..records import check_text
 
 Record: TypeAlias = tuple[str, dict[str, Any]]
 """Where it stands, for messages, and what it holds."""

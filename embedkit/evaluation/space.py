@@ -3,66 +3,15 @@ token vectors too, and look at directions only."""
 
 from __future__ import annotations
 
-import numpy as np
 import numpy.typing as npt
 
-from .. import geometry
-from ..errors import InputError
-from .nearness import Vectors64, blocks, unit
-
-MOST = 10_000
-"""Vectors whose pairs `uniformity` looks at; of more, so many are drawn with a fixed seed."""
-
-
-def alignment(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """The mean squared distance of n pairs that belong together, (n, dim) each: the alignment of Wang and Isola (2020,
-    *Understanding Contrastive Representation Learning through Alignment and Uniformity on the Hypersphere*, with
-    alpha = 2). 0 to 4, and lower is better; NaN without pairs."""
-    found = squared_distances(a, b)
-    return float(found.mean()) if len(found) else float("nan")
-
-
-def squared_distances(a: npt.ArrayLike, b: npt.ArrayLike) -> Vectors64:
-    """(n,) squared distances of the rows of ``a`` and ``b`` (n, dim), each scaled to unit length."""
-    x, y = _directions(a), _directions(b)
-    if x.shape != y.shape:
-        raise InputError(f"vectors: expected two arrays of one shape, found {x.shape} and {y.shape}")
-    return np.asarray(np.square(x - y).sum(axis=1))
-
-
-def uniformity(vectors: npt.ArrayLike) -> float:
-    """The logarithm of the mean of exp(-2 d^2) over all pairs of n vectors (n, dim), d the distance of the two at unit
-    length: the uniformity of Wang and Isola (2020, with t = 2). 0 where all are equal, and lower is better; NaN for
-    fewer than two."""
-    found = _directions(vectors)
-    if len(found) > MOST:
-        found = found[np.sort(np.random.default_rng(0).choice(len(found), MOST, replace=False))]
-    n = len(found)
-    if n < 2:
-        return float("nan")
-    total = 0.0
-    for rows in blocks(n):
-        # Of unit vectors d^2 is 2 - 2 cos; rounding may not carry it below 0. A vector is no pair with itself.
-        squares = np.maximum(2.0 - 2.0 * (found[rows] @ found.T), 0.0)
-        likeness = np.exp(-2.0 * squares)
-        likeness[np.arange(len(squares)), np.arange(rows.start, rows.stop)] = 0.0
-        total += float(likeness.sum())
-    return float(np.log(total / (n * (n - 1))))
+from embedkit.vectors import geometry
+from embedkit.vectors.geometry import directions
 
 
 def isotropy(vectors: npt.ArrayLike) -> float:
     """1 minus the mean cosine of all pairs of n vectors (n, dim): what is left of 1 by the anisotropy of Ethayarajh (2019,
     *How Contextual are Contextualized Word Representations?*). 0 where all have one direction, 1 where they have none in
     common, a little over 1 where few vectors are spread evenly; higher is better. NaN for fewer than two."""
-    found = _directions(vectors)
+    found = directions(vectors)
     return geometry.isotropy(found) if len(found) > 1 else float("nan")
-
-
-def _directions(vectors: npt.ArrayLike) -> Vectors64:
-    """(n, dim) float64 of unit length."""
-    if not isinstance(vectors, np.ndarray | list | tuple):
-        raise InputError(f"vectors: expected dense ones, an array of shape (n, dim), found {type(vectors).__name__}")
-    found = np.asarray(vectors, dtype=np.float64)
-    if found.ndim != 2 or not np.isfinite(found).all():
-        raise InputError(f"vectors: expected finite numbers of shape (n, dim), found {found.shape}, or NaN or infinity")
-    return unit(found)

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from embedkit.system.extras import needed
+from embedkit.vectors.geometry import squared_distances, uniformity
+
 from ..encoding import TextEncoder
 from ..errors import InputError
-from .extras import needed
 from .fields import TEXTS, labelled
 from .nearness import Similarity, check_comparable, check_similarity, encoded, paired
 from .rows import number_of
-from .space import isotropy, squared_distances, uniformity
+from .space import isotropy
 from .task import Measured, Rows, Task
 
 _ALIKE = 0.8

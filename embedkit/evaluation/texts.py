@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from embedkit.vectors.geometry import uniformity
+from embedkit.vectors.multivector import MultiVectors
+
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..multivectors import MultiVectors
 from .nearness import check_finite
 from .rows import records, text_of
-from .space import isotropy, uniformity
+from .space import isotropy
 from .task import Measured, Rows, Task, check_file
 
 

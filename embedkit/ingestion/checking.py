@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import nearness
+
 from ..coercion import MetadataMode
 from ..encoding import TextEncoder
 from ..errors import InputError
 from ..filters import Filter
 from ..guard import GuardedCollection, GuardedStore
-from ..multivectors import MultiVectors
 from ..records import Record, content_hash
 from ..registry import opened
-from ..sparse import SparseVectors
-from ..values import nearness
 from .columns import Columns
 from .items import Items
 from .one_writer import one_writer

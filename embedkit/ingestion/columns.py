@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from embedkit.runtime.outputs import none
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+
 from ..encoding import TextEncoder
 from ..errors import CollectionNotFoundError, InputError
 from ..guard import GuardedCollection, GuardedStore
-from ..multivectors import MultiVectors
-from ..records import FloatArray
 from ..space import bundle_of, chosen, firsts, space
-from ..sparse import SparseVectors
 from ..store import CollectionInfo, CollectionSpec, Metric
-from ..values import Values, none
 
 KINDS = ("dense", "sparse", "multivector")
 

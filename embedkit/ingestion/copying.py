@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+
 from ..errors import InputError, StoreError
 from ..filters import Filter
 from ..guard import GuardedCollection, GuardedStore
-from ..multivectors import MultiVectors
 from ..records import Record, RecordBatch
 from ..registry import opened
-from ..sparse import SparseVectors
 from ..store import CollectionInfo, CollectionSpec
 from ..writer import Writer
 from .one_writer import one_writer

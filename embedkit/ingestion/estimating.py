@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass
 
 from tqdm import tqdm
 
+from embedkit.encoding import TextEncoder
+from embedkit.errors import TruncationWarning
+
 from ..coercion import MetadataMode
-from ..encoding import TextEncoder, TruncationWarning
 from ..errors import InputError
 from ..filters import Filter
 from ..guard import GuardedStore

@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .. import cache
+from embedkit.system import cache
+
 from ..errors import InputError, StoreError
 from ..guard import GuardedStore
 

@@ -13,8 +13,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from embedkit.encoding import TextEncoder
+from embedkit.errors import TruncationWarning
+from embedkit.vectors.values import Values
+
 from ..coercion import MetadataMode
-from ..encoding import TextEncoder, TruncationWarning
 from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
 from ..filters import Filter
 from ..guard import GuardedStore
@@ -22,7 +25,6 @@ from ..naming import safe_name
 from ..records import Document, RecordBatch, WriteResult
 from ..registry import opened
 from ..store import Metric
-from ..values import Values
 from ..writer import Writer
 from .background import Background
 from .columns import Columns, existing

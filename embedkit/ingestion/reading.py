@@ -8,9 +8,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
+from embedkit.checks import check_id
+
 from ..coercion import MetadataMode, check_mode, converted
 from ..errors import InputError
-from ..records import check_id
 from .ledger import Ledger
 from .rows import DUPLICATE, BadRow, SourcedDocument, fingerprint_of, refused, sourced
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from embedkit.checks import check_id, check_text
+from embedkit.records import Document, content_hash
+
 from ..errors import InputError
-from ..records import Document, check_id, check_text, content_hash
 from .fields import Fields, NoDocument, text_id
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedkit.vectors.values import Values, concatenate
+
 from ..encoding import TextEncoder
 from ..errors import InputError
 from ..template import Text
-from ..values import Values, concatenate
 from .columns import Columns
 from .items import Items
 from .reading import Fresh

@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+
 from ..errors import CollectionMismatchError, InputError, StoreError
 from ..filters import F, Filter
 from ..guard import GuardedCollection, GuardedStore
-from ..multivectors import MultiVectors
 from ..records import Hit, RecordBatch
-from ..sparse import SparseVectors
 from ..store import Capabilities, CollectionSpec, Metric, VectorStore
 
 DIM, WORDS, TOKEN = 8, 30_522, 6

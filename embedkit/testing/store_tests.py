@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embedkit.records import Metadata, Record, RecordBatch, content_hash, filterable
+from embedkit.vectors.arrays import FloatArray, unit_length
+
 from ..errors import CollectionMismatchError, CollectionNotFoundError, FilterError, InputError, StoreError
 from ..filters import ORDERINGS, F, Filter
 from ..guard import GuardedCollection, GuardedStore
-from ..records import FloatArray, Metadata, Record, RecordBatch, content_hash, filterable
 from ..store import METRICS, Collection, CollectionSpec, VectorStore
-from ..vectors import unit_length
 from .kinds_tests import KindsTests
 from .samples import (
     FILTER_FIELDS,

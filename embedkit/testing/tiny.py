@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.vectors.arrays import unit_length
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+
 from ..bundle import golden_arrays, golden_key, write_manifest, writing
 from ..errors import MissingExtraError
-from ..multivectors import MultiVectors
-from ..sparse import SparseVectors
 from ..types import Frontend, Graph, Input, Manifest, Output, Part, Quality, Scorer, Source, Tower, Truncate, Variant
-from ..values import Values
-from ..vectors import unit_length
 
 GOLDEN = [
     "",

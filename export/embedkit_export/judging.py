@@ -12,8 +12,8 @@ import numpy as np
 from embedkit import bundle, probing
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
-from embedkit.values import Values
-from embedkit.vectors import truncate
+from embedkit.vectors.arrays import truncate
+from embedkit.vectors.values import Values
 
 from . import files, pipelines, reference, samples, texts, verify
 from .gates import Gates

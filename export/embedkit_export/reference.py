@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.multivectors import MultiVectors
-from embedkit.sparse import SparseVectors
 from embedkit.template import Text
 from embedkit.types import Choice, Frontend, Output
-from embedkit.values import Values
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
 
 from . import heads
 from .graph import DENSE, IDS, MASK, TYPES, EncoderGraph, last

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from embedkit.errors import InputError
 from embedkit.evaluation.rows import Record, find, identified, listed, number_of, records, refuse, text_of
-from embedkit.multivectors import MultiVectors
-from embedkit.sparse import SparseVectors
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 
 from . import metrics
 

@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from embedkit.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
-from embedkit.multivectors import MultiVectors
-from embedkit.sparse import SparseVectors
 from embedkit.template import Text
 from embedkit.tokenizer import TextTokenizer
-from embedkit.types import Kind, Output, Quality, SizeQuality
-from embedkit.values import Values, equal, largest_difference, nearness, scale
+from embedkit.types import Output, Quality, SizeQuality
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Kind, Values, equal, largest_difference, nearness, scale
 
 from . import metrics
 from .gates import Gates
@@ -208,7 +208,7 @@ def judge_labels(found: Mapping[str, float], fp32: Mapping[str, float], gates: G
 
 
 def measure(found: Values, expected: Values, kind: Kind = "dense", *, neighbours: int = 10) -> Quality:
-    """How near each row is to its reference (`embedkit.values.nearness`: of vectors the cosine), and the mean share of each
+    """How near each row is to its reference (`embedkit.vectors.values.nearness`: of vectors the cosine), and the mean share of each
     row's 10 nearest other rows (by cosine, dot product or MaxSim) that stay the same.
 
     Of sparse vectors also the mean share of each row's 32 largest words that stay (``top-32 words``); of logits the share of

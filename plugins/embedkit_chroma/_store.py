@@ -27,18 +27,9 @@ from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, 
 from embedkit.filters import ORDERINGS, Combine, Compare, Filter, Scalar
 from embedkit.naming import safe_name
 from embedkit.network import CONNECT_SECONDS, http_error, request_seconds
-from embedkit.records import (
-    FloatArray,
-    Hit,
-    Metadata,
-    Page,
-    Record,
-    RecordBatch,
-    WriteResult,
-    filterable,
-    load_metadata,
-)
+from embedkit.records import Hit, Metadata, Page, Record, RecordBatch, WriteResult, filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
 
 from . import CAPABILITIES, FOLDER, SERVER
 from ._folder import closed, keep_log, opened, recover

@@ -25,10 +25,11 @@ from lancedb.query import ColumnOrdering
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
 from embedkit.filters import Filter
-from embedkit.multivectors import MultiVectors
 from embedkit.naming import safe_name
-from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult, load_metadata
+from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
 
 from . import CAPABILITIES, FOLDER
 from ._where import columns, quoted, where

@@ -25,18 +25,10 @@ from pymilvus.exceptions import MilvusException
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import Filter
 from embedkit.naming import safe_name
-from embedkit.records import (
-    FloatArray,
-    Hit,
-    Page,
-    Record,
-    RecordBatch,
-    RowError,
-    WriteResult,
-    load_metadata,
-)
-from embedkit.sparse import SparseVectors
+from embedkit.records import Hit, Page, Record, RecordBatch, RowError, WriteResult, load_metadata
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.sparse import SparseVectors
 
 from ._where import FIELDS, digests, where
 

@@ -25,21 +25,12 @@ from psycopg.rows import tuple_row
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import Filter
-from embedkit.multivectors import MultiVectors
 from embedkit.network import request_seconds
-from embedkit.records import (
-    FloatArray,
-    Hit,
-    Metadata,
-    Page,
-    Record,
-    RecordBatch,
-    WriteResult,
-    filterable,
-    load_metadata,
-)
-from embedkit.sparse import SparseVectors
+from embedkit.records import Hit, Metadata, Page, Record, RecordBatch, WriteResult, filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 
 from . import CAPABILITIES, SERVER
 from ._where import escape, restore, where

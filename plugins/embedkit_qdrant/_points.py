@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from embedkit.filters import Combine, Compare, Filter, Not, Scalar
-from embedkit.records import FloatArray, Hit, Record, RecordBatch, filterable, load_metadata
-from embedkit.sparse import SparseVectors
+from embedkit.records import Hit, Record, RecordBatch, filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.sparse import SparseVectors
 
 PAYLOAD = ["id", "text", "hash", "metadata"]
 """The keys of a payload that make a record."""

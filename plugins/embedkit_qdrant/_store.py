@@ -19,12 +19,13 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
 from embedkit.filters import Filter, Scalar
-from embedkit.multivectors import MultiVectors
 from embedkit.naming import safe_name
 from embedkit.network import http_error, request_seconds
-from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
-from embedkit.sparse import SparseVectors
+from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult
 from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 
 from . import CAPABILITIES, FOLDER, SERVER
 from ._points import DENSE, PAYLOAD, SEVERAL, SPARSE, condition, has_names, hit, payloads, point_id, record, vectors

@@ -27,11 +27,12 @@ import qdrant_edge as edge
 from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
 from embedkit.filters import Filter, Scalar
-from embedkit.multivectors import MultiVectors
 from embedkit.naming import safe_name, term
-from embedkit.records import FloatArray, Hit, Page, Record, RecordBatch, WriteResult
-from embedkit.sparse import SparseVectors
+from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult
 from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 from embedkit_qdrant._points import (
     DENSE,
     PAYLOAD,

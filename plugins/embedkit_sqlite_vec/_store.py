@@ -17,17 +17,9 @@ import numpy.typing as npt
 
 from embedkit.errors import CollectionNotFoundError
 from embedkit.filters import Filter
-from embedkit.records import (
-    FloatArray,
-    Hit,
-    Page,
-    Record,
-    RecordBatch,
-    WriteResult,
-    filterable,
-    load_metadata,
-)
+from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult, filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.vectors.arrays import FloatArray
 
 from . import CAPABILITIES, FILE
 from ._database import Database

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from embedkit.encoding import Stats, TextEncoder
-from embedkit.multivectors import MultiVectors
 from embedkit.types import Output
-from embedkit.values import Values
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.values import Values
 
 
 class Given(TextEncoder):

@@ -9,8 +9,9 @@ import pytest
 from measured import Written
 
 from embedkit.errors import InputError, MissingExtraError
-from embedkit.evaluation import Measured, Task, evaluate, evaluate_all, extras
+from embedkit.evaluation import Measured, Task, evaluate, evaluate_all
 from embedkit.evaluation.bootstrap import interval, resampled
+from embedkit.system import extras
 
 
 class Means(Task):

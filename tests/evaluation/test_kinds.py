@@ -11,8 +11,8 @@ from measured import Given, Written
 from embedkit.errors import InputError
 from embedkit.evaluation import Classification, Pairs, Retrieval, Similarities, Texts, evaluate, isotropy, uniformity
 from embedkit.evaluation.nearness import crossed, paired
-from embedkit.multivectors import MultiVectors
-from embedkit.sparse import SparseVectors
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 
 pytest.importorskip("sklearn")
 pytest.importorskip("pytrec_eval")

@@ -12,7 +12,7 @@ from measured import Written, angle
 
 from embedkit.errors import InputError
 from embedkit.evaluation import Retrieval, evaluate
-from embedkit.evaluation.nearness import BLOCK
+from embedkit.vectors.geometry import BLOCK
 
 pytest.importorskip("pytrec_eval")
 

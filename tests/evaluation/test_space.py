@@ -13,9 +13,9 @@ from hypothesis import given
 
 from embedkit.errors import InputError
 from embedkit.evaluation import space
-from embedkit.evaluation.nearness import unit
-from embedkit.multivectors import MultiVectors
-from embedkit.sparse import SparseVectors
+from embedkit.vectors.geometry import unit
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 import embedkit_export
 import slow
 from embedkit import ExportError
-from embedkit.multivectors import MultiVectors
+from embedkit.vectors.multivector import MultiVectors
 from embedkit.verification import verify
 from embedkit_export import samples
 

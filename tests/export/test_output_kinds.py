@@ -15,7 +15,7 @@ import embedkit_export
 from embedkit import AsyncEncoder, Bundle, Encoder, InputError, MultiVectors, SparseVectors
 from embedkit import cli as command_line
 from embedkit.inspection import describe, summary
-from embedkit.values import equal
+from embedkit.vectors.values import equal
 
 from . import models
 from .systems import TEXTS, sample

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import embedkit_export
 import slow
 from embedkit import ExportError, InputError
-from embedkit.sparse import SparseVectors
+from embedkit.vectors.sparse import SparseVectors
 from embedkit.verification import verify
 from embedkit_export.recipe import Recipe, Role
 

@@ -14,8 +14,8 @@ from transformers import AutoModel, AutoTokenizer
 import embedkit
 import embedkit_export
 from embedkit import ExportError
-from embedkit.multivectors import MultiVectors
-from embedkit.sparse import SparseVectors
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 from embedkit.verification import verify
 from embedkit_export.recipe import Recipe
 

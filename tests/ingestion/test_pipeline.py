@@ -13,8 +13,14 @@ import pytest
 
 from embedkit.bundle import read_manifest, write_manifest
 from embedkit.encoder import Encoder
-from embedkit.encoding import TruncationWarning
-from embedkit.errors import CollectionMismatchError, IngestError, InputError, StoreError, TransientStoreError
+from embedkit.errors import (
+    CollectionMismatchError,
+    IngestError,
+    InputError,
+    StoreError,
+    TransientStoreError,
+    TruncationWarning,
+)
 from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest, reading
 from embedkit.records import Document
 from embedkit.testing.tiny import tiny_bundle

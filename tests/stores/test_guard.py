@@ -13,10 +13,10 @@ import pytest
 from embedkit.errors import CollectionMismatchError, InputError, StoreError
 from embedkit.filters import OPS, F, Not
 from embedkit.guard import GuardedStore
-from embedkit.multivectors import MultiVectors
 from embedkit.records import Hit, Page, Record, RecordBatch, RowError, WriteResult
-from embedkit.sparse import SparseVectors
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 
 
 class Recorder:

@@ -14,7 +14,7 @@ from embedkit.guard import GuardedStore
 from embedkit.records import RecordBatch
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing import StoreTests
-from embedkit.vectors import unit_length
+from embedkit.vectors.arrays import unit_length
 
 pytest.importorskip("lancedb")
 from writing import SPEC, all_ids, assert_acknowledged, kill_after, rows, writer

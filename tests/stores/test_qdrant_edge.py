@@ -15,7 +15,7 @@ from embedkit.guard import GuardedStore
 from embedkit.records import RecordBatch
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing import StoreTests
-from embedkit.vectors import unit_length
+from embedkit.vectors.arrays import unit_length
 
 pytest.importorskip("qdrant_edge")
 from writing import SPEC, assert_acknowledged, kill_after, rows, writer

@@ -12,12 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedkit.checks import check_id, check_text
 from embedkit.errors import InputError
-from embedkit.multivectors import MultiVectors
 from embedkit.records import (
     RecordBatch,
-    check_id,
-    check_text,
     content_hash,
     dump_metadata,
     filterable,
@@ -25,7 +23,8 @@ from embedkit.records import (
     plain_number,
     timestamp,
 )
-from embedkit.sparse import SparseVectors
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
 
 ZONES = st.one_of(st.none(), st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes))))
 SCALARS = st.one_of(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
-from .precision import Precision, Ranges, check_precision, octets, restored
-from .records import FloatArray
-from .vectors import unit_length
+from embedkit.errors import InputError
+
+from .arrays import FloatArray, unit_length
+from .quantization import Precision, Ranges, check_precision, octets, restored
 
 _EXACT_COLUMNS = 256
 """Products of two 8-bit numbers are below 2^16, so this many sum exactly in float32."""

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from embedkit.errors import InputError
 
 
 def write_npy(

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
-from .sparse import gather, loaded, numbers, one_size, vars_of
+from embedkit.errors import InputError
+
+from .ragged import gather, loaded, numbers, one_size, vars_of
 
 if TYPE_CHECKING:
-    from .records import FloatArray
+    from .arrays import FloatArray
 
 _BLOCK = 1 << 22
 """Scores of token pairs that are held at a time."""

@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .multivectors import MultiVectors
-from .records import FloatArray
+from .arrays import FloatArray
+from .multivector import MultiVectors
 from .sparse import SparseVectors
-from .types import Kind, Output
+
+Kind: TypeAlias = Literal["dense", "sparse", "multivector", "tokens", "logits"]
 
 Values: TypeAlias = FloatArray | SparseVectors | MultiVectors
 """(n, dim) float32 of dense vectors and logits, `SparseVectors`, or `MultiVectors` of multi-vectors and tokens; one row a
 text."""
-
-
-def of_tensor(output: Output, tensor: FloatArray, read: npt.NDArray[Any], pooled: npt.NDArray[Any]) -> Values:
-    """The values of a batch's output tensor. ``read`` and ``pooled`` (batch, tokens) tell which tokens are the text's, and
-    which of these are to be pooled."""
-    if output.kind == "sparse":
-        return SparseVectors.of(tensor, top=output.top)
-    if output.kind in ("multivector", "tokens"):
-        kept = (pooled if output.kind == "multivector" else read) != 0
-        offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()])
-        return MultiVectors(offsets, tensor[kept])
-    return tensor
-
-
-def none(output: Output) -> Values:
-    """No rows."""
-    if output.kind == "sparse":
-        return SparseVectors(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), output.dim)
-    empty = np.empty((0, output.dim), np.float32)
-    return MultiVectors(np.zeros(1, np.int64), empty) if output.kind in ("multivector", "tokens") else empty
 
 
 def concatenate(parts: Sequence[Values]) -> Values:

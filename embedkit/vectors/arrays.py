@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TypeAlias
 
-from .errors import InputError
-from .records import FloatArray
+import numpy as np
+import numpy.typing as npt
+
+from embedkit.errors import InputError
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 _UNIT_TOLERANCE = 1e-5
 

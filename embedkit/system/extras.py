@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from ..errors import MissingExtraError
+from embedkit.errors import MissingExtraError
 
 _PACKAGES = {"sklearn": "scikit-learn", "pytrec_eval": "pytrec-eval-terrier"}
 

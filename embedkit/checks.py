@@ -1,0 +1,32 @@
+"""Checks of what is handed in."""
+
+from __future__ import annotations
+
+from .errors import InputError
+
+
+def check_id(value: object, where: str = "id") -> str:
+    """``value`` if it can be an id: a non-empty string of valid Unicode without NUL."""
+    if not isinstance(value, str):
+        raise InputError(f"{where}: expected a non-empty string, found {type(value).__name__} {value!r}")
+    if not value:
+        raise InputError(f"{where}: expected a non-empty string, found an empty one")
+    return check_text(value, where, allow_nul=False)
+
+
+def check_text(value: object, where: str = "text", *, allow_nul: bool = True) -> str:
+    """``value`` if it is a string of valid Unicode (no lone surrogate; no NUL unless allowed); else `InputError`."""
+    if not isinstance(value, str):
+        raise InputError(
+            f"{where}: expected a string, found {type(value).__name__}; convert it with str() if that is meant"
+        )
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where}: lone surrogate U+{ord(value[error.start]):04X} at character {error.start} is not valid Unicode; "
+            "repair the text with text.encode('utf-8', 'replace').decode()"
+        ) from None
+    if not allow_nul and "\0" in value:
+        raise InputError(f"{where}: holds a NUL character at {value.index(chr(0))}; remove it")
+    return value

@@ -1,0 +1,72 @@
+"""What a role takes and gives, and what a graph's output tensors become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embedkit.errors import InputError
+from embedkit.template import Template
+from embedkit.types import Output
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a role takes and gives."""
+
+    template: Template
+    outputs: dict[str, Output]
+    max_tokens: int
+
+    @property
+    def output(self) -> Output:
+        """The first, which is what is meant where none is named."""
+        return next(iter(self.outputs.values()))
+
+    def name(self, output: str | None) -> str:
+        """The name of an output, or of the first; `InputError` for one that there is not."""
+        if output is None:
+            return next(iter(self.outputs))
+        if output not in self.outputs:
+            raise InputError(f"output: this bundle has {', '.join(self.outputs)}, found {output!r}")
+        return output
+
+
+def of_tensor(output: Output, tensor: FloatArray, read: npt.NDArray[Any], pooled: npt.NDArray[Any]) -> Values:
+    """The values of a batch's output tensor. ``read`` and ``pooled`` (batch, tokens) tell which tokens are the text's, and
+    which of these are to be pooled."""
+    if output.kind == "sparse":
+        return SparseVectors.of(tensor, top=output.top)
+    if output.kind in ("multivector", "tokens"):
+        kept = (pooled if output.kind == "multivector" else read) != 0
+        offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()])
+        return MultiVectors(offsets, tensor[kept])
+    return tensor
+
+
+def none(output: Output) -> Values:
+    """No rows."""
+    if output.kind == "sparse":
+        return SparseVectors(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), output.dim)
+    empty = np.empty((0, output.dim), np.float32)
+    return MultiVectors(np.zeros(1, np.int64), empty) if output.kind in ("multivector", "tokens") else empty
+
+
+def activated(logits: FloatArray, activation: str) -> FloatArray:
+    """(n, classes) float32 as they are (``identity``), each by itself between 0 and 1 (``sigmoid``), or adding up to 1
+    (``softmax``); computed in float64."""
+    wide = logits.astype(np.float64)
+    if activation == "sigmoid":
+        small = np.exp(-np.abs(wide))
+        wide = np.where(wide >= 0, 1.0, small) / (1.0 + small)
+    elif activation == "softmax":
+        wide = np.exp(wide - wide.max(axis=1, keepdims=True, initial=-np.inf))
+        wide /= wide.sum(axis=1, keepdims=True)
+    return wide.astype(np.float32)

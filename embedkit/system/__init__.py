@@ -1,0 +1,1 @@
+"""What the machine and its Python decide: caches, processes, optional packages."""

@@ -1,0 +1,1 @@
+"""Arrays and their arithmetic: dense, sparse and several vectors a row."""
