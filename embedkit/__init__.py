@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _HOME = {
     "AsyncEncoder": "asynchronous",
     "BadRow": "ingestion",
-    "Bundle": "bundle",
+    "Bundle": "bundle.folder",
     "BundleError": "errors",
     "Capabilities": "store",
     "Chunking": "ingestion",
@@ -25,16 +25,16 @@ _HOME = {
     "CollectionNotFoundError": "errors",
     "CollectionSpec": "store",
     "DeviceError": "errors",
-    "Document": "records",
+    "Document": "records.documents",
     "EmbedkitError": "errors",
     "Encoder": "encoder",
     "EncoderPool": "pool",
     "ExportError": "errors",
-    "F": "filters",
+    "F": "records.filters",
     "FileRows": "ingestion",
-    "Filter": "filters",
+    "Filter": "records.filters",
     "FilterError": "errors",
-    "Hit": "records",
+    "Hit": "records.documents",
     "IngestError": "errors",
     "IngestInterrupted": "ingestion",
     "IngestReport": "ingestion",
@@ -43,13 +43,13 @@ _HOME = {
     "MissingExtraError": "errors",
     "MultiVectors": "vectors.multivector",
     "OverloadedError": "errors",
-    "Page": "records",
+    "Page": "records.documents",
     "Ranges": "vectors.quantization",
     "Ranked": "reranker",
-    "Record": "records",
-    "RecordBatch": "records",
+    "Record": "records.documents",
+    "RecordBatch": "records.batch",
     "Reranker": "reranker",
-    "RowError": "records",
+    "RowError": "records.documents",
     "Scorer": "pairs",
     "SparseVectors": "vectors.sparse",
     "StaleIndexError": "errors",
@@ -61,7 +61,7 @@ _HOME = {
     "TruncationWarning": "errors",
     "VectorStore": "store",
     "WorkerError": "errors",
-    "WriteResult": "records",
+    "WriteResult": "records.documents",
     "check": "ingestion",
     "chunked": "ingestion",
     "copy": "ingestion",
@@ -69,7 +69,7 @@ _HOME = {
     "ingest": "ingestion",
     "isotropy": "vectors.geometry",
     "open_store": "registry",
-    "parse_filter": "filters",
+    "parse_filter": "records.filter_text",
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
@@ -95,6 +95,17 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from embedkit.bundle.folder import Bundle as Bundle
+    from embedkit.records.batch import RecordBatch as RecordBatch
+    from embedkit.records.documents import Document as Document
+    from embedkit.records.documents import Hit as Hit
+    from embedkit.records.documents import Page as Page
+    from embedkit.records.documents import Record as Record
+    from embedkit.records.documents import RowError as RowError
+    from embedkit.records.documents import WriteResult as WriteResult
+    from embedkit.records.filter_text import parse_filter as parse_filter
+    from embedkit.records.filters import F as F
+    from embedkit.records.filters import Filter as Filter
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges
@@ -105,7 +116,6 @@ if TYPE_CHECKING:
     from embedkit.vectors.sparse import SparseVectors as SparseVectors
 
     from .asynchronous import AsyncEncoder as AsyncEncoder
-    from .bundle import Bundle as Bundle
     from .classifier import Classifier as Classifier
     from .encoder import Encoder as Encoder
     from .errors import BundleError as BundleError
@@ -126,9 +136,6 @@ if TYPE_CHECKING:
     from .errors import TruncationError as TruncationError
     from .errors import TruncationWarning as TruncationWarning
     from .errors import WorkerError as WorkerError
-    from .filters import F as F
-    from .filters import Filter as Filter
-    from .filters import parse_filter as parse_filter
     from .ingestion import BadRow as BadRow
     from .ingestion import Chunking as Chunking
     from .ingestion import FileRows as FileRows
@@ -142,13 +149,6 @@ if TYPE_CHECKING:
     from .lexical import LexicalIndex as LexicalIndex
     from .pairs import Scorer as Scorer
     from .pool import EncoderPool as EncoderPool
-    from .records import Document as Document
-    from .records import Hit as Hit
-    from .records import Page as Page
-    from .records import Record as Record
-    from .records import RecordBatch as RecordBatch
-    from .records import RowError as RowError
-    from .records import WriteResult as WriteResult
     from .registry import open_store as open_store
     from .registry import store_plugins as store_plugins
     from .reranker import Ranked as Ranked

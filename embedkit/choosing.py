@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from embedkit.bundle.folder import Bundle
+
 from . import __version__
-from .bundle import Bundle
 from .probing import GOLDEN_TOLERANCE, broken_promise, measure, pieces, worst_cosine
 from .session import choose_variant
 from .system import cache

@@ -8,12 +8,13 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from .bundle import Bundle
+from embedkit.bundle.folder import Bundle
+from embedkit.bundle.summary import quality_table, summary
+
 from .docstrings import standard_library
 from .encoder import Encoder
 from .errors import BundleError, InputError, MissingExtraError
 from .ingestion import ingest
-from .inspection import quality_table, summary
 from .registry import open_store
 from .searching import search
 

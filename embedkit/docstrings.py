@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from .records import Document
+from embedkit.records.documents import Document
 
 MIN_CHARACTERS = 40
 """A shorter docstring tells nothing that its name does not."""

@@ -10,9 +10,9 @@ from functools import cache
 
 import msgspec
 
+from embedkit.bundle.folder import Bundle
 from embedkit.system.processes import cpu_count
 
-from .bundle import Bundle
 from .choosing import agrees, fastest, settled
 from .encoding import OnTruncate, TextEncoder
 from .errors import InputError

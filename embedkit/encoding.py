@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.folder import Bundle
+from embedkit.bundle.manifest import Output
 from embedkit.runtime.outputs import Role, none
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.multivector import MultiVectors
@@ -29,12 +31,10 @@ from embedkit.vectors.similarity import similarity
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values, concatenate
 
-from .bundle import Bundle
 from .errors import InputError, TruncationError, TruncationWarning
 from .streaming import Part, stream
 from .template import Template, Text
 from .tower import Computed
-from .types import Output
 
 OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
 

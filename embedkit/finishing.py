@@ -13,8 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .filters import ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not
-from .records import Hit, Page, Record, filterable
+from embedkit.records.documents import Hit, Page, Record
+from embedkit.records.filters import ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not
+from embedkit.records.metadata import filterable
+
 from .store import Capabilities, Collection
 
 _FIRST, _GROWTH = 4, 4

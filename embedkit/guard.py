@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.records.batch import RecordBatch
+from embedkit.records.coercion import MetadataMode, check_mode
+from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
+from embedkit.records.filters import Filter, push_down_not, settled
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
 from .checks import check_id
-from .coercion import MetadataMode, check_mode
 from .errors import CollectionMismatchError, FilterError, InputError, StoreError
-from .filters import Filter, push_down_not, settled
 from .finishing import Ask, Finished, Nowhere, answers, weaker
-from .records import Hit, Page, Record, RecordBatch, RowError, WriteResult
 from .space import bundle_of
 from .store import (
     Capabilities,
@@ -63,7 +64,7 @@ class GuardedStore:
 
         ``if_exists``: ``validate`` raises `CollectionMismatchError` where an existing one has another dimension,
         metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one. ``metadata`` says what is
-        done with values that cannot be kept as they are: see `embedkit.coercion.converted`.
+        done with values that cannot be kept as they are: see `embedkit.records.coercion.converted`.
         """
         check_mode(metadata)
         if if_exists not in ("validate", "replace", "error"):

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import dump_metadata, filterable, load_metadata
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.similarity import similarity
 from embedkit.vectors.sparse import SparseVectors
 
 from .errors import CollectionNotFoundError, StoreURLError
-from .filters import Filter
-from .records import Hit, Page, Record, RecordBatch, WriteResult, dump_metadata, filterable, load_metadata
 from .store import METRICS, Capabilities, CollectionInfo, CollectionSpec, StoreURL
 
 CAPABILITIES = {

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.folder import Bundle
 from embedkit.vectors.arrays import FloatArray
 
-from .bundle import Bundle
 from .engines.onnxruntime import OnnxRuntime
 from .errors import InputError
 

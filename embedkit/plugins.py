@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
+from embedkit.records.filters import OPS
+
 from .errors import EmbedkitError, MissingExtraError, StoreURLError
-from .filters import OPS
 from .registry import store_plugins
 from .store import Capabilities, StoreURL
 

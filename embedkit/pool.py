@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.folder import Bundle
 from embedkit.system.processes import cpu_count
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.values import Values, placed
 
-from .bundle import Bundle
 from .choosing import undecided
 from .encoder import Encoder, check_options
 from .encoding import OnTruncate, TextEncoder

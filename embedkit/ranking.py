@@ -8,16 +8,17 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from embedkit.records.documents import Hit
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import filterable
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
 from .encoding import TextEncoder
 from .errors import InputError, StaleIndexError
-from .filters import Filter
 from .fusion import method_of
 from .guard import GuardedCollection
 from .lexical import LexicalIndex
-from .records import Hit, filterable
 from .space import chosen
 
 _FIRST = 4

@@ -10,17 +10,17 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.records.documents import Hit
+from embedkit.records.filters import Filter
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
 from .encoding import TextEncoder
 from .errors import CollectionMismatchError, InputError
-from .filters import Filter
 from .fusion import Fusion, scaled
 from .guard import GuardedStore
 from .lexical import LexicalIndex
 from .ranking import Answers, HybridRanker, LexicalRanker, Reranks, Vectors, reranked, vector_rankers
-from .records import Hit
 from .registry import opened
 
 _DIVERSE_AMONG = 200

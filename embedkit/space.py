@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from embedkit.bundle.manifest import Output
+
 from .errors import CollectionMismatchError
-from .types import Output
 
 _MARK = " outputs "
 

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.manifest import Choice, Frontend
+
 from .checks import check_text
 from .errors import InputError
-from .types import Choice, Frontend
 
 Text: TypeAlias = "str | Mapping[str, str]"
 """A text, or the named fields of a template that has several."""

@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.manifest import Choice, Frontend
+
 from .errors import InputError
 from .heads import has_heads, head
 from .template import Template, Text
-from .types import Choice, Frontend
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 

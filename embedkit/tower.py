@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.manifest import Input, Output
 from embedkit.runtime.outputs import of_tensor
 from embedkit.vectors.values import Values, placed
 
@@ -15,7 +16,6 @@ from .schedule import pad, plan
 from .session import Session
 from .template import Text
 from .tokenizer import Ids, TextTokenizer
-from .types import Input, Output
 
 Rows = npt.NDArray[np.intp]
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedkit.records.batch import RecordBatch
+from embedkit.records.coercion import MetadataMode, converted
+from embedkit.records.metadata import Metadata, dump_metadata
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
 from .checks import check_text
-from .coercion import MetadataMode, converted
 from .errors import InputError
-from .records import Metadata, RecordBatch, dump_metadata
 from .store import Capabilities, CollectionInfo
 
 

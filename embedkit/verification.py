@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from embedkit.bundle.folder import Bundle
 from embedkit.vectors.values import Values, concatenate, equal, largest_difference, nearness, scale
 
-from .bundle import Bundle
 from .encoder import Encoder
 from .probing import FP32_MAX_ABS, GOLDEN_TOLERANCE
 

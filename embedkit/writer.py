@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Record, RowError, WriteResult
+
 from .errors import CollectionMismatchError, CollectionNotFoundError, FilterError, StoreError, TransientStoreError
 from .guard import GuardedCollection
-from .records import Record, RecordBatch, RowError, WriteResult
 
 T = TypeVar("T")
 

@@ -19,10 +19,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from embedkit import Bundle, BundleError, Encoder
-from embedkit.bundle import check_target, writing
-from embedkit.onnxfile import external_files
+from embedkit.bundle.external_data import external_files
+from embedkit.bundle.manifest import is_plain_name
+from embedkit.bundle.writer import check_target, writing
 from embedkit.testing.tiny import tiny_bundle
-from embedkit.types import is_plain_name
 
 
 @pytest.fixture
@@ -172,7 +172,8 @@ def test_external_data_is_found_wherever_it_stands(tmp_path: Path, where: str, l
 
 
 def test_external_data_outside_is_refused(tiny: Path) -> None:
-    from embedkit.bundle import read_manifest, write_manifest
+    from embedkit.bundle.validation import read_manifest
+    from embedkit.bundle.writer import write_manifest
 
     manifest = read_manifest((tiny / "embedkit.json").read_bytes(), "embedkit.json")
     name = first_variant(json.loads((tiny / "embedkit.json").read_text()))["file"]

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedkit import DeviceError, Encoder, InputError, TruncationError, TruncationWarning
-from embedkit.bundle import read_manifest, write_manifest
+from embedkit.bundle.validation import read_manifest
+from embedkit.bundle.writer import write_manifest
 from embedkit.testing.tiny import tiny_bundle
 from texts import mixed
 

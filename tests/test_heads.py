@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from embedkit.bundle.manifest import Frontend, Part, Truncate
 from embedkit.heads import has_heads, head
 from embedkit.tokenizer import TextTokenizer
-from embedkit.types import Frontend, Part, Truncate
 from texts import mixed
 
 MAX = 12

@@ -21,7 +21,7 @@ from embedkit.ingestion import ingest
 from embedkit.lexical import LexicalIndex
 from embedkit.memory import open_store
 from embedkit.ranking import HybridRanker
-from embedkit.records import Document, Hit
+from embedkit.records.documents import Document, Hit
 from embedkit.searching import diverse, search
 from embedkit.store import StoreURL
 

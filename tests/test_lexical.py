@@ -23,7 +23,8 @@ from embedkit.guard import GuardedStore
 from embedkit.lexical import LexicalIndex, default_folder, kept
 from embedkit.memory import open_store
 from embedkit.ranking import LexicalRanker
-from embedkit.records import Document, RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Document
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.words import cutter
 

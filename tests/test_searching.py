@@ -11,11 +11,12 @@ pytest.importorskip("qdrant_client")
 
 from embedkit.encoder import Encoder
 from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, StoreURLError
-from embedkit.filters import F
 from embedkit.guard import GuardedStore
 from embedkit.ingestion import ingest
 from embedkit.memory import open_store as open_memory
-from embedkit.records import Document, RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Document
+from embedkit.records.filters import F
 from embedkit.registry import open_store
 from embedkit.searching import diverse, search
 from embedkit.store import CollectionSpec, StoreURL

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from embedkit import InputError
+from embedkit.bundle.manifest import Choice, Frontend, Part, PoolMask, Truncate
 from embedkit.schedule import pad
 from embedkit.tokenizer import TextTokenizer
-from embedkit.types import Choice, Frontend, Part, PoolMask, Truncate
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", '"', *(f"w{i}" for i in range(60)), "query", "title"]
 CLS, SEP, MASK = 2, 3, 4

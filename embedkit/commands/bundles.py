@@ -23,8 +23,8 @@ from .printing import as_json
 @json_option
 def inspect(bundle: str, engine: str | None, json: bool) -> None:
     """Show what a bundle is: roles, templates, dimensions, variants with their measured quality, fingerprint."""
-    from ..bundle import Bundle
-    from ..inspection import describe, summary
+    from embedkit.bundle.folder import Bundle
+    from embedkit.bundle.summary import describe, summary
 
     opened = Bundle.open(bundle)
     encoder = Loading(engine=engine).load(bundle) if engine else None

@@ -15,10 +15,10 @@ from .interface import argument
 from .options import Loading, bundle_argument, loading_options
 
 if TYPE_CHECKING:
+    from embedkit.bundle.manifest import Output
     from embedkit.vectors.quantization import Ranges
 
     from ..encoding import TextEncoder
-    from ..types import Output
 
 
 @app.command(

@@ -118,10 +118,10 @@ def evaluate(
     for name, several, option in (("--retrieval", retrieval, queries), ("--classify", classify, test)):
         if option and len(several) > 1:
             raise click.UsageError(f"give {'--queries' if option is queries else '--test'} with one {name} only")
+    from embedkit.bundle.folder import Bundle
     from embedkit.system.extras import needed
 
     from .. import evaluation
-    from ..bundle import Bundle
     from ..evaluation.classification import Classifier
     from ..evaluation.nearness import Similarity, check_similarity
     from ..evaluation.picture import check_picture

@@ -32,7 +32,8 @@ from .options import (
 from .printing import listed
 
 if TYPE_CHECKING:
-    from ..filters import Filter
+    from embedkit.records.filters import Filter
+
     from ..ingestion import FileRows, IngestReport
 
 dead_letters_option = click.option(

@@ -11,9 +11,10 @@ import click
 from .interface import argument, grouped, option_field
 
 if TYPE_CHECKING:
-    from ..coercion import MetadataMode
+    from embedkit.records.coercion import MetadataMode
+    from embedkit.records.filters import Filter
+
     from ..encoder import Encoder
-    from ..filters import Filter
     from ..ingestion import Chunking, Fields, FileRows, chunked
     from ..ingestion.chunking import By
     from ..ranking import Reranks
@@ -176,7 +177,7 @@ class Cutting:
 
     def mode(self) -> MetadataMode:
         """The mode of metadata."""
-        from ..coercion import check_mode
+        from embedkit.records.coercion import check_mode
 
         check_mode(self.metadata)
         return cast("MetadataMode", self.metadata)
@@ -196,7 +197,7 @@ cutting_options = grouped("cutting", Cutting)
 
 def condition(expressions: Iterable[str]) -> Filter | None:
     """The filter that all the expressions make together."""
-    from ..filters import parse_filter
+    from embedkit.records.filter_text import parse_filter
 
     whole: Filter | None = None
     for text in expressions:

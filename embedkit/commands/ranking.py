@@ -13,10 +13,11 @@ import click
 from .interface import grouped, option_field
 
 if TYPE_CHECKING:
+    from embedkit.records.documents import Hit
+
     from ..encoder import Encoder
     from ..guard import GuardedStore
     from ..ranking import Reranks
-    from ..records import Hit
     from .options import Loading
 
 

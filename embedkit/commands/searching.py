@@ -24,7 +24,7 @@ from .printing import as_json, shown
 from .ranking import Ranking, ranking_options
 
 if TYPE_CHECKING:
-    from ..records import Hit
+    from embedkit.records.documents import Hit
 
 
 @app.command(
@@ -126,7 +126,7 @@ def _why_none(filter: tuple[str, ...], offset: int, min_score: float | None) -> 
 
 
 def _answer(query: str, hits: list[Hit]) -> dict[str, Any]:
-    from ..records import dump_metadata
+    from embedkit.records.metadata import dump_metadata
 
     return {
         "query": query,

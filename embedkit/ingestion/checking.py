@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.records.coercion import MetadataMode
+from embedkit.records.documents import Record
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import content_hash
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import nearness
 
-from ..coercion import MetadataMode
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..filters import Filter
 from ..guard import GuardedCollection, GuardedStore
-from ..records import Record, content_hash
 from ..registry import opened
 from .columns import Columns
 from .items import Items

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
-from ..coercion import MetadataMode, check_mode, converted
+from embedkit.records.coercion import MetadataMode, check_mode, converted
+from embedkit.records.documents import Document
+from embedkit.records.metadata import Metadata
+
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..records import Document, Metadata
 from .counting import TokenCounter
 from .ledger import Ledger
 from .rows import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced

@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Record
+from embedkit.records.filters import Filter
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
 from ..errors import InputError, StoreError
-from ..filters import Filter
 from ..guard import GuardedCollection, GuardedStore
-from ..records import Record, RecordBatch
 from ..registry import opened
 from ..store import CollectionInfo, CollectionSpec
 from ..writer import Writer

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from embedkit.records.documents import Document
+from embedkit.records.metadata import dump_metadata
+
 from ..errors import InputError
-from ..records import Document, dump_metadata
 from .rows import BadRow
 
 

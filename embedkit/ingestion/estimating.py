@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from embedkit.encoding import TextEncoder
 from embedkit.errors import TruncationWarning
+from embedkit.records.coercion import MetadataMode
+from embedkit.records.filters import Filter
 
-from ..coercion import MetadataMode
 from ..errors import InputError
-from ..filters import Filter
 from ..guard import GuardedStore
 from ..registry import opened
 from ..template import Text

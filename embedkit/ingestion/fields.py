@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from embedkit.records.metadata import Metadata
+
 from ..errors import InputError
-from ..records import Metadata
 from .typed import check_types, typed
 
 IdFrom: TypeAlias = Literal["text", "path", "row"]

@@ -15,14 +15,15 @@ from tqdm import tqdm
 
 from embedkit.encoding import TextEncoder
 from embedkit.errors import TruncationWarning
+from embedkit.records.batch import RecordBatch
+from embedkit.records.coercion import MetadataMode
+from embedkit.records.documents import Document, WriteResult
+from embedkit.records.filters import Filter
 from embedkit.vectors.values import Values
 
-from ..coercion import MetadataMode
 from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
-from ..filters import Filter
 from ..guard import GuardedStore
 from ..naming import safe_name
-from ..records import Document, RecordBatch, WriteResult
 from ..registry import opened
 from ..store import Metric
 from ..writer import Writer
@@ -70,7 +71,7 @@ def ingest(
 
     ``store`` is what `embedkit.open_store` returned, or a store URL. ``metric`` is the model's own unless given; another one is
     refused where it would rank vectors otherwise. ``metadata`` says what is done with values that no store can keep as
-    they are: ``strict``, ``coerce`` or ``json``, see `embedkit.coercion.converted`.
+    they are: ``strict``, ``coerce`` or ``json``, see `embedkit.records.coercion.converted`.
     ``progress`` draws a bar on stderr; None draws one where stderr is a terminal. ``window`` is the number of documents
     that are looked up, encoded and written together; by default 128 at first, then up to 2,048 as long as that takes some
     seconds (`embedkit.ingestion.pace`).

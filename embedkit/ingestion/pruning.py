@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from embedkit.records.documents import Record
+from embedkit.records.filters import Filter
+
 from ..errors import InputError
-from ..filters import Filter
 from ..guard import GuardedCollection
-from ..records import Record
 from .chunking import place_of
 from .reading import Reading
 

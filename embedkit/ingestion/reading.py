@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TypeAlias
 
 from embedkit.checks import check_id
+from embedkit.records.coercion import MetadataMode, check_mode, converted
 
-from ..coercion import MetadataMode, check_mode, converted
 from ..errors import InputError
 from .ledger import Ledger
 from .rows import DUPLICATE, BadRow, SourcedDocument, fingerprint_of, refused, sourced

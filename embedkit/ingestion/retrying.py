@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..coercion import MetadataMode
+from embedkit.records.coercion import MetadataMode
+from embedkit.records.metadata import load_metadata
+
 from ..encoding import TextEncoder
 from ..errors import IngestError, InputError
 from ..guard import GuardedStore
-from ..records import load_metadata
 from ..store import Metric
 from .chunking import Chunking, chunked
 from .dead_letters import is_dead_letters

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from embedkit.checks import check_id, check_text
-from embedkit.records import Document, content_hash
+from embedkit.records.documents import Document
+from embedkit.records.metadata import content_hash
 
 from ..errors import InputError
 from .fields import Fields, NoDocument, text_id

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..records import Document, Record
+from embedkit.records.documents import Document, Record
+
 from ..writer import Writer
 from .chunking import Place, chunk_id, place_of
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
 from embedkit.template import Template
-from embedkit.types import Output
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors

@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit
+from embedkit.records.filters import F, Filter
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
 from ..errors import CollectionMismatchError, InputError, StoreError
-from ..filters import F, Filter
 from ..guard import GuardedCollection, GuardedStore
-from ..records import Hit, RecordBatch
 from ..store import Capabilities, CollectionSpec, Metric, VectorStore
 
 DIM, WORDS, TOKEN = 8, 30_522, 6

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from ..filters import ORDERINGS, Combine, F, Filter, Not
-from ..records import Metadata
+from embedkit.records.filters import ORDERINGS, Combine, F, Filter, Not
+from embedkit.records.metadata import Metadata
 
 # fmt: off
 ODD_IDS = [

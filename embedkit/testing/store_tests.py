@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit.records import Metadata, Record, RecordBatch, content_hash, filterable
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Record
+from embedkit.records.filters import ORDERINGS, F, Filter
+from embedkit.records.metadata import Metadata, content_hash, filterable
 from embedkit.vectors.arrays import FloatArray, unit_length
 
 from ..errors import CollectionMismatchError, CollectionNotFoundError, FilterError, InputError, StoreError
-from ..filters import ORDERINGS, F, Filter
 from ..guard import GuardedCollection, GuardedStore
 from ..store import METRICS, Collection, CollectionSpec, VectorStore
 from .kinds_tests import KindsTests

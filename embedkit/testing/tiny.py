@@ -10,14 +10,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.golden import golden_arrays, golden_key
+from embedkit.bundle.manifest import (
+    Frontend,
+    Graph,
+    Input,
+    Manifest,
+    Output,
+    Part,
+    Quality,
+    Scorer,
+    Source,
+    Tower,
+    Truncate,
+    Variant,
+)
+from embedkit.bundle.writer import write_manifest, writing
 from embedkit.vectors.arrays import unit_length
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
-from ..bundle import golden_arrays, golden_key, write_manifest, writing
 from ..errors import MissingExtraError
-from ..types import Frontend, Graph, Input, Manifest, Output, Part, Quality, Scorer, Source, Tower, Truncate, Variant
 
 GOLDEN = [
     "",

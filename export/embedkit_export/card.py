@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from embedkit.inspection import about, similarity, template
-from embedkit.types import Manifest, Output, Variant
+from embedkit.bundle.manifest import Manifest, Output, Variant
+from embedkit.bundle.summary import about, similarity, template
 
 PICTURE = "quality.png"
 

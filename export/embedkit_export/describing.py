@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from embedkit.types import FileEntry, Graph, Manifest, Scorer, Tower, Variant
-from embedkit.types import Source as SourceEntry
+from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Scorer, Tower, Variant
+from embedkit.bundle.manifest import Source as SourceEntry
 
 from . import files, pairs, source
 from .graph import DENSE

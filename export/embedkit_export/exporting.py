@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
+from embedkit.bundle.manifest import Manifest, Variant
 from embedkit.errors import ExportError, InputError
-from embedkit.types import Manifest, Variant
 
 from . import making, pairs, picture, profiling, samples
 from .card import PICTURE, model_card

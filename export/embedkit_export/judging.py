@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from embedkit import bundle, probing
+from embedkit import probing
+from embedkit import bundle
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.vectors.arrays import truncate

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from embedkit import bundle
+from embedkit.bundle.manifest import Quality, Variant
 from embedkit.errors import ExportError
-from embedkit.types import Quality, Variant
 
 from . import capture, files, fuse, samples, verify
 from .describing import Description

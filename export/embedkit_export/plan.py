@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from embedkit.bundle.manifest import Choice, Frontend, Input, Output, Part, PoolMask, Truncate
 from embedkit.errors import ExportError, InputError
-from embedkit.types import Choice, Frontend, Input, Output, Part, PoolMask, Truncate
 
 from . import assembly
 from . import source as sources

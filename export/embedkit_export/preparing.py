@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from embedkit.bundle.summary import about
 from embedkit.errors import InputError
-from embedkit.inspection import about
 
 from . import infer, outputs, plan, source
 from . import recipe as recipes

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle import Bundle
+from embedkit.bundle.folder import Bundle
+from embedkit.bundle.manifest import Tower
 from embedkit.engines.onnxruntime import OnnxRuntime
-from embedkit.types import Tower
 
 from .graph import IDS
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
+from embedkit.bundle.manifest import Choice, Part
 from embedkit.errors import InputError
-from embedkit.types import Choice, Part
 
 from .surgery import Surgery
 
@@ -89,7 +89,7 @@ class Role(_Piece, frozen=True):
     pad_least: Positive | None = None
     """The number of tokens that every text with fewer is padded to; takes the place of ``pad``."""
     padding: Literal["ignored", "kept", "read"] | None = None
-    """Whether padding to a fixed or least length is part of the text: see `embedkit.types.Frontend`."""
+    """Whether padding to a fixed or least length is part of the text: see `embedkit.bundle.manifest.Frontend`."""
     pad_token: str | None = None
     """The token that a text is padded with, where it is not the tokenizer's."""
     without: list[Dropped] | None = None

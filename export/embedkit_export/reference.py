@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from embedkit.bundle.manifest import Choice, Frontend, Output
 from embedkit.template import Text
-from embedkit.types import Choice, Frontend, Output
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from embedkit.types import Manifest
+from embedkit.bundle.manifest import Manifest
 
 
 @dataclass(frozen=True)

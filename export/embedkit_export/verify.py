@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.manifest import Output, Quality, SizeQuality
 from embedkit.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
 from embedkit.template import Text
 from embedkit.tokenizer import TextTokenizer
-from embedkit.types import Output, Quality, SizeQuality
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Kind, Values, equal, largest_difference, nearness, scale

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from embedkit.bundle.manifest import is_plain_name
 from embedkit.errors import ExportError
-from embedkit.types import is_plain_name
 
 State: TypeAlias = dict[str, Tensor]
 

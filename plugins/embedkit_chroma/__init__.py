@@ -10,8 +10,8 @@ import os
 from dataclasses import replace
 
 from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.filters import OPS
 from embedkit.network import require_server
+from embedkit.records.filters import OPS
 from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
 
 FOLDER, SERVER = "chroma:FOLDER", "chroma://HOST:PORT"

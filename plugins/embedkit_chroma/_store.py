@@ -24,10 +24,12 @@ from chromadb.errors import ChromaError, NotFoundError
 
 from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import ORDERINGS, Combine, Compare, Filter, Scalar
 from embedkit.naming import safe_name
 from embedkit.network import CONNECT_SECONDS, http_error, request_seconds
-from embedkit.records import Hit, Metadata, Page, Record, RecordBatch, WriteResult, filterable, load_metadata
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
+from embedkit.records.filters import ORDERINGS, Combine, Compare, Filter, Scalar
+from embedkit.records.metadata import Metadata, filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 

@@ -24,9 +24,11 @@ from lancedb.index import BTree, IvfFlat, LabelList
 from lancedb.query import ColumnOrdering
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
-from embedkit.filters import Filter
 from embedkit.naming import safe_name
-from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult, load_metadata
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors

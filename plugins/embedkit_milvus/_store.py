@@ -23,9 +23,11 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import Filter
 from embedkit.naming import safe_name
-from embedkit.records import Hit, Page, Record, RecordBatch, RowError, WriteResult, load_metadata
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import load_metadata
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.sparse import SparseVectors

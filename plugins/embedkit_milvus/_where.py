@@ -12,8 +12,8 @@ import hashlib
 import json
 from functools import lru_cache
 
-from embedkit.filters import Combine, Compare, Filter, Not, Scalar
-from embedkit.records import Field, Metadata, filterable
+from embedkit.records.filters import Combine, Compare, Filter, Not, Scalar
+from embedkit.records.metadata import Field, Metadata, filterable
 
 FIELDS = "fields"
 _LEAST_INTEGER = -(2**63)

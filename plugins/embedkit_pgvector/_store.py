@@ -24,9 +24,11 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import Filter
 from embedkit.network import request_seconds
-from embedkit.records import Hit, Metadata, Page, Record, RecordBatch, WriteResult, filterable, load_metadata
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import Metadata, filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from embedkit.filters import Combine, Compare, Filter, Not, Scalar
-from embedkit.records import Hit, Record, RecordBatch, filterable, load_metadata
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Record
+from embedkit.records.filters import Combine, Compare, Filter, Not, Scalar
+from embedkit.records.metadata import filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.sparse import SparseVectors

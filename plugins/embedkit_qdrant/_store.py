@@ -18,10 +18,11 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.filters import Filter, Scalar
 from embedkit.naming import safe_name
 from embedkit.network import http_error, request_seconds
-from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
+from embedkit.records.filters import Filter, Scalar
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors

@@ -26,9 +26,10 @@ import qdrant_edge as edge
 
 from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
-from embedkit.filters import Filter, Scalar
 from embedkit.naming import safe_name, term
-from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
+from embedkit.records.filters import Filter, Scalar
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors

@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.errors import CollectionNotFoundError
-from embedkit.filters import Filter
-from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult, filterable, load_metadata
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import filterable, load_metadata
 from embedkit.store import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from embedkit.filters import ORDERINGS, Combine, Compare, Filter, Not
-from embedkit.records import Field
+from embedkit.records.filters import ORDERINGS, Combine, Compare, Filter, Not
+from embedkit.records.metadata import Field
 
 Condition: TypeAlias = tuple[str, list[Any]]
 

@@ -20,7 +20,7 @@ import pytest
 import embedkit_export
 import slow
 from embedkit import BundleError, Encoder, ExportError, InputError
-from embedkit.types import is_plain_name
+from embedkit.bundle.manifest import is_plain_name
 from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files, fuse, verify
 from embedkit_export.gates import by_variant, from_options
 from embedkit_export.verify import Case

@@ -14,7 +14,8 @@ from embedkit import InputError, LexicalIndex, search
 from embedkit.fusion import fuse
 from embedkit.guard import GuardedStore
 from embedkit.memory import open_store
-from embedkit.records import Hit, RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit_export.recipe import Recipe
 

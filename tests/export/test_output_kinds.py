@@ -14,7 +14,7 @@ import pytest
 import embedkit_export
 from embedkit import AsyncEncoder, Bundle, Encoder, InputError, MultiVectors, SparseVectors
 from embedkit import cli as command_line
-from embedkit.inspection import describe, summary
+from embedkit.bundle.summary import describe, summary
 from embedkit.vectors.values import equal
 
 from . import models

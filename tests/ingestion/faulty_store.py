@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from embedkit.errors import CollectionNotFoundError
-from embedkit.records import Hit, Page, Record, RecordBatch, WriteResult
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
 
 

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedkit.errors import CollectionNotFoundError, InputError
-from embedkit.filters import F
 from embedkit.guard import GuardedStore
 from embedkit.ingestion import check, ingest
 from embedkit.memory import open_store
-from embedkit.records import Document, RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Document
+from embedkit.records.filters import F
 from embedkit.store import StoreURL
 
 

@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedkit.bundle import read_manifest, write_manifest
+from embedkit.bundle.manifest import Part
+from embedkit.bundle.validation import read_manifest
+from embedkit.bundle.writer import write_manifest
 from embedkit.encoder import Encoder
 from embedkit.errors import InputError
 from embedkit.ingestion import BadRow, Chunking, chunked, ingest
 from embedkit.ingestion.chunking import chunk_id, place_of
-from embedkit.records import Document
+from embedkit.records.documents import Document
 from embedkit.testing.tiny import tiny_bundle
-from embedkit.types import Part
 
 TEXT = "A first sentence is here. " * 12
 

@@ -10,7 +10,7 @@ import pytest
 
 from embedkit.errors import InputError, MissingExtraError
 from embedkit.ingestion import FileRows
-from embedkit.records import dump_metadata
+from embedkit.records.metadata import dump_metadata
 
 pa = pytest.importorskip("pyarrow")
 feather = pytest.importorskip("pyarrow.feather")

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, StoreError
-from embedkit.filters import F
 from embedkit.guard import GuardedStore
 from embedkit.ingestion import copy, copying, ingest
 from embedkit.memory import open_store as open_memory
-from embedkit.records import Document, RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Document
+from embedkit.records.filters import F
 from embedkit.registry import open_store
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing.samples import ODD_IDS, ODD_METADATA

@@ -11,7 +11,7 @@ from embedkit.errors import CollectionMismatchError, InputError
 from embedkit.guard import GuardedStore
 from embedkit.ingestion import estimate, ingest
 from embedkit.memory import open_store
-from embedkit.records import Document
+from embedkit.records.documents import Document
 from embedkit.store import CollectionSpec, StoreURL
 
 WORDS = "a b c d e f g h"

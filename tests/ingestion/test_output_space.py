@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, check, copy, ingest, open_store, search
-from embedkit.bundle import golden_key, read_manifest, write_manifest
+from embedkit.bundle.golden import golden_key
+from embedkit.bundle.manifest import Output
+from embedkit.bundle.validation import read_manifest
+from embedkit.bundle.writer import write_manifest
 from embedkit.errors import CollectionMismatchError, InputError
 from embedkit.ingestion import estimate, retry
 from embedkit.space import bundle_of, chosen, space
 from embedkit.testing.tiny import tiny_bundle
-from embedkit.types import Output
 
 onnx = pytest.importorskip("onnx")
 

@@ -8,7 +8,8 @@ import pytest
 from embedkit import Encoder, ingest, open_store
 from embedkit.guard import GuardedCollection
 from embedkit.ingestion.pace import Pace
-from embedkit.records import RecordBatch, WriteResult
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import WriteResult
 
 
 def after(*windows: tuple[float, float]) -> list[int]:

@@ -11,7 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from embedkit.bundle import read_manifest, write_manifest
+from embedkit.bundle.manifest import Part
+from embedkit.bundle.validation import read_manifest
+from embedkit.bundle.writer import write_manifest
 from embedkit.encoder import Encoder
 from embedkit.errors import (
     CollectionMismatchError,
@@ -22,9 +24,8 @@ from embedkit.errors import (
     TruncationWarning,
 )
 from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest, reading
-from embedkit.records import Document
+from embedkit.records.documents import Document
 from embedkit.testing.tiny import tiny_bundle
-from embedkit.types import Part
 
 
 def documents(n, **changed):

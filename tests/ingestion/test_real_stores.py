@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from embedkit.ingestion import ingest
-from embedkit.records import Document
+from embedkit.records.documents import Document
 from embedkit.registry import open_store
 from embedkit.searching import search
 

@@ -8,7 +8,7 @@ import pytest
 
 from embedkit.errors import IngestError, InputError, StoreError
 from embedkit.ingestion import Chunking, Fields, FileRows, IngestInterrupted, chunked, ingest, retry
-from embedkit.records import Document
+from embedkit.records.documents import Document
 
 PATH = "docs.dead.jsonl"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from embedkit.guard import GuardedStore
 from embedkit.ingestion import Chunking, chunked, ingest
 from embedkit.memory import MemoryStore
-from embedkit.records import Document, RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Document
 from embedkit.registry import open_store
 
 CHUNKING = Chunking(40)

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedkit.errors import InputError
-from embedkit.filters import F
 from embedkit.guard import GuardedStore
 from embedkit.ingestion import FileRows, ingest, pruning
 from embedkit.ingestion.rows import BadRow
 from embedkit.memory import open_store
-from embedkit.records import Document
+from embedkit.records.documents import Document
+from embedkit.records.filters import F
 from embedkit.store import StoreURL
 
 

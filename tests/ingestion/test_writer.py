@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionNotFoundError, StoreError, TransientStoreError
-from embedkit.records import RecordBatch, WriteResult
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import WriteResult
 from embedkit.store import CollectionSpec
 from embedkit.writer import Retry, Writer
 

@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 
 from embedkit.errors import MissingExtraError, StoreError, StoreURLError, TransientStoreError
-from embedkit.filters import F
 from embedkit.guard import GuardedStore
 from embedkit.naming import safe_name
-from embedkit.records import RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.filters import F
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing import StoreTests
 

@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.coercion import converted
 from embedkit.errors import InputError
 from embedkit.guard import GuardedStore
 from embedkit.memory import open_store
-from embedkit.records import RecordBatch, dump_metadata, load_metadata
+from embedkit.records.batch import RecordBatch
+from embedkit.records.coercion import converted
+from embedkit.records.metadata import dump_metadata, load_metadata
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing.samples import ODD_METADATA
 

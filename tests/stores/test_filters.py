@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import FilterError
-from embedkit.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, parse_filter, push_down_not, settled
-from embedkit.records import filterable
+from embedkit.records.filter_text import parse_filter
+from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not, settled
+from embedkit.records.metadata import filterable
 
 FIELDS = st.sampled_from(["x", "y", "z"])
 SCALARS = st.one_of(

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import FilterError
-from embedkit.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not
 from embedkit.finishing import answers, weaker
 from embedkit.guard import GuardedCollection, GuardedStore
 from embedkit.memory import open_store
-from embedkit.records import RecordBatch, filterable
+from embedkit.records.batch import RecordBatch
+from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not
+from embedkit.records.metadata import filterable
 from embedkit.store import Capabilities, CollectionSpec, StoreURL
 from embedkit.testing.samples import FILTER_ROWS, LARGE, comparison, random_filter
 

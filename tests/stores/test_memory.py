@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from embedkit.errors import StoreURLError
-from embedkit.filters import OPS
 from embedkit.guard import GuardedStore
 from embedkit.memory import MemoryStore, open_store
-from embedkit.records import RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.filters import OPS
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing import StoreTests
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionMismatchError
-from embedkit.filters import F
 from embedkit.guard import GuardedStore
-from embedkit.records import RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.filters import F
 from embedkit.store import CollectionInfo, CollectionSpec, StoreURL
 
 SPEC = CollectionSpec("before ü", 2, "dot", "model")

@@ -9,7 +9,7 @@ import pytest
 
 from embedkit.errors import CollectionNotFoundError, StoreError, TransientStoreError
 from embedkit.guard import GuardedStore
-from embedkit.records import RecordBatch
+from embedkit.records.batch import RecordBatch
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing import StoreTests
 

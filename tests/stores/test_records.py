@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 
 from embedkit.checks import check_id, check_text
 from embedkit.errors import InputError
-from embedkit.records import (
-    RecordBatch,
-    content_hash,
-    dump_metadata,
-    filterable,
-    load_metadata,
-    plain_number,
-    timestamp,
-)
+from embedkit.records.batch import RecordBatch
+from embedkit.records.metadata import content_hash, dump_metadata, filterable, load_metadata, plain_number, timestamp
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from embedkit.errors import FilterError, MissingExtraError, StoreError, StoreURLError, TransientStoreError
-from embedkit.filters import F
 from embedkit.guard import GuardedStore
-from embedkit.records import RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.filters import F
 from embedkit.store import CollectionSpec, StoreURL
 from embedkit.testing import StoreTests
 

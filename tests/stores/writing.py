@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from embedkit.guard import GuardedCollection
-from embedkit.records import Metadata, RecordBatch
+from embedkit.records.batch import RecordBatch
+from embedkit.records.metadata import Metadata
 from embedkit.store import CollectionSpec
 
 DIM = 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from ...coercion import converted
+from embedkit.records.coercion import converted
+
 from ...errors import MissingExtraError
 from ..fields import Fields
 from ..rows import Row

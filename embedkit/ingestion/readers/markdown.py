@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from embedkit.records.metadata import Metadata
+
 from ...errors import MissingExtraError
-from ...records import Metadata
 from ..fields import Fields
 from ..rows import Row
 from .pieces import TooLong, not_utf8, whole

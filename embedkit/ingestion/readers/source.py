@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from embedkit.records.metadata import dump_metadata
+
 from ...errors import InputError
-from ...records import dump_metadata
 from ..fields import Fields, NoDocument
 from ..rows import BadRow, Row, SourcedDocument, as_json
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import BundleError
+from embedkit.errors import BundleError
 
 Buffer: TypeAlias = "mmap.mmap | bytes"
 

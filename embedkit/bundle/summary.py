@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from .bundle import Bundle
-from .types import Manifest, Output, Part
+from .folder import Bundle
+from .manifest import Manifest, Output, Part
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from .errors import InputError
-from .records import Metadata
+from embedkit.errors import InputError
+
+from .metadata import Metadata
 
 MetadataMode: TypeAlias = Literal["strict", "coerce", "json"]
 MODES: tuple[MetadataMode, ...] = get_args(MetadataMode)

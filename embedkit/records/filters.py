@@ -16,16 +16,15 @@ Semantics, the same on every store (two-valued, so that ``~`` is exact):
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Literal, TypeAlias
 
-from .errors import FilterError
-from .records import plain_number, timestamp
+from embedkit.errors import FilterError
+
+from .metadata import plain_number, timestamp
 
 Scalar: TypeAlias = str | int | float | bool
 OPS_WITHOUT_VALUE: frozenset[str] = frozenset({"exists", "none"})
@@ -205,16 +204,6 @@ class F:
         return Compare(self._field, "none")
 
 
-_OPERATORS: dict[str, Callable[[F, object], Filter]] = {
-    "==": F.__eq__,
-    "!=": F.__ne__,
-    "<": F.__lt__,
-    "<=": F.__le__,
-    ">": F.__gt__,
-    ">=": F.__ge__,
-}
-
-
 def push_down_not(expression: Filter) -> Filter:
     """The same filter with ``not`` moved inwards as far as it can be.
 
@@ -251,58 +240,6 @@ def settled(expression: Filter) -> Filter | bool:
     if len(kept) > 1:
         return Combine(expression.op, kept)
     return kept[0] if kept else not decisive
-
-
-_CLAUSE = re.compile(
-    r"\s*(?P<field>[^\s<>=!]+)\s*(?P<op>==|!=|<=|>=|=|<|>|\bnot in\b|\bin\b)\s*(?P<value>.+?)\s*\Z", re.DOTALL
-)
-_PRESENCE = re.compile(r"\s*(?P<field>[^\s<>=!]+)\s+(?P<op>exists|not exists)\s*\Z")
-
-
-def parse_filter(text: str) -> Filter:
-    """One clause as typed on a command line: ``year>=2020``, ``lang=en``, ``lang in ["en","de"]``, ``when exists``.
-
-    The value is read as JSON where it is JSON (``2020``, ``true``, ``null``, ``"2020"``), else as plain text. A date or
-    time in ISO 8601 that is not quoted is compared with times as well as with text: it finds what was stored as either.
-    """
-    if presence := _PRESENCE.match(text):
-        found = F(presence["field"]).exists()
-        return found if presence["op"] == "exists" else Not(found)
-    match = _CLAUSE.match(text)
-    if not match:
-        raise FilterError(
-            f"cannot read the filter {text!r}: write FIELD OP VALUE with one of == != < <= > >= in 'not in', "
-            'or FIELD exists, for example  year>=2020  or  lang in ["en","de"]'
-        )
-    op, raw = match["op"], match["value"]
-    try:
-        value: object = json.loads(raw)
-    except ValueError:
-        value = raw
-    field = F(match["field"])
-    if op in ("in", "not in"):
-        if not isinstance(value, list) or not value:
-            raise FilterError(
-                f'the filter {text!r} needs a JSON list with some value after {op!r}, for example  lang in ["en","de"]'
-            )
-        return field.is_in(value) if op == "in" else field.not_in(value)
-    compare = _OPERATORS["==" if op == "=" else op]
-    moment = _iso_moment(raw)
-    if moment is None:
-        return compare(field, value)
-    either = compare(field, moment), compare(field, raw)
-    return Combine("and" if op == "!=" else "or", either)
-
-
-def _iso_moment(text: str) -> date | None:
-    """The date or datetime that ``text`` is in ISO 8601, if it is one with at least year, month and day."""
-    if not re.match(r"\d{4}-\d\d-\d\d", text):
-        return None
-    kind = date if len(text) == len("2024-05-01") else datetime
-    try:
-        return kind.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
 
 
 def _joined(op: Literal["and", "or"], left: Filter, right: Filter) -> Filter:

@@ -1,0 +1,91 @@
+"""A bundle written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from embedkit.errors import BundleError
+from embedkit.system.processes import is_alive
+
+from .hashes import fingerprint, sha256_file
+from .manifest import MANIFEST, FileEntry, Manifest
+from .validation import read_manifest
+
+
+@contextmanager
+def writing(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write a bundle into; it becomes ``target`` when the block ends, and vanishes when the block raises.
+
+    The work is done in a hidden folder beside ``target``, so an export that is cut leaves no half bundle; what a
+    killed one left is removed by the next. An existing ``target`` is refused, unless it is a bundle or empty and
+    ``overwrite`` is set.
+    """
+    goal = Path(target)
+    check_target(goal, overwrite=overwrite)
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    for stale in goal.parent.glob(f".{goal.name}.partial-*"):
+        if not is_alive(stale.name.rpartition("partial-")[2].partition("-")[0]):
+            shutil.rmtree(stale, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{goal.name}.partial-{os.getpid()}-", dir=goal.parent))
+    try:
+        yield work
+        work.chmod(0o755)
+        for path in work.iterdir():
+            _sync(path)
+        _sync(work)
+        check_target(goal, overwrite=overwrite)
+        old = work.with_name(work.name + "-old")
+        if goal.exists():
+            goal.rename(old)
+        work.rename(goal)
+        _sync(goal.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def check_target(goal: Path, *, overwrite: bool) -> None:
+    """Raise `BundleError` where a bundle may not be written to ``goal``; called before the long work and again at its
+    end."""
+    if not goal.exists():
+        return
+    if not goal.is_dir():
+        raise BundleError(f"{goal}: expected a folder to write, found a file; choose another --output")
+    if any(goal.iterdir()):
+        if not (goal / MANIFEST).is_file():
+            raise BundleError(f"{goal}: the folder holds other files than a bundle; choose another --output")
+        if not overwrite:
+            raise BundleError(
+                f"{goal}: a bundle is there already; pass --overwrite to replace it, or choose another --output"
+            )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write ``embedkit.json`` into ``folder``, with the hashes of all other files and the fingerprint filled in."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+    files = {name: FileEntry(sha256=sha256_file(folder / name), bytes=(folder / name).stat().st_size) for name in names}
+    manifest = msgspec.structs.replace(manifest, files=files)
+    manifest = msgspec.structs.replace(manifest, fingerprint=fingerprint(manifest))
+    raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    read_manifest(raw, str(folder / MANIFEST))
+    part = folder / (MANIFEST + ".part")
+    part.write_bytes(raw)
+    part.replace(folder / MANIFEST)
+    return manifest
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
