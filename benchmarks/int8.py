@@ -147,8 +147,8 @@ def main() -> None:
 
     import embedkit_export
     from embedkit import Encoder
-    from embedkit.engines.onnxruntime import _SLOWER_FUSIONS, OnnxRuntime
-    from embedkit.schedule import plan
+    from embedkit.runtime.engines.onnxruntime import _SLOWER_FUSIONS, OnnxRuntime
+    from embedkit.runtime.frontends.batching import plan
 
     results: dict[str, Any] = {"model": options.model.name, "quality": {}, "speed": {}}
     with tempfile.TemporaryDirectory() as name:

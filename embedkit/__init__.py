@@ -76,7 +76,7 @@ _HOME = {
     "search": "searching",
     "similarity": "vectors.similarity",
     "store_plugins": "registry",
-    "verify": "verification",
+    "verify": "runtime.verification",
 }
 
 __all__ = sorted(_HOME)
@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from embedkit.records.filter_text import parse_filter as parse_filter
     from embedkit.records.filters import F as F
     from embedkit.records.filters import Filter as Filter
+    from embedkit.runtime.verification import verify as verify
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges
@@ -160,4 +161,3 @@ if TYPE_CHECKING:
     from .store import CollectionSpec as CollectionSpec
     from .store import StoreURL as StoreURL
     from .store import VectorStore as VectorStore
-    from .verification import verify as verify

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedkit.runtime.frontends.template import Text
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
@@ -15,7 +16,6 @@ from .encoder import Encoder
 from .encoding import OnTruncate
 from .errors import InputError
 from .logits import logits_output
-from .template import Text
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -11,16 +11,17 @@ from functools import cache
 import msgspec
 
 from embedkit.bundle.folder import Bundle
+from embedkit.runtime.autotune import agrees, fastest, settled
+from embedkit.runtime.engines.base import Session
+from embedkit.runtime.engines.selection import check_engine, choose_device, choose_variant, open_session
+from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.runtime.streaming import Part
+from embedkit.runtime.tower import Tower
 from embedkit.system.processes import cpu_count
 
-from .choosing import agrees, fastest, settled
 from .encoding import OnTruncate, TextEncoder
 from .errors import InputError
-from .session import Session, check_engine, choose_device, choose_variant, open_session
-from .streaming import Part
-from .template import Text
-from .tokenizer import TextTokenizer
-from .tower import Tower
 
 DEFAULT_TOKEN_BUDGET = 512
 """Token slots a batch: its activations stay in a core's cache, and one batch is the smallest piece of work for a

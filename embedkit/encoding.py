@@ -14,7 +14,10 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
+from embedkit.runtime.frontends.template import Template, Text
 from embedkit.runtime.outputs import Role, none
+from embedkit.runtime.streaming import Part, stream
+from embedkit.runtime.tower import Computed
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.quantization import (
@@ -32,9 +35,6 @@ from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values, concatenate
 
 from .errors import InputError, TruncationError, TruncationWarning
-from .streaming import Part, stream
-from .template import Template, Text
-from .tower import Computed
 
 OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
+from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 from embedkit.vectors.arrays import FloatArray
 
-from .engines.onnxruntime import OnnxRuntime
 from .errors import InputError
 
 if TYPE_CHECKING:

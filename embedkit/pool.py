@@ -23,17 +23,17 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
+from embedkit.runtime.autotune import undecided
+from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.streaming import Part, size
+from embedkit.runtime.tower import Computed, NoVector, Rows
 from embedkit.system.processes import cpu_count
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.values import Values, placed
 
-from .choosing import undecided
 from .encoder import Encoder, check_options
 from .encoding import OnTruncate, TextEncoder
 from .errors import EmbedkitError, WorkerError
-from .streaming import Part, size
-from .template import Text
-from .tower import Computed, NoVector, Rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self

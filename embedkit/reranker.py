@@ -20,7 +20,7 @@ from .logits import logits_output
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .template import Text
+    from embedkit.runtime.frontends.template import Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit import Encoder, InputError, MissingExtraError, choosing, probing
+from embedkit import Encoder, InputError, MissingExtraError
 from embedkit import encoder as encoder_module
-from embedkit.engines.onnxruntime import OnnxRuntime
-from embedkit.session import Session
+from embedkit.runtime import autotune as choosing
+from embedkit.runtime import selfcheck as probing
+from embedkit.runtime.engines.base import Session
+from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 from embedkit.system import cache
 from embedkit.testing.tiny import tiny_bundle
 

@@ -308,7 +308,7 @@ def test_verify(run, bundle):
 
 
 def test_verify_that_fails_is_exit_code_1(run, bundle, monkeypatch):
-    monkeypatch.setattr("embedkit.verification.FP32_MAX_ABS", 0.0)
+    monkeypatch.setattr("embedkit.runtime.verification.FP32_MAX_ABS", 0.0)
     code, out, _ = run("verify", bundle)
     assert code == 1
     assert "install another version of onnxruntime" in out

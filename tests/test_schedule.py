@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.schedule import RUNS_IN_BUDGET, pad, plan
+from embedkit.runtime.frontends.batching import RUNS_IN_BUDGET, pad, plan
 
 
 @given(st.lists(st.integers(1, 600), max_size=200), st.integers(1, 2000))

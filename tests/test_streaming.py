@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from embedkit import Encoder, InputError
 from embedkit.encoding import Stats
-from embedkit.streaming import distinct
+from embedkit.runtime.streaming import distinct
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from embedkit import verification
-from embedkit.engines.onnxruntime import OnnxRuntime
 from embedkit.errors import BundleError, DeviceError
+from embedkit.runtime import verification
+from embedkit.runtime.engines.onnxruntime import OnnxRuntime
+from embedkit.runtime.verification import verify
 from embedkit.testing.tiny import tiny_bundle
-from embedkit.verification import verify
 
 
 def test_a_bundle_that_is_whole_passes_in_every_variant_and_role(bundle):

@@ -48,7 +48,7 @@ def inspect(bundle: str, engine: str | None, json: bool) -> None:
 @json_option
 def verify(bundle: str, variant: tuple[str, ...], device: str, json: bool) -> None:
     """Check that a bundle is unchanged and that this machine computes the vectors that its exporter did."""
-    from ..verification import verify as run
+    from embedkit.runtime.verification import verify as run
 
     report = run(bundle, variants=variant or None, device=device)
     print(report.to_json() if json else report)

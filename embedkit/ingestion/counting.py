@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from embedkit.runtime.frontends.template import Template, Text
+
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..template import Template, Text
 from .items import Items
 
 

@@ -16,11 +16,11 @@ from embedkit.encoding import TextEncoder
 from embedkit.errors import TruncationWarning
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter
+from embedkit.runtime.frontends.template import Text
 
 from ..errors import InputError
 from ..guard import GuardedStore
 from ..registry import opened
-from ..template import Text
 from .columns import Columns, existing
 from .items import Items
 from .pruning import check_prunable, gone

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from embedkit.runtime.frontends.template import Text
+
 from ..encoding import TextEncoder
-from ..template import Text
 
 
 class Items:

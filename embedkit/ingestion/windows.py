@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedkit.runtime.frontends.template import Text
 from embedkit.vectors.values import Values, concatenate
 
 from ..encoding import TextEncoder
 from ..errors import InputError
-from ..template import Text
 from .columns import Columns
 from .items import Items
 from .reading import Fresh

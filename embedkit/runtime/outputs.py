@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
-from embedkit.template import Template
+from embedkit.runtime.frontends.template import Template
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from embedkit import probing
 from embedkit import bundle
 from embedkit.encoder import Encoder
 from embedkit.errors import ExportError
+from embedkit.runtime import selfcheck as probing
 from embedkit.vectors.arrays import truncate
 from embedkit.vectors.values import Values
 

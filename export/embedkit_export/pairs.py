@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from embedkit.engines.onnxruntime import OnnxRuntime
 from embedkit.errors import ExportError, InputError
+from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 
 from . import assembly, files
 from .capture import OPSET, own_copy

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Tower
-from embedkit.engines.onnxruntime import OnnxRuntime
+from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 
 from .graph import IDS
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from embedkit.bundle.manifest import Choice, Frontend, Output
-from embedkit.template import Text
+from embedkit.runtime.frontends.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from embedkit.naming import safe_name
-from embedkit.schedule import pad
-from embedkit.template import Text
-from embedkit.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.batching import pad
+from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.tokenizer import TextTokenizer
 
 from .calibrate import Feed
 from .graph import IDS, MASK, POOL_MASK, TYPES

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from embedkit.bundle.manifest import Output, Quality, SizeQuality
 from embedkit.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
-from embedkit.template import Text
-from embedkit.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.tokenizer import TextTokenizer
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Kind, Values, equal, largest_difference, nearness, scale

@@ -6,14 +6,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import embedkit.engines.onnxruntime as engine
 import numpy as np
 import pytest
 
-import embedkit.engines.onnxruntime as engine
 from embedkit import DeviceError, Encoder
-from embedkit.engines.cuda import Cuda, _assigned, check_assignment
-from embedkit.session import Session, Spread, choose_device, choose_variant
-from embedkit.tower import Tower
+from embedkit.runtime.engines.base import Session, Spread
+from embedkit.runtime.engines.cuda import Cuda, _assigned, check_assignment
+from embedkit.runtime.engines.selection import choose_device, choose_variant
+from embedkit.runtime.tower import Tower
 from texts import mixed
 
 TEXTS = ["", *mixed(60, longest=100)]

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
 from embedkit import BundleError, DeviceError, Encoder, EncoderPool, InputError
-from embedkit.engines.openvino import WIDTH, OpenVino, quantize_weights
+from embedkit.runtime.engines.openvino import WIDTH, OpenVino, quantize_weights
 from embedkit.testing.tiny import tiny_bundle
 from texts import mixed
 

@@ -15,7 +15,7 @@ import torch
 
 import embedkit_export
 from embedkit import Encoder
-from embedkit.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.tokenizer import TextTokenizer
 from export import models
 
 Floats = npt.NDArray[np.float32]

@@ -16,7 +16,7 @@ import embedkit_export
 import slow
 from embedkit import Classifier, InputError, Reranker
 from embedkit.errors import ExportError
-from embedkit.verification import verify
+from embedkit.runtime.verification import verify
 from embedkit_export.recipe import Recipe
 
 from . import models

@@ -19,8 +19,8 @@ from transformers import AutoModel, AutoTokenizer
 import embedkit_export
 import slow
 from embedkit import ExportError
+from embedkit.runtime.verification import verify
 from embedkit.vectors.multivector import MultiVectors
-from embedkit.verification import verify
 from embedkit_export import samples
 
 from . import models

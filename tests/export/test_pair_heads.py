@@ -15,7 +15,7 @@ import embedkit_export
 import slow
 from embedkit import Classifier, Encoder, InputError, Scorer
 from embedkit.errors import BundleError, ExportError
-from embedkit.verification import verify
+from embedkit.runtime.verification import verify
 from embedkit_export.recipe import Recipe
 
 from . import models

@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import embedkit_export
 import slow
 from embedkit import ExportError, InputError
+from embedkit.runtime.verification import verify
 from embedkit.vectors.sparse import SparseVectors
-from embedkit.verification import verify
 from embedkit_export.recipe import Recipe, Role
 
 from . import models

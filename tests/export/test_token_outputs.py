@@ -14,9 +14,9 @@ from transformers import AutoModel, AutoTokenizer
 import embedkit
 import embedkit_export
 from embedkit import ExportError
+from embedkit.runtime.verification import verify
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-from embedkit.verification import verify
 from embedkit_export.recipe import Recipe
 
 from . import models

@@ -7,9 +7,9 @@ import pytest
 
 from embedkit import Encoder, EncoderPool, InputError, check, copy, ingest, open_store
 from embedkit.errors import CollectionMismatchError, StoreError
+from embedkit.runtime.verification import verify
 from embedkit.testing.tiny import GOLDEN, tiny_bundle
 from embedkit.vectors.values import equal
-from embedkit.verification import verify
 
 ROWS = [{"id": f"row {i}", "text": f"{'some' * (i % 9)} text of number {i}", "n": i} for i in range(70)]
 ALL = ("dense", "sparse", "multivector")

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Choice, Frontend
-
-from .checks import check_text
-from .errors import InputError
+from embedkit.checks import check_text
+from embedkit.errors import InputError
 
 Text: TypeAlias = "str | Mapping[str, str]"
 """A text, or the named fields of a template that has several."""

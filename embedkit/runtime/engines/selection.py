@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 
-import numpy as np
-import numpy.typing as npt
+from embedkit.errors import DeviceError, InputError
 
-from .errors import DeviceError, InputError
+from .base import Session, Spread
 
 ENGINES = ("onnxruntime", "openvino", "openvino:f32", "openvino:bf16", "openvino:int8")
 """What ``engine`` may name beside ``auto``."""
@@ -18,62 +15,18 @@ ENGINES = ("onnxruntime", "openvino", "openvino:f32", "openvino:bf16", "openvino
 _PREFERENCE = {"cpu": ("int8", "fp32"), "cuda": ("fp16", "fp32")}
 
 
-class Session(ABC):
-    """One graph, loaded by one engine. Several threads may call `run` at once."""
-
-    @abstractmethod
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-        """The named outputs of the graph, float32, (rows, dim) or (rows, tokens, dim), of inputs that are (rows, tokens) or
-        (rows,)."""
-
-    def widths(self, lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
-        """(texts,) token slots that texts of so many tokens are padded to at least, none above ``longest`` unless its
-        text is: an engine may compute some widths better than others."""
-        return lengths
-
-    def rows(self, count: int) -> int:
-        """The rows that a batch of ``count`` is filled up to."""
-        return count
-
-
-class Spread(Session):
-    """Several sessions of one graph, such as one a device: each batch goes to one that is idle."""
-
-    def __init__(self, sessions: Sequence[Session]) -> None:
-        self._first = sessions[0]
-        self._idle: SimpleQueue[Session] = SimpleQueue()
-        for session in sessions:
-            self._idle.put(session)
-
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-        """The outputs of the session that was idle first."""
-        session = self._idle.get()
-        try:
-            return session.run(inputs, outputs)
-        finally:
-            self._idle.put(session)
-
-    def widths(self, lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.int64]:
-        """Those of each of the sessions."""
-        return self._first.widths(lengths, longest)
-
-    def rows(self, count: int) -> int:
-        """Those of each of the sessions."""
-        return self._first.rows(count)
-
-
 def open_session(path: Path, *, engine: str, device: str, indices: Sequence[int], threads: int) -> Session:
     """The graph in ``path``, run by ``engine`` (one of `ENGINES`, with its precision) on ``device``: for CUDA on each of
     ``indices``, on CPU for ``threads`` callers at a time."""
     if engine.startswith("openvino"):
-        from .engines.openvino import OpenVino
+        from .openvino import OpenVino
 
         return OpenVino(path, precision=engine.partition(":")[2], threads=threads)
     if device == "cuda":
-        from .engines.cuda import Cuda
+        from .cuda import Cuda
 
         return Spread([Cuda(path, index) for index in indices])
-    from .engines.onnxruntime import OnnxRuntime
+    from .onnxruntime import OnnxRuntime
 
     return OnnxRuntime(path)
 
@@ -102,7 +55,7 @@ def choose_device(device: str, engine: str = "auto") -> tuple[str, tuple[int, ..
         return "cpu", ()
     if kind == "cpu":
         return "cpu", ()
-    from .engines.onnxruntime import has_cuda
+    from .onnxruntime import has_cuda
 
     if has_cuda():
         return "cuda", tuple(int(part) for part in parts)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BundleError, MissingExtraError
-from ..session import Session
+from embedkit.errors import BundleError, MissingExtraError
+
+from .base import Session
 
 # On CPU the fused operator takes several times as long as Add and LayerNormalization apart.
 _SLOWER_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion", "EmbedLayerNormFusion"]

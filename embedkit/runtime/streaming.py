@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from embedkit.errors import InputError
+from embedkit.runtime.frontends.template import Template, Text
 from embedkit.vectors.values import placed
 
-from .errors import InputError
-from .template import Template, Text
 from .tower import Computed, NoVector, Rows
 
 WINDOW_TEXTS = 2048

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from embedkit.bundle.folder import Bundle
+from embedkit.encoder import Encoder
 from embedkit.vectors.values import Values, concatenate, equal, largest_difference, nearness, scale
 
-from .encoder import Encoder
-from .probing import FP32_MAX_ABS, GOLDEN_TOLERANCE
+from .selfcheck import FP32_MAX_ABS, GOLDEN_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedkit.runtime.frontends.template import Text
 from embedkit.vectors.values import Values, equal, largest_difference, nearness, scale
 
-from .template import Text
-
 if TYPE_CHECKING:
-    from .encoder import Encoder
+    from embedkit.encoder import Encoder
 
 GOLDEN_TOLERANCE = 0.005
 """How much worse than where it was exported a variant's cosine with its golden vectors may be on another machine."""

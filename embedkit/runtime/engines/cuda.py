@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BundleError, DeviceError
-from ..session import Session
+from embedkit.errors import BundleError, DeviceError
+
+from .base import Session
 from .onnxruntime import onnxruntime, session_options
 
 _HEAVY = ("MatMul", "Gemm", "Attention", "LayerNorm", "Softmax", "Gelu", "QuantizeLinear", "Conv")

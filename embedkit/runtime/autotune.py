@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from embedkit import __version__
 from embedkit.bundle.folder import Bundle
+from embedkit.runtime.engines.selection import choose_variant
+from embedkit.system import cache
 
-from . import __version__
-from .probing import GOLDEN_TOLERANCE, broken_promise, measure, pieces, worst_cosine
-from .session import choose_variant
-from .system import cache
+from .selfcheck import GOLDEN_TOLERANCE, broken_promise, measure, pieces, worst_cosine
 
 if TYPE_CHECKING:
-    from .encoder import Encoder
+    from embedkit.encoder import Encoder
 
 WORTH = 1.2
 """Another engine is taken where it is so many times as fast: its vectors are others, so a coin must not decide."""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BundleError, MissingExtraError
-from ..session import Session
+from embedkit.errors import BundleError, MissingExtraError
+
+from .base import Session
 
 WIDTH = 16
 """Rows are padded to a multiple of it: the engine sums a row of the softmax in so many lanes and what is left over apart,

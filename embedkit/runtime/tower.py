@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Input, Output
-from embedkit.runtime.outputs import of_tensor
+from embedkit.runtime.engines.base import Session
+from embedkit.runtime.frontends.batching import pad, plan
+from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.tokenizer import Ids, TextTokenizer
 from embedkit.vectors.values import Values, placed
 
-from .schedule import pad, plan
-from .session import Session
-from .template import Text
-from .tokenizer import Ids, TextTokenizer
+from .outputs import of_tensor
 
 Rows = npt.NDArray[np.intp]
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Choice, Frontend
+from embedkit.errors import InputError
 
-from .errors import InputError
-from .heads import has_heads, head
+from .prefix import has_heads, head
 from .template import Template, Text
 
 Ids: TypeAlias = npt.NDArray[np.int64]
