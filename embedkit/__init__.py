@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _HOME = {
-    "AsyncEncoder": "asynchronous",
+    "AsyncEncoder": "encoders.asynchronous",
     "BadRow": "ingestion",
     "Bundle": "bundle.folder",
     "BundleError": "errors",
     "Capabilities": "store",
     "Chunking": "ingestion",
-    "Classifier": "classifier",
+    "Classifier": "encoders.classifier",
     "Collection": "store",
     "CollectionInfo": "store",
     "CollectionMismatchError": "errors",
@@ -27,8 +27,8 @@ _HOME = {
     "DeviceError": "errors",
     "Document": "records.documents",
     "EmbedkitError": "errors",
-    "Encoder": "encoder",
-    "EncoderPool": "pool",
+    "Encoder": "encoders.encoder",
+    "EncoderPool": "encoders.pool",
     "ExportError": "errors",
     "F": "records.filters",
     "FileRows": "ingestion",
@@ -45,12 +45,12 @@ _HOME = {
     "OverloadedError": "errors",
     "Page": "records.documents",
     "Ranges": "vectors.quantization",
-    "Ranked": "reranker",
+    "Ranked": "encoders.reranker",
     "Record": "records.documents",
     "RecordBatch": "records.batch",
-    "Reranker": "reranker",
+    "Reranker": "encoders.reranker",
     "RowError": "records.documents",
-    "Scorer": "pairs",
+    "Scorer": "encoders.scorer",
     "SparseVectors": "vectors.sparse",
     "StaleIndexError": "errors",
     "StoreError": "errors",
@@ -96,6 +96,13 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from embedkit.bundle.folder import Bundle as Bundle
+    from embedkit.encoders.asynchronous import AsyncEncoder as AsyncEncoder
+    from embedkit.encoders.classifier import Classifier as Classifier
+    from embedkit.encoders.encoder import Encoder as Encoder
+    from embedkit.encoders.pool import EncoderPool as EncoderPool
+    from embedkit.encoders.reranker import Ranked as Ranked
+    from embedkit.encoders.reranker import Reranker as Reranker
+    from embedkit.encoders.scorer import Scorer as Scorer
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
     from embedkit.records.documents import Hit as Hit
@@ -116,9 +123,6 @@ if TYPE_CHECKING:
     from embedkit.vectors.similarity import similarity as similarity
     from embedkit.vectors.sparse import SparseVectors as SparseVectors
 
-    from .asynchronous import AsyncEncoder as AsyncEncoder
-    from .classifier import Classifier as Classifier
-    from .encoder import Encoder as Encoder
     from .errors import BundleError as BundleError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
@@ -148,12 +152,8 @@ if TYPE_CHECKING:
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
     from .lexical import LexicalIndex as LexicalIndex
-    from .pairs import Scorer as Scorer
-    from .pool import EncoderPool as EncoderPool
     from .registry import open_store as open_store
     from .registry import store_plugins as store_plugins
-    from .reranker import Ranked as Ranked
-    from .reranker import Reranker as Reranker
     from .searching import search as search
     from .store import Capabilities as Capabilities
     from .store import Collection as Collection

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.summary import quality_table, summary
+from embedkit.encoders.encoder import Encoder
 
 from .docstrings import standard_library
-from .encoder import Encoder
 from .errors import BundleError, InputError, MissingExtraError
 from .ingestion import ingest
 from .registry import open_store

@@ -8,13 +8,13 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import filterable
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
-from .encoding import TextEncoder
 from .errors import InputError, StaleIndexError
 from .fusion import method_of
 from .guard import GuardedCollection

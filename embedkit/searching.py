@@ -10,12 +10,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
-from .encoding import TextEncoder
 from .errors import CollectionMismatchError, InputError
 from .fusion import Fusion, scaled
 from .guard import GuardedStore

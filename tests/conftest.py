@@ -12,7 +12,7 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers that all use all cores hinder each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 
 settings.register_profile("embedkit", deadline=None)  # a loaded machine is no failure
 settings.load_profile("embedkit")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, InputError, MissingExtraError
-from embedkit import encoder as encoder_module
+from embedkit.encoders import encoder as encoder_module
 from embedkit.runtime import autotune as choosing
 from embedkit.runtime import selfcheck as probing
 from embedkit.runtime.engines.base import Session

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, EncoderPool, InputError, TruncationError, TruncationWarning, WorkerError, fit_ranges
-from embedkit.encoding import Stats
-from embedkit.pool import _pieces
+from embedkit.encoders.base import Stats
+from embedkit.encoders.pool import _pieces
 from embedkit.testing.tiny import tiny_bundle
 from texts import mixed
 

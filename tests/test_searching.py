@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("qdrant_client")
 
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, StoreURLError
 from embedkit.guard import GuardedStore
 from embedkit.ingestion import ingest

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedkit import Encoder, InputError
-from embedkit.encoding import Stats
+from embedkit.encoders.base import Stats
 from embedkit.runtime.streaming import distinct
 
 

@@ -16,9 +16,8 @@ from .options import Loading, bundle_argument, loading_options
 
 if TYPE_CHECKING:
     from embedkit.bundle.manifest import Output
+    from embedkit.encoders.base import TextEncoder
     from embedkit.vectors.quantization import Ranges
-
-    from ..encoding import TextEncoder
 
 
 @app.command(

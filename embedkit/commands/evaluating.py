@@ -17,7 +17,8 @@ from .options import Loading
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..encoding import TextEncoder
+    from embedkit.encoders.base import TextEncoder
+
     from ..evaluation import Task
 
 

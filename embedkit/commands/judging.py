@@ -55,7 +55,7 @@ def rerank(
 def classify(bundle: str, texts: tuple[str, ...], input: str | None, threshold: float, loading: Loading) -> None:
     """Give texts their classes: a JSON object a line, with the class (or the list of classes) and every class's
     probability."""
-    from ..classifier import Classifier
+    from embedkit.encoders.classifier import Classifier
 
     given = _given(texts, input)
     classifier = Classifier(loading.load(bundle))

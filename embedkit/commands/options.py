@@ -11,10 +11,10 @@ import click
 from .interface import argument, grouped, option_field
 
 if TYPE_CHECKING:
+    from embedkit.encoders.encoder import Encoder
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
 
-    from ..encoder import Encoder
     from ..ingestion import Chunking, Fields, FileRows, chunked
     from ..ingestion.chunking import By
     from ..ranking import Reranks
@@ -62,7 +62,7 @@ class Loading:
 
     def load(self, bundle: str) -> Encoder:
         """The encoder of a bundle."""
-        from ..encoder import Encoder
+        from embedkit.encoders.encoder import Encoder
 
         return Encoder.load(
             bundle,

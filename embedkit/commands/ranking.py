@@ -13,9 +13,9 @@ import click
 from .interface import grouped, option_field
 
 if TYPE_CHECKING:
+    from embedkit.encoders.encoder import Encoder
     from embedkit.records.documents import Hit
 
-    from ..encoder import Encoder
     from ..guard import GuardedStore
     from ..ranking import Reranks
     from .options import Loading

@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .fields import labelled
 from .nearness import crossed, encoded

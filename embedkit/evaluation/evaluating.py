@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..encoding import TextEncoder
+from embedkit.encoders.base import TextEncoder
+
 from ..errors import InputError
 from .bootstrap import Samples, interval, resampled
 from .report import Difference, Estimate, EvaluationReport, Result

@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.geometry import Vectors64, unit
 from embedkit.vectors.values import Values
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 
 Similarity: TypeAlias = Literal["cosine", "dot", "euclidean"]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks, squared_distances, uniformity
 from embedkit.vectors.values import Values
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .fields import TEXTS, labelled
 from .nearness import Similarity, check_comparable, check_similarity, crossed, encoded, paired

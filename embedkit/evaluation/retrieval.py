@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .nearness import Similarity, check_comparable, check_finite, check_similarity, crossed, encoded
 from .rows import cells, entries, find, number_of, refuse

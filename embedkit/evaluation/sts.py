@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import squared_distances, uniformity
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .fields import TEXTS, labelled
 from .nearness import Similarity, check_comparable, check_similarity, encoded, paired

@@ -12,7 +12,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..encoding import TextEncoder
+from embedkit.encoders.base import TextEncoder
+
 from ..errors import InputError
 
 Rows: TypeAlias = npt.NDArray[np.intp]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.vectors.geometry import uniformity
 from embedkit.vectors.multivector import MultiVectors
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .nearness import check_finite
 from .rows import records, text_of

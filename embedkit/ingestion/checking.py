@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
@@ -20,7 +21,6 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import nearness
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from ..guard import GuardedCollection, GuardedStore
 from ..registry import opened

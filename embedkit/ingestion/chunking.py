@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 from embedkit.records.documents import Document
 from embedkit.records.metadata import Metadata
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .counting import TokenCounter
 from .ledger import Ledger

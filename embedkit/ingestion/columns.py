@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.runtime.outputs import none
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
-from ..encoding import TextEncoder
 from ..errors import CollectionNotFoundError, InputError
 from ..guard import GuardedCollection, GuardedStore
 from ..space import bundle_of, chosen, firsts, space

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.runtime.frontends.template import Template, Text
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .items import Items
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from tqdm import tqdm
 
-from embedkit.encoding import TextEncoder
+from embedkit.encoders.base import TextEncoder
 from embedkit.errors import TruncationWarning
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.runtime.frontends.template import Text
-
-from ..encoding import TextEncoder
 
 
 class Items:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from embedkit.encoding import TextEncoder
+from embedkit.encoders.base import TextEncoder
 from embedkit.errors import TruncationWarning
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.metadata import load_metadata
 
-from ..encoding import TextEncoder
 from ..errors import IngestError, InputError
 from ..guard import GuardedStore
 from ..store import Metric

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embedkit.encoders.base import TextEncoder
 from embedkit.runtime.frontends.template import Text
 from embedkit.vectors.values import Values, concatenate
 
-from ..encoding import TextEncoder
 from ..errors import InputError
 from .columns import Columns
 from .items import Items

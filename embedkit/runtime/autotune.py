@@ -14,7 +14,7 @@ from embedkit.system import cache
 from .selfcheck import GOLDEN_TOLERANCE, broken_promise, measure, pieces, worst_cosine
 
 if TYPE_CHECKING:
-    from embedkit.encoder import Encoder
+    from embedkit.encoders.encoder import Encoder
 
 WORTH = 1.2
 """Another engine is taken where it is so many times as fast: its vectors are others, so a coin must not decide."""

@@ -12,7 +12,7 @@ from embedkit.runtime.frontends.template import Text
 from embedkit.vectors.values import Values, equal, largest_difference, nearness, scale
 
 if TYPE_CHECKING:
-    from embedkit.encoder import Encoder
+    from embedkit.encoders.encoder import Encoder
 
 GOLDEN_TOLERANCE = 0.005
 """How much worse than where it was exported a variant's cosine with its golden vectors may be on another machine."""

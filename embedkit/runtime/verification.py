@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from embedkit.bundle.folder import Bundle
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.vectors.values import Values, concatenate, equal, largest_difference, nearness, scale
 
 from .selfcheck import FP32_MAX_ABS, GOLDEN_TOLERANCE

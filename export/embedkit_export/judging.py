@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck as probing
 from embedkit.vectors.arrays import truncate

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Output, Quality, SizeQuality
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
 from embedkit.runtime.frontends.template import Text
 from embedkit.runtime.frontends.tokenizer import TextTokenizer

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from embedkit.bundle.manifest import Output
-from embedkit.encoding import Stats, TextEncoder
+from embedkit.encoders.base import Stats, TextEncoder
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.values import Values
 

@@ -10,8 +10,8 @@ import os
 import sys
 from functools import partial
 
-from embedkit.encoder import Encoder
-from embedkit.encoding import TextEncoder
+from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.guard import GuardedCollection
 from embedkit.ingestion import Chunking, FileRows, chunked, ingest, pipeline
 from embedkit.writer import Retry, Writer

@@ -14,7 +14,7 @@ import pytest
 
 import slow
 from conftest import KILLS, Job
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.ingestion import Chunking, FileRows, check, chunked
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "stores"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from embedkit.bundle.manifest import Part
 from embedkit.bundle.validation import read_manifest
 from embedkit.bundle.writer import write_manifest
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.errors import InputError
 from embedkit.ingestion import BadRow, Chunking, chunked, ingest
 from embedkit.ingestion.chunking import chunk_id, place_of

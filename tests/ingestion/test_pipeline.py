@@ -14,7 +14,7 @@ import pytest
 from embedkit.bundle.manifest import Part
 from embedkit.bundle.validation import read_manifest
 from embedkit.bundle.writer import write_manifest
-from embedkit.encoder import Encoder
+from embedkit.encoders.encoder import Encoder
 from embedkit.errors import (
     CollectionMismatchError,
     IngestError,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.errors import EmbedkitError, InputError, OverloadedError
 from embedkit.runtime.frontends.template import Text
 from embedkit.vectors.quantization import Precision, Ranges, needs_ranges
 
-from .encoding import TextEncoder
-from .errors import EmbedkitError, InputError, OverloadedError
+from .base import TextEncoder
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedkit.errors import InputError
 from embedkit.runtime.frontends.template import Text
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
+from .base import OnTruncate
 from .encoder import Encoder
-from .encoding import OnTruncate
-from .errors import InputError
 from .logits import logits_output
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedkit.errors import InputError
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
+from .base import OnTruncate
 from .encoder import Encoder
-from .encoding import OnTruncate
-from .errors import InputError
 from .logits import logits_output
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
+from embedkit.errors import InputError
 from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 from embedkit.vectors.arrays import FloatArray
-
-from .errors import InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -11,6 +11,7 @@ from functools import cache
 import msgspec
 
 from embedkit.bundle.folder import Bundle
+from embedkit.errors import InputError
 from embedkit.runtime.autotune import agrees, fastest, settled
 from embedkit.runtime.engines.base import Session
 from embedkit.runtime.engines.selection import check_engine, choose_device, choose_variant, open_session
@@ -20,8 +21,7 @@ from embedkit.runtime.streaming import Part
 from embedkit.runtime.tower import Tower
 from embedkit.system.processes import cpu_count
 
-from .encoding import OnTruncate, TextEncoder
-from .errors import InputError
+from .base import OnTruncate, TextEncoder
 
 DEFAULT_TOKEN_BUDGET = 512
 """Token slots a batch: its activations stay in a core's cache, and one batch is the smallest piece of work for a

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .encoding import TextEncoder
-from .errors import InputError
+from embedkit.errors import InputError
+
+from .base import TextEncoder
 
 
 def logits_output(encoder: TextEncoder) -> str:

@@ -1,4 +1,4 @@
-"""An encoder of several processes: texts go to workers through pipes, vectors come back through shared memory."""
+"""The worker processes of a pool."""
 
 from __future__ import annotations
 
@@ -8,150 +8,41 @@ import queue
 import signal
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
 from multiprocessing.shared_memory import SharedMemory
-from multiprocessing.util import Finalize
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from embedkit.bundle.folder import Bundle
+from embedkit.errors import EmbedkitError, WorkerError
 from embedkit.runtime.autotune import undecided
 from embedkit.runtime.frontends.template import Text
-from embedkit.runtime.streaming import Part, size
 from embedkit.runtime.tower import Computed, NoVector, Rows
-from embedkit.system.processes import cpu_count
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.values import Values, placed
 
-from .encoder import Encoder, check_options
-from .encoding import OnTruncate, TextEncoder
-from .errors import EmbedkitError, WorkerError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from .encoder import Encoder
 
 ATTEMPTS = 3
 """How many workers may end on the same texts before that is an error."""
 
-_PIECE_TEXTS = 256
-_SMALL_PIECE = 16
-_TEXT_WEIGHT = 16  # characters that a text costs beside its own
+
+PIECE_TEXTS = 256
+
+
 _GRACE_SECONDS = 5.0
 
-_Job: TypeAlias = tuple[str, list[Text], list[str]]
 
-
-class EncoderPool(TextEncoder):
-    """`Encoder` in several worker processes, with the same vectors bit for bit; for machines where the threads of one
-    process do not use all cores. Several threads may share one.
-
-    A worker that ends (for lack of memory, say) is replaced with a warning and its texts are encoded again; when three
-    have ended on the same texts, `WorkerError` is raised. Use it as a context manager, or call `close`. As with
-    everything that starts processes, a program's main module makes it below ``if __name__ == "__main__":``.
-    """
-
-    def __init__(self, bundle: Bundle, crew: _Crew, *, on_truncate: OnTruncate) -> None:
-        about = crew.about
-        super().__init__(
-            bundle,
-            device=about.device,
-            variant=about.variant,
-            engine=about.engine,
-            why=about.why,
-            threads=about.threads,
-            token_budget=about.token_budget,
-            on_truncate=on_truncate,
-        )
-        self._crew = crew
-        # Closes at exit as well, before multiprocessing ends what is left.
-        self._close = Finalize(self, crew.close, exitpriority=10)
-
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        workers: int | None = None,
-        device: str = "auto",
-        variant: str = "auto",
-        engine: str = "auto",
-        threads: int | None = None,
-        token_budget: int | None = None,
-        on_truncate: OnTruncate = "warn",
-    ) -> EncoderPool:
-        """Start ``workers`` processes, by default one for each CPU that this process may use, each of which loads the
-        bundle.
-
-        ``threads`` is for each worker, by default its share of the CPUs; the other options are those of
-        `Encoder.load`, and so are the errors; `WorkerError` where a process cannot be started.
-        """
-        check_options(workers=workers, threads=threads, token_budget=token_budget, on_truncate=on_truncate)
-        workers = workers or cpu_count()
-        bundle = Bundle.open(path)
-        options = {
-            "device": device,
-            "variant": variant,
-            "engine": engine,
-            "threads": threads or max(1, cpu_count() // workers),
-            "token_budget": token_budget,
-            "on_truncate": "ignore",
-        }
-        given = [output for role in bundle.manifest.towers for output in bundle.tower(role).outputs.values()]
-        dim = max((output.dim for output in given if output.kind == "dense"), default=1)
-        return cls(bundle, _Crew(os.fspath(path), options, workers, dim), on_truncate=on_truncate)
-
-    @property
-    def workers(self) -> list[int]:
-        """The ids of the worker processes."""
-        return [worker.process.pid or 0 for worker in self._crew.workers]
-
-    @property
-    def concurrency(self) -> int:
-        """How many small batches are computed at the same time."""
-        return len(self._crew.workers) * self.threads
-
-    def close(self) -> None:
-        """Let the work in hand end, then end the workers and free their memory. May be called again."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _submit(self, role: str, items: list[Text], outputs: Sequence[str]) -> list[Part]:
-        parts: list[Part] = []
-        for rows in _pieces(np.array([size(item) for item in items], dtype=np.int64), len(self._crew.workers)):
-            sent: list[Text] = [item if isinstance(item := items[row], str) else dict(item) for row in rows]
-            parts.append((rows, self._crew.submit((role, sent, list(outputs)))))
-        return parts
-
-
-def _pieces(sizes: npt.NDArray[np.int64], workers: int) -> list[Rows]:
-    """Rows of each piece of work: texts of similar length, longest first, and as much text in one piece as in
-    another."""
-    count = max(-(-len(sizes) // _PIECE_TEXTS), min(4 * workers, -(-len(sizes) // _SMALL_PIECE)))
-    order = np.argsort(-sizes, kind="stable")
-    weights = sizes[order] + _TEXT_WEIGHT
-    ends = np.cumsum(weights)
-    numbers = (ends - weights) * count // max(1, int(ends[-1]))
-    pieces = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
-    return [piece[i : i + _PIECE_TEXTS] for piece in pieces for i in range(0, len(piece), _PIECE_TEXTS)]
+Job: TypeAlias = tuple[str, list[Text], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _About:
+class About:
     """What a worker says when it is ready."""
 
     device: str
@@ -177,7 +68,7 @@ class _Ended(Exception):
     """A worker's process is not there any more."""
 
 
-class _Crew:
+class Crew:
     """The workers and the threads that wait for them: one each, so that no more texts are on their way than are
     worked on."""
 
@@ -205,7 +96,7 @@ class _Crew:
         for worker in self.workers:
             self._idle.put(worker)
 
-    def submit(self, job: _Job) -> Any:
+    def submit(self, job: Job) -> Any:
         """The future `Computed` of some items."""
         if not self._open:
             raise WorkerError("this EncoderPool is closed; load another one")
@@ -218,7 +109,7 @@ class _Crew:
             while self.workers:
                 self.workers.pop().close()
 
-    def _run(self, job: _Job) -> Computed:
+    def _run(self, job: Job) -> Computed:
         worker = self._idle.get()
         try:
             for attempt in range(1, ATTEMPTS + 1):
@@ -249,7 +140,7 @@ class _Worker:
 
     def __init__(self, path: str, options: Mapping[str, Any], dim: int) -> None:
         self._path, self.options = path, options
-        self._memory = SharedMemory(create=True, size=_PIECE_TEXTS * dim * np.dtype(np.float32).itemsize)
+        self._memory = SharedMemory(create=True, size=PIECE_TEXTS * dim * np.dtype(np.float32).itemsize)
 
     def start(self) -> None:
         context = get_context("spawn")
@@ -264,7 +155,7 @@ class _Worker:
         finally:
             far.close()
 
-    def ready(self) -> _About:
+    def ready(self) -> About:
         """Wait until the worker has loaded the bundle; what prevented it is raised here."""
         try:
             about = self._receive()
@@ -273,7 +164,7 @@ class _Worker:
                 f"{error} before it was ready, as its output may tell; a program's main module must make its EncoderPool below "
                 "  if __name__ == '__main__':"
             ) from None
-        assert isinstance(about, _About)
+        assert isinstance(about, About)
         return about
 
     def restart(self) -> None:
@@ -281,7 +172,7 @@ class _Worker:
         self.start()
         self.ready()
 
-    def run(self, job: _Job) -> Computed:
+    def run(self, job: Job) -> Computed:
         try:
             self._pipe.send(job)
         except OSError:
@@ -338,7 +229,7 @@ def _work(pipe: connection.Connection, memory_name: str, path: str, options: Map
         return
     memory = SharedMemory(memory_name)
     try:
-        about = _About(
+        about = About(
             encoder.device, encoder.variant, encoder.engine, encoder.why, encoder.threads, encoder.token_budget
         )
         pipe.send(about)
@@ -350,14 +241,14 @@ def _work(pipe: connection.Connection, memory_name: str, path: str, options: Map
         memory.close()
 
 
-def _answer(encoder: Encoder, job: _Job, memory: SharedMemory) -> _Done | Exception:
+def _answer(encoder: Encoder, job: Job, memory: SharedMemory) -> _Done | Exception:
     try:
         return _encode(encoder, job, memory)
     except Exception as error:
         return _portable(error)
 
 
-def _encode(encoder: Encoder, job: _Job, memory: SharedMemory) -> _Done:
+def _encode(encoder: Encoder, job: Job, memory: SharedMemory) -> _Done:
     role, items, outputs = job
     truncated = np.empty(len(items), dtype=np.bool_)
     tokens = slots = 0

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
+from embedkit.errors import InputError, TruncationError, TruncationWarning
 from embedkit.runtime.frontends.template import Template, Text
 from embedkit.runtime.outputs import Role, none
 from embedkit.runtime.streaming import Part, stream
@@ -33,8 +34,6 @@ from embedkit.vectors.quantization import (
 from embedkit.vectors.similarity import similarity
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values, concatenate
-
-from .errors import InputError, TruncationError, TruncationWarning
 
 OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
 
