@@ -16,14 +16,14 @@ _HOME = {
     "BadRow": "ingestion",
     "Bundle": "bundle.folder",
     "BundleError": "errors",
-    "Capabilities": "store",
+    "Capabilities": "stores.contract",
     "Chunking": "ingestion",
     "Classifier": "encoders.classifier",
-    "Collection": "store",
-    "CollectionInfo": "store",
+    "Collection": "stores.contract",
+    "CollectionInfo": "stores.contract",
     "CollectionMismatchError": "errors",
     "CollectionNotFoundError": "errors",
-    "CollectionSpec": "store",
+    "CollectionSpec": "stores.contract",
     "DeviceError": "errors",
     "Document": "records.documents",
     "EmbedkitError": "errors",
@@ -54,12 +54,12 @@ _HOME = {
     "SparseVectors": "vectors.sparse",
     "StaleIndexError": "errors",
     "StoreError": "errors",
-    "StoreURL": "store",
+    "StoreURL": "stores.contract",
     "StoreURLError": "errors",
     "TransientStoreError": "errors",
     "TruncationError": "errors",
     "TruncationWarning": "errors",
-    "VectorStore": "store",
+    "VectorStore": "stores.contract",
     "WorkerError": "errors",
     "WriteResult": "records.documents",
     "check": "ingestion",
@@ -68,14 +68,14 @@ _HOME = {
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
     "isotropy": "vectors.geometry",
-    "open_store": "registry",
+    "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
     "search": "searching",
     "similarity": "vectors.similarity",
-    "store_plugins": "registry",
+    "store_plugins": "stores.plugins",
     "verify": "runtime.verification",
 }
 
@@ -114,6 +114,14 @@ if TYPE_CHECKING:
     from embedkit.records.filters import F as F
     from embedkit.records.filters import Filter as Filter
     from embedkit.runtime.verification import verify as verify
+    from embedkit.stores.contract import Capabilities as Capabilities
+    from embedkit.stores.contract import Collection as Collection
+    from embedkit.stores.contract import CollectionInfo as CollectionInfo
+    from embedkit.stores.contract import CollectionSpec as CollectionSpec
+    from embedkit.stores.contract import StoreURL as StoreURL
+    from embedkit.stores.contract import VectorStore as VectorStore
+    from embedkit.stores.opening import open_store as open_store
+    from embedkit.stores.plugins import store_plugins as store_plugins
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges
@@ -152,12 +160,4 @@ if TYPE_CHECKING:
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
     from .lexical import LexicalIndex as LexicalIndex
-    from .registry import open_store as open_store
-    from .registry import store_plugins as store_plugins
     from .searching import search as search
-    from .store import Capabilities as Capabilities
-    from .store import Collection as Collection
-    from .store import CollectionInfo as CollectionInfo
-    from .store import CollectionSpec as CollectionSpec
-    from .store import StoreURL as StoreURL
-    from .store import VectorStore as VectorStore

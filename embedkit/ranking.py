@@ -12,14 +12,14 @@ from embedkit.encoders.base import TextEncoder
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import filterable
+from embedkit.stores.fingerprint import chosen
+from embedkit.stores.guarded import GuardedCollection
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
 from .errors import InputError, StaleIndexError
 from .fusion import method_of
-from .guard import GuardedCollection
 from .lexical import LexicalIndex
-from .space import chosen
 
 _FIRST = 4
 """How many times as many candidates as are wanted are compared with a filter first."""

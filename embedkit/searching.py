@@ -13,15 +13,15 @@ import numpy.typing as npt
 from embedkit.encoders.base import TextEncoder
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.opening import opened
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
 from .errors import CollectionMismatchError, InputError
 from .fusion import Fusion, scaled
-from .guard import GuardedStore
 from .lexical import LexicalIndex
 from .ranking import Answers, HybridRanker, LexicalRanker, Reranks, Vectors, reranked, vector_rankers
-from .registry import opened
 
 _DIVERSE_AMONG = 200
 """Candidates that are made diverse, unless another number is given: one for all pages, so that these fit together."""

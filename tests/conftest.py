@@ -72,7 +72,7 @@ def entry_points(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: embedkit-from-source\nVersion: 0\n")
     (info / "entry_points.txt").write_text(
-        "[embedkit.stores]\nmemory = embedkit.memory:open_store\n"
+        "[embedkit.stores]\nmemory = embedkit.stores.memory:open_store\n"
         + "".join(f"{name} = embedkit_{name.replace('-', '_')}:open_store\n" for name in PLUGINS)
     )
     monkeypatch.syspath_prepend(folder)

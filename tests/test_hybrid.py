@@ -16,14 +16,14 @@ import embedkit
 from embedkit import F, cli
 from embedkit.errors import InputError, StaleIndexError
 from embedkit.fusion import METHODS, fuse
-from embedkit.guard import GuardedStore
 from embedkit.ingestion import ingest
 from embedkit.lexical import LexicalIndex
-from embedkit.memory import open_store
 from embedkit.ranking import HybridRanker
 from embedkit.records.documents import Document, Hit
 from embedkit.searching import diverse, search
-from embedkit.store import StoreURL
+from embedkit.stores.contract import StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store
 
 SUBJECTS = ("tea", "coffee", "a railway")
 VERBATIM = [

@@ -19,13 +19,13 @@ pytest.importorskip("bm25s")
 
 from embedkit import F
 from embedkit.errors import InputError, MissingExtraError, StaleIndexError
-from embedkit.guard import GuardedStore
 from embedkit.lexical import LexicalIndex, default_folder, kept
-from embedkit.memory import open_store
 from embedkit.ranking import LexicalRanker
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store
 from embedkit.words import cutter
 
 DOCUMENTS = [

@@ -11,15 +11,15 @@ pytest.importorskip("qdrant_client")
 
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, StoreURLError
-from embedkit.guard import GuardedStore
 from embedkit.ingestion import ingest
-from embedkit.memory import open_store as open_memory
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
 from embedkit.records.filters import F
-from embedkit.registry import open_store
 from embedkit.searching import diverse, search
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store as open_memory
+from embedkit.stores.opening import open_store
 from embedkit.testing.tiny import tiny_bundle
 
 TEXTS = ["tea from the mountains", "coffee from the coast", "a railway timetable", "how to repair a bicycle"]

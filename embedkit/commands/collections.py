@@ -52,7 +52,7 @@ def copy(
 @json_option
 def stores(json: bool) -> None:
     """List the store plugins, the form of their addresses, what each can do, and what is missing to use it."""
-    from ..plugins import describe
+    from embedkit.stores.plugins import describe
 
     found = [describe(scheme) for scheme in _schemes()]
     if json:
@@ -67,6 +67,6 @@ def stores(json: bool) -> None:
 
 
 def _schemes() -> list[str]:
-    from ..registry import store_plugins
+    from embedkit.stores.plugins import store_plugins
 
     return list(store_plugins())

@@ -15,8 +15,8 @@ from .interface import grouped, option_field
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
     from embedkit.records.documents import Hit
+    from embedkit.stores.guarded import GuardedStore
 
-    from ..guard import GuardedStore
     from ..ranking import Reranks
     from .options import Loading
 
@@ -73,8 +73,9 @@ class Ranking:
     ) -> list[list[Hit]]:
         """The hits of each question. Where the search finds that the collection has changed since its words were read,
         they are read again."""
+        from embedkit.stores.opening import open_store
+
         from ..errors import StaleIndexError
-        from ..registry import open_store
         from ..searching import search
 
         reranker = self._reranker(loading)

@@ -103,6 +103,7 @@ class Crew:
         return self._threads.submit(self._run, job)
 
     def close(self) -> None:
+        """Let the work in hand end, then end the workers and free their memory."""
         with self._closing:
             self._open = False
             self._threads.shutdown(wait=True, cancel_futures=True)

@@ -17,13 +17,13 @@ from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import content_hash
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.opening import opened
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import nearness
 
 from ..errors import InputError
-from ..guard import GuardedCollection, GuardedStore
-from ..registry import opened
 from .columns import Columns
 from .items import Items
 from .one_writer import one_writer

@@ -10,15 +10,15 @@ import numpy as np
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.runtime.outputs import none
+from embedkit.stores.contract import CollectionInfo, CollectionSpec, Metric
+from embedkit.stores.fingerprint import bundle_of, chosen, firsts, space
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
 from ..errors import CollectionNotFoundError, InputError
-from ..guard import GuardedCollection, GuardedStore
-from ..space import bundle_of, chosen, firsts, space
-from ..store import CollectionInfo, CollectionSpec, Metric
 
 KINDS = ("dense", "sparse", "multivector")
 

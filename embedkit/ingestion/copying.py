@@ -13,14 +13,14 @@ from tqdm import tqdm
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.opening import opened
+from embedkit.stores.writer import Writer
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
 from ..errors import InputError, StoreError
-from ..guard import GuardedCollection, GuardedStore
-from ..registry import opened
-from ..store import CollectionInfo, CollectionSpec
-from ..writer import Writer
 from .one_writer import one_writer
 
 _PAGE = 500

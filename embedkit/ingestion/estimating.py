@@ -17,10 +17,10 @@ from embedkit.errors import TruncationWarning
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter
 from embedkit.runtime.frontends.template import Text
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.opening import opened
 
 from ..errors import InputError
-from ..guard import GuardedStore
-from ..registry import opened
 from .columns import Columns, existing
 from .items import Items
 from .pruning import check_prunable, gone

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
+from embedkit.stores.guarded import GuardedStore
 from embedkit.system import cache
 
 from ..errors import InputError, StoreError
-from ..guard import GuardedStore
 
 
 @contextmanager

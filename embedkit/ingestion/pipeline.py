@@ -19,14 +19,14 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Document, WriteResult
 from embedkit.records.filters import Filter
+from embedkit.stores.contract import Metric
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.opening import opened
+from embedkit.stores.plugin_kit.naming import safe_name
+from embedkit.stores.writer import Writer
 from embedkit.vectors.values import Values
 
 from ..errors import CollectionMismatchError, IngestError, InputError, StoreError
-from ..guard import GuardedStore
-from ..naming import safe_name
-from ..registry import opened
-from ..store import Metric
-from ..writer import Writer
 from .background import Background
 from .columns import Columns, existing
 from .dead_letters import DeadLetters

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
+from embedkit.stores.guarded import GuardedCollection
 
 from ..errors import InputError
-from ..guard import GuardedCollection
 from .chunking import place_of
 from .reading import Reading
 

@@ -13,10 +13,10 @@ from typing import Any
 from embedkit.encoders.base import TextEncoder
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.metadata import load_metadata
+from embedkit.stores.contract import Metric
+from embedkit.stores.guarded import GuardedStore
 
 from ..errors import IngestError, InputError
-from ..guard import GuardedStore
-from ..store import Metric
 from .chunking import Chunking, chunked
 from .dead_letters import is_dead_letters
 from .fields import Fields

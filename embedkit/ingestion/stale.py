@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from embedkit.records.documents import Document, Record
+from embedkit.stores.writer import Writer
 
-from ..writer import Writer
 from .chunking import Place, chunk_id, place_of
 
 

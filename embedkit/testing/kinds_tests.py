@@ -12,12 +12,12 @@ import pytest
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit
 from embedkit.records.filters import F, Filter
+from embedkit.stores.contract import Capabilities, CollectionSpec, Metric, VectorStore
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
 from ..errors import CollectionMismatchError, InputError, StoreError
-from ..guard import GuardedCollection, GuardedStore
-from ..store import Capabilities, CollectionSpec, Metric, VectorStore
 
 DIM, WORDS, TOKEN = 8, 30_522, 6
 ROWS = 60

@@ -16,11 +16,11 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Record
 from embedkit.records.filters import ORDERINGS, F, Filter
 from embedkit.records.metadata import Metadata, content_hash, filterable
+from embedkit.stores.contract import METRICS, Collection, CollectionSpec, VectorStore
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.vectors.arrays import FloatArray, unit_length
 
 from ..errors import CollectionMismatchError, CollectionNotFoundError, FilterError, InputError, StoreError
-from ..guard import GuardedCollection, GuardedStore
-from ..store import METRICS, Collection, CollectionSpec, VectorStore
 from .kinds_tests import KindsTests
 from .samples import (
     FILTER_FIELDS,

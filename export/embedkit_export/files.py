@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 import embedkit
-from embedkit.naming import safe_name
+from embedkit.stores.plugin_kit.naming import safe_name
 
 _EXTERNAL_FROM = 1 << 30
 """Bytes of weights from which they go into a file of their own: one protobuf message ends at 2 GiB."""

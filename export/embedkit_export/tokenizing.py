@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.naming import safe_name
 from embedkit.runtime.frontends.batching import pad
 from embedkit.runtime.frontends.template import Text
 from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.stores.plugin_kit.naming import safe_name
 
 from .calibrate import Feed
 from .graph import IDS, MASK, POOL_MASK, TYPES

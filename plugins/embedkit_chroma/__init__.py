@@ -10,9 +10,9 @@ import os
 from dataclasses import replace
 
 from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.network import require_server
 from embedkit.records.filters import OPS
-from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores.plugin_kit.network import require_server
 
 FOLDER, SERVER = "chroma:FOLDER", "chroma://HOST:PORT"
 _FOLDER = Capabilities(

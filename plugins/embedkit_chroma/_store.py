@@ -22,15 +22,15 @@ import numpy as np
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
-from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.naming import safe_name
-from embedkit.network import CONNECT_SECONDS, http_error, request_seconds
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import ORDERINGS, Combine, Compare, Filter, Scalar
 from embedkit.records.metadata import Metadata, filterable, load_metadata
-from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
+from embedkit.stores.plugin_kit.disk import require_room
+from embedkit.stores.plugin_kit.naming import safe_name
+from embedkit.stores.plugin_kit.network import CONNECT_SECONDS, http_error, request_seconds
 from embedkit.vectors.arrays import FloatArray
 
 from . import CAPABILITIES, FOLDER, SERVER
@@ -67,7 +67,7 @@ def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
 
 
 class ChromaStore:
-    """A `embedkit.store.VectorStore` over a Chroma client."""
+    """A `embedkit.stores.contract.VectorStore` over a Chroma client."""
 
     def __init__(self, client: Any, *, folder: str | None = None) -> None:
         self._client, self._folder = client, folder
@@ -128,7 +128,7 @@ class ChromaStore:
 
 
 class ChromaCollection:
-    """A `embedkit.store.Collection` over a Chroma collection."""
+    """A `embedkit.stores.contract.Collection` over a Chroma collection."""
 
     def __init__(self, inner: Any, info: CollectionInfo, writing: threading.Lock, folder: str | None) -> None:
         self.info = info

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
 
 FOLDER = "lancedb:FOLDER"
 CAPABILITIES = {FOLDER: Capabilities(max_batch_rows=10_000, orders_integers=False, metrics=METRICS, multivector=True)}

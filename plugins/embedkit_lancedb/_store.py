@@ -24,12 +24,12 @@ from lancedb.index import BTree, IvfFlat, LabelList
 from lancedb.query import ColumnOrdering
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
-from embedkit.naming import safe_name
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import load_metadata
-from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
+from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 
@@ -54,7 +54,7 @@ _LEAN = ["id", "text", "metadata", "hash"]
 
 
 class LancedbStore:
-    """A `embedkit.store.VectorStore` over a folder."""
+    """A `embedkit.stores.contract.VectorStore` over a folder."""
 
     caps = CAPABILITIES[FOLDER]
 
@@ -126,7 +126,7 @@ class LancedbStore:
 
 
 class LancedbCollection:
-    """A `embedkit.store.Collection` over a table."""
+    """A `embedkit.stores.contract.Collection` over a table."""
 
     def __init__(self, store: LancedbStore, table: Any, info: CollectionInfo) -> None:
         self.info = info

@@ -23,12 +23,12 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.naming import safe_name
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import load_metadata
-from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.stores.contract import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.sparse import SparseVectors
 
@@ -59,7 +59,7 @@ def connect(address: str, **options: str) -> MilvusClient:
 
 
 class MilvusStore:
-    """A `embedkit.store.VectorStore` over a Milvus client; ``index`` is the type of index that its collections get,
+    """A `embedkit.stores.contract.VectorStore` over a Milvus client; ``index`` is the type of index that its collections get,
     ``close`` releases what was opened for it."""
 
     def __init__(self, client: MilvusClient, caps: Capabilities, index: str, close: Callable[[], None]) -> None:
@@ -153,7 +153,7 @@ class MilvusStore:
 
 
 class MilvusCollection:
-    """A `embedkit.store.Collection` over a Milvus collection."""
+    """A `embedkit.stores.contract.Collection` over a Milvus collection."""
 
     def __init__(self, store: MilvusStore, client: MilvusClient, key: str, info: CollectionInfo) -> None:
         self.info = info

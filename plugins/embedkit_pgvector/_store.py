@@ -24,12 +24,12 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.network import request_seconds
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import Metadata, filterable, load_metadata
-from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
+from embedkit.stores.plugin_kit.network import request_seconds
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -66,7 +66,7 @@ _MAXSIM = (
 
 
 class PgvectorStore:
-    """A `embedkit.store.VectorStore` over a PostgreSQL connection, which is made again after it broke."""
+    """A `embedkit.stores.contract.VectorStore` over a PostgreSQL connection, which is made again after it broke."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.caps = CAPABILITIES[SERVER]
@@ -183,7 +183,7 @@ class PgvectorStore:
 
 
 class PgvectorCollection:
-    """A `embedkit.store.Collection` over a table."""
+    """A `embedkit.stores.contract.Collection` over a table."""
 
     def __init__(self, store: PgvectorStore, number: int, info: CollectionInfo) -> None:
         self.info = info

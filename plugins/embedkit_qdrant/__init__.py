@@ -11,8 +11,8 @@ import os
 from dataclasses import replace
 
 from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.network import require_server
-from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores.plugin_kit.network import require_server
 
 FOLDER, SERVER, GRPC = "qdrant:FOLDER", "qdrant://HOST:PORT", "qdrant+grpc://HOST:PORT"
 _SERVER = Capabilities(

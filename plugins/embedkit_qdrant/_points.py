@@ -18,7 +18,7 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Record
 from embedkit.records.filters import Combine, Compare, Filter, Not, Scalar
 from embedkit.records.metadata import filterable, load_metadata
-from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.sparse import SparseVectors
 

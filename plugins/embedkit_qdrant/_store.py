@@ -18,12 +18,12 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.naming import safe_name
-from embedkit.network import http_error, request_seconds
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import Filter, Scalar
-from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
+from embedkit.stores.plugin_kit.naming import safe_name
+from embedkit.stores.plugin_kit.network import http_error, request_seconds
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -80,7 +80,7 @@ def open_grpc(host: str, port: int, *, secure: bool, api_key: str | None) -> Qdr
 
 
 class QdrantStore:
-    """A `embedkit.store.VectorStore` over a Qdrant client."""
+    """A `embedkit.stores.contract.VectorStore` over a Qdrant client."""
 
     def __init__(self, client: QdrantClient, *, server: bool) -> None:
         self._client = client
@@ -150,7 +150,7 @@ def _vectors_config(spec: CollectionSpec) -> dict[str, Any]:
 
 
 class QdrantCollection:
-    """A `embedkit.store.Collection` over a Qdrant collection."""
+    """A `embedkit.stores.contract.Collection` over a Qdrant collection."""
 
     def __init__(self, client: QdrantClient, key: str, info: CollectionInfo) -> None:
         self.info = info

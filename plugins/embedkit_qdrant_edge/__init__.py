@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.store import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
 
 FOLDER = "qdrant-edge:FOLDER"
 CAPABILITIES = {

@@ -24,13 +24,13 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from embedkit.disk import require_room
 from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
-from embedkit.naming import safe_name, term
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import Filter, Scalar
-from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
+from embedkit.stores.plugin_kit.disk import require_room
+from embedkit.stores.plugin_kit.naming import safe_name, term
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -61,7 +61,7 @@ _FLUSH_EVERY = 20_000
 
 
 class EdgeStore:
-    """A `embedkit.store.VectorStore` over a folder."""
+    """A `embedkit.stores.contract.VectorStore` over a folder."""
 
     caps = CAPABILITIES[FOLDER]
 
@@ -150,7 +150,7 @@ class EdgeStore:
 
 
 class EdgeCollection:
-    """A `embedkit.store.Collection` over a shard."""
+    """A `embedkit.stores.contract.Collection` over a shard."""
 
     def __init__(self, shard: edge.EdgeShard, info: CollectionInfo, folder: Path) -> None:
         self.info = info

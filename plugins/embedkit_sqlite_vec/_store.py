@@ -20,7 +20,7 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import filterable, load_metadata
-from embedkit.store import CollectionInfo, CollectionSpec
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
 from embedkit.vectors.arrays import FloatArray
 
 from . import CAPABILITIES, FILE
@@ -44,7 +44,7 @@ _AMONG = "id IN (SELECT value FROM json_each(?))"
 
 
 class SqliteVecStore:
-    """A `embedkit.store.VectorStore` over an SQLite file."""
+    """A `embedkit.stores.contract.VectorStore` over an SQLite file."""
 
     caps = CAPABILITIES[FILE]
 
@@ -95,7 +95,7 @@ class SqliteVecStore:
 
 
 class SqliteVecCollection:
-    """A `embedkit.store.Collection` over two tables."""
+    """A `embedkit.stores.contract.Collection` over two tables."""
 
     def __init__(self, database: Database, number: int, info: CollectionInfo) -> None:
         self.info = info

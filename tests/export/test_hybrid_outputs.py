@@ -12,11 +12,11 @@ import pytest
 
 from embedkit import InputError, LexicalIndex, search
 from embedkit.fusion import fuse
-from embedkit.guard import GuardedStore
-from embedkit.memory import open_store
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store
 from embedkit_export.recipe import Recipe
 
 from . import models

@@ -12,9 +12,9 @@ from functools import partial
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.encoders.encoder import Encoder
-from embedkit.guard import GuardedCollection
 from embedkit.ingestion import Chunking, FileRows, chunked, ingest, pipeline
-from embedkit.writer import Retry, Writer
+from embedkit.stores.guarded import GuardedCollection
+from embedkit.stores.writer import Retry, Writer
 
 
 def main(bundle: str, url: str, source: str, log: str, window: str = "64") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from faulty_store import FaultyStore
 
-from embedkit.guard import GuardedStore
+from embedkit.stores.guarded import GuardedStore
 
 
 @pytest.fixture

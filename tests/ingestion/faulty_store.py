@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from embedkit.errors import CollectionNotFoundError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
-from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.stores.contract import Capabilities, CollectionInfo, CollectionSpec
 
 
 class FaultyStore:

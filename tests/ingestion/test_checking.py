@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedkit.errors import CollectionNotFoundError, InputError
-from embedkit.guard import GuardedStore
 from embedkit.ingestion import check, ingest
-from embedkit.memory import open_store
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
 from embedkit.records.filters import F
-from embedkit.store import StoreURL
+from embedkit.stores.contract import StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store
 
 
 def fresh_store() -> GuardedStore:

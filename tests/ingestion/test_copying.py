@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, StoreError
-from embedkit.guard import GuardedStore
 from embedkit.ingestion import copy, copying, ingest
-from embedkit.memory import open_store as open_memory
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
 from embedkit.records.filters import F
-from embedkit.registry import open_store
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store as open_memory
+from embedkit.stores.opening import open_store
 from embedkit.testing.samples import ODD_IDS, ODD_METADATA
 
 

@@ -8,11 +8,11 @@ import uuid
 import pytest
 
 from embedkit.errors import CollectionMismatchError, InputError
-from embedkit.guard import GuardedStore
 from embedkit.ingestion import estimate, ingest
-from embedkit.memory import open_store
 from embedkit.records.documents import Document
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store
 
 WORDS = "a b c d e f g h"
 

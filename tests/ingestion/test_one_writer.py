@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import InputError, StoreError
-from embedkit.guard import GuardedStore
 from embedkit.ingestion.one_writer import one_writer
-from embedkit.memory import open_store as open_memory
-from embedkit.store import Capabilities, StoreURL
+from embedkit.stores.contract import Capabilities, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store as open_memory
 
 
 class Nothing:

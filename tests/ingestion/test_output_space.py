@@ -15,7 +15,7 @@ from embedkit.bundle.validation import read_manifest
 from embedkit.bundle.writer import write_manifest
 from embedkit.errors import CollectionMismatchError, InputError
 from embedkit.ingestion import estimate, retry
-from embedkit.space import bundle_of, chosen, space
+from embedkit.stores.fingerprint import bundle_of, chosen, space
 from embedkit.testing.tiny import tiny_bundle
 
 onnx = pytest.importorskip("onnx")

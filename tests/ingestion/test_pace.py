@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, ingest, open_store
-from embedkit.guard import GuardedCollection
 from embedkit.ingestion.pace import Pace
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import WriteResult
+from embedkit.stores.guarded import GuardedCollection
 
 
 def after(*windows: tuple[float, float]) -> list[int]:

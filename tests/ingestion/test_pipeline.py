@@ -245,7 +245,9 @@ def test_a_store_that_fails_ends_the_run_with_what_was_written(encoder, store, f
 
 
 def test_a_short_failure_is_not_noticed(encoder, store, faulty, monkeypatch):
-    monkeypatch.setattr("embedkit.writer.Retry.wait", lambda self, attempt, asked: 0.001 if attempt < 5 else None)
+    monkeypatch.setattr(
+        "embedkit.stores.writer.Retry.wait", lambda self, attempt, asked: 0.001 if attempt < 5 else None
+    )
     failing = iter(range(4))
 
     def fault(batch):

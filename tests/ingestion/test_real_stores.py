@@ -8,8 +8,8 @@ import pytest
 
 from embedkit.ingestion import ingest
 from embedkit.records.documents import Document
-from embedkit.registry import open_store
 from embedkit.searching import search
+from embedkit.stores.opening import open_store
 
 CLIENTS = {
     "chroma:index": "chromadb",

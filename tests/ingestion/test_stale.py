@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from embedkit.guard import GuardedStore
 from embedkit.ingestion import Chunking, chunked, ingest
-from embedkit.memory import MemoryStore
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
-from embedkit.registry import open_store
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import MemoryStore
+from embedkit.stores.opening import open_store
 
 CHUNKING = Chunking(40)
 
@@ -58,7 +58,7 @@ def test_an_unchanged_source_costs_nothing(encoder, store, faulty, monkeypatch):
     sources = {f"d{i}": text(3, i) for i in range(50)}
     run(store, encoder, sources)
     asked = []
-    monkeypatch.setattr("embedkit.writer.Writer.get", lambda self, ids: asked.extend(ids) or [])
+    monkeypatch.setattr("embedkit.stores.writer.Writer.get", lambda self, ids: asked.extend(ids) or [])
     assert run(store, encoder, sources | {"d7": text(2)}).written == 2
     assert all(row_id.startswith("d7") for row_id in asked)
     assert len(asked) == 3

@@ -9,8 +9,8 @@ import pytest
 from embedkit.errors import CollectionNotFoundError, StoreError, TransientStoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import WriteResult
-from embedkit.store import CollectionSpec
-from embedkit.writer import Retry, Writer
+from embedkit.stores.contract import CollectionSpec
+from embedkit.stores.writer import Retry, Writer
 
 QUICK = Retry(attempts=4, first_wait=0.001)
 

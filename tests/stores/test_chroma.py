@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 from embedkit.errors import MissingExtraError, StoreError, StoreURLError, TransientStoreError
-from embedkit.guard import GuardedStore
-from embedkit.naming import safe_name
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.testing import StoreTests
 
 pytest.importorskip("chromadb")

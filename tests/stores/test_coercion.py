@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import InputError
-from embedkit.guard import GuardedStore
-from embedkit.memory import open_store
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import converted
 from embedkit.records.metadata import dump_metadata, load_metadata
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store
 from embedkit.testing.samples import ODD_METADATA
 
 

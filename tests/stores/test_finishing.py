@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import FilterError
-from embedkit.finishing import answers, weaker
-from embedkit.guard import GuardedCollection, GuardedStore
-from embedkit.memory import open_store
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not
 from embedkit.records.metadata import filterable
-from embedkit.store import Capabilities, CollectionSpec, StoreURL
+from embedkit.stores.contract import Capabilities, CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.memory import open_store
+from embedkit.stores.post_filter import answers, weaker
 from embedkit.testing.samples import FILTER_ROWS, LARGE, comparison, random_filter
 
 CAPS = st.builds(

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionMismatchError, InputError, StoreError
-from embedkit.guard import GuardedStore
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
 from embedkit.records.filters import OPS, F, Not
-from embedkit.store import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.stores.contract import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.stores.guarded import GuardedStore
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 

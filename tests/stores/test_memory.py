@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from embedkit.errors import StoreURLError
-from embedkit.guard import GuardedStore
-from embedkit.memory import MemoryStore, open_store
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import OPS
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import MemoryStore, open_store
 from embedkit.testing import StoreTests
 
 

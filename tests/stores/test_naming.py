@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import StoreError, TransientStoreError
-from embedkit.naming import safe_name, term
-from embedkit.network import http_error, retry_after
+from embedkit.stores.plugin_kit.naming import safe_name, term
+from embedkit.stores.plugin_kit.network import http_error, retry_after
 
 
 @given(st.text(min_size=1, max_size=200), st.integers(32, 512))

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionMismatchError
-from embedkit.guard import GuardedStore
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
-from embedkit.store import CollectionInfo, CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionInfo, CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
 
 SPEC = CollectionSpec("before ü", 2, "dot", "model")
 KEPT = {"name": SPEC.name, "dim": SPEC.dim, "metric": SPEC.metric, "fingerprint": SPEC.fingerprint}

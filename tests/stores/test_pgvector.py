@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from postgres import PASSWORD, Postgres
 
 from embedkit.errors import MissingExtraError, StoreError, StoreURLError, TransientStoreError
-from embedkit.guard import GuardedStore
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
 from embedkit.testing import StoreTests
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionNotFoundError, MissingExtraError, StoreError, StoreURLError
-from embedkit.guard import GuardedStore
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
 from embedkit.testing import StoreTests
 from embedkit.vectors.arrays import unit_length
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import MissingExtraError, StoreError, StoreURLError
-from embedkit.registry import open_store, store_plugins
-from embedkit.store import StoreURL
+from embedkit.stores.contract import StoreURL
+from embedkit.stores.opening import open_store
+from embedkit.stores.plugins import store_plugins
 
 
 @pytest.fixture

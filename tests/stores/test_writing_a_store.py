@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from embedkit.guard import GuardedStore
-from embedkit.plugins import describe
-from embedkit.registry import open_store, store_plugins
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.opening import open_store
+from embedkit.stores.plugins import describe, store_plugins
 
 PAGE = (Path(__file__).parents[2] / "docs" / "writing-a-store.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"```(\w+(?: test)?)\n(.*?)```", PAGE, re.DOTALL))

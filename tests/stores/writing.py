@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from embedkit.guard import GuardedCollection
 from embedkit.records.batch import RecordBatch
 from embedkit.records.metadata import Metadata
-from embedkit.store import CollectionSpec
+from embedkit.stores.contract import CollectionSpec
+from embedkit.stores.guarded import GuardedCollection
 
 DIM = 8
 SPEC = CollectionSpec("docs", DIM, "dot", "model")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedkit.checks import check_text
+from embedkit.errors import InputError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, converted
 from embedkit.records.metadata import Metadata, dump_metadata
@@ -13,9 +15,7 @@ from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
-from .checks import check_text
-from .errors import InputError
-from .store import Capabilities, CollectionInfo
+from .contract import Capabilities, CollectionInfo
 
 
 def unusable_rows(

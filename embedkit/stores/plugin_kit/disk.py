@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from .errors import TransientStoreError
+from embedkit.errors import TransientStoreError
 
 _LEAST = 4 << 20
 

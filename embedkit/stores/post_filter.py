@@ -17,7 +17,7 @@ from embedkit.records.documents import Hit, Page, Record
 from embedkit.records.filters import ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not
 from embedkit.records.metadata import filterable
 
-from .store import Capabilities, Collection
+from .contract import Capabilities, Collection
 
 _FIRST, _GROWTH = 4, 4
 _PAGE = 1000

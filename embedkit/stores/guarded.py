@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.checks import check_id
+from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
@@ -25,11 +27,7 @@ from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
-from .checks import check_id
-from .errors import CollectionMismatchError, FilterError, InputError, StoreError
-from .finishing import Ask, Finished, Nowhere, answers, weaker
-from .space import bundle_of
-from .store import (
+from .contract import (
     Capabilities,
     Collection,
     CollectionInfo,
@@ -40,7 +38,10 @@ from .store import (
     StoreURL,
     VectorStore,
 )
-from .unusable import unusable_rows, unusable_weights
+from .fingerprint import bundle_of
+from .plugins import keeping
+from .post_filter import Ask, Finished, Nowhere, answers, weaker
+from .row_checks import unusable_rows, unusable_weights
 
 
 class GuardedStore:
@@ -153,7 +154,7 @@ class GuardedCollection:
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; of several rows with one id the last counts (and ``written`` counts it once).
 
-        Raises `InputError` for vectors of another dimension; a row that cannot be kept otherwise (`embedkit.unusable`) is
+        Raises `InputError` for vectors of another dimension; a row that cannot be kept otherwise (`embedkit.stores.row_checks`) is
         returned in ``failed`` while all others are written.
         """
         vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
@@ -333,8 +334,6 @@ class GuardedCollection:
 
 
 def _cannot_keep(name: str, kind: str, words: str) -> str:
-    from .plugins import keeping  # which knows this module
-
     others = ", ".join(keeping(kind)) or "no installed one"
     return (
         f"collection {name!r}: this store keeps no {words}; {others} could, and an ingest with outputs=['dense'] (--outputs dense) "

@@ -9,11 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from embedkit.errors import (
+    CollectionMismatchError,
+    CollectionNotFoundError,
+    FilterError,
+    StoreError,
+    TransientStoreError,
+)
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Record, RowError, WriteResult
 
-from .errors import CollectionMismatchError, CollectionNotFoundError, FilterError, StoreError, TransientStoreError
-from .guard import GuardedCollection
+from .guarded import GuardedCollection
 
 T = TypeVar("T")
 

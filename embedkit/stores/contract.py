@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
+from embedkit.checks import check_text
+from embedkit.errors import InputError, StoreURLError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import OPS, Filter
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-
-from .checks import check_text
-from .errors import InputError, StoreURLError
 
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 METRICS: frozenset[Metric] = frozenset({"cosine", "dot", "euclidean"})

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from embedkit.errors import CollectionNotFoundError, StoreURLError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
 from embedkit.records.filters import Filter
@@ -22,8 +23,7 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.similarity import similarity
 from embedkit.vectors.sparse import SparseVectors
 
-from .errors import CollectionNotFoundError, StoreURLError
-from .store import METRICS, Capabilities, CollectionInfo, CollectionSpec, StoreURL
+from .contract import METRICS, Capabilities, CollectionInfo, CollectionSpec, StoreURL
 
 CAPABILITIES = {
     "memory:NAME": Capabilities(
@@ -68,7 +68,7 @@ class _Rows:
 
 
 class MemoryStore:
-    """A `embedkit.store.VectorStore` over the collections of one name."""
+    """A `embedkit.stores.contract.VectorStore` over the collections of one name."""
 
     caps = CAPABILITIES["memory:NAME"]
 
@@ -102,7 +102,7 @@ class MemoryStore:
 
 
 class MemoryCollection:
-    """A `embedkit.store.Collection` over rows in memory."""
+    """A `embedkit.stores.contract.Collection` over rows in memory."""
 
     def __init__(self, rows: _Rows) -> None:
         self.info = rows.info

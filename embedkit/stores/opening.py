@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import EntryPoint, entry_points
 
-from .errors import EmbedkitError, StoreError, StoreURLError
-from .guard import GuardedStore
-from .store import StoreURL, VectorStore
+from embedkit.errors import EmbedkitError, StoreError, StoreURLError
 
-GROUP = "embedkit.stores"
-
-
-def store_plugins() -> dict[str, EntryPoint]:
-    """The installed plugins by URL scheme; raises `StoreURLError` where two distributions claim one scheme."""
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
-        known = found.setdefault(entry.name, entry)
-        if known.value != entry.value:
-            raise StoreURLError(
-                f"two plugins claim the store scheme {entry.name!r}: {known.value} and {entry.value}; uninstall one"
-            )
-    return dict(sorted(found.items()))
+from .contract import StoreURL, VectorStore
+from .guarded import GuardedStore
+from .plugins import store_plugins
 
 
 def open_store(url: str) -> GuardedStore:
@@ -48,7 +35,7 @@ def open_store(url: str) -> GuardedStore:
         ) from error
     if not isinstance(store, VectorStore):
         raise StoreError(
-            f"the store plugin {entry.value!r} gave a {type(store).__name__}, expected an embedkit.store.VectorStore"
+            f"the store plugin {entry.value!r} gave a {type(store).__name__}, expected an embedkit.stores.contract.VectorStore"
         )
     return GuardedStore(store, address)
 

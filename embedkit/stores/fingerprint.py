@@ -10,8 +10,7 @@ import json
 from collections.abc import Mapping
 
 from embedkit.bundle.manifest import Output
-
-from .errors import CollectionMismatchError
+from embedkit.errors import CollectionMismatchError
 
 _MARK = " outputs "
 

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from embedkit.errors import EmbedkitError, MissingExtraError, StoreURLError
 from embedkit.records.filters import OPS
 
-from .errors import EmbedkitError, MissingExtraError, StoreURLError
-from .registry import store_plugins
-from .store import Capabilities, StoreURL
+from .contract import Capabilities, StoreURL
+
+GROUP = "embedkit.stores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,15 @@ def _words(caps: Capabilities) -> str:
         f"embedkit finishes {', '.join(finished)}" if finished else "every filter",
     ]
     return "; ".join(parts)
+
+
+def store_plugins() -> dict[str, EntryPoint]:
+    """The installed plugins by URL scheme; raises `StoreURLError` where two distributions claim one scheme."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        known = found.setdefault(entry.name, entry)
+        if known.value != entry.value:
+            raise StoreURLError(
+                f"two plugins claim the store scheme {entry.name!r}: {known.value} and {entry.value}; uninstall one"
+            )
+    return dict(sorted(found.items()))

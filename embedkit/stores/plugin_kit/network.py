@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-from .errors import InputError, StoreError, TransientStoreError
-from .store import StoreURL
+from embedkit.errors import InputError, StoreError, TransientStoreError
+from embedkit.stores.contract import StoreURL
 
 CONNECT_SECONDS = 5.0
 

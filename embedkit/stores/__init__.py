@@ -1,0 +1,1 @@
+"""The store contract, and what is the same above every database."""

@@ -1,0 +1,1 @@
+"""What plugins share: names, room on the disk, the network."""
