@@ -22,7 +22,7 @@ import numpy as np
 from machine import facts
 
 from embedkit import AsyncEncoder, Encoder
-from embedkit.docstrings import standard_library
+from embedkit.ingestion.readers.docstrings import standard_library
 
 Run = tuple[float, list[float], np.ndarray]
 """Seconds for all, seconds of each request, vectors."""

@@ -18,7 +18,7 @@ _WORDS = {"queries": (3, 8), "sentences": (9, 30), "paragraphs": (60, 120), "doc
 def source(path: Path | None) -> list[str]:
     """The ``text`` of each line of a JSONL file (may be gzipped), or the docstrings, in an order of mixed lengths."""
     if path is None:
-        from embedkit.docstrings import standard_library
+        from embedkit.ingestion.readers.docstrings import standard_library
 
         texts = [document.text for document in standard_library()]
         return [text for start in range(97) for text in texts[start::97]]

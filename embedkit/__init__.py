@@ -35,7 +35,7 @@ _HOME = {
     "Filter": "records.filters",
     "FilterError": "errors",
     "Hit": "records.documents",
-    "IngestError": "errors",
+    "IngestError": "ingestion.pipeline.report",
     "IngestInterrupted": "ingestion",
     "IngestReport": "ingestion",
     "InputError": "errors",
@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
+    from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
     from embedkit.records.documents import Hit as Hit
@@ -138,7 +139,6 @@ if TYPE_CHECKING:
     from .errors import EmbedkitError as EmbedkitError
     from .errors import ExportError as ExportError
     from .errors import FilterError as FilterError
-    from .errors import IngestError as IngestError
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
     from .errors import OverloadedError as OverloadedError

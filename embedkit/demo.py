@@ -11,9 +11,9 @@ from pathlib import Path
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.summary import quality_table, summary
 from embedkit.encoders.encoder import Encoder
+from embedkit.ingestion.readers.docstrings import standard_library
 from embedkit.stores.opening import open_store
 
-from .docstrings import standard_library
 from .errors import BundleError, InputError, MissingExtraError
 from .ingestion import ingest
 from .searching import search

@@ -25,10 +25,8 @@ Each also derives from a builtin, and each message says what to do next.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 if TYPE_CHECKING:
-    from .ingestion.report import IngestReport
+    pass
 
 
 class EmbedkitError(Exception):
@@ -79,14 +77,6 @@ class StoreError(EmbedkitError, RuntimeError):
     """A vector store refused a request or failed."""
 
 
-class IngestError(StoreError):
-    """The store failed for good during an ingest; ``report`` says what was written before, ``__cause__`` why."""
-
-    def __init__(self, message: str, report: IngestReport) -> None:
-        self.report = report
-        super().__init__(f"{message}; {report.written:,} rows were written and stay: run again to go on")
-
-
 class StoreURLError(StoreError, ValueError):
     """A store URL is malformed or its scheme has no plugin."""
 
@@ -117,3 +107,11 @@ class TransientStoreError(StoreError):
 
 class TruncationWarning(UserWarning):
     """Some texts were longer than the model reads."""
+
+
+def __getattr__(name: str) -> object:
+    if name == "IngestError":  # it stands by its report, three floors above
+        from importlib import import_module
+
+        return import_module("embedkit.ingestion.pipeline.report").IngestError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

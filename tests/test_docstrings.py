@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from itertools import islice
 
-from embedkit.docstrings import MIN_CHARACTERS, standard_library
+from embedkit.ingestion.readers.docstrings import MIN_CHARACTERS, standard_library
 
 
 def test_there_are_thousands_of_different_documents():

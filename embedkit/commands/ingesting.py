@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import IngestError
+from embedkit.ingestion.pipeline.report import IngestError
+
 from . import app
 from .interface import INTERRUPTED, argument
 from .options import (

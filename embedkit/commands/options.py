@@ -12,11 +12,11 @@ from .interface import argument, grouped, option_field
 
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
+    from embedkit.ingestion.chunking.chunked import By
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
 
     from ..ingestion import Chunking, Fields, FileRows, chunked
-    from ..ingestion.chunking import By
     from ..ranking import Reranks
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from .checking import CheckReport, check
-from .chunking import Chunking, chunked
-from .copying import CopyReport, copy
-from .dead_letters import DeadLetters
-from .estimating import IngestEstimate, estimate
-from .fields import Fields
-from .pipeline import ingest
+from embedkit.ingestion.chunking.chunked import Chunking, chunked
+from embedkit.ingestion.jobs.check import CheckReport, check
+from embedkit.ingestion.jobs.copy import CopyReport, copy
+from embedkit.ingestion.jobs.estimate import IngestEstimate, estimate
+from embedkit.ingestion.jobs.retry import retry
+from embedkit.ingestion.pipeline.ingest import ingest
+from embedkit.ingestion.pipeline.report import IngestInterrupted, IngestReport
+from embedkit.ingestion.rows.dead_letters import DeadLetters
+from embedkit.ingestion.rows.fields import Fields
+from embedkit.ingestion.rows.row import BadRow, SourcedDocument
+
 from .readers import FileRows
-from .report import IngestInterrupted, IngestReport
-from .retrying import retry
-from .rows import BadRow, SourcedDocument
 
 __all__ = [
     "BadRow",

@@ -183,7 +183,7 @@ def _scores(a: Any, b: Any) -> npt.NDArray[Any]:
 
 
 def _docstrings(fields: Sequence[str]) -> Iterator[Record]:
-    from embedkit.docstrings import standard_library
+    from embedkit.ingestion.readers.docstrings import standard_library
 
     main = "text" if "text" in fields else fields[-1]
     for document in standard_library():

@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import ndcg_score
 
 from embedkit import InputError
-from embedkit.docstrings import standard_library
+from embedkit.ingestion.readers.docstrings import standard_library
 from embedkit_export.samples import RESERVED, Pair, Query, Sample, evaluate, read
 from texts import mixed
 
@@ -51,7 +51,7 @@ def by_digest(texts: list[str]) -> tuple[str, ...]:
 
 def test_the_default_is_the_standard_librarys_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = list(standard_library())
-    monkeypatch.setattr("embedkit.docstrings.standard_library", lambda: documents)
+    monkeypatch.setattr("embedkit.ingestion.readers.docstrings.standard_library", lambda: documents)
     sample = read(None)
     assert sample.name == "docstrings of Python's standard library"
     assert sample.texts == by_digest(list({document.text for document in documents}))

@@ -12,7 +12,8 @@ from functools import partial
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.encoders.encoder import Encoder
-from embedkit.ingestion import Chunking, FileRows, chunked, ingest, pipeline
+from embedkit.ingestion import Chunking, FileRows, chunked, ingest
+from embedkit.ingestion.pipeline import ingest as pipeline
 from embedkit.stores.guarded import GuardedCollection
 from embedkit.stores.writer import Retry, Writer
 

@@ -11,7 +11,7 @@ from embedkit.bundle.writer import write_manifest
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import InputError
 from embedkit.ingestion import BadRow, Chunking, chunked, ingest
-from embedkit.ingestion.chunking import chunk_id, place_of
+from embedkit.ingestion.chunking.places import chunk_id, place_of
 from embedkit.records.documents import Document
 from embedkit.testing.tiny import tiny_bundle
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, StoreError
-from embedkit.ingestion import copy, copying, ingest
+from embedkit.ingestion import copy, ingest
+from embedkit.ingestion.jobs import copy as copying
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
 from embedkit.records.filters import F

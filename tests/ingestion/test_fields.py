@@ -6,7 +6,7 @@ import pytest
 
 from embedkit.errors import InputError
 from embedkit.ingestion import Fields
-from embedkit.ingestion.fields import NoDocument
+from embedkit.ingestion.rows.fields import NoDocument
 
 ROW = {
     "key": 7,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import InputError, StoreError
-from embedkit.ingestion.one_writer import one_writer
+from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.stores.contract import Capabilities, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store as open_memory

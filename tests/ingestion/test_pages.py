@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embedkit.errors import MissingExtraError
 from embedkit.ingestion import FileRows
-from embedkit.ingestion.readers import pieces
+from embedkit.ingestion.readers import lines as pieces
 
 
 def one(folder, raw, name, **options):
@@ -121,7 +121,7 @@ class TestHTML:
         )
     )
     def test_the_words_are_those_another_parser_finds(self, parts):
-        from embedkit.ingestion.readers.html import page
+        from embedkit.ingestion.readers.documents.html import page
 
         class Reference(HTMLParser):
             words = ""

@@ -15,15 +15,10 @@ from embedkit.bundle.manifest import Part
 from embedkit.bundle.validation import read_manifest
 from embedkit.bundle.writer import write_manifest
 from embedkit.encoders.encoder import Encoder
-from embedkit.errors import (
-    CollectionMismatchError,
-    IngestError,
-    InputError,
-    StoreError,
-    TransientStoreError,
-    TruncationWarning,
-)
-from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest, reading
+from embedkit.errors import CollectionMismatchError, InputError, StoreError, TransientStoreError, TruncationWarning
+from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest
+from embedkit.ingestion.pipeline.report import IngestError
+from embedkit.ingestion.rows import reading
 from embedkit.records.documents import Document
 from embedkit.testing.tiny import tiny_bundle
 

@@ -6,8 +6,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from embedkit.errors import IngestError, InputError, StoreError
+from embedkit.errors import InputError, StoreError
 from embedkit.ingestion import Chunking, Fields, FileRows, IngestInterrupted, chunked, ingest, retry
+from embedkit.ingestion.pipeline.report import IngestError
 from embedkit.records.documents import Document
 
 PATH = "docs.dead.jsonl"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.ingestion.sections import sections
+from embedkit.ingestion.chunking.sections import sections
 
 
 def titles(text):

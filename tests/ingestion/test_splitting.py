@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from embedkit.errors import InputError
-from embedkit.ingestion.splitting import Splitter
+from embedkit.ingestion.chunking.splitter import Splitter
 
 WORDS = [
     "tea",

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedkit.errors import InputError
-from embedkit.ingestion import FileRows, ingest, pruning
-from embedkit.ingestion.rows import BadRow
+from embedkit.ingestion import FileRows, ingest
+from embedkit.ingestion.pipeline import prune as pruning
+from embedkit.ingestion.rows.row import BadRow
 from embedkit.records.documents import Document
 from embedkit.records.filters import F
 from embedkit.stores.contract import StoreURL

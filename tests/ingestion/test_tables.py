@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from embedkit.errors import InputError
 from embedkit.ingestion import BadRow, FileRows
-from embedkit.ingestion.readers import pieces
+from embedkit.ingestion.readers import lines as pieces
 
 
 def rows(folder, raw, name="docs.csv", **options):

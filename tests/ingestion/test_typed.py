@@ -8,7 +8,7 @@ import pytest
 
 from embedkit.errors import InputError
 from embedkit.ingestion import BadRow, Fields, FileRows
-from embedkit.ingestion.typed import typed
+from embedkit.ingestion.rows.casts import typed
 
 TYPES = {"year": "int", "price": "float", "new": "bool", "at": "date", "tags": "json"}
 

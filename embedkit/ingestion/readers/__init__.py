@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .files import FileRows
-from .formats import FORMATS
+from .registry import FORMATS
 
 __all__ = ["FORMATS", "FileRows"]

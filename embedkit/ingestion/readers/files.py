@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from embedkit.ingestion.rows.fields import Fields, IdFrom
+from embedkit.ingestion.rows.row import BadRow, Row
 
 from ...errors import InputError
-from ..fields import Fields, IdFrom
-from ..rows import BadRow, Row
-from .folders import Folder
-from .formats import FORMATS, format_of
-from .opening import BROKEN, opened, state, uncompressed_name
+from .compression import BROKEN, opened, state, uncompressed_name
+from .registry import FORMATS, format_of
 from .source import Source
 
 _LOOKED_AT = 1 << 13
@@ -153,3 +154,31 @@ def _problem(path: str) -> str:
     except (OSError, ValueError) as error:
         return f"{path}: {getattr(error, 'strerror', None) or error}"
     return ""
+
+
+@dataclass(slots=True)
+class Folder:
+    """The files in a folder and all below it, as paths relative to it with ``/``, sorted.
+
+    Hidden files and folders, linked folders and dead letters are not among them. ``failed`` names the folders that
+    cannot be listed, with the reason.
+    """
+
+    path: str
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[str]:
+        self.failed.clear()
+        found = []
+        for parent, folders, files in os.walk(self.path, onerror=self._note):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            place = os.path.relpath(parent, self.path)
+            found += [
+                os.path.normpath(os.path.join(place, name)).replace(os.sep, "/")
+                for name in files
+                if not name.startswith(".") and not name.endswith(".dead.jsonl")
+            ]
+        return iter(sorted(found, key=lambda path: path.split("/")))
+
+    def _note(self, error: OSError) -> None:
+        self.failed.append((str(error.filename), error.strerror or str(error)))

@@ -1,0 +1,1 @@
+"""Long rows into chunks that a model reads whole."""

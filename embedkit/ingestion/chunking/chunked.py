@@ -1,0 +1,169 @@
+"""Long documents in chunks that a model reads whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.ingestion.rows.ledger import Ledger
+from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
+from embedkit.records.coercion import MetadataMode, check_mode, converted
+from embedkit.records.documents import Document
+from embedkit.records.metadata import Metadata
+
+from .places import RESERVED, chunk_id, place_of
+from .sections import sections
+from .splitter import Splitter
+from .token_counter import TokenCounter
+
+By: TypeAlias = Literal["tokens", "sentences", "headings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How documents are cut.
+
+    ``size`` is the most tokens of text in a chunk, by the bundle's own tokenizer, without those that the model adds
+    (special ones, the template); None is as many as the model reads. A chunk repeats at most ``overlap`` of the one
+    before. ``by`` is where a chunk may end: ``tokens`` fills it and ends between words, ``sentences`` ends with a
+    paragraph or else a sentence where there is one in its second half, ``headings`` also never goes beyond a Markdown
+    heading (``# ...``), and notes the headings above.
+    """
+
+    size: int | None = None
+    overlap: int = 0
+    by: By = "sentences"
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("size", self.size, 1), ("overlap", self.overlap, 0)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise InputError(f"chunk {name}: expected a whole number of at least {least}, found {value!r}")
+        if self.size is not None and self.overlap >= self.size:
+            raise InputError(f"chunk overlap: expected less than the size {self.size}, found {self.overlap}")
+        if self.by not in get_args(By):
+            raise InputError(f"chunk by: expected 'tokens', 'sentences' or 'headings', found {self.by!r}")
+
+
+class chunked:
+    """The chunks of documents, in order, for `embedkit.ingest`; can be iterated again where ``documents`` can.
+
+    A chunk is a substring of its document's text. Its id is `chunk_id`, and its metadata are the document's with
+    ``source`` (the document's id), ``chunk`` (its number from 0), ``chunks`` (how many there are), ``start`` and
+    ``end`` (in characters of the text) and, by headings, ``headings`` (``Guide > Install``). A document that is short is
+    one chunk too. Bad rows and what is a chunk already pass through; a document that cannot be cut, or repeats the id
+    of another with other content, is a bad row.
+
+    Every chunk with what the model adds to it is read whole: its tokens are counted as the model gets them, in the
+    template of ``role`` with the fields that this takes from the metadata. ``metadata`` is as in `embedkit.ingest`.
+
+    Raises `InputError` where a chunk of this size is more than the model reads.
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
+        encoder: TextEncoder,
+        chunking: Chunking | None = None,
+        *,
+        role: str = "document",
+        metadata: MetadataMode = "strict",
+    ) -> None:
+        check_mode(metadata)
+        self.documents, self.chunking, self.metadata = documents, chunking or Chunking(), metadata
+        self.paths: list[str] = getattr(documents, "paths", [])
+        self._tokens = TokenCounter(encoder, role)
+        most = self._tokens.max_tokens - self._tokens.own
+        if (self.chunking.size or 1) > most:
+            raise InputError(
+                f"chunk size: the model reads {self._tokens.max_tokens} tokens, of which {self._tokens.own} are its own; "
+                f"expected at most {most}, found {self.chunking.size}"
+            )
+        if self.chunking.size is None and self.chunking.overlap >= most:
+            raise InputError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
+
+    def __iter__(self) -> Iterator[Row]:
+        seen = Ledger()
+        try:
+            for ordinal, item in enumerate(self.documents, start=1):
+                row = sourced(item, ordinal)
+                if isinstance(row, BadRow):
+                    yield row
+                else:
+                    yield from self._rows(row, seen)
+        finally:
+            seen.close()
+
+    def _rows(self, document: SourcedDocument, seen: Ledger) -> Iterable[Row]:
+        try:
+            document = replace(document, metadata=converted(document.metadata, self.metadata))
+            digest = fingerprint_of(document)
+            if place_of(document.id, document.metadata):
+                return [document]
+            first = seen.claim(document.id, digest, f"{document.source}, line {document.line}")
+            if first is not None and first[0] != digest:
+                return [refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")]
+            return self._chunks(document)
+        except InputError as error:
+            return [refused(document, str(error))]
+
+    def _chunks(self, document: SourcedDocument) -> list[Row]:
+        text, about = document.text, _renamed(document.metadata)
+        spans = self._spans(text, document.metadata)
+        return [
+            SourcedDocument(
+                chunk_id(document.id, number),
+                text[start:end],
+                {
+                    **about,
+                    "source": document.id,
+                    "chunk": number,
+                    "chunks": len(spans),
+                    "start": start,
+                    "end": end,
+                    **({"headings": " > ".join(path)} if self.chunking.by == "headings" else {}),
+                },
+                source=document.source,
+                line=document.line,
+            )
+            for number, (start, end, path) in enumerate(spans)
+        ]
+
+    def _spans(self, text: str, metadata: Mapping[str, Any]) -> list[tuple[int, int, tuple[str, ...]]]:
+        tokens, chunking = self._tokens, self.chunking
+        own = tokens.whole("", metadata)
+        room = min(tokens.max_tokens - own, chunking.size or tokens.max_tokens)
+        if room < 1:
+            raise InputError(
+                f"the other fields of the template have {own} tokens, and the model reads {tokens.max_tokens}: nothing "
+                "is left for the text; shorten them"
+            )
+        splitter = Splitter(
+            text,
+            lambda piece: tokens.whole(piece, metadata),
+            tokens.ends,
+            limit=own + room,
+            room=room,
+            overlap=min(chunking.overlap, room - 1),
+            natural=chunking.by != "tokens",
+        )
+        if chunking.by != "headings":
+            return [(start, end, ()) for start, end in splitter.spans(0, len(text))]
+        return [
+            (start, end, section.path)
+            for section in sections(text)
+            for start, end in splitter.spans(section.start, section.end)
+        ]
+
+
+def _renamed(metadata: Mapping[str, Any]) -> Metadata:
+    """The metadata with room for those of a chunk."""
+    out = {f"document.{name}" if name in RESERVED else name: value for name, value in metadata.items()}
+    if len(out) < len(metadata):
+        doubled = next(name for name in RESERVED if name in metadata and f"document.{name}" in metadata)
+        raise InputError(
+            f"metadata: {doubled!r} is a chunk's own, and 'document.{doubled}' is taken; rename one of them"
+        )
+    return out

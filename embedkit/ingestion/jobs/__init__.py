@@ -1,0 +1,1 @@
+"""What else is done with a collection: check, copy, estimate, retry."""

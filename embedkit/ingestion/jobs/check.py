@@ -1,0 +1,198 @@
+"""Whether a collection holds exactly what its source says."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.ingestion.pipeline.columns import Columns
+from embedkit.ingestion.pipeline.lock import one_writer
+from embedkit.ingestion.pipeline.prune import compared
+from embedkit.ingestion.rows.items import Items
+from embedkit.ingestion.rows.reading import Reading
+from embedkit.records.coercion import MetadataMode
+from embedkit.records.documents import Record
+from embedkit.records.filters import Filter
+from embedkit.records.metadata import content_hash
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.opening import opened
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import nearness
+
+_WINDOW, _NAMED = 1000, 20
+_NEAR = 0.99
+"""The least cosine of a stored vector with the one computed anew. Another variant of the bundle (int8 for fp32) stays above."""
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """``rows`` of the collection against ``source`` usable rows, of which ``bad`` others cannot be used.
+
+    ``missing`` rows are in the source only, ``extra`` ones in the collection only; ``changed`` ones have another content
+    than the source; ``damaged`` ones another than they were written with; ``wrong`` ones, of the ``compared``, another
+    vector than the model gives. ``ids`` names some of each.
+    """
+
+    collection: str
+    source: int = 0
+    bad: int = 0
+    rows: int = 0
+    missing: int = 0
+    extra: int = 0
+    changed: int = 0
+    damaged: int = 0
+    compared: int = 0
+    wrong: int = 0
+    worst_cosine: float | None = None
+    ids: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether the collection is what the source says."""
+        return not (self.missing or self.extra or self.changed or self.damaged or self.wrong)
+
+    def note(self, kind: str, row_id: str) -> None:
+        """Count a row, and name it where few were."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        named = self.ids.setdefault(kind, [])
+        if len(named) < _NAMED:
+            named.append(row_id)
+
+    def to_json(self) -> str:
+        """One JSON object on one line."""
+        return json.dumps(asdict(self) | {"consistent": self.consistent})
+
+    def __str__(self) -> str:
+        lines = [
+            f"collection {self.collection}: {self.rows:,} rows, the source has {self.source:,}"
+            + (f" and {self.bad:,} that are not usable" if self.bad else "")
+        ]
+        for kind, meaning in (
+            ("missing", "in the source only"),
+            ("extra", "in the collection only"),
+            ("changed", "with other content than the source"),
+            ("damaged", "with other content than they were written with"),
+            ("wrong", "with another vector than the model gives"),
+        ):
+            if count := getattr(self, kind):
+                named = ", ".join(map(repr, self.ids[kind]))
+                lines.append(f"{count:,} {meaning}: {named}{', ...' if count > len(self.ids[kind]) else ''}")
+        if self.compared:
+            lines.append(f"{self.compared:,} vectors computed anew, smallest cosine {self.worst_cosine:.5f}")
+        lines.append("they agree" if self.consistent else "they do not agree")
+        return "\n".join(lines)
+
+
+def check(
+    documents: Iterable[object],
+    store: GuardedStore | str,
+    *,
+    collection: str,
+    metadata: MetadataMode = "strict",
+    within: Filter | None = None,
+    encoder: TextEncoder | None = None,
+    role: str = "document",
+    vectors: int = 0,
+    drop_broken: bool = False,
+    progress: bool | None = False,
+) -> CheckReport:
+    """Compare a collection with its source, row by row: ids, content, and that the content is what was written.
+
+    With ``encoder``, ``vectors`` rows (chosen at random, the same at each run) are encoded anew and compared too. Only rows
+    that satisfy ``within`` are looked at, where it is given. ``metadata`` must be what the rows were ingested with.
+    ``drop_broken`` deletes the rows that are damaged or wrong, so that an ingest writes them anew; nothing else is changed.
+
+    Raises `CollectionNotFoundError`; `CollectionMismatchError` where the collection belongs to another model than
+    ``encoder``; `InputError` where vectors are asked for without an encoder.
+    """
+    if vectors and encoder is None:
+        raise InputError("check: vectors can be compared with an encoder only; give the bundle's")
+    with (
+        opened(store) as connection,
+        Reading(documents, metadata=metadata) as reading,
+        tqdm(unit="row", disable=None if progress is None else not progress) as bar,
+    ):
+        rows = connection.open(collection)
+        if encoder is not None:
+            rows.require_fingerprint(encoder.fingerprint)
+        for window in reading.windows(lambda: _WINDOW):
+            bar.update(len(window))
+        run = _Check(rows, reading, within, CheckReport(collection, source=len(reading.ledger), bad=reading.bad))
+        sample = run.stored(vectors, bar)
+        run.unmet()
+        if encoder is not None and sample:
+            run.vectors(sample, encoder, role)
+        if drop_broken and run.broken:
+            with one_writer(connection, collection):
+                rows.delete(ids=run.broken)
+    return run.report
+
+
+class _Check:
+    def __init__(self, rows: GuardedCollection, reading: Reading, within: Filter | None, report: CheckReport) -> None:
+        self.rows, self.reading, self.within, self.report = rows, reading, within, report
+        self.broken: list[str] = []
+
+    def stored(self, sample: int, bar: tqdm[Any]) -> list[Record]:
+        """Look at each stored row; so many of them, chosen at random (reservoir sampling, Vitter's algorithm R)."""
+        report, chance = self.report, random.Random(0)
+        chosen: list[Record] = []
+        for row, digest in compared(self.rows, self.reading, self.within):
+            report.rows += 1
+            bar.update()
+            if content_hash(row.text, row.metadata) != row.hash:
+                report.note("damaged", row.id)
+                self.broken.append(row.id)
+            elif digest is None:
+                report.note("extra", row.id)
+            elif digest != row.hash:
+                report.note("changed", row.id)
+            place = report.rows - 1 if report.rows <= sample else chance.randrange(report.rows)
+            if place < sample:
+                chosen[place : place + 1] = [row]
+        return chosen
+
+    def unmet(self) -> None:
+        """Look for the rows of the source that were not met: they may lie outside of ``within``."""
+        unmet = self.reading.ledger.unmet()
+        while part := [row_id for row_id, _ in islice(unmet, _WINDOW)]:
+            known = self.rows.hashes(part)
+            digests = self.reading.ledger.hashes(part)
+            for row_id in part:
+                if row_id not in known:
+                    self.report.note("missing", row_id)
+                elif known[row_id] != digests[row_id]:
+                    self.report.note("changed", row_id)
+
+    def vectors(self, sample: list[Record], encoder: TextEncoder, role: str) -> None:
+        """Compare the vectors of some rows with those that the model gives."""
+        items = Items(encoder, role)
+        stored = self.rows.get([row.id for row in sample], with_vectors=True)
+        columns = Columns.of(encoder, role, None, self.rows.info)
+        texts = [items.of(row.text, row.metadata) for row in stored]
+        fresh = columns.columns(encoder.encode_outputs(texts, role=role, outputs=list(columns.names.values())))
+        near = [np.ones(len(stored))]
+        if "dense" in columns.names:
+            near.append(nearness(np.stack([np.asarray(row.vector, np.float32) for row in stored]), fresh["vectors"]))
+        if "sparse" in columns.names:
+            kept = SparseVectors.concatenate([row.sparse for row in stored if row.sparse is not None])
+            near.append(nearness(kept, fresh["sparse"]))
+        if "multivector" in columns.names:
+            several = MultiVectors.of([row.multivector for row in stored if row.multivector is not None])
+            near.append(nearness(several, fresh["multivectors"]))
+        cosines = np.min(near, axis=0)
+        self.report.compared, self.report.worst_cosine = len(stored), float(cosines.min())
+        for row, cosine in zip(stored, cosines, strict=True):
+            if cosine < _NEAR:
+                self.report.note("wrong", row.id)
+                self.broken.append(row.id)

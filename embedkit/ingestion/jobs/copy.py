@@ -1,0 +1,135 @@
+"""Rows from one store to another, vectors included: nothing is encoded again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from embedkit.errors import InputError, StoreError
+from embedkit.ingestion.pipeline.lock import one_writer
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Record
+from embedkit.records.filters import Filter
+from embedkit.stores.contract import CollectionInfo, CollectionSpec
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.opening import opened
+from embedkit.stores.writer import Writer
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+
+_PAGE = 500
+
+
+@dataclass(slots=True)
+class CopyReport:
+    """``read`` is the sum of ``written``, ``unchanged`` and ``failed``: rows that the target took, had with the same content,
+    and refused. ``reasons`` tells why, for some."""
+
+    collection: str
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """One JSON object on one line."""
+        return json.dumps(asdict(self))
+
+    def __str__(self) -> str:
+        lines = [
+            f"collection {self.collection}: {self.read:,} rows read, {self.written:,} written, {self.unchanged:,} unchanged, "
+            f"{self.failed:,} refused, in {self.seconds:.1f} s"
+        ]
+        return "\n".join([*lines, *self.reasons])
+
+
+def copy(
+    source: GuardedStore | str,
+    target: GuardedStore | str,
+    *,
+    collection: str,
+    name: str | None = None,
+    within: Filter | None = None,
+    progress: bool | None = False,
+) -> CopyReport:
+    """Copy the rows of ``collection``, or of it those that satisfy ``within``, to a collection of the target (called
+    ``name``, by default the same), which is made with the same metric and fingerprint if it is not there.
+
+    Rows that the target has with the same content are not read further, so a run that was cut is simply run again. Rows
+    that only the target has stay. Raises `CollectionNotFoundError`, `CollectionMismatchError` where the target's
+    collection was made for something else, and `StoreError` where a store fails for good.
+    """
+    started = time.perf_counter()
+    name = collection if name is None else name
+    with (
+        opened(source) as here,
+        opened(target) as there,
+        one_writer(there, name),
+        tqdm(unit="row", disable=None if progress is None else not progress) as bar,
+    ):
+        rows = here.open(collection)
+        info = rows.info
+        if _same_place(here, there) and name == collection:
+            raise InputError(f"copy: source and target are the same collection {name!r}; give --as another name")
+        if not bar.disable:
+            bar.total = rows.count(within)
+        spec = CollectionSpec(name, info.dim, info.metric, info.fingerprint, info.sparse, info.multivector)
+        writer = Writer(there.ensure(spec))
+        report = CopyReport(name)
+        for page in _pages(rows, within):
+            known = writer.hashes([row.id for row in page])
+            fresh = [row.id for row in page if known.get(row.id) != row.hash]
+            report.read += len(page)
+            report.unchanged += len(page) - len(fresh)
+            if fresh:
+                result = writer.write(_batch(rows.get(fresh, with_vectors=True), fresh, info))
+                report.written += result.written
+                report.failed += len(result.failed)
+                report.reasons = (*report.reasons, *(f"{row.id}: {row.reason}" for row in result.failed))[:20]
+            bar.update(len(page))
+        writer.flush()
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _same_place(here: GuardedStore, there: GuardedStore) -> bool:
+    return here is there or (here.address is not None and here.address == there.address)
+
+
+def _pages(rows: GuardedCollection, within: Filter | None) -> Iterator[list[Record]]:
+    cursor: str | None = None
+    while True:
+        page = rows.scan(filter=within, cursor=cursor, limit=_PAGE)
+        yield page.records
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _batch(records: list[Record], wanted: list[str], info: CollectionInfo) -> RecordBatch:
+    if len(records) < len(wanted):
+        raise StoreError(
+            f"{len(wanted) - len(records)} rows of the source were deleted while they were copied; run it again"
+        )
+    vectors = np.empty((len(records), info.dim), dtype=np.float32)
+    if info.dim:
+        for kept, row in zip(vectors, records, strict=True):
+            kept[:] = row.vector
+    sparse = [row.sparse for row in records if row.sparse is not None]
+    several = [row.multivector for row in records if row.multivector is not None]
+    return RecordBatch(
+        ids=[row.id for row in records],
+        vectors=vectors,
+        sparse=SparseVectors.concatenate(sparse) if info.sparse else None,
+        multivectors=MultiVectors.of(several, info.multivector) if info.multivector else None,
+        texts=[row.text for row in records],
+        metadata=[row.metadata for row in records],
+        hashes=[row.hash for row in records],
+    )

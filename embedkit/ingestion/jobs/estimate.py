@@ -1,0 +1,174 @@
+"""What an ingest would do, without doing it: rows by what would become of them, and about how long and how much."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from tqdm import tqdm
+
+from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError, TruncationWarning
+from embedkit.ingestion.pipeline.columns import Columns, existing
+from embedkit.ingestion.pipeline.prune import check_prunable, gone
+from embedkit.ingestion.rows.items import Items
+from embedkit.ingestion.rows.reading import Reading
+from embedkit.records.coercion import MetadataMode
+from embedkit.records.filters import Filter
+from embedkit.runtime.frontends.template import Text
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.opening import opened
+
+_WINDOW, _SAMPLE, _PART = 1000, 256, 32
+_LONG_ENOUGH = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class IngestEstimate:
+    """``read`` rows are ``new``, ``changed`` or ``unchanged`` beside the collection (which may not ``exist``), ``duplicates``
+    or ``dead``; a sync would delete ``gone`` rows.
+
+    ``seconds`` of encoding and ``tokens`` are estimates from ``sampled`` texts that were encoded here; ``vector_bytes`` is what
+    the new and changed rows' vectors of every kind take as arrays, by the same texts, without any index.
+    """
+
+    collection: str
+    exists: bool
+    read: int
+    new: int
+    changed: int
+    unchanged: int
+    duplicates: int
+    dead: int
+    gone: int
+    sampled: int
+    tokens: int
+    seconds: float
+    vector_bytes: int
+
+    def to_json(self) -> str:
+        """One JSON object on one line."""
+        return json.dumps(asdict(self))
+
+    def __str__(self) -> str:
+        there = "" if self.exists else " (to be made)"
+        lines = [
+            f"collection {self.collection}{there}: {self.read:,} read, {self.new:,} new, {self.changed:,} changed, "
+            f"{self.unchanged:,} unchanged, {self.duplicates:,} duplicates, {self.dead:,} not usable"
+            + (f", {self.gone:,} to be deleted" if self.gone else "")
+        ]
+        if self.sampled:
+            lines.append(
+                f"about {_span(self.seconds)} to encode {self.tokens:,} tokens (by {self.sampled:,} texts that were tried), "
+                f"{self.vector_bytes / 1e6:,.1f} MB of vectors"
+            )
+        lines.append("nothing was written")
+        return "\n".join(lines)
+
+
+def estimate(
+    documents: Iterable[object],
+    encoder: TextEncoder,
+    store: GuardedStore | str,
+    *,
+    collection: str,
+    role: str = "document",
+    metadata: MetadataMode = "strict",
+    sync: bool = False,
+    within: Filter | None = None,
+    outputs: Sequence[str] | None = None,
+    progress: bool | None = False,
+) -> IngestEstimate:
+    """What `embedkit.ingest` would do with the same arguments. Reads the whole source and writes nothing.
+
+    Raises what the ingest would before it writes, and the `InputError` of a sync that may not delete.
+    """
+    chance = random.Random(0)
+    sample: list[Text] = []
+    new = changed = unchanged = 0
+    with (
+        opened(store) as connection,
+        Reading(documents, metadata=metadata) as reading,
+        tqdm(unit="row", disable=None if progress is None else not progress) as bar,
+    ):
+        rows = existing(connection, collection)
+        if rows:
+            rows.require_fingerprint(encoder.fingerprint)
+        columns = Columns.of(encoder, role, outputs, rows.info if rows else None)
+        connection.require_able(columns.spec(collection, encoder.metric))
+        items = Items(encoder, role)
+        for window in reading.windows(lambda: _WINDOW):
+            known = rows.hashes([document.id for document, _ in window]) if rows else {}
+            for document, digest in window:
+                if known.get(document.id) == digest:
+                    unchanged += 1
+                    continue
+                new += document.id not in known
+                changed += document.id in known
+                _choose(sample, items.of(document.text, document.metadata), new + changed, chance)
+            bar.update(len(window))
+        lost = 0
+        if sync:
+            check_prunable(reading)
+            lost = sum(1 for _ in gone(rows, reading, within)) if rows else 0
+        sampled, tokens, seconds, size = _measured(encoder, role, columns, sample)
+        share = (new + changed) / sampled if sampled else 0.0
+        return IngestEstimate(
+            collection=collection,
+            exists=rows is not None,
+            read=reading.read,
+            new=new,
+            changed=changed,
+            unchanged=unchanged,
+            duplicates=reading.duplicates,
+            dead=reading.bad,
+            gone=lost,
+            sampled=sampled,
+            tokens=round(tokens * share),
+            seconds=seconds * share,
+            vector_bytes=round(size * share),
+        )
+
+
+def _choose(sample: list[Text], item: Text, seen: int, chance: random.Random) -> None:
+    """Keep ``_SAMPLE`` of all items, each as likely as any other (reservoir sampling, Vitter's algorithm R)."""
+    place = seen - 1 if seen <= _SAMPLE else chance.randrange(seen)
+    if place < _SAMPLE:
+        sample[place : place + 1] = [item]
+
+
+def _measured(encoder: TextEncoder, role: str, columns: Columns, sample: list[Text]) -> tuple[int, int, float, int]:
+    """How many texts were encoded, their tokens, the seconds that they took and the bytes of their vectors: parts of the
+    sample, until it has been long enough. A part that cannot be encoded is left out."""
+    texts = tokens = size = 0
+    seconds = 0.0
+    names = list(columns.names.values())
+    with warnings.catch_warnings(), suppress(InputError):
+        warnings.simplefilter("ignore", TruncationWarning)
+        encoder.encode_outputs(sample[:2], role=role, outputs=names)  # the first texts of a session take longer
+    for start in range(0, len(sample), _PART):
+        part = sample[start : start + _PART]
+        before, started = encoder.stats.tokens, time.perf_counter()
+        with warnings.catch_warnings(), suppress(InputError):
+            warnings.simplefilter("ignore", TruncationWarning)
+            found = encoder.encode_outputs(part, role=role, outputs=names)
+            seconds += time.perf_counter() - started
+            tokens += encoder.stats.tokens - before
+            size += sum(values.nbytes for values in found.values())
+            texts += len(part)
+        if seconds > _LONG_ENOUGH:
+            break
+    return texts, tokens, seconds, size
+
+
+def _span(seconds: float) -> str:
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {whole:02} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,165 @@
+"""The rows of a dead-letter file, tried again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.ingestion.chunking.chunked import Chunking, chunked
+from embedkit.ingestion.pipeline.ingest import ingest
+from embedkit.ingestion.pipeline.report import IngestError, IngestInterrupted, IngestReport
+from embedkit.ingestion.readers.files import read
+from embedkit.ingestion.readers.lines import TooLong, lines, shown
+from embedkit.ingestion.readers.source import Source
+from embedkit.ingestion.readers.tables.delimited import table_row
+from embedkit.ingestion.readers.tables.jsonlines import json_row
+from embedkit.ingestion.rows.dead_letters import is_dead_letters
+from embedkit.ingestion.rows.fields import Fields
+from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument
+from embedkit.records.coercion import MetadataMode
+from embedkit.records.metadata import load_metadata
+from embedkit.stores.contract import Metric
+from embedkit.stores.guarded import GuardedStore
+
+
+def retry(
+    letters: str | os.PathLike[str],
+    encoder: TextEncoder,
+    store: GuardedStore | str,
+    *,
+    collection: str,
+    fields: Fields | None = None,
+    chunking: Chunking | None = None,
+    role: str = "document",
+    metric: Metric | None = None,
+    metadata: MetadataMode = "strict",
+    progress: bool | None = False,
+    window: int | None = None,
+    outputs: Sequence[str] | None = None,
+) -> IngestReport:
+    """`embedkit.ingest` of the rows in a dead-letter file, which then holds those that fail still, or is gone.
+
+    The file stays as it is until the run has come to its end, so that one that is cut loses no row. Rows may be
+    repaired in the file before: ``document`` is tried where it is there, else ``row``, with ``fields``; of a file that
+    could not be read all rows are read again. A row that repeats an id fails until its document has another one.
+    Chunks are written as they are; ``chunking`` is for rows that were never cut.
+
+    Errors are those of `embedkit.ingest`, so `IngestError` where the store refuses all of the rows; `InputError` where
+    ``letters`` is no dead-letter file.
+    """
+    path = Path(letters)
+    if not path.is_file() or not is_dead_letters(path):
+        raise InputError(
+            f"retry: {path} is no dead-letter file; give one that an ingest wrote, such as docs.dead.jsonl"
+        )
+    left = Path(f"{path}.retrying")
+    left.unlink(missing_ok=True)
+    rows = LetterRows(path, fields or Fields())
+    try:
+        report = ingest(
+            chunked(rows, encoder, chunking, role=role, metadata=metadata) if chunking else rows,
+            encoder,
+            store,
+            collection=collection,
+            role=role,
+            metric=metric,
+            metadata=metadata,
+            dead_letters=left,
+            progress=progress,
+            window=window,
+            outputs=outputs,
+        )
+    except (IngestError, IngestInterrupted) as error:
+        error.report = replace(error.report, dead_letters=str(path))
+        raise
+    else:
+        if not report.dead:
+            path.unlink()
+            return report
+        _sync(left)
+        os.replace(left, path)
+        return replace(report, dead_letters=str(path))
+    finally:
+        with suppress(OSError):
+            left.unlink(missing_ok=True)
+
+
+class LetterRows:
+    """The rows of a dead-letter file, each in the place where it was read first."""
+
+    def __init__(self, path: Path, fields: Fields) -> None:
+        self.path, self.fields = path, fields
+        self.paths = [str(path)]
+
+    def __iter__(self) -> Iterator[Row]:
+        with self.path.open("rb") as file:
+            for number, raw in lines(file):
+                if isinstance(raw, TooLong):
+                    yield BadRow(str(self.path), number, str(raw), shown(raw.beginning))
+                elif raw.strip():
+                    yield from self._letter(shown(raw.rstrip(b"\r\n")), number)
+
+    def _letter(self, raw: str, number: int) -> Iterator[Row]:
+        try:
+            letter = json.loads(raw)
+            bad = BadRow(
+                letter["source"],
+                letter["line"],
+                letter["reason"],
+                letter["row"],
+                letter["id"],
+                letter.get("format", "jsonl"),
+            )
+            document = _document(letter.get("document"), bad)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = f"no dead letter can be read here: {type(error).__name__}: {error}"
+            yield BadRow(str(self.path), number, reason, raw, None, "letter")
+            return
+        if bad.reason.startswith(DUPLICATE) and document and document.id == bad.id:
+            yield replace(bad, document=document)
+        elif document:
+            yield document
+        else:
+            yield from self._row(bad)
+
+    def _row(self, bad: BadRow) -> Iterator[Row]:
+        """What ``row`` holds, by its format."""
+        source = Source(bad.source, bad.id or bad.source, bad.format)
+        if bad.format == "jsonl":
+            yield json_row(bad.row.encode("utf-8", "surrogatepass"), bad.line, source, self.fields)
+        elif bad.format in ("csv", "tsv"):
+            yield replace(table_row(bad.row, bad.line, source, self.fields), line=bad.line)
+        elif bad.format == "record":
+            try:
+                yield source.row(load_metadata(bad.row), bad.line, self.fields)
+            except (ValueError, KeyError, RecursionError) as error:
+                yield replace(bad, reason=f"broken JSON: {error}")
+        elif bad.format.startswith("file:"):
+            _, form, file_id = bad.format.split(":", 2)
+            try:
+                yield from read(Source(bad.row, file_id, form), self.fields)
+            except InputError as error:
+                yield replace(bad, reason=str(error))
+        elif bad.format == "letter":
+            yield from self._letter(bad.row, bad.line)
+        else:
+            yield bad
+
+
+def _document(value: Mapping[str, Any] | None, bad: BadRow) -> SourcedDocument | None:
+    if value is None:
+        return None
+    metadata = load_metadata(json.dumps(value["metadata"]))
+    return SourcedDocument(value["id"], value["text"], metadata, source=bad.source, line=bad.line, row=bad.row)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""Read, skip, encode, write."""

@@ -1,0 +1,99 @@
+"""Which of a bundle's outputs a collection keeps: at most one of each kind of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from embedkit.encoders.base import TextEncoder
+from embedkit.errors import CollectionNotFoundError, InputError
+from embedkit.runtime.outputs import none
+from embedkit.stores.contract import CollectionInfo, CollectionSpec, Metric
+from embedkit.stores.fingerprint import bundle_of, chosen, firsts, space
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+
+KINDS = ("dense", "sparse", "multivector")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names of the outputs that are kept, by their kind, how many numbers each has, and the fingerprint of a collection
+    of them."""
+
+    names: dict[str, str]
+    sizes: dict[str, int]
+    space: str
+
+    @classmethod
+    def of(
+        cls, encoder: TextEncoder, role: str, outputs: Sequence[str] | None, info: CollectionInfo | None = None
+    ) -> Columns:
+        """The ``outputs`` that are named; else the first of each kind that the collection has, where it is there, or that
+        the bundle has. Raises `InputError` where there is none, or several of a kind were named."""
+        given = encoder.outputs(role)
+        if isinstance(outputs, str):
+            raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
+        for name in outputs or ():
+            if name not in given or given[name].kind not in KINDS:
+                able = [name for name, output in given.items() if output.kind in KINDS]
+                raise InputError(
+                    f"outputs: expected some of {', '.join(able) or 'none'}, which are what a store can keep; found {name!r}"
+                )
+        names: dict[str, str] = {}
+        if outputs is None:
+            known = firsts(given)
+            if info is not None and bundle_of(info.fingerprint) == encoder.fingerprint:
+                known = chosen(info.fingerprint, given)
+            names = {kind: known[kind] for kind in KINDS if kind in known and _wanted(kind, info)}
+        for name in outputs or ():
+            kind = given[name].kind
+            if kind in names:
+                raise InputError(
+                    f"outputs: a collection keeps one of each kind; {names[kind]!r} and {name!r} are {kind}"
+                )
+            names[kind] = name
+        if not names:
+            found = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
+            raise InputError(f"outputs: this bundle gives no vectors that a store could keep, but {found}")
+        sizes = {kind: given[name].dim for kind, name in names.items()}
+        return cls(names, sizes, space(encoder.fingerprint, given, names))
+
+    def spec(self, name: str, metric: Metric) -> CollectionSpec:
+        """A collection of these columns."""
+        size = self.sizes.get
+        return CollectionSpec(
+            name, size("dense", 0), metric, self.space, sparse=size("sparse", 0), multivector=size("multivector", 0)
+        )
+
+    def empty(self, encoder: TextEncoder, role: str) -> dict[str, Values]:
+        """No rows of each output."""
+        return {name: none(encoder.outputs(role)[name]) for name in self.names.values()}
+
+    def columns(self, values: Mapping[str, Values]) -> dict[str, Any]:
+        """The fields ``vectors``, ``sparse`` and ``multivectors`` of a `RecordBatch`."""
+        found = {kind: values[name] for kind, name in self.names.items()}
+        count = len(next(iter(found.values())))
+        dense: FloatArray = found.get("dense", np.empty((count, 0), np.float32))  # type: ignore[assignment]
+        sparse, several = found.get("sparse"), found.get("multivector")
+        assert sparse is None or isinstance(sparse, SparseVectors)
+        assert several is None or isinstance(several, MultiVectors)
+        return {"vectors": dense, "sparse": sparse, "multivectors": several}
+
+
+def existing(store: GuardedStore, name: str) -> GuardedCollection | None:
+    """The collection, where it is there."""
+    try:
+        return store.open(name)
+    except CollectionNotFoundError:
+        return None
+
+
+def _wanted(kind: str, info: CollectionInfo | None) -> bool:
+    return info is None or bool({"dense": info.dim, "sparse": info.sparse, "multivector": info.multivector}[kind])

@@ -1,0 +1,75 @@
+"""What became of the rows of an ingest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from embedkit.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """``read`` is the sum of ``written``, ``unchanged``, ``duplicates`` and ``dead`` where the run came to its end.
+
+    ``written`` rows were acknowledged by the store; ``unchanged`` ones were there with the same content; ``duplicates``
+    repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``; ``deleted`` ones were
+    stored, and a sync found them no longer in the source. ``removed`` rows of the collection were chunks that their sources
+    have no more, or whole documents that are cut now. ``encoded`` counts distinct texts, of which ``truncated`` were longer
+    than the model reads.
+    """
+
+    collection: str
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    deleted: int = 0
+    dead: int = 0
+    removed: int = 0
+    encoded: int = 0
+    truncated: int = 0
+    seconds: float = 0.0
+    encode_seconds: float = 0.0
+    dead_letters: str | None = None
+
+    @property
+    def documents_per_second(self) -> float:
+        """Rows read, whatever became of them, by the second of the whole run."""
+        return self.read / self.seconds if self.seconds else 0.0
+
+    def to_json(self) -> str:
+        """One JSON object on one line."""
+        return json.dumps(asdict(self) | {"documents_per_second": round(self.documents_per_second, 3)})
+
+    def __str__(self) -> str:
+        lines = [
+            f"collection {self.collection}: {self.read:,} read, {self.written:,} written, "
+            f"{self.unchanged:,} unchanged, {self.duplicates:,} duplicates, {self.dead:,} not usable"
+            + (f", {self.deleted:,} deleted" if self.deleted else ""),
+            f"{self.encoded:,} texts encoded in {self.encode_seconds:.1f} s; {self.seconds:.1f} s in all, "
+            f"{self.documents_per_second:,.0f} documents/s",
+        ]
+        if self.removed:
+            lines.append(f"{self.removed:,} rows removed that their sources have no more")
+        if self.truncated:
+            lines.append(f"{self.truncated:,} texts were longer than the model reads, and cut: split them into chunks")
+        if self.dead_letters:
+            lines.append(f"rows that were not usable, with the reason of each: {self.dead_letters}")
+        return "\n".join(lines)
+
+
+class IngestInterrupted(KeyboardInterrupt):
+    """Ctrl-C stopped an ingest; ``report`` says what was done until then. What was written stays."""
+
+    def __init__(self, report: IngestReport) -> None:
+        self.report = report
+        super().__init__(f"interrupted; {report.written:,} rows were written and stay: run again to go on")
+
+
+class IngestError(StoreError):
+    """The store failed for good during an ingest; ``report`` says what was written before, ``__cause__`` why."""
+
+    def __init__(self, message: str, report: IngestReport) -> None:
+        self.report = report
+        super().__init__(f"{message}; {report.written:,} rows were written and stay: run again to go on")

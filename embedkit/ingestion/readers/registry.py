@@ -1,0 +1,57 @@
+"""The formats that are read, and how a file's name tells its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from embedkit.ingestion.readers.documents.html import read_html
+from embedkit.ingestion.readers.documents.markdown import read_markdown
+from embedkit.ingestion.readers.documents.plain import read_text
+from embedkit.ingestion.readers.tables.arrow import count_parquet, read_arrow, read_parquet
+from embedkit.ingestion.readers.tables.delimited import read_table
+from embedkit.ingestion.readers.tables.jsonlines import read_json_lines
+from embedkit.ingestion.rows.fields import Fields
+from embedkit.ingestion.rows.row import Row
+
+from .compression import uncompressed_name
+from .lines import count_lines
+from .source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a format is read. ``count`` gives the most rows that a file can have, without reading all of them."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[BinaryIO, Source, Fields], Iterator[Row]]
+    count: Callable[[str], int]
+    seeks: bool = False
+
+
+def _one(path: str) -> int:
+    return 1
+
+
+def _unknown(path: str) -> int:
+    return 0
+
+
+FORMATS = {
+    "jsonl": Format((".jsonl", ".ndjson", ".json-lines"), read_json_lines, count_lines),
+    "csv": Format((".csv",), read_table, count_lines),
+    "tsv": Format((".tsv", ".tab"), read_table, count_lines),
+    "parquet": Format((".parquet", ".pq"), read_parquet, count_parquet, seeks=True),
+    "arrow": Format((".arrow", ".feather", ".ipc", ".arrows"), read_arrow, _unknown),
+    "markdown": Format((".md", ".markdown"), read_markdown, _one),
+    "html": Format((".html", ".htm", ".xhtml"), read_html, _one),
+    "text": Format((".txt", ".text"), read_text, _one),
+}
+
+
+def format_of(path: str) -> str:
+    """The format that a file's name tells, without the suffix of a compression; nothing where it tells none."""
+    suffix = os.path.splitext(uncompressed_name(path))[1].lower()
+    return next((name for name, form in FORMATS.items() if suffix in form.suffixes), "")

@@ -1,0 +1,1 @@
+"""Readers of files with a row a document."""

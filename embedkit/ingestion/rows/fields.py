@@ -1,0 +1,202 @@
+"""Which fields of a row are its id, its text and its metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from embedkit.errors import InputError
+from embedkit.records.metadata import Metadata
+
+from .casts import check_types, typed
+
+IdFrom: TypeAlias = Literal["text", "path", "row"]
+
+_MISSING = object()
+_IN_BRACES = re.compile(r"\{([^{}]+)\}")
+
+
+class NoDocument(Exception):
+    """A row that is no document; ``id`` is its id where that is known."""
+
+    def __init__(self, reason: str, row_id: str | None = None) -> None:
+        self.reason, self.id = reason, row_id
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A field is named by its key, or by a path into nested objects and lists: ``author.name``, ``parts.0.body``.
+
+    ``text`` is one field; several, which are joined by an empty line; or a template such as ``{title}: {body}``. Of
+    several, those that a row lacks are left out (empty in a template), as long as one is there. ``metadata`` names the
+    fields to keep, each under the name given; None keeps all but id and text.
+
+    ``id_from`` is for rows without an id: ``text`` is a hash of the text, ``path`` the file's path and the row's line,
+    ``row`` the line alone. None makes them bad rows.
+
+    ``types`` maps fields of metadata to ``int``, ``float``, ``bool``, ``date`` or ``json`` (see `typed`), for text that stands
+    for such a value, as all cells of CSV do.
+    """
+
+    id: str = "id"
+    text: str | Sequence[str] = "text"
+    metadata: Sequence[str] | None = None
+    id_from: IdFrom | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        texts = [self.text] if isinstance(self.text, str) else list(self.text)
+        if not texts or not all(isinstance(name, str) and name for name in [self.id, *texts]):
+            raise InputError(f"id_field and text_field: expected names, found {self.id!r} and {self.text!r}")
+        if len(texts) > 1 and any(map(_is_template, texts)):
+            raise InputError("text_field: give one template such as '{title}: {body}', or several plain names")
+        if isinstance(self.metadata, str):
+            raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
+        if self.id_from is not None and self.id_from not in get_args(IdFrom):
+            raise InputError(f"id_from: expected 'text', 'path' or 'row', found {self.id_from!r}")
+        check_types(self.types)
+
+    @property
+    def texts(self) -> list[str]:
+        """The fields that the text is made of."""
+        if isinstance(self.text, str):
+            return _IN_BRACES.findall(self.text) if _is_template(self.text) else [self.text]
+        return list(self.text)
+
+    def check_columns(self, columns: Iterable[str], where: str) -> None:
+        """Raise `InputError` where a table lacks a column that is asked for, or has two of one name; of several columns
+        of text one will do."""
+        names = list(columns)
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise InputError(f"{where}: the column {doubled[0]!r} is there twice; rename one of them")
+
+        def there(name: str) -> bool:
+            return name in names or name.partition(".")[0] in names
+
+        texts = self.texts
+        if not isinstance(self.text, str) and any(map(there, texts)):
+            texts = []
+        wanted = [*([] if self.id_from else [self.id]), *texts, *(self.metadata or ())]
+        missing = [name for name in wanted if not there(name)]
+        if missing:
+            hint = "name the right one with --id-field or --text-field"
+            if missing[0] == self.id:
+                hint += ", or make ids with --id-from text, path or row"
+            raise InputError(f"{where}: no column {missing[0]!r} among {', '.join(map(repr, names))}; {hint}")
+
+    def document(self, row: Mapping[str, Any], *, path: str, line: int) -> tuple[str, str, Metadata]:
+        """Id, text and metadata of a row; raises `NoDocument` where it has no id or no text."""
+        row_id = self._given_id(row)
+        text = self._text(row, row_id)
+        if row_id is None:
+            row_id = self.made_id(text, path=path, line=line)
+        return row_id, text, self._typed(self._metadata(row), row_id)
+
+    def made_id(self, text: str, *, path: str, line: int) -> str:
+        """The id of a row that has none."""
+        if self.id_from == "text":
+            return text_id(text)
+        return str(line) if self.id_from == "row" else f"{path}:{line}"
+
+    def kept(self, metadata: Metadata) -> Metadata:
+        """Of the metadata of a whole file those fields that are to be kept."""
+        return metadata if self.metadata is None else self._chosen(metadata)
+
+    def _given_id(self, row: Mapping[str, Any]) -> str | None:
+        found = _lookup(row, self.id)
+        if isinstance(found, int) and not isinstance(found, bool):
+            found = str(found)
+        if isinstance(found, str) and (found or not self.id_from):
+            return found
+        if found is _MISSING or found is None or found == "":
+            if self.id_from:
+                return None
+            raise NoDocument(f"the field {self.id!r} is missing or null; --id-from text, path or row makes an id")
+        raise NoDocument(f"the field {self.id!r} is {kind_of(found)}, expected text")
+
+    def _text(self, row: Mapping[str, Any], row_id: str | None) -> str:
+        names = self.texts
+        values: dict[str, str] = {}
+        for name in names:
+            found = _lookup(row, name)
+            if isinstance(found, int | float) and not isinstance(found, bool) and names != [self.text]:
+                found = str(found)
+            if isinstance(found, str):
+                values[name] = found
+            elif found is not _MISSING and found is not None:
+                raise NoDocument(f"the field {name!r} is {kind_of(found)}, expected text", row_id)
+        if not values:
+            are = "is" if len(names) == 1 else "are"
+            raise NoDocument(f"the field {', '.join(map(repr, names))} {are} missing or null", row_id)
+        if isinstance(self.text, str) and _is_template(self.text):
+            return _IN_BRACES.sub(lambda match: values.get(match[1], ""), self.text).strip()
+        return values[names[0]] if names == [self.text] else "\n\n".join(text for text in values.values() if text)
+
+    def _metadata(self, row: Mapping[str, Any]) -> Metadata:
+        if self.metadata is not None:
+            return self._chosen(row)
+        rest: Metadata = dict(row)
+        for name in [self.id, *self.texts]:
+            rest = _without(rest, name)
+        return rest
+
+    def _typed(self, metadata: Metadata, row_id: str) -> Metadata:
+        for name, kind in self.types.items():
+            if name in metadata:
+                try:
+                    metadata[name] = typed(metadata[name], kind)
+                except ValueError as error:
+                    raise NoDocument(f"the field {name!r}: {error}", row_id) from None
+        return metadata
+
+    def _chosen(self, row: Mapping[str, Any]) -> Metadata:
+        found = {name: _lookup(row, name) for name in self.metadata or ()}
+        return {name: value for name, value in found.items() if value is not _MISSING}
+
+
+def text_id(text: str) -> str:
+    """An id made of a text: sha256, 32 hex digits; of equal texts the same."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def kind_of(value: object) -> str:
+    """What a JSON value is, in words."""
+    if value is None:
+        return "null"
+    names = {bool: "a bool", int: "a number", float: "a number", str: "text", list: "a list", bytes: "bytes"}
+    return names.get(type(value), "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}")
+
+
+def _is_template(name: str) -> bool:
+    return _IN_BRACES.search(name) is not None
+
+
+def _lookup(value: Any, name: str) -> Any:
+    """The value at a path; a key that is spelt like the path comes first."""
+    if isinstance(value, Mapping):
+        if name in value:
+            return value[name]
+        head, dot, rest = name.partition(".")
+        return _lookup(value[head], rest) if dot and head in value else _MISSING
+    if isinstance(value, list):
+        head, dot, rest = name.partition(".")
+        if head.isascii() and head.isdigit() and int(head) < len(value):
+            return _lookup(value[int(head)], rest) if dot else value[int(head)]
+    return _MISSING
+
+
+def _without(row: Metadata, name: str) -> Metadata:
+    """The row without what is at a path; objects that become empty go too, a list stays whole."""
+    if name in row:
+        return {key: value for key, value in row.items() if key != name}
+    head, dot, rest = name.partition(".")
+    inner = row.get(head)
+    if not dot or not isinstance(inner, Mapping) or _lookup(inner, rest) is _MISSING:
+        return row
+    left = _without(dict(inner), rest)
+    return {key: left if key == head else value for key, value in row.items() if key != head or left}

@@ -1,0 +1,96 @@
+"""The usable rows of a source, each id once, in windows; the others are counted or handed on with their reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import TypeAlias
+
+from embedkit.checks import check_id
+from embedkit.errors import InputError
+from embedkit.records.coercion import MetadataMode, check_mode, converted
+
+from .ledger import Ledger
+from .row import DUPLICATE, BadRow, SourcedDocument, fingerprint_of, refused, sourced
+
+Fresh: TypeAlias = tuple[SourcedDocument, str]
+"""A document and its content hash."""
+
+_WINDOW_CHARACTERS = 1 << 20
+
+
+class Reading:
+    """One pass over a source. ``bury`` is given each row that cannot be used, ``passed`` is called for each that repeats
+    an earlier one. ``ledger`` holds the ids that were met; ``nameless`` counts bad rows that have none."""
+
+    def __init__(
+        self,
+        documents: Iterable[object],
+        *,
+        metadata: MetadataMode = "strict",
+        bury: Callable[[BadRow], None] = lambda row: None,
+        passed: Callable[[], object] = lambda: None,
+    ) -> None:
+        check_mode(metadata)
+        self._documents, self._metadata, self._bury, self._passed = documents, metadata, bury, passed
+        self.ledger = Ledger()
+        self.read = self.duplicates = self.bad = self.nameless = 0
+
+    def windows(self, most: Callable[[], int]) -> Iterator[list[Fresh]]:
+        """Lists of usable rows, ``most`` of which is asked for at each row, bounded in characters too."""
+        rows: list[Fresh] = []
+        characters = 0
+        for ordinal, item in enumerate(self._documents, start=1):
+            row = sourced(item, ordinal)
+            self.read += 1
+            usable = row if isinstance(row, BadRow) else self._usable(row)
+            if isinstance(usable, BadRow):
+                self._refuse(usable)
+            elif usable is not None:
+                rows.append(usable)
+                characters += len(usable[0].text)
+            if len(rows) >= most() or characters >= _WINDOW_CHARACTERS:
+                yield rows
+                rows, characters = [], 0
+        if rows:
+            yield rows
+
+    def close(self) -> None:
+        """Drop the ledger."""
+        self.ledger.close()
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _usable(self, document: SourcedDocument) -> Fresh | BadRow | None:
+        """None for a row that repeats an earlier one."""
+        try:
+            if self._metadata != "strict":
+                document = replace(document, metadata=converted(document.metadata, self._metadata))
+            digest = fingerprint_of(document)
+        except InputError as error:
+            return refused(document, str(error))
+        first = self.ledger.claim(document.id, digest, f"{document.source}, line {document.line}")
+        if first is None:
+            return document, digest
+        if first[0] == digest:
+            self.duplicates += 1
+            self._passed()
+            return None
+        return refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")
+
+    def _refuse(self, row: BadRow) -> None:
+        self.bad += 1
+        if not row.id:
+            self.nameless += 1
+        else:
+            with suppress(InputError):  # what can be no id is none in the collection either
+                self.ledger.spare(check_id(row.id))
+        self._bury(row)

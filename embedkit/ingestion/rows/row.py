@@ -1,0 +1,101 @@
+"""Rows on their way into a store: where each was read, and why one cannot be kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from embedkit.checks import check_id, check_text
+from embedkit.errors import InputError
+from embedkit.records.documents import Document
+from embedkit.records.metadata import content_hash
+
+from .fields import Fields, NoDocument, text_id
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is not written. ``row`` is the row as it was read, so that it can be repaired and read again.
+
+    ``format`` says how ``row`` is to be read again: ``jsonl``, ``csv`` or ``tsv`` (with the header), ``record`` (the
+    fields as JSON, as `embedkit.records.dump_metadata` writes them), ``file:FORMAT:ID`` (the path of a file of which
+    something could not be read, and the id that it has as a document), or nothing. ``document`` is what was made of the
+    row, where that is not the trouble.
+    """
+
+    source: str
+    line: int
+    reason: str
+    row: str
+    id: str | None = None
+    format: str = ""
+    document: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedDocument(Document):
+    """A document that knows the ``line`` of the ``source`` it was read from, and how it stood there (``row``)."""
+
+    source: str = ""
+    line: int = 0
+    row: str = ""
+
+
+Row: TypeAlias = SourcedDocument | BadRow
+
+DUPLICATE = "duplicate id with other content"
+"""How the reason begins where a row has the id of another."""
+
+_FIELDS = Fields()
+
+
+def sourced(item: object, ordinal: int) -> Row:
+    """What `embedkit.ingest` was given, with a place: what was read from no file is a line of the source ``documents``.
+
+    A mapping is a row as in JSON lines, a string a document whose id is a hash of its text.
+    """
+    if isinstance(item, SourcedDocument | BadRow):
+        return item
+    if isinstance(item, Document):
+        return SourcedDocument(item.id, item.text, item.metadata, source="documents", line=ordinal)
+    if isinstance(item, str):
+        return SourcedDocument(text_id(item), item, {}, source="documents", line=ordinal)
+    if isinstance(item, Mapping):
+        try:
+            return SourcedDocument(
+                *_FIELDS.document(item, path="documents", line=ordinal), source="documents", line=ordinal
+            )
+        except NoDocument as bad:
+            return BadRow("documents", ordinal, bad.reason, as_json(item), bad.id, "jsonl")
+    raise InputError(
+        f"documents: expected embedkit.Document, a mapping with 'id' and 'text', or a string, "
+        f"found {type(item).__name__} as number {ordinal}"
+    )
+
+
+def refused(document: SourcedDocument, reason: str) -> BadRow:
+    """The document as a bad row."""
+    row_id = document.id if isinstance(document.id, str) else None
+    whole = {"id": document.id, "text": document.text, "metadata": document.metadata}
+    row = document.row or as_json(whole)
+    return BadRow(document.source, document.line, reason, row, row_id, document=document)
+
+
+def fingerprint_of(document: SourcedDocument) -> str:
+    """The content hash; raises `InputError` saying why the document cannot be kept (id, text or metadata)."""
+    check_id(document.id)
+    if not check_text(document.text).strip():
+        raise InputError(
+            "text: expected some text, found " + ("only whitespace" if document.text else "an empty string")
+        )
+    return content_hash(document.text, document.metadata)
+
+
+def as_json(value: Mapping[str, object]) -> str:
+    """The value as JSON, or where that cannot be as Python shows it."""
+    try:
+        return json.dumps(value, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
