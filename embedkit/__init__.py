@@ -39,7 +39,7 @@ _HOME = {
     "IngestInterrupted": "ingestion",
     "IngestReport": "ingestion",
     "InputError": "errors",
-    "LexicalIndex": "lexical",
+    "LexicalIndex": "retrieval.lexical",
     "MissingExtraError": "errors",
     "MultiVectors": "vectors.multivector",
     "OverloadedError": "errors",
@@ -73,7 +73,7 @@ _HOME = {
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
-    "search": "searching",
+    "search": "retrieval.searching",
     "similarity": "vectors.similarity",
     "store_plugins": "stores.plugins",
     "verify": "runtime.verification",
@@ -114,6 +114,8 @@ if TYPE_CHECKING:
     from embedkit.records.filter_text import parse_filter as parse_filter
     from embedkit.records.filters import F as F
     from embedkit.records.filters import Filter as Filter
+    from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
+    from embedkit.retrieval.searching import search as search
     from embedkit.runtime.verification import verify as verify
     from embedkit.stores.contract import Capabilities as Capabilities
     from embedkit.stores.contract import Collection as Collection
@@ -159,5 +161,3 @@ if TYPE_CHECKING:
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .ingestion import retry as retry
-    from .lexical import LexicalIndex as LexicalIndex
-    from .searching import search as search

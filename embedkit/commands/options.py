@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from embedkit.ingestion.chunking.chunked import By
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
+    from embedkit.retrieval.rerank import Reranks
 
     from ..ingestion import Chunking, Fields, FileRows, chunked
-    from ..ranking import Reranks
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(

@@ -15,9 +15,9 @@ from .interface import grouped, option_field
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
     from embedkit.records.documents import Hit
+    from embedkit.retrieval.rerank import Reranks
     from embedkit.stores.guarded import GuardedStore
 
-    from ..ranking import Reranks
     from .options import Loading
 
 
@@ -73,10 +73,10 @@ class Ranking:
     ) -> list[list[Hit]]:
         """The hits of each question. Where the search finds that the collection has changed since its words were read,
         they are read again."""
+        from embedkit.retrieval.searching import search
         from embedkit.stores.opening import open_store
 
         from ..errors import StaleIndexError
-        from ..searching import search
 
         reranker = self._reranker(loading)
         with open_store(store) as connection:
@@ -99,7 +99,7 @@ class Ranking:
                 return run(rebuild=True)
 
     def _index(self, store: GuardedStore, collection: str, *, rebuild: bool) -> Any:
-        from ..lexical import default_folder, kept
+        from embedkit.retrieval.lexical_cache import default_folder, kept
 
         folder = Path(self.lexical) if self.lexical else default_folder(store, collection)
         rows = store.open(collection)

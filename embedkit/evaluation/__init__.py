@@ -7,18 +7,18 @@ computed.
 
 from __future__ import annotations
 
+from embedkit.evaluation.tasks.classification import Classification
+from embedkit.evaluation.tasks.pairs import Pairs
+from embedkit.evaluation.tasks.retrieval import Retrieval
+from embedkit.evaluation.tasks.sts import Similarities
+from embedkit.evaluation.tasks.task import Measured, Task
+from embedkit.evaluation.tasks.texts import Texts
 from embedkit.vectors.geometry import alignment, uniformity
 
-from .classification import Classification
-from .evaluating import evaluate, evaluate_all
-from .pairs import Pairs
 from .picture import draw
 from .report import Difference, Estimate, EvaluationReport, Result
-from .retrieval import Retrieval
+from .runner import evaluate, evaluate_all
 from .space import isotropy
-from .sts import Similarities
-from .task import Measured, Task
-from .texts import Texts
 
 __all__ = [
     "Classification",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from .task import Measured
+from embedkit.evaluation.tasks.task import Measured
 
 Samples = Mapping[str, npt.NDArray[np.float64]]
 """Measure -> (resamples,) its value on each."""

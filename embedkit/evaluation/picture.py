@@ -10,8 +10,8 @@ from typing import Any
 from embedkit.system.extras import needed
 
 from ..errors import InputError
+from .measures import described
 from .report import Estimate, EvaluationReport, interval, number, signed
-from .task import described
 
 _COLUMNS = 3
 _WIDTH = 3.4  # of a panel, in inches

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .task import described
+from .measures import described
 
 
 @dataclass(frozen=True, slots=True)

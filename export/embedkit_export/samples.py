@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.errors import InputError
-from embedkit.evaluation.rows import Record, find, identified, listed, number_of, records, refuse, text_of
+from embedkit.evaluation.labelled import Record, find, identified, listed, number_of, records, refuse, text_of
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 

@@ -10,7 +10,7 @@ from measured import Given, Written
 
 from embedkit.errors import InputError
 from embedkit.evaluation import Classification, Pairs, Retrieval, Similarities, Texts, evaluate, isotropy, uniformity
-from embedkit.evaluation.nearness import crossed, paired
+from embedkit.evaluation.scores import crossed, paired
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 

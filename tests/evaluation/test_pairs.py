@@ -8,7 +8,7 @@ from measured import Written, angle
 
 from embedkit.errors import InputError
 from embedkit.evaluation import Pairs, evaluate
-from embedkit.evaluation.pairs import best_thresholds, partner_ranks
+from embedkit.evaluation.tasks.pairs import best_thresholds, partner_ranks
 
 judges = pytest.importorskip("sklearn.metrics")
 

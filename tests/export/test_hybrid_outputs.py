@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from embedkit import InputError, LexicalIndex, search
-from embedkit.fusion import fuse
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit
+from embedkit.retrieval.fusion import fuse
 from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store

@@ -8,7 +8,7 @@ import pytest
 
 from embedkit.ingestion import ingest
 from embedkit.records.documents import Document
-from embedkit.searching import search
+from embedkit.retrieval.searching import search
 from embedkit.stores.opening import open_store
 
 CLIENTS = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import CollectionMismatchError, InputError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.stores.guarded import GuardedStore
@@ -18,10 +18,11 @@ from embedkit.stores.opening import opened
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
-from .errors import CollectionMismatchError, InputError
 from .fusion import Fusion, scaled
 from .lexical import LexicalIndex
-from .ranking import Answers, HybridRanker, LexicalRanker, Reranks, Vectors, reranked, vector_rankers
+from .mmr import diverse
+from .rankers import Answers, HybridRanker, LexicalRanker, Vectors, vector_rankers
+from .rerank import Reranks, reranked
 
 _DIVERSE_AMONG = 200
 """Candidates that are made diverse, unless another number is given: one for all pages, so that these fit together."""
@@ -99,7 +100,7 @@ def search(
     ``rescore`` asks the store for ``candidates`` (by default four times as many as are wanted), reads their full dense vectors
     and ranks them by these: for an index that is approximate or keeps rounded vectors.
 
-    ``hybrid`` fuses several rankings by ``minmax``, ``dbsf`` or ``rrf`` (`embedkit.fusion`): those by each kind of vectors
+    ``hybrid`` fuses several rankings by ``minmax``, ``dbsf`` or ``rrf`` (`embedkit.retrieval.fusion`): those by each kind of vectors
     that the collection keeps and the model gives (``dense``, ``sparse``, ``multivector``) and, with ``lexical``, by BM25.
     That is an `embedkit.LexicalIndex` of the collection, or a folder with one; with it alone ``hybrid`` is ``minmax``. Of
     each ranking the ``candidates`` best are fused (by default 100, or as many as are wanted). ``weights`` are by these
@@ -243,18 +244,3 @@ def _diverse(hits: list[Hit], near: dict[str, FloatArray], metric: str, wanted: 
     relevance = np.array(scaled(scores) if wanted.hybrid else scores)
     order = diverse(relevance, similarity(vectors, vectors, fn=metric), wanted.diversity, wanted.end)
     return [hits[i] for i in order]
-
-
-def diverse(scores: npt.NDArray[Any], near: npt.NDArray[Any], diversity: float, count: int) -> list[int]:
-    """The order of ``count`` of n rows by maximal marginal relevance: ``scores`` (n,) to the question, ``near`` (n, n) to
-    each other. Of equal rows the first is taken."""
-    chosen: list[int] = []
-    free = np.ones(len(scores), dtype=bool)
-    nearest_chosen = np.full(len(scores), -np.inf)
-    while len(chosen) < min(count, len(scores)):
-        marginal = (1.0 - diversity) * scores - (diversity * nearest_chosen if chosen else 0.0)
-        best = int(np.argmax(np.where(free, marginal, -np.inf)))
-        chosen.append(best)
-        free[best] = False
-        nearest_chosen = np.maximum(nearest_chosen, near[:, best])
-    return chosen

@@ -6,15 +6,17 @@ import csv
 import gzip
 import json
 import math
+import os
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from embedkit.checks import check_text
+from embedkit.errors import InputError
 
-from ..errors import InputError
+TEXTS = (("text1", "text2"), ("sentence1", "sentence2"), ("question1", "question2"))
 
 Record: TypeAlias = tuple[str, dict[str, Any]]
 """Where it stands, for messages, and what it holds."""
@@ -143,3 +145,37 @@ def number_of(record: dict[str, Any], name: str, where: str) -> float:
 def refuse(where: str, expected: str, found: str) -> NoReturn:
     """Raise the `InputError` of a place in a file."""
     raise InputError(f"{where}: expected {expected}; found {found}")
+
+
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """The path of a file; `InputError` where there is none."""
+    found = Path(path)
+    if not found.is_file():
+        raise InputError(f"{found}: expected a file, found {'a folder' if found.is_dir() else 'nothing'}")
+    return found
+
+
+def labelled(
+    path: Path, texts: Sequence[tuple[str, ...]], labels: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...], str, Mapping[str, Any]]]:
+    """For each record its place, its texts, the name of its label, and itself. ``texts`` and ``labels`` are the names
+    that may be, the first that fit count; the first record decides.
+
+    Raises `InputError` for a file without these columns, or without a record.
+    """
+    chosen: tuple[tuple[str, ...], str] | None = None
+    for where, record in records(check_file(path)):
+        if chosen is None:
+            names = next((names for names in texts if record.keys() >= set(names)), None)
+            label = next((name for name in labels if name in record), None)
+            if names is None or label is None:
+                forms = " or ".join(" + ".join(names) for names in texts)
+                refuse(
+                    where,
+                    f"the columns {forms}, and {' or '.join(labels)}",
+                    f"{', '.join(map(str, record)) or 'none'}; rename them (a .tsv or .csv begins with a header)",
+                )
+            chosen = names, label
+        yield where, tuple(text_of(record, name, where) for name in chosen[0]), chosen[1], record
+    if chosen is None:
+        raise InputError(f"{path}: expected at least one record, found none")

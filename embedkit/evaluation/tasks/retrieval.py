@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.evaluation.labelled import cells, check_file, entries, find, number_of, refuse
+from embedkit.evaluation.scores import Similarity, check_comparable, check_finite, check_similarity, crossed, encoded
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
 
-from ..errors import InputError
-from .nearness import Similarity, check_comparable, check_finite, check_similarity, crossed, encoded
-from .rows import cells, entries, find, number_of, refuse
-from .task import Measured, Rows, Task, check_file
+from .task import Measured, Rows, Task
 
 DEPTH = 1_000
 """Documents of a ranking that are looked at, as trec_eval does by default."""

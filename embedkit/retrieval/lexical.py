@@ -11,7 +11,6 @@ import sys
 import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -21,15 +20,14 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from embedkit.checks import check_id, check_text
+from embedkit.errors import InputError, MissingExtraError, StaleIndexError
 from embedkit.records.documents import Document, Hit, Record
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.vectors.arrays import FloatArray
 
-from .checks import check_id, check_text
-from .errors import InputError, MissingExtraError, StaleIndexError
-from .system import cache
-from .words import cutter
+from .analyzer import cutter
 
 if TYPE_CHECKING:
     from bm25s import BM25
@@ -72,12 +70,12 @@ class LexicalIndex:
         """Of all rows of a collection, which are read once. ``progress`` None shows a bar on a terminal.
 
         ``language`` (``english``, ``german``, ...) takes words for equal whose stems are, and ``stopwords`` are left out:
-        see `embedkit.words.cutter`. Raises `CollectionNotFoundError`, `MissingExtraError` without bm25s or the stemmer,
+        see `embedkit.retrieval.analyzer.cutter`. Raises `CollectionNotFoundError`, `MissingExtraError` without bm25s or the stemmer,
         and `InputError`.
         """
         with opened(store) as connection:
             rows = connection.open(collection)
-            return cls.of(_records(rows, progress), language=language, stopwords=stopwords)
+            return cls.of(records_with_progress(rows, progress), language=language, stopwords=stopwords)
 
     @classmethod
     def of(
@@ -153,7 +151,7 @@ class LexicalIndex:
         """Raise `StaleIndexError` unless the index has exactly the rows of the collection, which are all read, with their
         texts."""
         self.require_count(rows)
-        self.require(_records(rows, progress))
+        self.require(records_with_progress(rows, progress))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write to a folder, whole or not at all; an index there is replaced. Raises `InputError` where the folder holds
@@ -217,43 +215,7 @@ class LexicalIndex:
             raise InputError(f"{source}: the lexical index cannot be read ({error}); build it again") from error
 
 
-def kept(
-    rows: GuardedCollection,
-    folder: Path,
-    *,
-    language: str | None = None,
-    rebuild: bool = False,
-    progress: bool | None = False,
-) -> LexicalIndex:
-    """The index of a collection that is kept in a folder; built there anew where it is missing, damaged, of another
-    language than was asked for, or `LexicalIndex.require_count` fails. None keeps the language that it has."""
-    stopwords: Collection[str] = ()
-    with suppress(InputError):
-        index = LexicalIndex.load(folder)
-        rebuild = rebuild or language not in (None, index.language)
-        language, stopwords = language or index.language, index.stopwords
-        with suppress(StaleIndexError):
-            index.require_count(rows)
-            if not rebuild:
-                return index
-    index = LexicalIndex.of(_records(rows, progress), language=language, stopwords=stopwords)
-    index.save(folder)
-    return index
-
-
-def default_folder(store: GuardedStore, collection: str) -> Path:
-    """Where the index of a collection is kept unless a folder is named: in the user's cache folder, by the store's address
-    and the collection's name."""
-    address = store.address
-    place: list[object] = ["", collection]
-    if address is not None:
-        local = bool(address.path) and not address.host and address.scheme != "memory"
-        path = os.path.abspath(address.path) if local else address.path
-        place = [address.scheme, address.transport, address.host, address.port, path, collection]
-    return cache.folder() / "lexical" / blake2b(json.dumps(place).encode(), digest_size=16).hexdigest()
-
-
-def _records(rows: GuardedCollection, progress: bool | None) -> Iterator[Record]:
+def records_with_progress(rows: GuardedCollection, progress: bool | None) -> Iterator[Record]:
     with tqdm(unit="row", desc="words", disable=None if progress is None else not progress) as bar:
         if not bar.disable:
             bar.total = rows.count()

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from embedkit.errors import InputError
 
 Ranking: TypeAlias = Mapping[str, float]
 Fusion: TypeAlias = Literal["rrf", "minmax", "dbsf"]

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.geometry import Vectors64, unit
 from embedkit.vectors.values import Values
-
-from ..errors import InputError
 
 Similarity: TypeAlias = Literal["cosine", "dot", "euclidean"]
 

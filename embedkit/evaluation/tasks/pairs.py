@@ -11,15 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.evaluation.labelled import TEXTS, labelled, refuse
+from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, crossed, encoded, paired
+from embedkit.evaluation.space import isotropy
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks, squared_distances, uniformity
 from embedkit.vectors.values import Values
 
-from ..errors import InputError
-from .fields import TEXTS, labelled
-from .nearness import Similarity, check_comparable, check_similarity, crossed, encoded, paired
-from .rows import refuse
-from .space import isotropy
 from .task import Measured, Rows, Task
 
 _LABELS = {

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.evaluation.labelled import TEXTS, labelled, number_of
+from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, encoded, paired
+from embedkit.evaluation.space import isotropy
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import squared_distances, uniformity
 
-from ..errors import InputError
-from .fields import TEXTS, labelled
-from .nearness import Similarity, check_comparable, check_similarity, encoded, paired
-from .rows import number_of
-from .space import isotropy
 from .task import Measured, Rows, Task
 
 _ALIKE = 0.8

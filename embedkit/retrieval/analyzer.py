@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-from .errors import InputError, MissingExtraError
+from embedkit.errors import InputError, MissingExtraError
 
 Cut: TypeAlias = Callable[[str], list[str]]
 

@@ -13,16 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.evaluation.labelled import labelled, refuse
+from embedkit.evaluation.scores import crossed, encoded
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
-from ..errors import InputError
-from .fields import labelled
-from .nearness import crossed, encoded
-from .rows import refuse
 from .task import Measured, Rows, Task
 
 _STEPS = 1_000

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.evaluation.tasks.task import Task
 
-from ..errors import InputError
 from .bootstrap import Samples, interval, resampled
 from .report import Difference, Estimate, EvaluationReport, Result
-from .task import Task
 
 Encoders: TypeAlias = Mapping[str, TextEncoder | Callable[[], TextEncoder]]
 """Name -> an encoder, or what loads it when its turn comes."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError, StaleIndexError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import filterable
@@ -17,7 +18,6 @@ from embedkit.stores.guarded import GuardedCollection
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
-from .errors import InputError, StaleIndexError
 from .fusion import method_of
 from .lexical import LexicalIndex
 
@@ -32,25 +32,6 @@ class Ranker(Protocol):
 
     def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
         """The hits of each question."""
-
-
-class Scored(Protocol):
-    """What a reranker says about one document."""
-
-    @property
-    def index(self) -> int:
-        """The document's place in the list that was given."""
-
-    @property
-    def score(self) -> float:
-        """Higher is more relevant."""
-
-
-class Reranks(Protocol):
-    """A reranker, such as a cross-encoder: it reads the question and a document together."""
-
-    def rank(self, query: str, documents: Sequence[str], k: int | None) -> Sequence[Scored]:
-        """The ``k`` best of the documents (None: all), in any order."""
 
 
 class Vectors:
@@ -130,7 +111,7 @@ def _rescored(hits: list[Hit], asked: FloatArray, vectors: Mapping[str, FloatArr
     if not hits:
         return hits
     scores = similarity(asked, np.stack([vectors[hit.id] for hit in hits]), fn=metric)[0]
-    return _sorted([replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)])
+    return best_first([replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +169,7 @@ class LexicalRanker:
 
 
 class HybridRanker:
-    """Several rankers whose rankings are fused (`embedkit.fusion`); the ``parts`` of a hit are the scores that each gave.
+    """Several rankers whose rankings are fused (`embedkit.retrieval.fusion`); the ``parts`` of a hit are the scores that each gave.
 
     ``weights`` are by the rankers' names, 1 where nothing is said; a ranker of weight 0 is not asked. Raises `InputError`
     for another name, an impossible weight, or an unknown method.
@@ -219,27 +200,5 @@ class HybridRanker:
         return [replace(by_id[row_id], score=score, parts=parts[row_id]) for row_id, score in scores.items()]
 
 
-def reranked(question: str, hits: list[Hit], reranker: Reranks, name: str) -> list[Hit]:
-    """The hits by what the reranker says of their texts; the score that each had becomes its part called ``name``.
-
-    Raises `InputError` unless the reranker scores each text once, with a finite number.
-    """
-    if not hits:
-        return hits
-    told = reranker.rank(question, [hit.text for hit in hits], None)
-    if sorted(one.index for one in told) != list(range(len(hits))) or not all(np.isfinite(one.score) for one in told):
-        raise InputError(
-            f"{type(reranker).__name__}.rank: expected each index from 0 to {len(hits) - 1} once with a finite score, found "
-            f"{len(told)} results: {list(told)[:3]}"
-        )
-    return _sorted(
-        [
-            replace(hit, score=float(one.score), parts={**hit.parts, name: hit.score})
-            for one in told
-            for hit in [hits[one.index]]
-        ]
-    )
-
-
-def _sorted(hits: list[Hit]) -> list[Hit]:
+def best_first(hits: list[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (-hit.score, hit.id))

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
+from embedkit.errors import InputError
+from embedkit.evaluation.labelled import check_file, records, text_of
+from embedkit.evaluation.scores import check_finite
+from embedkit.evaluation.space import isotropy
 from embedkit.vectors.geometry import uniformity
 from embedkit.vectors.multivector import MultiVectors
 
-from ..errors import InputError
-from .nearness import check_finite
-from .rows import records, text_of
-from .space import isotropy
-from .task import Measured, Rows, Task, check_file
+from .task import Measured, Rows, Task
 
 
 @dataclass(frozen=True)

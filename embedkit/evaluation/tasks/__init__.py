@@ -1,0 +1,1 @@
+"""One task a file: texts and labels in, measures out."""

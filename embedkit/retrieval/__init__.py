@@ -1,0 +1,1 @@
+"""Questions to a collection: rankers, their fusion, the reranker's last word."""
