@@ -1,5 +1,5 @@
 """``python -m embedkit`` is the command ``embedkit``."""
 
-from .cli import main
+from embedkit.cli.entry import main
 
 main()

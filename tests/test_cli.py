@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("chromadb")
 
 import embedkit
-from embedkit import cli
+from embedkit.cli import entry as cli
 from embedkit.testing.tiny import tiny_bundle
 
 STORE = ["--store", "chroma:index", "--collection", "docs"]

@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip("bm25s")
 
 import embedkit
-from embedkit import F, cli
+from embedkit import F
+from embedkit.cli import entry as cli
 from embedkit.errors import InputError, StaleIndexError
 from embedkit.ingestion import ingest
 from embedkit.records.documents import Document, Hit

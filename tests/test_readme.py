@@ -89,7 +89,7 @@ def test_targets_and_options_exist() -> None:
         assert f"\n{target}:" in makefile
     from click.testing import CliRunner
 
-    from embedkit.cli import app
+    from embedkit.cli.entry import app
     from embedkit_export.cli import app as export_app
 
     known = "".join(

@@ -216,6 +216,7 @@ class LexicalIndex:
 
 
 def records_with_progress(rows: GuardedCollection, progress: bool | None) -> Iterator[Record]:
+    """All records of a collection, with a bar."""
     with tqdm(unit="row", desc="words", disable=None if progress is None else not progress) as bar:
         if not bar.disable:
             bar.total = rows.count()

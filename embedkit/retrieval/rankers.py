@@ -201,4 +201,5 @@ class HybridRanker:
 
 
 def best_first(hits: list[Hit]) -> list[Hit]:
+    """By falling score; equal scores by id."""
     return sorted(hits, key=lambda hit: (-hit.score, hit.id))

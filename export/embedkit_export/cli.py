@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from embedkit.commands.interface import Command, argument
+from embedkit.cli.click_ext import Command, argument
 from embedkit.errors import EmbedkitError
 
 MISSING = 3

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("pytrec_eval")
 pytest.importorskip("matplotlib")
 
-from embedkit import cli
+from embedkit.cli import entry as cli
 from embedkit.evaluation import Similarities, evaluate
 from embedkit.testing.tiny import tiny_bundle
 

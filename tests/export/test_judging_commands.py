@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 import embedkit_export
 from embedkit import Classifier, Reranker
-from embedkit.cli import app
+from embedkit.cli.entry import app
 
 from . import models, systems
 

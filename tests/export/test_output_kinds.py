@@ -13,8 +13,8 @@ import pytest
 
 import embedkit_export
 from embedkit import AsyncEncoder, Bundle, Encoder, InputError, MultiVectors, SparseVectors
-from embedkit import cli as command_line
 from embedkit.bundle.summary import describe, summary
+from embedkit.cli import entry as command_line
 from embedkit.vectors.values import equal
 
 from . import models

@@ -24,7 +24,7 @@ ROWS = 6_000
 def start(bundle: Path, folder: Path, file: str) -> subprocess.Popen[str]:
     command = ["ingest", str(bundle), file, "--store", "chroma:index", "--collection", "docs", "--json"]
     return subprocess.Popen(
-        [sys.executable, "-m", "embedkit.cli", *command],
+        [sys.executable, "-m", "embedkit", *command],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,

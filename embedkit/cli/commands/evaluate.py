@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ..errors import InputError
-from . import app
-from .interface import argument
-from .options import Loading
+from embedkit.cli.app import app
+from embedkit.cli.click_ext import argument
+from embedkit.cli.options import Loading
+from embedkit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from embedkit.encoders.base import TextEncoder
-
-    from ..evaluation import Task
+    from embedkit.evaluation import Task
 
 
 def _several(name: str, metavar: str, help: str) -> Callable[[Any], Any]:
@@ -119,13 +118,12 @@ def evaluate(
     for name, several, option in (("--retrieval", retrieval, queries), ("--classify", classify, test)):
         if option and len(several) > 1:
             raise click.UsageError(f"give {'--queries' if option is queries else '--test'} with one {name} only")
+    from embedkit import evaluation
     from embedkit.bundle.folder import Bundle
+    from embedkit.evaluation.picture import check_picture
     from embedkit.evaluation.scores import Similarity, check_similarity
     from embedkit.evaluation.tasks.classification import Classifier
     from embedkit.system.extras import needed
-
-    from .. import evaluation
-    from ..evaluation.picture import check_picture
 
     # What would fail at the end of long work fails before it.
     if picture is not None:

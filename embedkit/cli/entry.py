@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from .commands import app
-from .errors import EmbedkitError
+from embedkit.errors import EmbedkitError
+
+from .app import app
 
 # Each registers its commands, in the order of the help.
 # isort: off
-from .commands import encoding, judging, ingesting, searching, collections, bundles, evaluating  # noqa: F401
+from .commands import encode, rerank, classify, ingest, search, stores, bundles, evaluate  # noqa: F401
 # isort: on
 
 

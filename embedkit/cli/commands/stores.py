@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from . import app
-from .interface import argument
-from .options import collection_option, condition, json_option, quiet_option, within_option
-from .printing import as_json
+from embedkit.cli.app import app
+from embedkit.cli.click_ext import argument
+from embedkit.cli.options import collection_option, condition, json_option, quiet_option, within_option
+from embedkit.cli.text_io import as_json
 
 
 @app.command(
@@ -30,7 +30,7 @@ def copy(
     source: str, target: str, collection: str, name: str | None, within: tuple[str, ...], json: bool, quiet: bool
 ) -> None:
     """Copy a collection's rows with their vectors; nothing is encoded again."""
-    from ..ingestion import copy as run
+    from embedkit.ingestion import copy as run
 
     report = run(
         source,

@@ -1,4 +1,4 @@
-"""``embedkit inspect``, ``verify`` and ``demo``: what a bundle is, and whether it works here."""
+"""``embedkit inspect`` and ``verify``: what a bundle is, and whether it works here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from . import app
-from .options import Loading, bundle_argument, json_option
-from .printing import as_json
+from embedkit.cli.app import app
+from embedkit.cli.options import Loading, bundle_argument, json_option
+from embedkit.cli.text_io import as_json
 
 
 @app.command(
@@ -54,12 +54,3 @@ def verify(bundle: str, variant: tuple[str, ...], device: str, json: bool) -> No
     print(report.to_json() if json else report)
     if not report.passed:
         sys.exit(1)
-
-
-@app.command(short_help="A real model, real documents, a few questions.")
-@click.option("--folder", default=".demo", metavar="FOLDER", help="Where the bundle and the index are kept.")
-def demo(folder: str) -> None:
-    """Export all-MiniLM-L6-v2, index the docstrings of Python's standard library, and ask them a few questions."""
-    from ..demo import run
-
-    run(folder)

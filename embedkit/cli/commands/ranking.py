@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .interface import grouped, option_field
+from embedkit.cli.click_ext import grouped, option_field
 
 if TYPE_CHECKING:
+    from embedkit.cli.options import Loading
     from embedkit.encoders.encoder import Encoder
     from embedkit.records.documents import Hit
     from embedkit.retrieval.rerank import Reranks
     from embedkit.stores.guarded import GuardedStore
-
-    from .options import Loading
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,9 @@ class Ranking:
     ) -> list[list[Hit]]:
         """The hits of each question. Where the search finds that the collection has changed since its words were read,
         they are read again."""
+        from embedkit.errors import StaleIndexError
         from embedkit.retrieval.searching import search
         from embedkit.stores.opening import open_store
-
-        from ..errors import StaleIndexError
 
         reranker = self._reranker(loading)
         with open_store(store) as connection:

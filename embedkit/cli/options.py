@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from .interface import argument, grouped, option_field
+from .click_ext import argument, grouped, option_field
 
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
+    from embedkit.ingestion import Chunking, Fields, FileRows, chunked
     from embedkit.ingestion.chunking.chunked import By
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
     from embedkit.retrieval.rerank import Reranks
-
-    from ..ingestion import Chunking, Fields, FileRows, chunked
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(
@@ -124,7 +123,7 @@ class Columns:
 
     def fields(self) -> Fields:
         """The same as an object."""
-        from ..ingestion import Fields
+        from embedkit.ingestion import Fields
 
         names = self.names()
         return Fields(
@@ -165,7 +164,7 @@ class Cutting:
 
     def chunking(self) -> Chunking | None:
         """How to cut; None: not at all."""
-        from ..ingestion import Chunking
+        from embedkit.ingestion import Chunking
 
         if not self.chunk:
             if self.overlap or self.chunk_by != "sentences":
@@ -184,7 +183,7 @@ class Cutting:
 
     def apply(self, rows: FileRows, encoder: Encoder) -> FileRows | chunked:
         """The rows, or their chunks."""
-        from ..ingestion import chunked
+        from embedkit.ingestion import chunked
 
         chunking = self.chunking()
         return chunked(rows, encoder, chunking, metadata=self.mode()) if chunking else rows

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ..errors import InputError
-from . import app
-from .interface import argument
-from .options import Loading, bundle_argument, loading_options
+from embedkit.cli.app import app
+from embedkit.cli.click_ext import argument
+from embedkit.cli.options import Loading, bundle_argument, loading_options
+from embedkit.cli.text_io import lines
+from embedkit.errors import InputError
 
 if TYPE_CHECKING:
     from embedkit.bundle.manifest import Output
@@ -157,18 +157,3 @@ def _ranges(path: str) -> Ranges:
         return Ranges.load(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-
-
-def lines(path: str) -> Iterator[str]:
-    """The lines of a file of UTF-8 text, or of standard input (``-``), without their ends."""
-    source = "standard input" if path == "-" else path
-    try:
-        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").rstrip(b"\r\n").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{source}, line {number}: not valid UTF-8 ({error.reason}); convert it, for example with iconv"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{source}: {error.strerror}") from None

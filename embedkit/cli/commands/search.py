@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import app
-from .encoding import lines
-from .interface import argument
-from .options import (
+from embedkit.cli.app import app
+from embedkit.cli.click_ext import argument
+from embedkit.cli.options import (
     Loading,
     bundle_argument,
     collection_option,
@@ -20,7 +19,8 @@ from .options import (
     loading_options,
     store_option,
 )
-from .printing import as_json, shown
+from embedkit.cli.text_io import as_json, lines, shown
+
 from .ranking import Ranking, ranking_options
 
 if TYPE_CHECKING:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedkit.ingestion.pipeline.report import IngestError
-
-from . import app
-from .interface import INTERRUPTED, argument
-from .options import (
+from embedkit.cli.app import app
+from embedkit.cli.click_ext import INTERRUPTED, argument
+from embedkit.cli.options import (
     Columns,
     Cutting,
     Loading,
@@ -30,12 +28,12 @@ from .options import (
     store_option,
     within_option,
 )
-from .printing import listed
+from embedkit.cli.text_io import listed
+from embedkit.ingestion.pipeline.report import IngestError
 
 if TYPE_CHECKING:
+    from embedkit.ingestion import FileRows, IngestReport
     from embedkit.records.filters import Filter
-
-    from ..ingestion import FileRows, IngestReport
 
 dead_letters_option = click.option(
     "--dead-letters", metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here."
@@ -199,7 +197,7 @@ def check(
     quiet: bool,
 ) -> None:
     """Compare a collection with its source, row by row; repair it with --repair."""
-    from ..ingestion import check as run
+    from embedkit.ingestion import check as run
 
     if repair and "-" in files:
         raise click.BadParameter("standard input can be read once only; give a file with --repair")
@@ -265,7 +263,7 @@ def retry(
     quiet: bool,
 ) -> None:
     """Try the rows of a dead-letter file again; it then holds those that fail still."""
-    from ..ingestion import retry as run
+    from embedkit.ingestion import retry as run
 
     chunking, fields = cutting.chunking(), columns.fields()
 
@@ -318,7 +316,7 @@ class _Run:
         sync: bool = False,
         within: Filter | None = None,
     ) -> None:
-        from ..ingestion import ingest as run
+        from embedkit.ingestion import ingest as run
 
         def action() -> IngestReport:
             encoder = self.loading.load(self.bundle)
@@ -344,7 +342,7 @@ class _Run:
             sys.exit(1)
 
     def estimate(self, outputs: str | None, *, sync: bool = False, within: Filter | None = None) -> None:
-        from ..ingestion import estimate as run
+        from embedkit.ingestion import estimate as run
 
         encoder = self.loading.load(self.bundle)
         report = run(
@@ -362,14 +360,14 @@ class _Run:
 
 
 def _rows(files: Sequence[str], columns: Columns, format: str | None) -> FileRows:
-    from ..ingestion import FileRows
+    from embedkit.ingestion import FileRows
 
     return FileRows(files, **columns.names(), format=format or None)
 
 
 def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
     """What an ingest did, printed, also where it was stopped or failed."""
-    from ..ingestion import IngestInterrupted
+    from embedkit.ingestion import IngestInterrupted
 
     def show(report: IngestReport) -> None:
         if as_json:

@@ -1,0 +1,58 @@
+"""What commands read and print: lines of text, text that cannot steer a terminal, and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import click
+
+from embedkit.errors import InputError
+
+
+def shown(text: str, width: int) -> str:
+    """``text`` on one line of at most ``width`` characters, without characters that could steer a terminal."""
+    line = " ".join(text.split())
+    line = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in line)
+    return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names."""
+    return ", ".join(shown(name, 80) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def as_json(value: object) -> str:
+    """JSON for people and machines."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def print_json_line(value: dict[str, Any]) -> None:
+    """An object as a line of JSON on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def given_texts(texts: Sequence[str], input: str | None) -> list[str]:
+    """The texts of a command line, or the lines of the file ``input``: one of the two is to be given."""
+    if bool(texts) == bool(input):
+        raise click.BadParameter("give either texts or --input FILE")
+    return list(lines(input)) if input else list(texts)
+
+
+def lines(path: str) -> Iterator[str]:
+    """The lines of a file of UTF-8 text, or of standard input (``-``), without their ends."""
+    source = "standard input" if path == "-" else path
+    try:
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").rstrip(b"\r\n").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source}, line {number}: not valid UTF-8 ({error.reason}); convert it, for example with iconv"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror}") from None
