@@ -164,7 +164,7 @@ def main() -> None:
         texts = corpora(all_texts, options.texts, options.others)
         (work / "texts.json").write_text(json.dumps(texts))
         import embedkit_export
-        from embedkit_export.source import quiet
+        from embedkit_export.quiet import quiet
 
         embedkit_export.export(model_folder(), output=work / "bundle", progress=True)
         with quiet():

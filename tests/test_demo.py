@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("chromadb")
 
-from embedkit import demo
 from embedkit.errors import InputError
 from embedkit.testing.tiny import tiny_bundle
+from embedkit_export import demo
 
 
 @pytest.fixture

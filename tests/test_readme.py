@@ -105,7 +105,8 @@ def test_targets_and_options_exist() -> None:
 
 def test_the_recipes_are_recipes() -> None:
     pytest.importorskip("torch")
-    from embedkit_export import outputs, recipe
+    from embedkit_export.modules import output_heads as outputs
+    from embedkit_export.recipes import recipe
 
     page = (Path(__file__).parent.parent / "export" / "RECIPES.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from embedkit import __version__
+from embedkit._version import __version__
 from embedkit.bundle.folder import Bundle
 from embedkit.runtime.engines.selection import choose_variant
 from embedkit.system import cache

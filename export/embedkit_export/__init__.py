@@ -8,36 +8,36 @@ from typing import TYPE_CHECKING
 from embedkit.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from .assembly import fit_whitening as fit_whitening
-    from .exporting import export as export
-    from .gates import Gates as Gates
-    from .logistic import logistic_head as logistic_head
-    from .preparing import Prepared as Prepared
-    from .preparing import prepare as prepare
-    from .profiling import explain as explain
-    from .recipe import Pooling as Pooling
-    from .recipe import Recipe as Recipe
-    from .recipe import Role as Role
-    from .recipe import Side as Side
-    from .recipe import TokenChoice as TokenChoice
-    from .report import ExportReport as ExportReport
-    from .surgery import Surgery as Surgery
+    from embedkit_export.modules.fitting import fit_whitening as fit_whitening
+    from embedkit_export.modules.fitting import logistic_head as logistic_head
+    from embedkit_export.pipeline.exporting import export as export
+    from embedkit_export.plan.prepare import Prepared as Prepared
+    from embedkit_export.plan.prepare import prepare as prepare
+    from embedkit_export.recipes.recipe import Pooling as Pooling
+    from embedkit_export.recipes.recipe import Recipe as Recipe
+    from embedkit_export.recipes.recipe import Role as Role
+    from embedkit_export.recipes.recipe import Side as Side
+    from embedkit_export.recipes.recipe import TokenChoice as TokenChoice
+    from embedkit_export.recipes.surgery import Surgery as Surgery
+    from embedkit_export.reporting.profile import explain as explain
+    from embedkit_export.reporting.report import ExportReport as ExportReport
+    from embedkit_export.verification.gates import Gates as Gates
 
 _HOME = {
-    "ExportReport": "report",
-    "Gates": "gates",
-    "Pooling": "recipe",
-    "Prepared": "preparing",
-    "Recipe": "recipe",
-    "Role": "recipe",
-    "Side": "recipe",
-    "Surgery": "surgery",
-    "TokenChoice": "recipe",
-    "explain": "profiling",
-    "export": "exporting",
-    "fit_whitening": "assembly",
-    "logistic_head": "logistic",
-    "prepare": "preparing",
+    "ExportReport": "reporting.report",
+    "Gates": "verification.gates",
+    "Pooling": "recipes.recipe",
+    "Prepared": "plan.prepare",
+    "Recipe": "recipes.recipe",
+    "Role": "recipes.recipe",
+    "Side": "recipes.recipe",
+    "Surgery": "recipes.surgery",
+    "TokenChoice": "recipes.recipe",
+    "explain": "reporting.profile",
+    "export": "pipeline.exporting",
+    "fit_whitening": "modules.fitting",
+    "logistic_head": "modules.fitting",
+    "prepare": "plan.prepare",
 }
 __all__ = [
     "ExportReport",

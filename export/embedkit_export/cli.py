@@ -123,10 +123,11 @@ def app(
     inside the graph. Each variant is compared with torch on ragged, hostile and typical texts before anything is
     written. Exit code 0: all is written; 1: nothing is, with the reasons; 3: all but a variant that failed its gate.
     """
+    from embedkit_export.verification.gates import from_options
+
     from . import explain as profiles
     from . import export as run
     from . import prepare
-    from .gates import from_options
 
     if explain and (Path(model) / "embedkit.json").is_file():
         _explain(profiles(Path(model)), as_json)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import embedkit.engines.onnxruntime as engine
+import embedkit.runtime.engines.onnxruntime as engine
 import numpy as np
 import pytest
 

@@ -92,7 +92,7 @@ def test_like_the_formulas():
 
 
 def test_like_the_export():
-    metrics = pytest.importorskip("embedkit_export.metrics")
+    metrics = pytest.importorskip("embedkit_export.verification.measures")
     asked, corpus, relevant = drawn(4)
     task = Retrieval("here", tuple(asked), relevant, lambda: corpus, len(corpus), similarity="dot")
     found = values(task, Written({**asked, **corpus}))

@@ -17,7 +17,8 @@ from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from embedkit import ExportError
-from embedkit_export import Recipe, Surgery, adapters, prepare
+from embedkit_export import Recipe, Surgery, prepare
+from embedkit_export.sources import adapters
 from export import models, systems
 from export.systems import TEXTS, agree
 

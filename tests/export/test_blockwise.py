@@ -11,8 +11,10 @@ import onnxruntime as ort
 import pytest
 
 from embedkit import InputError
-from embedkit_export import blockwise, fuse, quantize
-from embedkit_export.capture import own_copy
+from embedkit_export.graphs import fuse
+from embedkit_export.graphs.ir_tools import own_copy
+from embedkit_export.quantization import blockwise
+from embedkit_export.quantization import rowwise as quantize
 
 FLOAT = ir.TensorType(ir.DataType.FLOAT)
 

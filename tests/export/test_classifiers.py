@@ -17,7 +17,7 @@ import slow
 from embedkit import Classifier, InputError, Reranker
 from embedkit.errors import ExportError
 from embedkit.runtime.verification import verify
-from embedkit_export.recipe import Recipe
+from embedkit_export.recipes.recipe import Recipe
 
 from . import models
 from .systems import TEXTS, load, sample

@@ -13,7 +13,10 @@ import transformers
 from torch import nn
 
 import slow
-from embedkit_export import Recipe, calibrate, convolutions, quantize
+from embedkit_export import Recipe
+from embedkit_export.graphs import convolutions
+from embedkit_export.quantization import calibration as calibrate
+from embedkit_export.quantization import rowwise as quantize
 from export import models, systems
 from export.systems import TEXTS, agree
 

@@ -21,9 +21,11 @@ import embedkit_export
 import slow
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.bundle.manifest import is_plain_name
-from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files, fuse, verify
-from embedkit_export.gates import by_variant, from_options
-from embedkit_export.verify import Case
+from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files
+from embedkit_export.graphs import fuse
+from embedkit_export.verification import parity as verify
+from embedkit_export.verification.gates import by_variant, from_options
+from embedkit_export.verification.parity import Case
 from export import models
 
 

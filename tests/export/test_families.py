@@ -14,7 +14,7 @@ import transformers
 import embedkit_export
 import slow
 from embedkit import Encoder, ExportError
-from embedkit_export import capture
+from embedkit_export.graphs import capture
 from export import models
 from texts import mixed
 

@@ -12,8 +12,10 @@ import pytest
 
 import slow
 from embedkit import ExportError
-from embedkit_export import calibrate, capture, fuse, prepare
-from embedkit_export.plan import GraphPlan
+from embedkit_export import prepare
+from embedkit_export.graphs import capture, fuse
+from embedkit_export.plan.plan import GraphPlan
+from embedkit_export.quantization import calibration as calibrate
 from export import models
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from embedkit import ExportError
-from embedkit_export import fuse, half
+from embedkit_export.graphs import fuse
+from embedkit_export.quantization import fp16 as half
 
 FLOAT = ir.TensorType(ir.DataType.FLOAT)
 WIDTH = 32

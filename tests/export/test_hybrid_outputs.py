@@ -17,7 +17,7 @@ from embedkit.retrieval.fusion import fuse
 from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store
-from embedkit_export.recipe import Recipe
+from embedkit_export.recipes.recipe import Recipe
 
 from . import models
 from .systems import TEXTS, export

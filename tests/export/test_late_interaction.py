@@ -21,7 +21,7 @@ import slow
 from embedkit import ExportError
 from embedkit.runtime.verification import verify
 from embedkit.vectors.multivector import MultiVectors
-from embedkit_export import samples
+from embedkit_export.verification import sample as samples
 
 from . import models
 from .systems import LENGTHS, TEXTS, export, load, sample

@@ -11,7 +11,9 @@ from sentence_transformers import SentenceTransformer
 
 import embedkit_export
 from embedkit import Encoder
-from embedkit_export import ExportReport, Gates, Recipe, samples, texts
+from embedkit_export import ExportReport, Gates, Recipe
+from embedkit_export.verification import sample as samples
+from embedkit_export.verification import texts
 from export import models
 
 SIZES = [16, 8]

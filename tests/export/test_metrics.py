@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import ndcg_score
 
 from embedkit import InputError
-from embedkit_export.metrics import ndcg, recall, spearman
+from embedkit_export.verification.measures import ndcg, recall, spearman
 
 
 def scored(*rows: list[float]) -> np.ndarray:

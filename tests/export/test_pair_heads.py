@@ -16,7 +16,7 @@ import slow
 from embedkit import Classifier, Encoder, InputError, Scorer
 from embedkit.errors import BundleError, ExportError
 from embedkit.runtime.verification import verify
-from embedkit_export.recipe import Recipe
+from embedkit_export.recipes.recipe import Recipe
 
 from . import models
 from .systems import TEXTS, export, sample

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from embedkit import InputError
-from embedkit_export import picture
-from embedkit_export.picture import Point, draw
+from embedkit_export.reporting import picture
+from embedkit_export.reporting.picture import Point, draw
 
 FP32 = Point("fp32", 3100.0, 90.4, 1.0, 0.9999999)
 INT8 = Point("int8", 7400.0, 23.0, 0.99512, 0.9871)

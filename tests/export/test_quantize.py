@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedkit_export import calibrate, capture, fuse, prepare, quantize, reading, rounding
+from embedkit_export import prepare
+from embedkit_export.graphs import capture, fuse
+from embedkit_export.quantization import activations as reading
+from embedkit_export.quantization import calibration as calibrate
+from embedkit_export.quantization import gptq as rounding
+from embedkit_export.quantization import rowwise as quantize
 from export import models
 
 

@@ -20,7 +20,10 @@ from transformers import AutoModel, AutoTokenizer
 import embedkit_export
 import slow
 from embedkit import Encoder, ExportError, InputError
-from embedkit_export import infer, plan, recipe, source
+from embedkit_export.plan import plan
+from embedkit_export.plan.detection import detect as infer
+from embedkit_export.recipes import recipe
+from embedkit_export.sources import load as source
 from export import models
 from texts import mixed
 

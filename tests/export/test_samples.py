@@ -20,7 +20,7 @@ from sklearn.metrics import ndcg_score
 
 from embedkit import InputError
 from embedkit.ingestion.readers.docstrings import standard_library
-from embedkit_export.samples import RESERVED, Pair, Query, Sample, evaluate, read
+from embedkit_export.verification.sample import RESERVED, Pair, Query, Sample, evaluate, read
 from texts import mixed
 
 

@@ -17,7 +17,9 @@ import torch
 import transformers
 
 from embedkit import ExportError
-from embedkit_export import plan, prepare, source
+from embedkit_export import prepare
+from embedkit_export.plan import plan
+from embedkit_export.sources import load as source
 from export import models
 
 SHA = "0123456789abcdef0123456789abcdef01234567"

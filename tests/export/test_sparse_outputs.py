@@ -17,7 +17,7 @@ import slow
 from embedkit import ExportError, InputError
 from embedkit.runtime.verification import verify
 from embedkit.vectors.sparse import SparseVectors
-from embedkit_export.recipe import Recipe, Role
+from embedkit_export.recipes.recipe import Recipe, Role
 
 from . import models
 from .systems import LENGTHS, TEXTS, WORDS, export, load, sample

@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 
 from embedkit import ExportError
 from embedkit.errors import MissingExtraError
-from embedkit_export import adapters, surgery
-from embedkit_export import weights as names
-from embedkit_export.layers import cut_layers
-from embedkit_export.surgery import Average, Slerp, Surgery
+from embedkit_export.recipes.surgery import Average, Slerp, Surgery
+from embedkit_export.sources import adapters, surgery
+from embedkit_export.sources import state_dicts as names
+from embedkit_export.sources.cut_layers import cut_layers
 from export import models
 
 State = dict[str, torch.Tensor]

@@ -17,7 +17,7 @@ from embedkit import ExportError
 from embedkit.runtime.verification import verify
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-from embedkit_export.recipe import Recipe
+from embedkit_export.recipes.recipe import Recipe
 
 from . import models
 from .systems import TEXTS, export, load

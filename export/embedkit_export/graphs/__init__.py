@@ -1,0 +1,1 @@
+"""From torch to ONNX, and the rewrites of graphs, one a file."""

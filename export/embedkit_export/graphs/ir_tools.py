@@ -1,0 +1,84 @@
+"""What all rewrites of a graph use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+MICROSOFT = "com.microsoft"
+
+
+def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
+    """The numbers of an initializer, else None."""
+    if value is None or value.const_value is None:
+        return None
+    return value.const_value.numpy()
+
+
+def producer(value: ir.Value | None, *kinds: str) -> ir.Node | None:
+    """The node that makes ``value`` if it is one of ``kinds`` and nothing else reads what it makes."""
+    node = value.producer() if value is not None else None
+    if (
+        node is None
+        or node.op_type not in kinds
+        or len(list(node.outputs[0].uses())) != 1
+        or node.outputs[0].is_graph_output()
+    ):
+        return None
+    return node
+
+
+def initializer(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value:
+    """A new initializer of the graph, or the one of this name that is there."""
+    found = graph.initializers.get(name)
+    if found is not None:
+        return found
+    tensor = ir.tensor(array, name=name)
+    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def replace(old: ir.Value, new: ir.Value) -> None:
+    """Let every reader of ``old`` read ``new``."""
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+def remove_unused(model: ir.Model) -> None:
+    """Drop nodes and initializers that nothing reads."""
+    graph = model.graph
+    for node in reversed(list(graph)):
+        if all(not list(out.uses()) and not out.is_graph_output() for out in node.outputs):
+            graph.remove(node, safe=True)
+    for name, value in list(graph.initializers.items()):
+        if not list(value.uses()) and not value.is_graph_output():
+            del graph.initializers[name]
+
+
+def own_copy(model: ir.Model) -> ir.Model:
+    """A copy without the traces of source files that the capture leaves in it; weights that lie in a file are read, for
+    a copy does not know where that file is."""
+    copied = ir.external_data.load_to_model(model.clone())
+    strip(copied)
+    return copied
+
+
+def strip(model: ir.Model) -> None:
+    """Forget names and notes that come from source files, so that two captures are the same bytes."""
+    model.doc_string = None
+    model.metadata_props.clear()
+    model.producer_name, model.producer_version = "embedkit", None
+    graph = model.graph
+    graph.name, graph.doc_string = "encoder", None
+    graph.metadata_props.clear()
+    values: list[Any] = [*graph.inputs, *graph.initializers.values()]
+    for i, node in enumerate(graph.all_nodes()):
+        node.doc_string = None
+        node.metadata_props.clear()
+        node.name = f"{node.op_type}_{i}"
+        values.extend(node.outputs)
+    for value in values:
+        value.doc_string = None
+        value.metadata_props.clear()

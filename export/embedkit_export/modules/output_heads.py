@@ -1,0 +1,96 @@
+"""The outputs that a recipe names beside the pooled vector, and the heads that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from embedkit.errors import ExportError
+from embedkit_export.recipes.outputs import Logits, MultiVector, Named, Sparse
+from embedkit_export.recipes.stages import Linear
+from embedkit_export.sources.load import Source
+from embedkit_export.sources.weight_files import Weights
+
+from . import heads
+from .builders import build_stage
+from .layers import Normalize
+from .vocabulary import Head, ModelHead, Vocabulary
+
+
+def output_head(given: Named, origin: Source, weights: Weights, where: str) -> Head:
+    """The head of an output. Raises `ExportError` where the model has none of this kind."""
+    if isinstance(given, Sparse):
+        return _words(given, origin, where) if given.weights is None else _tokens(given, origin, weights, where)
+    if isinstance(given, Logits):
+        if given.stages is not None:
+            return heads.VectorLogits(_stages(given.stages, weights, where))
+        return heads.ModelLogits(ModelHead(_whole(origin, where, "a head for classes")))
+    return heads.TokenVectors(_stages(given.stages, weights, where), compact=isinstance(given, MultiVector))
+
+
+def is_normalized(made: Head) -> bool:
+    """Whether a token's vectors have unit length."""
+    return isinstance(made, heads.TokenVectors) and any(isinstance(part, Normalize) for part in list(made.stages)[-1:])
+
+
+def _stages(given: Sequence[Any], weights: Weights, where: str) -> nn.Sequential:
+    return nn.Sequential(*(build_stage(item, weights, f"{where}: stage {i}") for i, item in enumerate(given, 1)))
+
+
+def _whole(origin: Source, where: str, what: str) -> Any:
+    if origin.whole is None:
+        raise ExportError(
+            f"{where}: {type(origin.backbone).__name__} was loaded without {what}; name the class that has it (model_class), such as "
+            "AutoModelForMaskedLM or AutoModelForSequenceClassification"
+        )
+    return origin.whole
+
+
+def _allowed(given: Sparse, origin: Source, size: int) -> Tensor:
+    """(size,) 0 for the tokens that are one of the words that have no weight, 1 for all others."""
+    words = torch.ones(size)
+    stop = {word.lower() for word in given.stopwords}
+    for token_id in range(min(len(origin.tokenizer), size)) if stop else ():
+        if origin.tokenizer.decode([token_id]).strip().lower() in stop:
+            words[token_id] = 0.0
+    return words
+
+
+def _tokens(given: Sparse, origin: Source, weights: Weights, where: str) -> Head:
+    layer = build_stage(Linear(weights=str(given.weights)), weights, where)[0]  # type: ignore[index]
+    if layer.out_features != 1:
+        raise ExportError(f"{where}: expected a layer to one number, {given.weights!r} gives {layer.out_features}")
+    words = _allowed(given, origin, origin.backbone.get_input_embeddings().num_embeddings)
+    for special in ("cls", "bos", "sep", "eos", "pad", "unk"):
+        token_id = getattr(origin.tokenizer, f"{special}_token_id")
+        if token_id is not None:
+            words[token_id] = 0.0
+    return heads.TokenWeights(layer, words, scale=given.scale)
+
+
+def _words(given: Sparse, origin: Source, where: str) -> Head:
+    whole = _whole(origin, where, "a head for words")
+    table = whole.get_output_embeddings() if hasattr(whole, "get_output_embeddings") else None
+    if table is None:
+        raise ExportError(
+            f"{where}: {type(whole).__name__} has no head for words; load a ...ForMaskedLM or ...ForCausalLM"
+        )
+    words = _allowed(given, origin, table.out_features) if given.stopwords else None
+    try:
+        language = table if given.pooling == "last" else Vocabulary(whole)
+    except ValueError as error:
+        raise ExportError(
+            f"{where}: {type(whole).__name__}: {error}, which cannot be exported as a sparse output"
+        ) from None
+    return heads.WordWeights(
+        whole,
+        language,
+        pooling=given.pooling,
+        twice=given.activation == "log1p_log1p_relu",
+        scale=given.scale,
+        words=words,
+        own=given.own_tokens,
+    )

@@ -1,0 +1,158 @@
+"""How variants are made: each graph captured and fused once, then written in one form after another until one passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from embedkit import bundle
+from embedkit.bundle.manifest import Quality, Variant
+from embedkit.errors import ExportError
+from embedkit_export import files
+from embedkit_export.graphs.capture import capture
+from embedkit_export.graphs.fuse import fuse
+from embedkit_export.graphs.fusion_checks import check_fused, counts, depth
+from embedkit_export.modules.layers import LatentAttention
+from embedkit_export.modules.pooling import AttentionPool
+from embedkit_export.plan.plan import GraphPlan, Plan
+from embedkit_export.plan.tokenizers import Tokenizers
+from embedkit_export.quantization.forms import Form, Ground, NothingToQuantise, forms
+from embedkit_export.reporting.manifest import Description
+from embedkit_export.verification.judge import Judge
+from embedkit_export.verification.parity import Verdict
+from embedkit_export.verification.sample import Sample
+
+_UNKNOWN = Quality(texts=0, max_abs=0.0, cosine_mean=0.0, cosine_min=0.0, top10_overlap=0.0)
+
+
+def grounds(plan: Plan, tokenizers: Tokenizers, sample: Sample) -> tuple[dict[str, Ground], list[str]]:
+    """What the variants of each graph are made from, by the role that owns it, and notes on it. Raises
+    `ExportError`."""
+    notes: list[str] = []
+    return {
+        owner: _ground(plan, owner, graph, tokenizers, sample, notes) for owner, graph in plan.graphs.items()
+    }, notes
+
+
+def _ground(
+    plan: Plan, owner: str, graph: GraphPlan, tokenizers: Tokenizers, sample: Sample, notes: list[str]
+) -> Ground:
+    captured = capture(graph)
+    fuse(captured)
+    known = depth(graph.config)
+    around = [graph.module.token_stages, graph.module.pools, graph.module.stages]
+    parts = [part for group in around for part in group.modules()]
+    extra = sum(isinstance(part, AttentionPool | LatentAttention) for part in parts)
+    layers = max(graph.module.layers) if min(graph.module.layers) >= 0 else None
+    notes += check_fused(captured, graph.config, layers=known if layers is None else layers, attentions=extra)
+    roles = [name for name, role in plan.roles.items() if role.graph == owner]
+    feeds = []
+    for i, item in enumerate(sample.calibration()):
+        role = roles[i % len(roles)]
+        given = tokenizers.items(role, [item])
+        if given:
+            feeds.append(tokenizers.feed(role, given[0]))
+    return Ground(captured, feeds)
+
+
+class Maker:
+    """Makes variants in ``folder``, and keeps those that pass."""
+
+    def __init__(
+        self,
+        grounds: dict[str, Ground],
+        folder: Path,
+        judge: Judge,
+        description: Description,
+        step: Callable[..., None],
+        *,
+        asked: bool = True,
+    ) -> None:
+        """``asked`` is whether the variants were asked for: of those made by default, one that would be fp32 again is
+        no loss."""
+        self.grounds, self.folder, self.judge, self.description, self.step = grounds, folder, judge, description, step
+        self.asked = asked
+        self.passed: dict[str, dict[str, Variant]] = {owner: {} for owner in grounds}
+        """By the role that owns the graph, by name."""
+        self.missing: dict[str, str] = {}
+        """Variants that did not pass in any form, with the reason."""
+        self.operators: dict[str, dict[str, int]] = {}
+        """Counts of the operators that matter, for each variant that passed."""
+        self.notes: list[str] = []
+
+    def make(self, variant: str) -> bool:
+        """Write one variant in the first of its forms that passes, or say in ``missing`` why there is none; whether it
+        is there."""
+        self.step(f"write {variant}")
+        failures: list[tuple[str, list[str]]] = []
+        for number, form in enumerate(forms(variant)):
+            if number:
+                self.step(f"write {variant}: {form.name}", again=True)
+            written: dict[str, Variant] = {}
+            operators: dict[str, int] = {}
+            try:
+                operators = self._write(variant, form, written)
+                if not number:
+                    self.step(f"verify {variant}")
+                verdict, worst = self._judge(variant, written)
+            except NothingToQuantise as error:
+                for made in written.values():
+                    self._delete(made)
+                if self.asked:
+                    self.missing[variant] = str(error)
+                else:
+                    self.notes.append(str(error))
+                return False
+            except ExportError as error:
+                verdict, worst = Verdict(_UNKNOWN, [str(error)]), 0.0
+            if not verdict.problems:
+                self.notes += verdict.notes
+                self.notes += [f"{variant}: {name} did not pass: {'; '.join(why)}" for name, why in failures]
+                self.operators[variant] = operators
+                for owner, made in written.items():
+                    self.passed[owner][variant] = msgspec.structs.replace(
+                        made, quality=verdict.quality, golden_cosine_min=worst
+                    )
+                return True
+            failures.append((form.name, verdict.problems))
+            for made in written.values():
+                self._delete(made)
+            if variant == "fp32" or verdict.quality is _UNKNOWN:
+                break
+        self.missing[variant] = " | ".join(
+            ("" if name == variant else f"{name}: ") + "; ".join(why) for name, why in failures
+        )
+        return False
+
+    def drop(self, variant: str) -> None:
+        """Take out a variant that passed and was not asked for."""
+        del self.operators[variant]
+        for variants in self.passed.values():
+            self._delete(variants.pop(variant))
+
+    def _write(self, variant: str, form: Form, written: dict[str, Variant]) -> dict[str, int]:
+        """Write all graphs, each noted in ``written`` as soon as it is there; the operators of the first."""
+        fused, needless = [], []
+        for owner, ground in self.grounds.items():
+            try:
+                graph = form.build(ground)
+            except NothingToQuantise as error:  # of several graphs one may be a table alone
+                needless.append(error)
+                graph = ground.model
+            fused.append(counts(graph))
+            file, data = files.save(graph, self.folder, files.file_name(owner, variant))
+            written[owner] = Variant(file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name)
+        if len(needless) == len(self.grounds):
+            raise needless[0]
+        return fused[0]
+
+    def _judge(self, variant: str, written: dict[str, Variant]) -> tuple[Verdict, float]:
+        draft = {owner: {**variants, variant: written[owner]} for owner, variants in self.passed.items()}
+        bundle.write_manifest(self.folder, self.description.manifest(draft))
+        return self.judge.judge(self.folder, variant)
+
+    def _delete(self, made: Variant) -> None:
+        for file in (made.file, *made.data):
+            (self.folder / file).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""What is exported: graphs and roles, made from a model and a recipe."""

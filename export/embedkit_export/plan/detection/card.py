@@ -1,0 +1,34 @@
+"""What a model's card states."""
+
+from __future__ import annotations
+
+import re
+
+from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
+from embedkit_export.sources.load import Source
+
+
+def from_card(origin: Source) -> Inferred:
+    """The recipe of a plain model: what its card's code does, else the mean of the token vectors."""
+    card = (origin.folder / "README.md") if origin.folder else None
+    text = card.read_text(encoding="utf-8", errors="replace") if card is not None and card.is_file() else ""
+    code = "\n".join(re.findall(r"```(?:python|py)?\n(.*?)```", text, re.DOTALL))
+    seen = {
+        "last": re.search(r"last_token_pool|last_hidden_states?\[:, -1", code),
+        "mean": re.search(r"mean_pool|average_pool|attention_mask.*sum\(|\.mean\((?:dim=)?1", code),
+        "first": re.search(r"cls_pool|last_hidden_states?\[:, ?0|\[0\]\[:, 0", code),
+        "pooler": re.search(r"pooler_output", code),
+    }
+    modes = [mode for mode, match in seen.items() if match]
+    normal = re.search(r"F\.normalize\(|normalize_embeddings=True", code)
+    after = [{"kind": "normalize"}] if normal else []
+    if len(modes) != 1:
+        note = "a plain transformers folder names no pooling: mean is used; pass --pooling or --recipe to change it"
+        return Inferred(Recipe(), ["pooling: mean, because nothing says otherwise"], [note])
+    match = seen[modes[0]]
+    assert match is not None
+    reasons = [f"pooling: {modes[0]}, because the model card's code has {match[0]!r}"]
+    if normal:
+        reasons.append(f"stages: normalize, because the model card's code has {normal[0]!r}")
+    note = f"pooling {modes[0]!r}{' and unit length' if normal else ''} were read from the model card's code; check them with --dry-run"
+    return Inferred(Recipe(pooling=Pooling(mode=modes[0]), stages=after), reasons, [note])  # type: ignore[arg-type]

@@ -1,0 +1,65 @@
+"""The recipe that a model states by itself: a sentence-transformers model's modules, or a model card's code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from embedkit.errors import ExportError, InputError
+from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
+from embedkit_export.sources.load import Source
+
+from . import classifier, dense, multivector, sparse
+from .card import from_card
+
+_STATED = {
+    "SentenceTransformer": dense.from_modules,
+    "SparseEncoder": sparse.inferred,
+    "MultiVectorEncoder": multivector.inferred,
+    "CrossEncoder": classifier.inferred,
+}
+"""What reads the recipe of each class of sentence-transformers."""
+
+_SHORT = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "last": "last", "pooler": "pooler"}
+
+
+def infer(
+    origin: Source,
+    given: Recipe | None = None,
+    *,
+    kind: str = "auto",
+    pooling: str | None = None,
+    normalize: bool | None = None,
+) -> Inferred:
+    """The recipe of a source; what ``given`` sets (differs from an empty recipe in) takes the place of what was
+    inferred. ``pooling`` and ``normalize`` say what a plain transformers folder does not. Raises `ExportError`."""
+    if pooling is not None and pooling not in _SHORT:
+        raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
+    if kind == "classifier":
+        found = classifier.of_texts(origin, pairs=False)
+    else:
+        found = from_card(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
+    if pooling is not None or normalize is not None:
+        if origin.model is not None:
+            raise ExportError(
+                f"{origin.name}: the model states its own pooling and normalisation; leave --pooling and --normalize out"
+            )
+        changes: dict[str, Any] = {"pooling": Pooling(mode=_SHORT[pooling])} if pooling else {}  # type: ignore[arg-type]
+        if normalize is not None:
+            changes["stages"] = [{"kind": "normalize"}] if normalize else []
+        reasons = [f"pooling: {pooling}, as asked for"] if pooling else found.reasons
+        reasons += [] if normalize is None else [f"stages: {'' if normalize else 'not '}of unit length, as asked for"]
+        found = Inferred(msgspec.structs.replace(found.recipe, **changes), reasons, [] if pooling else found.notes)
+    if given is not None:
+        empty = Recipe()
+        changes = {
+            name: getattr(given, name)
+            for name in given.__struct_fields__
+            if getattr(given, name) != getattr(empty, name) and name not in ("surgery", "model_class")
+        }
+        if changes:
+            reasons = [*found.reasons, *(f"{name}: given by the recipe" for name in changes)]
+            notes = [note for note in found.notes if "pooling" not in changes or "pooling" not in note]
+            found = Inferred(msgspec.structs.replace(found.recipe, **changes), reasons, notes)
+    return found

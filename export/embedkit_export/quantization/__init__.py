@@ -1,0 +1,1 @@
+"""One precision a file, over shared products and calibration."""

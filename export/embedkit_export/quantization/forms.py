@@ -1,0 +1,173 @@
+"""The precisions of a graph, each in one or several forms, the smallest or fastest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from embedkit.errors import ExportError
+from embedkit_export.graphs.ir_tools import own_copy
+from embedkit_export.tensors import Feed, Floats
+
+from . import blockwise, fp16, rowwise
+from .calibration import Statistics, open_session
+from .products import products
+
+_SAFER = (
+    ("most sensitive", 1 / 32),
+    ("most sensitive", 1 / 8),
+    ("most sensitive", 1 / 4),
+    ("first", 1 / 4),
+    ("most sensitive", 1 / 2),
+    ("first", 1 / 2),
+)
+"""Which products stay in fp32 in the safer forms of int8, and what share of all. The first ones, because a token that
+tips over does so by the errors of all layers before: where that happens, no single product is to blame."""
+_FINE = (1 / 2, 4 / 5)
+"""Shares of the products that get 8 bits in the safer forms of w4."""
+_PROBES = 8
+_SOUGHT = 96
+"""Texts among which the hardest for int8 are sought."""
+_LEAST_FP16 = 0.999
+
+
+class NothingToQuantise(ExportError):
+    """A variant would be the fp32 graph again."""
+
+
+@dataclass
+class Ground:
+    """A fused fp32 graph with what calibrates it: typical inputs, one text each."""
+
+    model: ir.Model
+    feeds: Sequence[Feed]
+    _statistics: dict[str, Statistics] | None = field(default=None, repr=False)
+    _choices: dict[str, rowwise.Choice] | None = field(default=None, repr=False)
+    _order: list[str] | None = field(default=None, repr=False)
+    _fine: dict[tuple[int, int], list[str]] = field(default_factory=dict, repr=False)
+
+    def statistics(self) -> dict[str, Statistics]:
+        """Of the inputs of the quantisable products, by value name; computed once."""
+        if self._statistics is None:
+            self._statistics = rowwise.calibrate(self.model, self.feeds)
+        return self._statistics
+
+    def choices(self) -> dict[str, rowwise.Choice]:
+        """How the products become int8; computed once."""
+        if self._choices is None:
+            self._choices = rowwise.choose(self.model, self.statistics())
+        return self._choices
+
+    def sensitive(self) -> list[str]:
+        """The products, those first that gain most for their size by staying in fp32."""
+        if self._order is None:
+            found = rowwise.sensitivity(self.model, self.feeds[:_SOUGHT], self.choices())
+            self._order = [name for name, _ in found]
+        return self._order
+
+    def in_order(self) -> list[str]:
+        """The products, those nearest to the tokens first."""
+        return [product.name for product in products(self.model)]
+
+    def moments(self) -> dict[str, Floats]:
+        """(k, k) second moments of the inputs of the quantisable products, by value name."""
+        return {name: found.moment() for name, found in self.statistics().items()}
+
+    def fine(self, bits: int, block: int) -> list[str]:
+        """The products, those first whose weights in ``bits`` bits do most damage for their size."""
+        if (bits, block) not in self._fine:
+            found = blockwise.sensitivity(self.model, self.feeds[:_PROBES], self.moments(), bits=bits, block=block)
+            self._fine[bits, block] = [name for name, _ in found]
+        return self._fine[bits, block]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to make a variant: what to call it, and how a ground becomes its graph."""
+
+    name: str
+    build: Callable[[Ground], ir.Model]
+
+
+def forms(variant: str) -> Iterator[Form]:
+    """The ways to make a variant, each safer (closer to fp32) than the one before."""
+    if variant == "fp32":
+        yield Form("fp32", lambda ground: ground.model)
+    elif variant == "fp16":
+        yield Form("fp16", _fp16)
+    elif variant == "int8":
+        yield Form("row-wise int8", lambda ground: _int8(ground, ()))
+        for which, share in _SAFER:
+            yield Form(f"row-wise int8 with the {which} {share:.0%} of the products in fp32", _keeping(which, share))
+    elif variant == "w8":
+        yield Form("8-bit weights in blocks of 32", _blocks(8, 32, 8))
+        yield Form("8-bit weights in blocks of 16", _blocks(8, 16, 8))
+    else:
+        name = "4-bit weights in blocks of 32"
+        yield Form(name, _blocks(4, 32, 4))
+        for share in _FINE:
+            fine = f"{name} with the most sensitive {share:.0%} of the products in 8 bits"
+            yield Form(fine, _blocks(4, 32, 4, share))
+        # A coarse table of tokens costs less than coarse products, and is most of a small model.
+        yield Form("a 4-bit table of tokens with all products in 8 bits", _blocks(8, 32, 4))
+
+
+def _fp16(ground: Ground) -> ir.Model:
+    graph = own_copy(ground.model)
+    if not fp16.fp16(graph):
+        raise NothingToQuantise("fp16: the graph has no product of token vectors that could be halved")
+    _check_range(graph, ground)
+    return graph
+
+
+def _check_range(graph: ir.Model, ground: Ground) -> None:
+    """onnxruntime computes fp16 in fp32 on CPU, where nothing overflows: here each number is rounded as on a GPU."""
+    shown = own_copy(graph)
+    fp16.show_rounding(shown)
+    output = str(shown.graph.outputs[0].name)
+    exact, rounded = (open_session(model) for model in (ground.model, shown))
+    for feed in ground.feeds[:_PROBES]:
+        a, b = (session.run([output], dict(feed))[0].astype(np.float64).ravel() for session in (exact, rounded))
+        likeness = float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+        if not likeness > _LEAST_FP16:
+            raise ExportError(
+                f"fp16: rounded as on a GPU a vector has a cosine of {likeness:.4f} with fp32: numbers inside the model are too large for "
+                "half precision"
+            )
+
+
+def _keeping(which: str, share: float) -> Callable[[Ground], ir.Model]:
+    def build(ground: Ground) -> ir.Model:
+        order = ground.in_order() if which == "first" else ground.sensitive()
+        return _int8(ground, order[: max(1, round(share * len(order)))])
+
+    return build
+
+
+def _int8(ground: Ground, keep: Sequence[str]) -> ir.Model:
+    graph = own_copy(ground.model)
+    if not rowwise.rowwise_int8(graph, ground.choices(), keep=keep):
+        raise NothingToQuantise(
+            "int8: the graph has no product of token vectors with a weight to quantise; fp32 is as fast"
+        )
+    return graph
+
+
+def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Callable[[Ground], ir.Model]:
+    def build(ground: Ground) -> ir.Model:
+        graph = own_copy(ground.model)
+        moments = ground.moments()
+        order = ground.fine(bits, block) if share else []
+        fine = order[: max(1, round(share * len(order)))] if share else ()
+        if not blockwise.block_weights(
+            graph, bits=bits, block=block, table_bits=table_bits, moments=moments, fine=fine
+        ):
+            raise NothingToQuantise(
+                f"w{bits}: the graph has no product of token vectors with a weight, and no large table, to quantise"
+            )
+        return graph
+
+    return build

@@ -1,0 +1,77 @@
+"""Outputs, as a recipe names them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from embedkit.errors import InputError
+from embedkit_export.tensors import DENSE
+
+from .recipe import Recipe
+
+
+class _Output(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind"):
+    pass
+
+
+class Sparse(_Output, frozen=True, tag="sparse"):
+    """A weight for each word of the vocabulary, from the model's head for words; see `heads.WordWeights`."""
+
+    weights: str | None = None
+    """A layer (``FILE:PREFIX``) from a token's vector to its own weight, in place of the model's head: see
+    `heads.TokenWeights`. ``pooling``, ``activation`` and ``own_tokens`` say nothing then."""
+    pooling: Literal["max", "sum", "last"] = "max"
+    activation: Literal["log1p_relu", "log1p_log1p_relu"] = "log1p_relu"
+    scale: float = 1.0
+    top: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many words are kept, those with the largest weights."""
+    own_tokens: bool = False
+    """Only words whose token is in the text, and not left out by `without`."""
+    stopwords: list[str] = []
+    """Words without a weight: every token that is one of these, whatever its case, without the space around it."""
+
+
+class MultiVector(_Output, frozen=True, tag="multivector"):
+    """A vector for each token that is not left out by `without` and `without_tokens`."""
+
+    stages: list[Any] = []
+    similarity: Literal["maxsim", "meanmaxsim"] = "maxsim"
+
+
+class Tokens(_Output, frozen=True, tag="tokens"):
+    """A vector for each token that is read."""
+
+    stages: list[Any] = []
+
+
+class Logits(_Output, frozen=True, tag="logits"):
+    """A number for each class: from the model's own head, or by ``stages`` on the pooled vector."""
+
+    stages: list[Any] | None = None
+    labels: list[str] = []
+    activation: Literal["identity", "sigmoid", "softmax"] = "identity"
+
+
+Named: TypeAlias = Sparse | MultiVector | Tokens | Logits
+
+
+def checked_output(given: Any, name: str) -> Any:
+    """An output of this module, from itself or a table; raises `InputError` naming what is wrong with it."""
+    if not name.isidentifier() or name == "dense":
+        raise InputError(f"outputs: expected a name of letters, digits and _, other than 'dense', found {name!r}")
+    if isinstance(given, _Output):
+        return given
+    try:
+        return msgspec.convert(given, Named)
+    except msgspec.ValidationError as error:
+        raise InputError(f"outputs: {name}: {error}; found {given!r:.120}") from None
+
+
+def similarity(recipe: Recipe, name: str) -> str | None:
+    """How two values of an output are compared; None for those that are not."""
+    if name == DENSE:
+        return recipe.similarity
+    given = checked_output(recipe.outputs[name], name)
+    return "sparse_dot" if isinstance(given, Sparse) else getattr(given, "similarity", None)

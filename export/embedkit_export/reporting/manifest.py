@@ -1,0 +1,79 @@
+"""The manifest of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Scorer, Tower, Variant
+from embedkit.bundle.manifest import Source as SourceEntry
+from embedkit_export import files
+from embedkit_export.plan.prepare import Prepared
+from embedkit_export.recipes.outputs import similarity
+from embedkit_export.sources.load import weights_sha256
+from embedkit_export.tensors import DENSE
+
+from .pair_graph import PAIR_FILE
+
+GOLDEN_FILE = "golden.npz"
+_EMPTY_SHA256 = "0" * 64
+
+
+class Description:
+    """What a bundle says of itself; ``tokenizers`` names each role's file."""
+
+    def __init__(self, prepared: Prepared, tokenizers: Mapping[str, str]) -> None:
+        self.prepared, self.tokenizers = prepared, tokenizers
+
+    def manifest(self, variants: Mapping[str, dict[str, Variant]]) -> Manifest:
+        """With the variants of each graph, by the role that owns it; `bundle.write_manifest` fills in the files and
+        the fingerprint."""
+        plan = self.prepared.plan
+        towers: dict[str, Tower] = {}
+        for name, role in plan.roles.items():
+            frontend = msgspec.structs.replace(role.frontend, tokenizer=self.tokenizers[name])
+            if name != role.graph:
+                towers[name] = Tower(frontend=frontend, like=role.graph)
+                continue
+            graph = plan.graphs[name]
+            towers[name] = Tower(
+                frontend=frontend,
+                inputs=graph.inputs,
+                graph=Graph(variants=variants[name]),
+                outputs=graph.outputs,
+            )
+        return Manifest(
+            schema=1,
+            source=self._source,
+            towers=towers,
+            scorers=self._scorers,
+            files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
+            golden=GOLDEN_FILE,
+            fingerprint=_EMPTY_SHA256,
+        )
+
+    @property
+    def _scorers(self) -> dict[str, Scorer]:
+        """How two texts' values are compared, by output; ``main`` is that of the first output."""
+        plan = self.prepared.plan
+        found: dict[str, Scorer] = {}
+        for name in plan.graphs[plan.roles["default"].graph].outputs:
+            fn: Any = similarity(plan.recipe, name)
+            if fn is not None:
+                found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
+        if plan.recipe.pair is not None:
+            found["pair"] = Scorer(fn="pair", left=f"query.{DENSE}", right=f"document.{DENSE}", graph=PAIR_FILE)
+        return found
+
+    @cached_property
+    def _source(self) -> SourceEntry:
+        plan = self.prepared.plan
+        return SourceEntry(
+            name=self.prepared.origin.name,
+            checkpoint_sha256=weights_sha256([graph.module for graph in plan.graphs.values()]),
+            surgery=plan.records,
+            tools=files.tools(),
+        )

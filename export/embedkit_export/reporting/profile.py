@@ -1,0 +1,112 @@
+"""What a graph is made of and where its time goes: operators, bytes, tokens per CPU-second, time per operator."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embedkit.bundle.folder import Bundle
+from embedkit.bundle.manifest import Tower
+from embedkit.runtime.engines.onnxruntime import OnnxRuntime
+from embedkit_export.tensors import IDS
+
+_ROUNDS = 5
+_SLOTS = 512
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One variant. ``operators`` are those of the file, ``seconds`` the share (0 to 1) of each in a run's time after
+    onnxruntime's own rewrites."""
+
+    variant: str
+    bytes: int
+    tokens_per_second: float
+    operators: dict[str, int]
+    seconds: dict[str, float]
+
+    def text(self) -> str:
+        """For a terminal."""
+        lines = [f"{self.variant}: {self.bytes / 1e6:.1f} MB, {self.tokens_per_second:,.0f} tokens per CPU-second"]
+        lines.append("  operators   " + ", ".join(f"{count} {name}" for name, count in self.operators.items()))
+        lines.append(
+            "  time        " + ", ".join(f"{name} {share:.1%}" for name, share in list(self.seconds.items())[:10])
+        )
+        return "\n".join(lines)
+
+
+def feed(tower: Tower, tokens: int) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of a batch of about 512 token slots, without padding."""
+    width = tower.frontend.fixed or min(tokens, tower.frontend.truncate.max)
+    rows = max(1, _SLOTS // width)
+    ids = np.random.default_rng(0).integers(5, 50, (rows, width))
+    tensors = {"ids": ids, "mask": np.ones_like(ids), "pool_mask": np.ones_like(ids), "types": np.zeros_like(ids)}
+    return {
+        entry.name: (np.zeros(rows, np.int64) if entry.choice is not None else tensors[entry.source]).astype(
+            entry.dtype
+        )
+        for entry in tower.inputs
+    }
+
+
+def speeds(folder: Path, tower: Tower, files: Mapping[str, str], *, tokens: int = 64) -> dict[str, float]:
+    """Tokens per CPU-second of each variant's graph on one thread, measured in turns; the best of some rounds."""
+    given = feed(tower, tokens)
+    slots = given[IDS].size
+    sessions = {name: OnnxRuntime(folder / file) for name, file in files.items()}
+    best = dict.fromkeys(sessions, float("inf"))
+    for _ in range(_ROUNDS):
+        for name, session in sessions.items():
+            began = time.process_time()
+            session.run(given, list(tower.outputs))
+            best[name] = min(best[name], time.process_time() - began)
+    return {name: slots / max(seconds, 1e-9) for name, seconds in best.items()}
+
+
+def explain(folder: Path, variants: Sequence[str] | None = None) -> list[Profile]:
+    """A profile of each variant of a bundle's default graph."""
+    bundle = Bundle.open(folder)
+    tower = bundle.tower("default")
+    assert tower.graph is not None
+    chosen = {name: v for name, v in tower.graph.variants.items() if variants is None or name in variants}
+    for name in chosen:
+        bundle.graph_path("default", name)
+    fast = speeds(folder, tower, {name: variant.file for name, variant in chosen.items()})
+    profiles = []
+    for name, variant in chosen.items():
+        size = sum(bundle.manifest.files[file].bytes for file in (variant.file, *variant.data))
+        path = folder / variant.file
+        profiles.append(
+            Profile(name, size, fast[name], _operators(path), _shares(path, feed(tower, 64), list(tower.outputs)))
+        )
+    return profiles
+
+
+def _operators(path: Path) -> dict[str, int]:
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    return dict(Counter(node.op_type for node in graph.node).most_common())
+
+
+def _shares(path: Path, given: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        session = OnnxRuntime(path, profile=Path(folder) / "profile")
+        for _ in range(_ROUNDS):
+            session.run(given, outputs)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    spent: Counter[str] = Counter()
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            spent[event["args"]["op_name"]] += event["dur"]
+    whole = max(1, sum(spent.values()))
+    return {name: round(value / whole, 4) for name, value in spent.most_common()}

@@ -1,0 +1,47 @@
+"""The files of weights that a recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embedkit.errors import ExportError
+
+from .state_dicts import load_state
+
+
+class Weights:
+    """Weights by ``FILE:PREFIX``; FILE is relative to ``base`` (the recipe's folder, then the model's), or the word
+    ``checkpoint`` for the model's own."""
+
+    def __init__(self, base: Sequence[Path], checkpoint: Path | None) -> None:
+        self.base, self.checkpoint = list(base), checkpoint
+        self._read: dict[str, dict[str, Tensor]] = {}
+
+    def get(self, reference: str) -> dict[str, Tensor]:
+        """The weights under the prefix, without it. Raises `ExportError` naming what is there."""
+        file, _, prefix = reference.rpartition(":") if ":" in reference else (reference, "", "")
+        state = self._state(file)
+        start = f"{prefix}." if prefix else ""
+        found = {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
+        if not found:
+            there = ", ".join(sorted({key.rpartition(".")[0] or key for key in state})[:12])
+            raise ExportError(f"weights {reference!r}: nothing under {prefix!r}; there are {there}")
+        return found
+
+    def _state(self, file: str) -> dict[str, Tensor]:
+        if file not in self._read:
+            paths = [self.checkpoint] if file == "checkpoint" else [folder / file for folder in self.base]
+            path = next((path for path in paths if path is not None and path.exists()), None)
+            if path is None:
+                raise ExportError(f"weights {file!r}: there is no such file beside the recipe or the model")
+            if path.suffix == ".npz":
+                with np.load(path, allow_pickle=False) as data:
+                    self._read[file] = {name: torch.from_numpy(np.asarray(data[name])) for name in data.files}
+            else:
+                self._read[file] = load_state(path)
+        return self._read[file]

@@ -1,0 +1,24 @@
+"""Names of the graphs' tensors and of the variants, and types of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+DENSE = "dense"
+"""The name of the pooled vector."""
+
+
+IDS, MASK, POOL_MASK, TYPES = "input_ids", "attention_mask", "pool_mask", "token_type_ids"
+
+
+Floats = npt.NDArray[np.float32]
+
+
+Feed = Mapping[str, npt.NDArray[Any]]
+
+
+VARIANTS = ("fp32", "fp16", "int8", "w8", "w4")

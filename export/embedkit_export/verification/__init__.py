@@ -1,0 +1,1 @@
+"""Torch against the bundle, and the gate."""

@@ -1,0 +1,249 @@
+"""The reference: the model's own vectors from torch, by the plainest way there is.
+
+Each text goes through the transformers tokenizer and the model alone, unpadded (or padded to the fixed length that the
+recipe names), in the attention that transformers takes by default; pooling is done on that one row, by its definition.
+Of a SentenceTransformer that is exported as it is, its own ``encode`` is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from embedkit.bundle.manifest import Choice, Frontend, Output
+from embedkit.runtime.frontends.template import Text
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+from embedkit_export.modules import heads
+from embedkit_export.modules.encoder_graph import EncoderGraph, last
+from embedkit_export.modules.pooling import Pool
+from embedkit_export.plan.plan import Plan
+from embedkit_export.quiet import quiet
+from embedkit_export.tensors import DENSE, IDS, MASK, TYPES
+
+Floats = npt.NDArray[np.float32]
+
+
+def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None) -> dict[str, Values]:
+    """What torch makes of each item, by output; through ``model``'s own methods where it is given (a sentence-transformers
+    model)."""
+    outputs = plan.graphs[plan.roles[role].graph].outputs
+    with quiet(), torch.no_grad():
+        if model is not None:
+            return {name: _own(model, role, [str(item) for item in items], output) for name, output in outputs.items()}
+        rows = [_alone(plan, role, item) for item in items]
+    return {name: _gathered(output, [row[name] for row in rows]) for name, output in outputs.items()}
+
+
+def _gathered(output: Output, rows: Sequence[npt.NDArray[Any]]) -> Values:
+    if output.kind in ("multivector", "tokens"):
+        return MultiVectors.of(rows, output.dim)
+    if output.kind == "sparse":
+        parts: list[SparseVectors] = [SparseVectors.of(row[None], top=output.top) for row in rows]
+        return SparseVectors.concatenate(parts) if parts else SparseVectors.of(np.empty((0, output.dim)))
+    return np.stack(rows).astype(np.float32) if rows else np.empty((0, output.dim), np.float32)
+
+
+def _own(model: Any, role: str, texts: list[str], output: Output) -> Values:
+    # On the left, padding moves the positions of a text.
+    left = getattr(model.tokenizer, "padding_side", "right") == "left"
+    options: dict[str, Any] = {"batch_size": 1 if left else 16, "show_progress_bar": False}
+    if output.kind == "sparse":
+        options |= {"convert_to_tensor": True, "convert_to_sparse_tensor": False}
+    else:
+        options["convert_to_numpy"] = True
+    if role == "query":
+        out = model.encode_query(texts, **options)
+    elif role == "document":
+        out = model.encode_document(texts, **options)
+    elif role == "default":
+        out = model.encode(texts, **options)
+    else:
+        out = model.encode(texts, prompt_name=role, **options)
+    if output.kind == "sparse":
+        return SparseVectors.of(out.numpy(), top=output.top)
+    if output.kind == "multivector":
+        return MultiVectors.of([np.asarray(one, dtype=np.float32) for one in out], output.dim)
+    return np.asarray(out, dtype=np.float32)
+
+
+def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
+    chosen = plan.roles[role]
+    graph = plan.graphs[chosen.graph]
+    frontend, module = chosen.frontend, graph.module
+    ids, types, pool = tokens(chosen.tokenizer, frontend, item)
+    mask = [1] * len(ids)
+    missing = frontend.least - len(ids)
+    if missing > 0:
+        ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
+        types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
+    named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
+    for entry in graph.inputs:
+        if entry.choice is not None:
+            named[entry.name] = torch.tensor([_chosen(entry.choice, item)])
+        elif entry.source == "types":
+            named[TYPES] = torch.tensor([types])
+    out: dict[str, npt.NDArray[Any]] = {}
+    vector: Tensor | None = None
+    if len(module.pools):
+        hidden = module.hidden(named)[0]
+        kept = torch.tensor(pool if module.masked else mask)
+        pooled = torch.cat([_pooled(part, module, hidden, named, kept) for part in module.pools])
+        staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+        vector = staged
+        out[DENSE] = staged[0, 0].numpy()
+    for name, head in module.heads.items():
+        out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
+    return out
+
+
+def _headed(
+    head: Any,
+    module: EncoderGraph,
+    named: dict[str, Tensor],
+    vector: Tensor | None,
+    kept: npt.NDArray[np.bool_],
+    read: npt.NDArray[np.bool_],
+) -> npt.NDArray[Any]:
+    """What a head makes of one text, by its definition: of a model's own head from the whole model's logits."""
+    if isinstance(head, heads.WordWeights):
+        logits = head.whole.model(**named).logits[0].numpy()[read]
+        weights = np.log1p(np.maximum(logits, 0.0))
+        weights = np.log1p(weights) if head.twice else weights
+        pooled = weights[-1] if head.pooling == "last" else getattr(weights, head.pooling)(axis=0)
+        words: Any = head.words
+        if words is not None:
+            pooled = pooled * words.numpy()
+        if head.own:
+            allowed = np.isin(np.arange(len(pooled)), named[IDS][0].numpy()[kept])
+            pooled = np.where(allowed, pooled, 0.0)
+        return np.asarray(pooled * head.scale, dtype=np.float32)
+    if isinstance(head, heads.TokenWeights):
+        found = head.layer(last(module.read(named)))[0, :, 0].numpy()
+        marks: Any = head.words
+        out = np.zeros(len(marks), dtype=np.float32)
+        for token, weight in zip(named[IDS][0].numpy()[kept], found[kept], strict=True):
+            out[token] = max(out[token], weight)
+        return np.asarray(out * marks.numpy() * head.scale, dtype=np.float32)
+    if isinstance(head, heads.TokenVectors):
+        hidden = head.stages(last(module.read(named)))[0].numpy()
+        return np.asarray(hidden[kept if head.compact else read])
+    if isinstance(head, heads.ModelLogits):
+        return np.asarray(head.head.whole.model(**named).logits[0].numpy())
+    assert vector is not None
+    return np.asarray(head.stages(vector)[0, 0].numpy())
+
+
+def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str, Tensor], kept: Tensor) -> Tensor:
+    """(dim,) of one row's (tokens, dim)."""
+    if not isinstance(pool, Pool):
+        part: Tensor = pool(hidden[None], kept[None].float())[0]
+        return part if part.ndim == 1 else part[0]
+    rows = hidden if pool.padding else hidden[kept == 1]
+    if pool.mode == "first":
+        return rows[0]
+    if pool.mode == "last":
+        return rows[-1]
+    if pool.mode == "mask":
+        return hidden[int(torch.eq(named[IDS][0], int(pool.mask_id or 0)).nonzero()[-1])]
+    if pool.mode == "max":
+        return rows.amax(dim=0)
+    if pool.mode == "weighted_mean":
+        places = (torch.arange(len(hidden))[kept == 1] + 1.0)[:, None]
+        return (rows * places).sum(dim=0) / places.sum()
+    return rows.sum(dim=0) / (len(rows) ** 0.5 if pool.mode == "mean_sqrt_length" else len(rows))
+
+
+def tokens(tokenizer: Any, frontend: Frontend, item: Text) -> tuple[list[int], list[int], list[int]]:
+    """Ids, token types and the places that are pooled, as the transformers tokenizer has them."""
+    given = {_main(frontend): item} if isinstance(item, str) else dict(item)
+    segments, field_ends, before = [""], [], ""
+    for part in frontend.template:
+        if part.pair:
+            segments.append("")
+        elif part.field is None:
+            segments[-1] += part.lit or ""
+        else:
+            before = "".join(segments)
+            start = len(segments[-1])
+            segments[-1] += given.get(part.field, part.default) or ""
+            field_ends.append((len(segments) - 1, start, len(segments[-1])))
+    limit, smart = frontend.truncate.max, frontend.truncate.mode == "smart"
+    cut = smart and frontend.truncate.applies_to == "all"
+    if cut and len(segments) == 2:
+        segments = [_enough(tokenizer, segment, limit) for segment in segments]
+    encoded = tokenizer(
+        *([segment] for segment in segments),  # in lists, because an empty second text would not count alone
+        truncation="longest_first" if cut else False,
+        max_length=limit if cut else None,
+        return_token_type_ids=True,
+        return_special_tokens_mask=True,
+        return_offsets_mapping=True,
+    )
+    columns = [encoded[name][0] for name in ("input_ids", "token_type_ids", "special_tokens_mask")]
+    kept_places = list(range(len(columns[0])))
+    if not smart:
+        kept_places = kept_places[:limit]
+        columns = [column[:limit] for column in columns]
+    elif not cut:
+        places = list(range(len(columns[0])))
+        spans, owners = encoded["offset_mapping"][0], encoded.sequence_ids(0)
+        for segment, start, end in reversed(field_ends):
+            for place in reversed(list(places)):
+                first, last = spans[place]
+                if len(places) > limit and owners[place] == segment and first < end and last > start:
+                    places.remove(place)
+        columns = [[column[place] for place in places] for column in columns]
+        kept_places = places
+    ids, types, special = (list(column) for column in columns)
+    if frontend.first_token is not None and ids:
+        ids[0] = _chosen(frontend.first_token, item)
+    pool = [1] * len(ids)
+    if frontend.pool_mask and "template" in frontend.pool_mask.drop:
+        spans, owners = encoded["offset_mapping"][0], encoded.sequence_ids(0)
+        inside = [
+            any(owner == segment and span[0] < end and span[1] > start for segment, start, end in field_ends)
+            for span, owner in zip(spans, owners, strict=True)
+        ]
+        pool = [int(inside[place]) for place in kept_places]
+    if frontend.pool_mask:
+        pool = [0 if token in frontend.pool_mask.ids else kept for token, kept in zip(ids, pool, strict=True)]
+    for rule in frontend.pool_mask.drop if frontend.pool_mask else ():
+        kind, _, number = rule.partition(":")
+        leading = int(number or 1) if kind == "first" else _prefix_tokens(tokenizer, before) if kind == "prefix" else 0
+        pool = [0 if i < leading or (kind == "special" and special[i]) else kept for i, kept in enumerate(pool)]
+    return ids, types, pool
+
+
+def _prefix_tokens(tokenizer: Any, text: str) -> int:
+    if not text:
+        return 0
+    encoded = tokenizer(text, return_special_tokens_mask=True)
+    special = encoded["special_tokens_mask"]
+    while special and special[-1]:
+        special = special[:-1]
+    return len(special)
+
+
+def _enough(tokenizer: Any, text: str, limit: int) -> str:
+    """A beginning of the text with more tokens than the limit, or all of it: what comes after cannot matter, and the
+    library's cut of a pair takes time and memory that grow with the product of the two lengths."""
+    beginning = text[: 10 * limit + 100]
+    return beginning if len(tokenizer(beginning, add_special_tokens=False)["input_ids"]) > limit else text
+
+
+def _main(frontend: Frontend) -> str:
+    names = [str(part.field) for part in frontend.template if part.field]
+    required = [str(part.field) for part in frontend.template if part.field and part.default is None]
+    return required[0] if required else "text" if "text" in names else names[0]
+
+
+def _chosen(choice: Choice, item: Text) -> int:
+    value = choice.default if isinstance(item, str) else item.get(choice.field, choice.default)
+    return choice.values[value or ""]
