@@ -12,11 +12,10 @@ import torch
 import transformers
 
 import embedkit_export
-import slow
 from embedkit import Encoder, ExportError
 from embedkit_export.graphs import capture
-from export import models
-from texts import mixed
+from helpers import models, slow
+from helpers.texts import mixed
 
 SAMPLE = "\n".join(
     " ".join(random.Random(i).choices(" ".join(models.SENTENCES).split(), k=3 + i % 25)) for i in range(120)

@@ -18,10 +18,8 @@ from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store
 from embedkit_export.recipes.recipe import Recipe
-
-from . import models
-from .systems import TEXTS, export
-from .test_sparse_outputs import PROMPTREPS
+from helpers import models
+from helpers.systems import PROMPTREPS, TEXTS, export
 
 QUESTIONS = ["quiet harbour boat", "the committee report on the budget", "bread flour"]
 

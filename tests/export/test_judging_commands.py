@@ -14,8 +14,7 @@ pytest.importorskip("torch")
 import embedkit_export
 from embedkit import Classifier, Reranker
 from embedkit.cli.entry import app
-
-from . import models, systems
+from helpers import models, systems
 
 DOCUMENTS = ["the last boat had left", "a recipe for bread", "rain is expected"]
 

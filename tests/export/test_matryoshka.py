@@ -14,7 +14,7 @@ from embedkit import Encoder
 from embedkit_export import ExportReport, Gates, Recipe
 from embedkit_export.verification import sample as samples
 from embedkit_export.verification import texts
-from export import models
+from helpers import models
 
 SIZES = [16, 8]
 

@@ -16,9 +16,9 @@ from embedkit import AsyncEncoder, Bundle, Encoder, InputError, MultiVectors, Sp
 from embedkit.bundle.summary import describe, summary
 from embedkit.cli import entry as command_line
 from embedkit.vectors.values import equal
+from helpers import models
+from helpers.systems import TEXTS, sample
 
-from . import models
-from .systems import TEXTS, sample
 from .test_token_outputs import M3, m3
 
 CLASSES = """

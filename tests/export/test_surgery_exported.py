@@ -16,8 +16,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 
 from embedkit import ExportError
 from embedkit_export import Recipe, Surgery, prepare
-from export import models, systems
-from export.systems import TEXTS, agree
+from helpers import models, systems
+from helpers.systems import TEXTS, agree
 
 State = dict[str, torch.Tensor]
 

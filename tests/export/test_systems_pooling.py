@@ -23,8 +23,8 @@ import embedkit_export
 from embedkit import Encoder, ExportError, InputError
 from embedkit_export import Pooling, Recipe, Role
 from embedkit_export.cli import app
-from export import models, systems
-from export.systems import TEXTS, agree, apart
+from helpers import models, systems
+from helpers.systems import TEXTS, agree, apart
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -16,8 +16,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, T5EncoderModel
 import embedkit_export
 from embedkit import Encoder
 from embedkit_export import Pooling, Recipe, Role
-from export import models, systems
-from export.systems import TEXTS, agree, apart
+from helpers import models, systems
+from helpers.systems import TEXTS, agree, apart
 
 
 @pytest.fixture(autouse=True, scope="module")

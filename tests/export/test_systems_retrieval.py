@@ -26,8 +26,8 @@ import embedkit
 import embedkit_export
 from embedkit import Document, EmbedkitError, Encoder
 from embedkit_export import Recipe, Role
-from export import models, systems
-from export.systems import TEXTS, TITLES, agree, apart
+from helpers import models, systems
+from helpers.systems import TEXTS, TITLES, agree, apart
 
 QUESTIONS = [" ".join(TEXTS[-1].split()[start : start + 6]) for start in range(0, 60, 7)]
 

@@ -16,8 +16,8 @@ from transformers import AutoModel, AutoTokenizer, BertModel
 import embedkit_export
 from embedkit import Encoder, ExportError, InputError
 from embedkit_export import Pooling, Recipe, Side, TokenChoice
-from export import models, systems
-from export.systems import TEXTS, agree, apart
+from helpers import models, systems
+from helpers.systems import TEXTS, agree, apart
 
 EXPERTS = 3
 

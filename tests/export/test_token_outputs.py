@@ -18,9 +18,8 @@ from embedkit.runtime.verification import verify
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit_export.recipes.recipe import Recipe
-
-from . import models
-from .systems import TEXTS, export, load
+from helpers import models
+from helpers.systems import TEXTS, export, load
 
 
 def states(folder: Path, text: str, limit: int = 64) -> tuple[list[int], np.ndarray]:

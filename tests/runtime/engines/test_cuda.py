@@ -1,0 +1,191 @@
+"""What is decided about CUDA, and its way of running, as far as a machine without it can tell; the rest where it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import embedkit.runtime.engines.onnxruntime as engine
+from embedkit import DeviceError, Encoder
+from embedkit.runtime.engines.base import Session, Spread
+from embedkit.runtime.engines.cuda import Cuda, _assigned, check_assignment
+from embedkit.runtime.engines.selection import choose_device, choose_variant
+from embedkit.runtime.tower import Tower
+from helpers.texts import mixed
+
+TEXTS = ["", *mixed(60, longest=100)]
+
+
+@pytest.fixture
+def with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "has_cuda", lambda: True)
+
+
+def test_devices(with_cuda: None) -> None:
+    assert choose_device("cpu") == ("cpu", ())
+    assert choose_device("auto") == choose_device("cuda") == choose_device("cuda:0") == ("cuda", (0,))
+    assert choose_device("cuda:2,0") == ("cuda", (2, 0))
+    for bad in (
+        "tpu",
+        "cpu:0",
+        "auto:0",
+        "cuda:",
+        "cuda:x",
+        "cuda:0,",
+        "cuda:0,0",
+        "cuda:0,00",
+        "cuda:-1",
+        "cuda:²",
+        "CUDA",
+    ):
+        with pytest.raises(DeviceError, match="expected 'auto', 'cpu'"):
+            choose_device(bad)
+
+
+def test_cuda_is_never_replaced_silently(minilm_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "has_cuda", lambda: False)
+    assert choose_device("auto") == ("cpu", ())
+    with pytest.raises(DeviceError, match=r"embedkit-onnx\[gpu\]"):
+        Encoder.load(minilm_bundle, device="cuda:0,1")
+
+
+def test_a_provider_that_is_named_and_not_there_is_an_error(minilm_bundle: Path, with_cuda: None) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(DeviceError, match="could not start CUDA"):
+        Encoder.load(minilm_bundle, device="cuda")
+
+
+def test_the_variant_that_suits_the_device() -> None:
+    all_ = dict.fromkeys(("fp32", "int8", "fp16", "w8"))
+    assert choose_variant("auto", all_, "cuda") == "fp16"
+    assert choose_variant("auto", {"fp32": 0, "int8": 0}, "cuda") == "fp32"
+    assert choose_variant("auto", all_, "cpu") == "int8"
+
+
+def test_operators_that_would_move_to_the_cpu(minilm_bundle: Path) -> None:
+    path, cuda = Path("m.onnx"), "CUDAExecutionProvider"
+    check_assignment(
+        path, cuda, [(cuda, "MatMul"), ("CPUExecutionProvider", "Shape"), ("CPUExecutionProvider", "Gather")]
+    )
+    left = [(cuda, "Softmax"), *[("CPUExecutionProvider", "MatMulIntegerToFloat")] * 2]
+    with pytest.raises(DeviceError, match=r"leave them to the CPU \(2 MatMulIntegerToFloat\); load fp16 or fp32"):
+        check_assignment(path, cuda, left)
+    found = _assigned(Cuda(minilm_bundle / "model.int8.onnx", 0, provider="CPUExecutionProvider")._session)
+    assert ("CPUExecutionProvider", "MatMulIntegerToFloat") in found
+    with pytest.raises(DeviceError, match="MatMulIntegerToFloat"):
+        check_assignment(path, cuda, found)
+
+
+def bound(bundle: Path, variant: str = "fp32") -> tuple[Encoder, Tower, Cuda]:
+    """An encoder, and its tower as on CUDA: bound tensors and few shapes, with the CPU in the device's place."""
+    encoder = Encoder.load(bundle, variant=variant, engine="onnxruntime", on_truncate="ignore")
+    tower = encoder._towers["default"]
+    session = Cuda(bundle / f"model.{variant}.onnx", 0, provider="CPUExecutionProvider")
+    return encoder, Tower(tower.tokenizer, session, tower._inputs, tower._outputs), session
+
+
+@pytest.mark.parametrize("budget", [1, 700, 20_000])
+def test_bound_tensors_and_rounded_shapes_change_nothing(minilm_bundle: Path, budget: int) -> None:
+    encoder, tower, _ = bound(minilm_bundle)
+    expected = encoder.encode(TEXTS)
+    for _ in range(2):
+        assert np.abs(tower.values(encoder.fill(TEXTS), budget)["dense"] - expected).max() < 1e-6
+
+
+def test_few_shapes_are_seen(minilm_bundle: Path) -> None:
+    encoder, tower, session = bound(minilm_bundle)
+    seen = set()
+    for seed in range(12):
+        for batch in tower.prepare(encoder.fill(mixed(50, longest=220, seed=seed)), 16_384):
+            seen.add((session.rows(len(batch.rows)), batch.width))
+            assert batch.width in (16, 24, 32, 48, 64, 96, 128, 192, 256)
+    assert {rows for rows, _ in seen} <= {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}
+    assert session.widths(np.array([3, 17, 60, 70, 90]), 77).tolist() == [16, 24, 64, 77, 90]
+
+
+def test_tensors_of_shapes_long_not_seen_are_freed(bundle: Path) -> None:
+    _, _, session = bound(bundle)
+    for width in range(2, 120):
+        ids = np.full((1, min(width, 64)), 5, dtype=np.int64)
+        ids = np.repeat(ids, width // 64 + 1, axis=0)
+        session.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, ["dense"])
+    assert len(session._bound) <= 64
+
+
+class Device(Session):
+    """Counts how many runs it has at a time."""
+
+    def __init__(self) -> None:
+        self.runs = self.now = self.most = 0
+        self.both = threading.Barrier(2, timeout=10)
+
+    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.runs += 1
+        self.now -= 1
+        return list(inputs.values())
+
+
+def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
+    devices = [Device(), Device()]
+    spread = Spread(devices)
+
+    def work() -> None:
+        for _ in range(200):
+            spread.run({"x": np.zeros(1)}, ["x"])
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(device.runs for device in devices) == 1200
+    assert [device.most for device in devices] == [1, 1]
+    assert all(device.runs for device in devices)
+
+
+def test_a_device_that_fails_is_given_back() -> None:
+    class Broken(Device):
+        def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+            raise RuntimeError("lost")
+
+    spread = Spread([Broken()])
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="lost"):
+            spread.run({}, [])
+
+
+@pytest.fixture
+def device_zero() -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("needs a CUDA device and onnxruntime-gpu")
+
+
+@pytest.mark.gpu
+def test_cuda_equals_cpu(minilm_bundle: Path, device_zero: None) -> None:
+    on_gpu = Encoder.load(minilm_bundle, device="cuda", variant="fp32", on_truncate="ignore")
+    on_cpu = Encoder.load(minilm_bundle, device="cpu", variant="fp32", on_truncate="ignore")
+    assert on_gpu.device == "cuda:0"
+    assert np.abs(on_gpu.encode(TEXTS) - on_cpu.encode(TEXTS)).max() < 1e-3
+
+
+@pytest.mark.gpu
+def test_int8_does_not_run_on_the_cpu_unsaid(minilm_bundle: Path, device_zero: None) -> None:
+    with pytest.raises(DeviceError, match="CUDA has no kernel"):
+        Encoder.load(minilm_bundle, device="cuda", variant="int8")
+
+
+@pytest.mark.gpu
+def test_a_device_that_is_not_there(minilm_bundle: Path, device_zero: None) -> None:
+    with pytest.raises((DeviceError, ValueError), match="cuda:99"):
+        Encoder.load(minilm_bundle, device="cuda:99", variant="fp32")
