@@ -205,6 +205,11 @@ class IdsFrontend(_Model, frozen=True, tag_field="kind", tag="ids"):
         """Ids of a sequence that are read."""
         return self.max
 
+    @property
+    def fixed(self) -> int | None:
+        """The number of ids that every sequence is padded to, if there is one."""
+        return self.length
+
 
 class Input(_Model, frozen=True):
     """One input tensor of the graph and what fills it: (batch, tokens) ids, mask, pool mask or token types, the (batch,)

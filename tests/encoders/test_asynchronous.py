@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from embedkit import AsyncEncoder, Encoder, EncoderPool, InputError, OverloadedError, TruncationError, fit_ranges
-from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.text.template import Text
 from embedkit.runtime.streaming import Part
 
 TEXTS = [f"request {i} " + "x" * (i % 17) for i in range(100)]

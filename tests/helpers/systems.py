@@ -15,7 +15,7 @@ import torch
 
 import embedkit_export
 from embedkit import Encoder
-from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
 from embedkit_export.recipes.recipe import Recipe, Role
 from helpers import models
 

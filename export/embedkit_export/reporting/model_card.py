@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from embedkit.bundle.manifest import Manifest, Output, Variant
-from embedkit.bundle.summary import about, similarity, template
+from embedkit.bundle.summary import about, reads, similarity
 
 PICTURE = "quality.png"
 
@@ -42,7 +42,7 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
     compared = "" if kind == "dense" else f" {_COMPARED[kind].format(name=first)}"
     sizes = _sizes(tower.graph.variants, labels)
     roles = "\n".join(
-        f"- `{role}`: {_code(template(t.frontend.template))}, at most {t.frontend.truncate.max} tokens"
+        f"- `{role}`: {_code(reads(t.frontend))}, at most {t.frontend.longest} tokens"
         for role, t in manifest.towers.items()
     )
     forms = [f"`{name}` is {v.form}." for name, v in tower.graph.variants.items() if v.form not in ("", "fp32", "fp16")]
@@ -53,7 +53,7 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
     tools = ", ".join(f"{name} {value}" for name, value in manifest.source.tools.items())
     return f"""# {manifest.source.name}
 
-An [ONNX](https://onnx.ai) encoder bundle for texts of up to {tower.frontend.truncate.max} tokens. It makes of a text:
+An [ONNX](https://onnx.ai) encoder bundle for texts of up to {tower.frontend.longest} tokens. It makes of a text:
 
 {outputs}
 

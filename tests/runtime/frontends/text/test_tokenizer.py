@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from embedkit import InputError
 from embedkit.bundle.manifest import Choice, Frontend, Part, PoolMask, Truncate
 from embedkit.runtime.frontends.batching import pad
-from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", '"', *(f"w{i}" for i in range(60)), "query", "title"]
 CLS, SEP, MASK = 2, 3, 4

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from embedkit.bundle.manifest import Frontend, Part, Truncate
-from embedkit.runtime.frontends.prefix import has_heads, head
-from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.text.prefix import has_heads, head
+from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
 from helpers.texts import mixed
 
 MAX = 12
