@@ -1,0 +1,86 @@
+"""The forms of the variants: each is made of the same fp32 graph, so none may change it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from embedkit_export import blockwise, capture, files, fuse, prepare, quantize
+from embedkit_export.capture import own_copy
+from embedkit_export.variants import VARIANTS, Ground, forms
+from export import models
+from export.untouched import untouched
+
+
+@pytest.fixture(scope="module")
+def fused_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = models.save("bert", tmp_path_factory.mktemp("variants") / "bert", layers=2)
+    model = capture.capture(prepare(folder).plan.graphs["default"])
+    fuse.fuse(model)
+    return bytes(ir.to_proto(model).SerializeToString())
+
+
+@pytest.fixture
+def ground(fused_bytes: bytes) -> Ground:
+    rows = np.random.default_rng(0).integers(5, 100, (10, 1, 12))
+    feeds = [{"input_ids": row, "attention_mask": np.ones_like(row)} for row in rows]
+    return Ground(ir.from_proto(onnx.load_model_from_string(fused_bytes)), feeds)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_form_changes_the_graph_it_is_made_of(variant: str, ground: Ground, tmp_path: Path) -> None:
+    with untouched(ground.model):
+        for number, form in enumerate(forms(variant)):
+            made = form.build(ground)
+            assert (made is ground.model) == (variant == "fp32")
+            files.save(made, tmp_path, f"{number}.onnx")
+
+
+def test_what_is_written_does_not_depend_on_what_was_made_before(ground: Ground, fused_bytes: bytes) -> None:
+    for variant in ("w4", "int8", "fp16"):
+        for form in forms(variant):
+            form.build(ground)
+    assert ir.to_proto(ground.model).SerializeToString() == fused_bytes
+
+
+def test_a_form_is_the_same_whatever_was_made_before(ground: Ground, fused_bytes: bytes) -> None:
+    alone = {}
+    for variant in VARIANTS:
+        fresh = Ground(ir.from_proto(onnx.load_model_from_string(fused_bytes)), ground.feeds)
+        alone[variant] = ir.to_proto(next(forms(variant)).build(fresh)).SerializeToString()
+    for variant in reversed(VARIANTS):
+        assert ir.to_proto(next(forms(variant)).build(ground)).SerializeToString() == alone[variant], variant
+
+
+def test_a_copy_is_a_graph_of_its_own(ground: Ground) -> None:
+    with untouched(ground.model):
+        copied = own_copy(ground.model)
+        own = {id(value) for node in copied.graph for value in (*node.inputs, *node.outputs)}
+        assert own.isdisjoint(id(value) for node in ground.model.graph for value in (*node.inputs, *node.outputs))
+        copied.graph.outputs.pop()
+        for node in copied.graph:
+            node.outputs[0].shape, node.outputs[0].type = None, None
+    with untouched(ground.model):
+        quantize.rowwise_int8(own_copy(ground.model))
+        blockwise.block_weights(own_copy(ground.model))
+
+
+def test_capture_leaves_the_plan_and_transformers_as_they_were(tmp_path: Path) -> None:
+    plan = prepare(models.save("bert", tmp_path / "bert", layers=1)).plan.graphs["default"]
+    before = {name: tensor.clone() for name, tensor in plan.module.state_dict().items()}
+    attention, masks = dict(ALL_ATTENTION_FUNCTIONS), dict(ALL_MASK_ATTENTION_FUNCTIONS)
+    how = plan.module.backbone.config._attn_implementation
+    first, second = (ir.to_proto(capture.capture(plan)).SerializeToString() for _ in range(2))
+    assert first == second
+    assert plan.module.backbone.config._attn_implementation == how
+    assert dict(ALL_ATTENTION_FUNCTIONS) == attention
+    assert dict(ALL_MASK_ATTENTION_FUNCTIONS) == masks
+    after = plan.module.state_dict()
+    assert all(tensor.equal(after[name]) for name, tensor in before.items())
+    assert list(after) == list(before)
