@@ -10,7 +10,8 @@ MatMul, and residual and LayerNormalization stay apart: onnxruntime's fused oper
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,12 @@ ACTIVATIONS = ("BiasGelu", "Gelu", "FastGelu", "QuickGelu")
 
 
 def fuse(model: ir.Model) -> Counter[str]:
-    """Rewrite ``model`` in place; how often each rewrite was made."""
+    """Rewrite ``model`` in place; how often each rewrite was made. Its outputs keep their names."""
+    with named_outputs(model):
+        return +_rewrite(model)
+
+
+def _rewrite(model: ir.Model) -> Counter[str]:
     made = assemble(model)
     made["convolution"] = expand(model)
     graph = model.graph
@@ -46,7 +52,7 @@ def fuse(model: ir.Model) -> Counter[str]:
     remove_unused(model)  # a node that nothing reads would count as a reader of its inputs
     made.update({name: count for name, count in fold_biases(graph).items() if count})
     remove_unused(model)
-    return +made
+    return made
 
 
 def check_fused(model: ir.Model, config: Any, *, layers: int | None = None, attentions: int = 0) -> list[str]:
@@ -143,6 +149,20 @@ def initializer(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value
 def replace(old: ir.Value, new: ir.Value) -> None:
     """Let every reader of ``old`` read ``new``."""
     old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+@contextmanager
+def named_outputs(model: ir.Model) -> Iterator[None]:
+    """After the block the outputs have the names of before, whatever values they have become: a bundle asks by name."""
+    graph = model.graph
+    names = [out.name for out in graph.outputs]
+    yield
+    held = {value.name: value for node in graph for value in node.outputs}
+    for out, name in zip(graph.outputs, names, strict=True):
+        if out.name != name:
+            if name in held:
+                held[name].name = f"{name}.before"
+            out.name = name
 
 
 def remove_unused(model: ir.Model) -> None:

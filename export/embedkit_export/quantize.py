@@ -29,7 +29,7 @@ import onnx_ir as ir
 from . import calibrate as calibration
 from .calibrate import Feed, Floats, Statistics
 from .capture import own_copy
-from .fuse import MICROSOFT, constant, initializer, remove_unused, replace
+from .fuse import MICROSOFT, constant, initializer, named_outputs, remove_unused, replace
 from .reading import Reading, choose_reading
 from .rounding import Int8, OutputRounding, nearest
 
@@ -118,11 +118,12 @@ def rowwise_int8(model: ir.Model, choices: Mapping[str, Choice] | None = None, *
         choices = choose(model)
     rewrite = _Rewrite(model.graph)
     done = 0
-    for name, group in _groups(model, keep).items():
-        rewrite.quantise(group, choices[name])
-        done += len(group)
-    model.opset_imports[MICROSOFT] = 1
-    remove_unused(model)
+    with named_outputs(model):
+        for name, group in _groups(model, keep).items():
+            rewrite.quantise(group, choices[name])
+            done += len(group)
+        model.opset_imports[MICROSOFT] = 1
+        remove_unused(model)
     return done
 
 

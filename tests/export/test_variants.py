@@ -12,6 +12,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from embedkit_export import blockwise, capture, files, fuse, prepare, quantize
+from embedkit_export.calibrate import open_session
 from embedkit_export.capture import own_copy
 from embedkit_export.variants import VARIANTS, Ground, forms
 from export import models
@@ -84,3 +85,51 @@ def test_capture_leaves_the_plan_and_transformers_as_they_were(tmp_path: Path) -
     after = plan.module.state_dict()
     assert all(tensor.equal(after[name]) for name, tensor in before.items())
     assert list(after) == list(before)
+
+
+def a_product_as_output(kind: str = "MatMul") -> ir.Model:
+    """ids -> rows of a table -> a product that is the graph's output "vectors", as of a layer without a bias."""
+    numbers = np.random.default_rng(0).normal(size=(9, 32)).astype(np.float32)
+    ids = ir.val("input_ids", shape=ir.Shape(["batch", "tokens"]), type=ir.TensorType(ir.DataType.INT64))
+    graph = ir.Graph([ids], [], nodes=[], opset_imports={"": 21}, name="g")
+
+    def op(name: str, inputs: list[ir.Value], out: str, *shape: str | int, **attributes: int) -> ir.Value:
+        node = ir.node(name, inputs, attributes)
+        made = node.outputs[0]
+        made.name, made.shape, made.type = out, ir.Shape(shape), ir.TensorType(ir.DataType.FLOAT)
+        graph.append(node)
+        return made
+
+    x = op("Gather", [fuse.initializer(graph, "table", numbers), ids], "rows", "batch", "tokens", 32)
+    weight = fuse.initializer(graph, "w", np.ones((32, 16), np.float32))
+    if kind == "Gemm":
+        x = op("Reshape", [x, fuse.initializer(graph, "flat", np.array([-1, 32]))], "flattened", "batch*tokens", 32)
+        x = op("Gemm", [x, weight], "product", "batch*tokens", 16)
+        x = op("Reshape", [x, fuse.initializer(graph, "back", np.array([1, -1, 16]))], "vectors", "batch", "tokens", 16)
+    elif kind == "Conv":
+        x = op("Transpose", [x], "turned", "batch", 32, "tokens", perm=[0, 2, 1])  # type: ignore[arg-type]
+        kernel = fuse.initializer(graph, "kernel", np.ones((16, 32, 1), np.float32))
+        x = op("Transpose", [op("Conv", [x, kernel], "made", "batch", 16, "tokens")], "vectors", "batch", "tokens", 16)
+        x.producer().attributes["perm"] = ir.AttrInt64s("perm", [0, 2, 1])  # type: ignore[union-attr]
+    else:
+        x = op("MatMul", [x, weight], "vectors", "batch", "tokens", 16)
+    graph.outputs.append(x)
+    return ir.Model(graph, ir_version=10)
+
+
+@pytest.mark.parametrize("kind", ["MatMul", "Gemm", "Conv"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_output_that_is_a_product_keeps_its_name(kind: str, variant: str) -> None:
+    model = a_product_as_output(kind)
+    ids = np.array([[1, 8, 3]])
+    expected = open_session(model).run(["vectors"], {"input_ids": ids})[0]
+    fuse.fuse(model)
+    assert kind == "MatMul" or kind not in {node.op_type for node in model.graph}
+    made = next(forms(variant)).build(Ground(model, [{"input_ids": ids}]))
+    assert [out.name for out in made.graph.outputs] == ["vectors"]
+    names = [value.name for node in made.graph for value in node.outputs]
+    assert len(set(names)) == len(names)
+    found = open_session(made).run(["vectors"], {"input_ids": ids})[0]
+    assert found.shape == expected.shape
+    if variant in ("fp32", "fp16"):  # 8-bit products overflow on some CPUs
+        np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
