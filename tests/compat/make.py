@@ -67,7 +67,9 @@ def exported(folder: Path) -> Path:
     from embedkit_export import Pooling, Recipe, Role, TokenChoice
 
     few, narrow = ["general", "biology", "physics"], _filled(nn.Linear(models.HIDDEN, 4))
-    first = TokenChoice(field="domain", values=dict(zip(few, ["[CLS]", "[BIO]", "[PHY]"], strict=True)), default="general")
+    first = TokenChoice(
+        field="domain", values=dict(zip(few, ["[CLS]", "[BIO]", "[PHY]"], strict=True)), default="general"
+    )
     recipe = Recipe(
         pooling=Pooling(mode=["first", "mean"], without=["prefix"]),
         stages=[{"kind": "normalize"}],
@@ -93,7 +95,9 @@ def exported(folder: Path) -> Path:
             "default": Role(),
             "document": Role(template=["passage {title}", "{text}"], first_token=first, max_tokens=40),
             "query": Role(template="query: {text}", max_tokens=24, pad_least=16, padding="read", pad_token="[MASK]"),
-            "cut": Role(template="{text} report", truncate="slice", cut="all", max_tokens=9, without=["special", "template"]),
+            "cut": Role(
+                template="{text} report", truncate="slice", cut="all", max_tokens=9, without=["special", "template"]
+            ),
         },
     )
     return _export(models.save(folder.with_name("model")), folder, recipe=recipe, variants=("fp32", "int8"))
@@ -138,11 +142,11 @@ def _export(model: Any, folder: Path, **options: Any) -> Path:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     sample = folder.with_name("sample.txt")
-    sample.write_text("\n".join(f"{text} {i}" for i in range(3) for text in TEXTS[2:] if "\n" not in text and text != LONG))
-    loose = embedkit_export.Gates(cosine_mean=0.8, cosine_min=0.5, top10_overlap=0.0, agreement=0.0, logits_mean=0.0)
-    report = embedkit_export.export(
-        model, output=folder, sample=sample, gates={"int8": loose}, timing=False, **options
+    sample.write_text(
+        "\n".join(f"{text} {i}" for i in range(3) for text in TEXTS[2:] if "\n" not in text and text != LONG)
     )
+    loose = embedkit_export.Gates(cosine_mean=0.8, cosine_min=0.5, top10_overlap=0.0, agreement=0.0, logits_mean=0.0)
+    report = embedkit_export.export(model, output=folder, sample=sample, gates={"int8": loose}, timing=False, **options)
     assert not report.missing, report.missing
     return Path(report.path)
 
