@@ -206,7 +206,7 @@ def _apart(folder: Path, given: Mapping[str, Sequence[Any]]) -> tuple[dict[str, 
                 if role != "pairs":
                     encoder.encode_outputs([item], role=role)
                 items.setdefault(role, []).append(item)
-            except embedkit.InputError:
+            except embedkit.InputError:  # noqa: PERF203
                 refused.setdefault(role, []).append(item)
     return items, refused
 

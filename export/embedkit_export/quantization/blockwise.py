@@ -21,7 +21,15 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from embedkit.errors import InputError
-from embedkit_export.graphs.ir_tools import MICROSOFT, constant, initializer, own_copy, remove_unused, replace
+from embedkit_export.graphs.ir_tools import (
+    MICROSOFT,
+    constant,
+    initializer,
+    named_outputs,
+    own_copy,
+    remove_unused,
+    replace,
+)
 from embedkit_export.tensors import Feed, Floats
 
 from .calibration import open_session
