@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from embedkit.bundle.golden import golden_arrays, golden_key
 from embedkit.bundle.manifest import (
-    TextFrontend,
     Graph,
     Input,
     Manifest,
@@ -21,6 +20,7 @@ from embedkit.bundle.manifest import (
     Quality,
     Scorer,
     Source,
+    TextFrontend,
     Tower,
     Truncate,
     Variant,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import InputError
+from embedkit.errors import ClosedError, InputError, OptionError
 from embedkit.ingestion.rows.items import Items
 from embedkit.ingestion.rows.reading import Fresh
 from embedkit.runtime.frontends.template import Text
@@ -70,6 +70,8 @@ class WindowEncoder:
         """The values of the texts that have some, and the texts (by number) that have none with the reason of each."""
         try:
             return self._finite(texts), {}
+        except (ClosedError, OptionError):  # of no single text
+            raise
         except InputError:
             pass
         reasons: dict[int, str] = {}
