@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
+from embedkit.system.files.compression import BROKEN, opened, state, uncompressed_name
 
 from ...errors import InputError
-from .compression import BROKEN, opened, state, uncompressed_name
 from .registry import FORMATS, format_of
 from .source import Source
 
