@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .folder import Bundle
-from .manifest import Manifest, Output, Part
+from .manifest import Frontend, IdsFrontend, Manifest, Output, Part, TextFrontend
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         assert tower.graph is not None
         output = next(iter(tower.outputs.values()))
         roles[role] = {
-            "template": template(tower.frontend.template),
-            "max_tokens": tower.frontend.truncate.max,
+            "template": reads(tower.frontend),
+            "max_tokens": tower.frontend.longest,
             "dim": output.dim,
             "normalized": output.normalized,
             "matryoshka": output.matryoshka,
@@ -117,6 +117,15 @@ def quality_table(variants: dict[str, dict[str, Any]]) -> str:
             + "".join(f"  {quality['labels'][label]:9.4f}" for label in labels)
         )
     return "\n".join(rows)
+
+
+def reads(frontend: Frontend) -> str:
+    """What a role reads: the template of a text, else its kind."""
+    if isinstance(frontend, TextFrontend):
+        return template(frontend.template)
+    if isinstance(frontend, IdsFrontend):
+        return f"ids below {frontend.size}, the {frontend.keep} {frontend.max}"
+    return frontend.kind
 
 
 def template(parts: list[Part]) -> str:
