@@ -51,6 +51,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Write constraints.txt anew: the newest versions that pyproject.toml allows, with the torch of above.
 constraints:
