@@ -102,7 +102,7 @@ class Choice(_Model, frozen=True):
 @runtime_checkable
 class Frontend(Protocol):
     """How the items of a role become tensors. What each kind says is a struct of its own, tagged by ``kind``: here
-    `TextFrontend` and `IdsFrontend`; those of other packages are found by `embedkit.bundle.frontend_kinds`."""
+    `TextFrontend` and `IdsFrontend`; those of other packages are found by `embedkit.bundle.validation`."""
 
     @property
     def kind(self) -> str:
