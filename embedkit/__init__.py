@@ -70,6 +70,7 @@ _HOME = {
     "copy": "ingestion",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
+    "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
@@ -166,4 +167,5 @@ if TYPE_CHECKING:
     from .ingestion import chunked as chunked
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
+    from .ingestion import ingest_table as ingest_table
     from .ingestion import retry as retry

@@ -210,6 +210,11 @@ class IdsFrontend(_Model, frozen=True, tag_field="kind", tag="ids"):
         """The number of ids that every sequence is padded to, if there is one."""
         return self.length
 
+    @property
+    def least(self) -> int:
+        """The number of ids that every sequence is padded to where it has fewer; 0 without one."""
+        return self.length or 0
+
 
 class Input(_Model, frozen=True):
     """One input tensor of the graph and what fills it: (batch, tokens) ids, mask, pool mask or token types, the (batch,)

@@ -55,13 +55,13 @@ class Asked:
 
     def __init__(self, encoder: TextEncoder, outputs: Mapping[str, str]) -> None:
         self._encoder, self._outputs = encoder, dict(outputs)
-        self._questions: list[str] | None = None
+        self._questions: Sequence[Any] | None = None
         self._values: Mapping[str, Any] = {}
 
     def __call__(self, questions: Sequence[str], kind: str) -> Any:
         """The questions' values of that kind."""
-        if self._questions != list(questions):
-            self._questions = list(questions)
+        if self._questions is not questions:
+            self._questions = questions
             self._values = self._encoder.encode_outputs(
                 self._questions, role="query", outputs=list(self._outputs.values())
             )

@@ -123,8 +123,8 @@ def search(
     index is noticed to be older than the collection: where their numbers of rows differ, or a row that was found has
     another text.
     """
-    single = isinstance(question, str)
-    questions = [question] if isinstance(question, str) else list(question)
+    single = encoder.modality("query").is_item(question)
+    questions: list[Any] = [question] if single else list(question)
     for i, text in enumerate(questions):
         if isinstance(text, str) and not text.strip():
             raise InputError(f"question {i}: expected some text, found {text!r}")
