@@ -4,7 +4,7 @@ Run it with the version whose data is wanted, before its release; the data of a 
 written again. ``tests/compat/data/VERSION`` then has
 
 - ``bundles/``: bundles, the vectors that they give (``.npz``), and what is known of them (``.json``);
-- ``stores/``: collections of each store that is a file or folder, and their rows (``.json``);
+- ``stores/``: collections of each store that is a file or folder, and their rows (``.json.xz``);
 - ``files/``: the other files that embedkit writes;
 - ``public_names.json``: every public name, with the parameters that it takes.
 

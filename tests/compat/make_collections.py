@@ -101,7 +101,7 @@ def _write(scheme: str, bundle: Path, place: Path) -> None:
         for metric in sorted(caps.metrics - {"cosine"}):
             observed.ingest(given, encoder, store, metric, metric=metric, outputs=["dense"])
         told = {name: observed.collection(store, encoder, name, given) for name in store.names()}
-    observed.write_json(observed.here() / "stores" / f"{scheme}.json", told)
+    observed.write_json(observed.here() / "stores" / f"{scheme}.json.xz", told)
 
 
 def _unname(lock: Path) -> None:
