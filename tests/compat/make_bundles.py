@@ -50,7 +50,9 @@ def exported(folder: Path) -> Path:
     from embedkit_export import Pooling, Recipe, Role, TokenChoice
 
     few, narrow = ["general", "biology", "physics"], _filled(nn.Linear(models.HIDDEN, 4))
-    first = TokenChoice(field="domain", values=dict(zip(few, ["[CLS]", "[BIO]", "[PHY]"], strict=True)), default="general")
+    first = TokenChoice(
+        field="domain", values=dict(zip(few, ["[CLS]", "[BIO]", "[PHY]"], strict=True)), default="general"
+    )
     recipe = Recipe(
         pooling=Pooling(mode=["first", "mean"], without=["prefix"]),
         stages=[{"kind": "normalize"}],
@@ -76,7 +78,9 @@ def exported(folder: Path) -> Path:
             "default": Role(),
             "document": Role(template=["passage {title}", "{text}"], first_token=first, max_tokens=40),
             "query": Role(template="query: {text}", max_tokens=24, pad_least=16, padding="read", pad_token="[MASK]"),
-            "cut": Role(template="{text} report", truncate="slice", cut="all", max_tokens=9, without=["special", "template"]),
+            "cut": Role(
+                template="{text} report", truncate="slice", cut="all", max_tokens=9, without=["special", "template"]
+            ),
         },
     )
     return _export(models.save(folder.with_name("model")), folder, recipe=recipe, variants=("fp32", "int8"))
@@ -126,9 +130,7 @@ def _export(model: Any, folder: Path, **options: Any) -> Path:
         rows = [{"query": query, "document": text} for query, text in zip(texts, texts[::-1], strict=True)]
     sample.write_text("\n".join(map(json.dumps, rows)))
     loose = embedkit_export.Gates(cosine_mean=0.8, cosine_min=0.5, top10_overlap=0.0, agreement=0.0, logits_mean=0.0)
-    report = embedkit_export.export(
-        model, output=folder, sample=sample, gates={"int8": loose}, timing=False, **options
-    )
+    report = embedkit_export.export(model, output=folder, sample=sample, gates={"int8": loose}, timing=False, **options)
     assert not report.missing, report.missing
     return Path(report.path)
 
@@ -184,10 +186,15 @@ def _apart(folder: Path, given: Mapping[str, Sequence[Any]]) -> tuple[dict[str, 
     refused: dict[str, list[Any]] = {}
     for role, each in given.items():
         for item in each:
-            try:
-                if role in encoder.roles:
-                    encoder.encode_outputs([item], role=role)
-                items.setdefault(role, []).append(item)
-            except embedkit.InputError:
-                refused.setdefault(role, []).append(item)
+            (items if role == "pairs" or _has_vectors(encoder, item, role) else refused).setdefault(role, []).append(
+                item
+            )
     return items, refused
+
+
+def _has_vectors(encoder: embedkit.Encoder, item: Any, role: str) -> bool:
+    try:
+        encoder.encode_outputs([item], role=role)
+    except embedkit.InputError:
+        return False
+    return True

@@ -25,11 +25,18 @@ _METADATA: list[Mapping[str, Any]] = [
     {"n": 3, "tag": "a", "at": datetime(2024, 2, 29, 12, 30, 15, 123456, timezone(timedelta(hours=5, minutes=30)))},
     {"n": 4, "tag": "Ä", "naive": datetime(1969, 7, 20), "day": date(1, 1, 1), "list": [date(2024, 1, 1)]},
     {"n": 2**53 + 1, "tag": "a", "2**63-1": 2**63 - 1, "-2**63": -(2**63), "2**63": 2**63, "10**40": -(10**40)},
-    {"n": -0.5, "tag": None, "tiny": 5e-324, "huge": 1.7976931348623157e308, "inf": float("inf"), "nan": [float("nan")]},
+    {
+        "n": -0.5,
+        "tag": None,
+        "tiny": 5e-324,
+        "huge": 1.7976931348623157e308,
+        "inf": float("inf"),
+        "nan": [float("nan")],
+    },
     {"n": 7, "a.b": 1, "a": {"b": 2}, "$and": 3, "id": 4, "text": "t", "ключ": "значение", "'\"`\\": "'\"`\\", "": " "},
     {},
 ]
-_IDS = ["row/1 🎉", "2", "é", "e\u0301", "../up", "it's \"odd\"", "x" * 300, "8"]
+_IDS = ["row/1 🎉", "2", "é", "e\u0301", "../up", 'it\'s "odd"', "x" * 300, "8"]
 _TEXTS = [
     "the boat in the quiet harbour",
     "bread",

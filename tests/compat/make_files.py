@@ -50,7 +50,12 @@ def make_files(work: Path) -> None:
     os.chdir(files)
     observed.bury(encoder, files / "bad.dead.jsonl")
     observed.pack(files, here / "files" / "files.tar.xz")
-    told: dict[str, Any] = {"store": STORE, "collection": COLLECTION, "bundle": "tiny-kinds", **observed.read(files, encoder)}
+    told: dict[str, Any] = {
+        "store": STORE,
+        "collection": COLLECTION,
+        "bundle": "tiny-kinds",
+        **observed.read(files, encoder),
+    }
     told["words"] = observed.words(files, told["questions"])
     told["quantized"] = observed.quantized(files, vectors)
     told["vectors"] = vectors

@@ -255,7 +255,9 @@ def farthest(found: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
 def differing(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
     """The names of the arrays that are not the same bytes, type and shape."""
     names = sorted(found.keys() | expected.keys())
-    return [name for name in names if name not in found or name not in expected or not _same(found[name], expected[name])]
+    return [
+        name for name in names if name not in found or name not in expected or not _same(found[name], expected[name])
+    ]
 
 
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:

@@ -39,7 +39,9 @@ def everything() -> dict[str, Any]:
         return {
             "modules": modules,
             "errors": {name: bases(value) for name, value in _public(import_module("embedkit.errors"))},
-            "objects": {name: described(type(value)) | {"attributes": attributes(value)} for name, value in made.items()},
+            "objects": {
+                name: described(type(value)) | {"attributes": attributes(value)} for name, value in made.items()
+            },
             "commands": {name: commands(import_module(module).app) for name, module in COMMANDS.items()},
         }
 
@@ -62,7 +64,9 @@ def _defined(file: Path) -> Iterator[str]:
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 

@@ -13,13 +13,19 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 HIDDEN, TOKENS = 16, 48
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BIO]", "[PHY]"]
-_WORDS = "the a of and in to rain harbour boat bread letter north quiet report query passage title".split()
+_WORDS = ["the", "a", "of", "and", "in", "to", "rain", "harbour", "boat", "bread", "letter", "north", "quiet"]
+_WORDS += ["report", "query", "passage", "title"]
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """Words, and the letters of all others."""
     letters = [*string.ascii_lowercase, *string.digits, *"éüß日本語🎉.,:;!?'\"()-"]
-    vocabulary = [*_SPECIAL, *_WORDS, *(each for each in letters if each not in _WORDS), *(f"##{each}" for each in letters)]
+    vocabulary = [
+        *_SPECIAL,
+        *_WORDS,
+        *(each for each in letters if each not in _WORDS),
+        *(f"##{each}" for each in letters),
+    ]
     made = Tokenizer(models.WordPiece({word: i for i, word in enumerate(vocabulary)}, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -43,7 +49,9 @@ def save(folder: Path, head: type[Any] = BertForMaskedLM, **config: Any) -> Path
     torch.manual_seed(0)
     sizes = {"hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN, "num_hidden_layers": 1, "num_attention_heads": 2}
     model = head(
-        BertConfig(vocab_size=len(words), max_position_embeddings=TOKENS, pad_token_id=words.pad_token_id, **sizes, **config)
+        BertConfig(
+            vocab_size=len(words), max_position_embeddings=TOKENS, pad_token_id=words.pad_token_id, **sizes, **config
+        )
     )
     model.apply(_rounded)
     model.save_pretrained(folder)

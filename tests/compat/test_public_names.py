@@ -88,7 +88,9 @@ def test_commands(kept: dict[str, Any]) -> None:
                 if one:
                     same = ("default", "flag", "many")
                     found += [f"{program} {path} {name}: {each}" for each in same if one[each] != was[each]]
-                    found += [f"{program} {path} {name}: {each}" for each in was["choices"] if each not in one["choices"]]
+                    found += [
+                        f"{program} {path} {name}: {each}" for each in was["choices"] if each not in one["choices"]
+                    ]
                     if one["required"] and not was["required"]:
                         found.append(f"{program} {path} {name} is required now")
             arguments = [one for one in parameters.values() if not one["written"]]

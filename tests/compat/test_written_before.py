@@ -132,7 +132,7 @@ def test_a_collection_is_read_found_and_left_alone(
             rows = store.open(name)
             ids = [row["id"] for row in expected["rows"]]
             assert rows.hashes(ids) == {row["id"]: row["hash"] for row in expected["rows"]}
-            for report in observed.ingest(given, encoder, store, name):
+            for report in observed.ingest(given, encoder, store, name, metric=rows.info.metric):
                 assert (report.written, report.encoded, report.removed, report.dead) == (0, 0, 0, 0)
                 assert report.unchanged == report.read > 0
             as_kept(store, name, expected)
@@ -171,7 +171,8 @@ def written_on(store: Any, encoder: Any, given: Mapping[str, Any], told: Mapping
     first, *rest = observed.documents(given["plain"])
     changed = embedkit.Document(first.id, "another text", {**first.metadata, "new": True})
     for name, expected in told.items():
-        report = embedkit.ingest([changed, *rest], encoder, store, collection=name)
+        metric = expected["info"]["metric"]
+        report = embedkit.ingest([changed, *rest], encoder, store, collection=name, metric=metric)
         assert (report.written, report.unchanged) == (1, len(rest))
         now = {row["id"]: row for row in observed.everything(store.open(name))}
         row = now.pop(first.id)
