@@ -14,6 +14,7 @@ The rows and texts are in the data, so what is compared later does not change wi
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -40,9 +41,11 @@ def main(names: Sequence[str]) -> None:
     """Each part in a folder of its own; later ones read what earlier ones wrote."""
     for name in [part for part in PARTS if not names or part.startswith(tuple(names))]:
         work = Path(tempfile.mkdtemp(prefix="embedkit-compat-"))
+        home = os.getcwd()
         try:
             PARTS[name](work)
         finally:
+            os.chdir(home)
             shutil.rmtree(work)
         print(name)
 
