@@ -27,6 +27,7 @@ from embedkit.records.coercion import MetadataMode
 from embedkit.records.metadata import load_metadata
 from embedkit.stores.contract import Metric
 from embedkit.stores.guarded import GuardedStore
+from embedkit.system.atomic import move
 
 
 def retry(
@@ -83,8 +84,7 @@ def retry(
         if not report.dead:
             path.unlink()
             return report
-        _sync(left)
-        os.replace(left, path)
+        move(left, path)
         return replace(report, dead_letters=str(path))
     finally:
         with suppress(OSError):
@@ -158,8 +158,3 @@ def _document(value: Mapping[str, Any] | None, bad: BadRow) -> SourcedDocument |
         return None
     metadata = load_metadata(json.dumps(value["metadata"]))
     return SourcedDocument(value["id"], value["text"], metadata, source=bad.source, line=bad.line, row=bad.row)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
