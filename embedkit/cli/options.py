@@ -76,7 +76,9 @@ class Loading:
         """The reranker of a cross-encoder's bundle."""
         import embedkit
 
-        loaded: Reranks = embedkit.Reranker.load(bundle, device=self.device, threads=self.threads)
+        loaded: Reranks = embedkit.Reranker.load(
+            bundle, variant=self.variant, device=self.device, engine=self.engine, threads=self.threads
+        )
         return loaded
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedkit.cli.click_ext import grouped, option_field
+from embedkit.cli.click_ext import OptionalValue, grouped, option_field
 
 if TYPE_CHECKING:
     from embedkit.cli.options import Loading
@@ -26,9 +26,11 @@ class Ranking:
 
     hybrid: str | None = option_field(
         None,
+        cls=OptionalValue,
+        alone="minmax",
         type=click.Choice(["minmax", "dbsf", "rrf"]),
         help="Rank by words (BM25) too, and by all kinds of vectors that the collection keeps, and fuse the rankings: by scores "
-        "between their extremes or around their mean, or by ranks.",
+        "between their extremes or around their mean, or by ranks; minmax if nothing is said.",
     )
     lexical: str | None = option_field(
         None,
