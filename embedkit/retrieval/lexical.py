@@ -1,4 +1,4 @@
-"""Which documents have the words of a question, ranked by BM25: the lexical side of a hybrid search."""
+"""Which documents have the words of a query, ranked by BM25: the lexical side of a hybrid search."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.system.atomic import atomic_folder
 from embedkit.system.extras import needed
+from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray
 
 from .analyzer import cutter
@@ -104,16 +105,15 @@ class LexicalIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def search(
-        self, questions: Sequence[str], k: int, *, among: Collection[str] | None = None
-    ) -> list[dict[str, float]]:
-        """For each question the scores of the ``k`` best documents by id, best first, equal scores by id; of all
+    @renamed(questions="queries")
+    def search(self, queries: Sequence[str], k: int, *, among: Collection[str] | None = None) -> list[dict[str, float]]:
+        """For each query the scores of the ``k`` best documents by id, best first, equal scores by id; of all
         documents, or of those whose ids are ``among`` some. Only documents that have one of its words are found."""
         allowed = None if among is None else np.array(sorted(self._places(among)), dtype=np.intp)
-        return [self._best(question, k, allowed) for question in questions]
+        return [self._best(query, k, allowed) for query in queries]
 
-    def _best(self, question: str, k: int, allowed: npt.NDArray[np.intp] | None) -> dict[str, float]:
-        words = self._cut(check_text(question, "question"))
+    def _best(self, query: str, k: int, allowed: npt.NDArray[np.intp] | None) -> dict[str, float]:
+        words = self._cut(check_text(query, "query"))
         numbers = self._bm25.get_tokens_ids(words) if self._bm25 is not None else []
         if not numbers:
             return {}

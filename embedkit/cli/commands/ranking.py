@@ -65,14 +65,14 @@ class Ranking:
 
     def search(
         self,
-        questions: Sequence[str],
+        queries: Sequence[str],
         encoder: Encoder,
         store: str,
         collection: str,
         loading: Loading,
         wanted: dict[str, Any],
     ) -> list[list[Hit]]:
-        """The hits of each question. Where the search finds that the collection has changed since its words were read,
+        """The hits of each query. Where the search finds that the collection has changed since its words were read,
         they are read again."""
         from embedkit.errors import StaleIndexError
         from embedkit.retrieval.searching import search
@@ -90,7 +90,7 @@ class Ranking:
                         del weights["lexical"]
                     else:
                         more["lexical"] = self._index(connection, collection, rebuild=rebuild)
-                return search(questions, encoder, connection, collection=collection, **wanted, **more)
+                return search(queries, encoder, connection, collection=collection, **wanted, **more)
 
             try:
                 return run(rebuild=self.reindex)
