@@ -10,8 +10,8 @@ from embedkit.checks import one_of
 from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
+from embedkit.system.files.compression import BROKEN, opened, state, uncompressed_name
 
-from .compression import BROKEN, opened, state, uncompressed_name
 from .registry import FORMATS, format_of
 from .source import Source
 

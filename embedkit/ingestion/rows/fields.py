@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from embedkit.checks import one_of
 from embedkit.errors import InputError
 from embedkit.records.metadata import Metadata
+from embedkit.system.files.jsonlines import kind_of
 
 from .casts import check_types, typed
 
@@ -163,14 +164,6 @@ class Fields:
 def text_id(text: str) -> str:
     """An id made of a text: sha256, 32 hex digits; of equal texts the same."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def kind_of(value: object) -> str:
-    """What a JSON value is, in words."""
-    if value is None:
-        return "null"
-    names = {bool: "a bool", int: "a number", float: "a number", str: "text", list: "a list", bytes: "bytes"}
-    return names.get(type(value), "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}")
 
 
 def _is_template(name: str) -> bool:

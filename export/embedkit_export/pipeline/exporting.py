@@ -78,7 +78,7 @@ def export(
             (``classifier``); ``auto`` is what the model's files say, and dense for a
             plain transformers folder.
         timing: measure the variants' speed; without it two exports of a model are the same bytes.
-        progress: a progress bar on standard error.
+        progress: tell the steps on standard error: a progress bar in a terminal, else a line for each with its seconds.
 
     Raises:
         ExportError: the model cannot be exported, or no variant passed its checks; the message lists what was measured.

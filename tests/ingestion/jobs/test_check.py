@@ -127,11 +127,10 @@ def test_the_sample_is_spread_over_the_rows(encoder, store):
 
 
 def test_the_order_of_before_and_the_old_keywords_go_on_working(store, encoder):
-    new = check(SOURCE, encoder, store, collection="docs", vectors=3, filter=F("even") == True, metadata_policy="json")  # noqa: E712
+    even = F("even") == True  # noqa: E712
+    new = check(SOURCE, encoder, store, collection="docs", vectors=3, filter=even, metadata_policy="json")
     with pytest.warns(DeprecationWarning, match="now") as warned:
-        old = check(
-            SOURCE, store, collection="docs", encoder=encoder, vectors=3, within=F("even") == True, metadata="json"
-        )
+        old = check(SOURCE, store, collection="docs", encoder=encoder, vectors=3, within=even, metadata="json")
     assert old == new
     assert [str(warning.message) for warning in warned] == [
         "check: metadata= is called metadata_policy= now",
