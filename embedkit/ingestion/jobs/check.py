@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from itertools import islice
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -31,7 +31,7 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import nearness
 
-_Options = ParamSpec("_Options")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _WINDOW, _NAMED = 1000, 20
 _NEAR = 0.99
 """The least cosine of a stored vector with the one computed anew. Another variant of the bundle (int8 for fp32) stays above."""
@@ -96,21 +96,19 @@ class CheckReport:
         return "\n".join(lines)
 
 
-def _in_either_order(
-    function: Callable[Concatenate[Iterable[object], TextEncoder | None, GuardedStore | str, _Options], CheckReport],
-) -> Callable[Concatenate[Iterable[object], TextEncoder | None, GuardedStore | str, _Options], CheckReport]:
+def _in_either_order(function: _Function) -> _Function:
     """Take the store in the second place too, with a `DeprecationWarning`: there it stood before the encoder."""
 
     @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> CheckReport:
+    def call(*args: Any, **kwargs: Any) -> Any:
         if len(args) == 2 and isinstance(args[1], GuardedStore | str):
             warnings.warn("check: the encoder comes before the store now", DeprecationWarning, stacklevel=3)
-            return function(args[0], kwargs.pop("encoder", None), args[1], **kwargs)
+            args = (args[0], kwargs.pop("encoder", None), args[1])
         if len(args) < 2:
             kwargs.setdefault("encoder", None)
         return function(*args, **kwargs)
 
-    return call
+    return cast("_Function", call)
 
 
 @renamed(metadata="metadata_policy", within="filter")

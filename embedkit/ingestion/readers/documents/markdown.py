@@ -52,7 +52,8 @@ def split_front_matter(text: str) -> tuple[str, Metadata]:
 
 
 def _yaml(text: str) -> Any:
-    yaml = needed("yaml", "the front matter of a Markdown file", extra="markdown")
+    needed("yaml", "the front matter of a Markdown file", extra="markdown")
+    import yaml  # by its name, for its types
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
