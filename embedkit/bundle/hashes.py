@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from .manifest import Manifest
+from .manifest import Manifest, TextFrontend
 
 
 def fingerprint(manifest: Manifest) -> str:
@@ -25,7 +25,11 @@ def fingerprint(manifest: Manifest) -> str:
             "inputs": tower.inputs,
             "outputs": tower.outputs,
         }
-        whole["tokenizer"] = manifest.files[tower.frontend.tokenizer].sha256
+        files = [manifest.files[name].sha256 for name in tower.frontend.files]
+        if isinstance(tower.frontend, TextFrontend):
+            whole["tokenizer"] = files[0]
+        elif files:
+            whole["files"] = files
         if tower.graph:
             variant = tower.graph.variants.get("fp32") or next(iter(tower.graph.variants.values()))
             whole["graph"] = [manifest.files[name].sha256 for name in (variant.file, *variant.data)]

@@ -1,16 +1,19 @@
-"""The bundle's manifest, typed: schema 1 of ``embedkit.json``. Unknown fields, wrong types and values out of range
-are refused."""
+"""The bundle's manifest, typed: ``embedkit.json``. Unknown fields, wrong types and values out of range are refused.
+
+Bundles of text have schema 1; one with a frontend of any other kind has schema 2.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
 from embedkit.vectors.values import Kind
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
+"""Those that are read: 1 of bundles whose frontends are all of the kind text, else 2."""
 MANIFEST = "embedkit.json"
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -96,10 +99,30 @@ class Choice(_Model, frozen=True):
             raise ValueError("expected a `default` that is one of `values`")
 
 
-class Frontend(_Model, frozen=True):
+@runtime_checkable
+class Frontend(Protocol):
+    """How the items of a role become tensors. What each kind says is a struct of its own, tagged by ``kind``: here
+    `TextFrontend` and `IdsFrontend`; those of other packages are found by `embedkit.bundle.frontend_kinds`."""
+
+    @property
+    def kind(self) -> str:
+        """What it reads."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Tokens, or whatever else the items are made of, that are read of one item."""
+        ...
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that it needs."""
+        ...
+
+
+class TextFrontend(_Model, frozen=True, tag_field="kind", tag="text"):
     """From a text, or from named fields, to token ids."""
 
-    kind: Literal["text"]
     tokenizer: FileName
     template: list[Part]
     truncate: Truncate
@@ -124,6 +147,21 @@ class Frontend(_Model, frozen=True):
             raise ValueError("expected a fixed or least length where padding is kept or read")
 
     @property
+    def kind(self) -> str:
+        """What it reads."""
+        return "text"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The tokenizer's."""
+        return (self.tokenizer,)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a text that are read, special ones included."""
+        return self.truncate.max
+
+    @property
     def fixed(self) -> int | None:
         """The number of tokens that every text is padded to, if there is one."""
         return self.least if self.pad.startswith("fixed") else None
@@ -134,13 +172,52 @@ class Frontend(_Model, frozen=True):
         return int(self.pad.partition(":")[2] or 0)
 
 
+class IdsFrontend(_Model, frozen=True, tag_field="kind", tag="ids"):
+    """Sequences of integers from 0 up to ``size``, such as the items that a user bought: ``max`` are read of one, the
+    ``keep`` ones, and ``pad_id``, which no sequence holds, fills a batch up on the side ``pad``, to ``length`` where there
+    is one."""
+
+    size: Positive
+    max: Positive
+    keep: Literal["first", "last"] = "last"
+    pad: Literal["left", "right"] = "right"
+    pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
+    length: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if self.pad_id >= self.size:
+            raise ValueError("expected a `pad_id` below `size`")
+        if self.length is not None and self.length < self.max:
+            raise ValueError("expected a `length` of at least `max`")
+
+    @property
+    def kind(self) -> str:
+        """What it reads."""
+        return "ids"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def longest(self) -> int:
+        """Ids of a sequence that are read."""
+        return self.max
+
+    @property
+    def fixed(self) -> int | None:
+        """The number of ids that every sequence is padded to, if there is one."""
+        return self.length
+
+
 class Input(_Model, frozen=True):
-    """One input tensor of the graph and what fills it: (batch, tokens) ids, mask, pool mask or token types, or the
-    (batch,) number that ``choice`` gives."""
+    """One input tensor of the graph and what fills it: (batch, tokens) ids, mask, pool mask or token types, the (batch,)
+    ``length`` in tokens, the (batch,) number that ``choice`` gives, or what else the frontend's kind makes."""
 
     name: str
-    dtype: Literal["int64", "int32"]
-    source: Literal["ids", "mask", "pool_mask", "types", "choice"]
+    dtype: Literal["int64", "int32", "float32", "uint8"]
+    source: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z_]*$")]
     choice: Choice | None = None
 
     def __post_init__(self) -> None:
@@ -250,6 +327,14 @@ class Scorer(_Model, frozen=True):
             raise ValueError("expected `graph` beside the function pair, and only there")
 
 
+class Table(_Model, frozen=True):
+    """Vectors of things that are not encoded, such as the items of a recommender: a (n, dim) float32 array ``vectors`` and
+    the ``ids`` of its rows in a .npz file, comparable with the output ``TOWER.OUTPUT``."""
+
+    file: FileName
+    output: str
+
+
 class Source(_Model, frozen=True):
     """Where the weights came from, and with what they were exported."""
 
@@ -262,10 +347,11 @@ class Source(_Model, frozen=True):
 class Manifest(_Model, frozen=True):
     """``embedkit.json``."""
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     source: Source
     towers: Annotated[dict[str, Tower], msgspec.Meta(min_length=1)]
     scorers: dict[str, Scorer]
     files: dict[FileName, FileEntry]
     golden: FileName
     fingerprint: Sha256
+    tables: dict[str, Table] = {}

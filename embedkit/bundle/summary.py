@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .folder import Bundle
-from .manifest import Manifest, Output, Part, Variant
+from .manifest import Frontend, IdsFrontend, Manifest, Output, Part, TextFrontend, Variant
 from .quality import measure_table, quality_table
 
 
@@ -21,8 +21,8 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         assert tower.graph is not None
         output = next(iter(tower.outputs.values()))
         roles[role] = {
-            "template": template(tower.frontend.template),
-            "max_tokens": tower.frontend.truncate.max,
+            "template": reads(tower.frontend),
+            "max_tokens": tower.frontend.longest,
             "dim": output.dim,
             "normalized": output.normalized,
             "matryoshka": output.matryoshka,
@@ -112,6 +112,15 @@ def measured_variants(manifest: Manifest) -> dict[str, Variant]:
 def variant_bytes(manifest: Manifest, variant: Variant) -> int:
     """The bytes of a variant's files."""
     return sum(manifest.files[file].bytes for file in (variant.file, *variant.data))
+
+
+def reads(frontend: Frontend) -> str:
+    """What a role reads: the template of a text, else its kind."""
+    if isinstance(frontend, TextFrontend):
+        return template(frontend.template)
+    if isinstance(frontend, IdsFrontend):
+        return f"ids below {frontend.size}, the {frontend.keep} {frontend.max}"
+    return frontend.kind
 
 
 def template(parts: list[Part]) -> str:

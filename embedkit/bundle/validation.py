@@ -11,7 +11,8 @@ import msgspec
 
 from embedkit.errors import BundleError
 
-from .manifest import SCHEMA, Manifest, is_plain_name
+from .frontend_kinds import frontend_struct
+from .manifest import SCHEMAS, Frontend, Manifest, TextFrontend, is_plain_name
 
 
 def read_manifest(raw: bytes, where: str) -> Manifest:
@@ -22,22 +23,58 @@ def read_manifest(raw: bytes, where: str) -> Manifest:
     except ValueError as error:
         raise BundleError(f"{where}: not valid JSON ({error}); export the bundle again") from None
     found = head.get("schema") if isinstance(head, dict) else None
-    if found != SCHEMA or isinstance(found, bool):
+    if found not in SCHEMAS or isinstance(found, bool):
         raise BundleError(
-            f"{where}: schema: expected {SCHEMA}, found {found!r}; this embedkit reads schema {SCHEMA} only"
+            f"{where}: schema: expected {' or '.join(map(str, SCHEMAS))}, found {found!r}; this embedkit reads no other: install a "
+            "newer one"
         )
+    _frontends(head, where)
     try:
-        manifest = msgspec.convert(head, Manifest)
+        manifest = msgspec.convert(head, Manifest, dec_hook=_decoded)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `")
-        steps, value = _locate(head, place.rstrip("`"))
-        raise BundleError(f"{where}: {'.'.join(steps) or 'manifest'}: {message}, found {_short(value)}") from None
+        raise _refused(error, head, Manifest, where, []) from None
     _check_names(manifest, where)
     return manifest
 
 
-def _locate(head: object, place: str) -> tuple[list[str], object]:
-    """The keys that lead to msgspec's ``place``, such as ``$.towers[...].frontend``, and the value there.
+def _frontends(head: dict[str, Any], where: str) -> None:
+    """Each tower's frontend, by its kind, in the place of what stands for it."""
+    towers = head.get("towers")
+    for role, tower in towers.items() if isinstance(towers, dict) else ():
+        given = tower.get("frontend") if isinstance(tower, dict) else None
+        if not isinstance(given, dict):
+            continue  # what is wrong with that is told with the rest
+        steps = ["towers", str(role), "frontend"]
+        try:
+            struct = frontend_struct(given.get("kind"))
+        except BundleError as error:
+            raise BundleError(f"{where}: {'.'.join(steps)}.{error}") from None
+        try:
+            tower["frontend"] = msgspec.convert(given, struct)
+        except msgspec.ValidationError as error:
+            raise _refused(error, given, struct, where, steps) from None
+
+
+def _decoded(wanted: type, value: object) -> object:
+    """A frontend was decoded before, and stays as it is; anything else there is none."""
+    if wanted is Frontend and not isinstance(value, Frontend):
+        raise msgspec.ValidationError(f"Expected `object`, got `{_json_type(value)}`")
+    return value
+
+
+def _json_type(value: object) -> str:
+    names = {str: "str", bool: "bool", int: "int", float: "float", list: "array", type(None): "null"}
+    return names.get(type(value), "object")
+
+
+def _refused(error: msgspec.ValidationError, head: object, wanted: type, where: str, before: list[str]) -> BundleError:
+    message, _, place = str(error).partition(" - at `")
+    steps, value = _locate(head, place.rstrip("`"), wanted)
+    return BundleError(f"{where}: {'.'.join([*before, *steps]) or 'manifest'}: {message}, found {_short(value)}")
+
+
+def _locate(head: object, place: str, wanted: type) -> tuple[list[str], object]:
+    """The keys that lead to msgspec's ``place``, such as ``$.towers[...].graph``, and the value there.
 
     msgspec writes ``[...]`` for any key of a mapping: the key meant is one with which, alone in its mapping, the
     error stays.
@@ -48,7 +85,7 @@ def _locate(head: object, place: str) -> tuple[list[str], object]:
         if isinstance(value, list) and step.startswith("["):
             key: Any = int(step[1:-1])
         elif isinstance(value, dict) and step == "[...]":
-            key = next((key for key in value if _fails_alone(head, keys, key)), None)
+            key = next((key for key in value if _fails_alone(head, keys, key, wanted)), None)
         else:
             key = step
         if not isinstance(value, dict | list) or (isinstance(value, dict) and key not in value):
@@ -58,7 +95,7 @@ def _locate(head: object, place: str) -> tuple[list[str], object]:
     return keys, value
 
 
-def _fails_alone(head: object, keys: list[str], key: str) -> bool:
+def _fails_alone(head: object, keys: list[str], key: str, wanted: type) -> bool:
     alone = copy.deepcopy(head)
     mapping: Any = alone
     for step in keys:
@@ -66,7 +103,7 @@ def _fails_alone(head: object, keys: list[str], key: str) -> bool:
     for other in [other for other in mapping if other != key]:
         del mapping[other]
     try:
-        msgspec.convert(alone, Manifest)
+        msgspec.convert(alone, wanted, dec_hook=_decoded)
     except msgspec.ValidationError:
         return True
     return False
@@ -82,9 +119,25 @@ def _check_names(manifest: Manifest, where: str) -> None:
         if name not in manifest.files:
             raise BundleError(f"{where}: {place}: expected a file listed under `files`, found {name!r}")
 
+    def referred(side: str, place: str) -> None:
+        role, _, output = side.partition(".")
+        tower = manifest.towers.get(role)
+        base = manifest.towers.get(tower.like) if tower is not None and tower.like else tower
+        if base is None or output not in base.outputs:
+            raise BundleError(f"{where}: {place}: expected TOWER.OUTPUT of this bundle, found {side!r}")
+
+    kinds = {tower.frontend.kind for tower in manifest.towers.values()}
+    if (manifest.schema == 1) != (kinds == {"text"}):
+        raise BundleError(
+            f"{where}: schema: expected 1 where all frontends are of the kind text, and else 2; found {manifest.schema} and "
+            f"{', '.join(sorted(kinds))}"
+        )
     listed(manifest.golden, "golden")
+    for key, table in manifest.tables.items():
+        listed(table.file, f"tables.{key}.file")
     for role, tower in manifest.towers.items():
-        listed(tower.frontend.tokenizer, f"towers.{role}.frontend.tokenizer")
+        for name in tower.frontend.files:
+            listed(name, f"towers.{role}.frontend{'.tokenizer' if isinstance(tower.frontend, TextFrontend) else ''}")
         if tower.like is not None and (
             tower.like not in manifest.towers or manifest.towers[tower.like].like is not None
         ):
@@ -98,13 +151,11 @@ def _check_names(manifest: Manifest, where: str) -> None:
         if scorer.graph is not None:
             listed(scorer.graph, f"scorers.{key}.graph")
         for side in (scorer.left, scorer.right):
-            role, _, output = side.partition(".")
-            tower_ = manifest.towers.get(role)
-            base = manifest.towers.get(tower_.like) if tower_ is not None and tower_.like else tower_
-            if base is None or output not in base.outputs:
-                raise BundleError(f"{where}: scorers.{key}: expected TOWER.OUTPUT of this bundle, found {side!r}")
+            referred(side, f"scorers.{key}")
+    for key, table in manifest.tables.items():
+        referred(table.output, f"tables.{key}")
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."

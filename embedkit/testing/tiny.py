@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from embedkit.bundle.golden import golden_arrays, golden_key
 from embedkit.bundle.manifest import (
-    Frontend,
     Graph,
     Input,
     Manifest,
@@ -21,6 +20,7 @@ from embedkit.bundle.manifest import (
     Quality,
     Scorer,
     Source,
+    TextFrontend,
     Tower,
     Truncate,
     Variant,
@@ -175,10 +175,9 @@ def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], 
 def _manifest(
     dim: int, max_tokens: int, prefixes: Mapping[str, str], variants: tuple[str, ...], kinds: Sequence[str]
 ) -> Manifest:
-    def frontend(role: str) -> Frontend:
+    def frontend(role: str) -> TextFrontend:
         before = [Part(lit=prefixes[role])] if prefixes.get(role) else []
-        return Frontend(
-            kind="text",
+        return TextFrontend(
             tokenizer="tokenizer.json",
             template=[*before, Part(field="text")],
             truncate=Truncate(max=max_tokens),

@@ -13,11 +13,12 @@ from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument,
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 from embedkit.records.documents import Document
 from embedkit.records.metadata import Metadata
+from embedkit.runtime.frontends.text.template import Template
+from embedkit.runtime.frontends.text.token_counter import TokenCounter
 
 from .places import RESERVED, chunk_id, place_of
 from .sections import sections
 from .splitter import Splitter
-from .token_counter import TokenCounter
 
 By: TypeAlias = Literal["tokens", "sentences", "headings"]
 
@@ -74,7 +75,10 @@ class chunked:
         check_mode(metadata)
         self.documents, self.chunking, self.metadata = documents, chunking or Chunking(), metadata
         self.paths: list[str] = getattr(documents, "paths", [])
-        self._tokens = TokenCounter(encoder, role)
+        modality = encoder.modality(role)
+        if not isinstance(modality, Template):
+            raise InputError(f"chunking is for texts, and this bundle reads {modality.noun}s; leave it out")
+        self._tokens: TokenCounter = TokenCounter(modality, encoder.bundle.path(modality.frontend.tokenizer))
         most = self._tokens.max_tokens - self._tokens.own
         if (self.chunking.size or 1) > most:
             raise InputError(

@@ -17,7 +17,6 @@ from embedkit.errors import InputError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.ingestion.pipeline.prune import compared
-from embedkit.ingestion.rows.items import Items
 from embedkit.ingestion.rows.reading import Reading
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Record
@@ -176,10 +175,10 @@ class _Check:
 
     def vectors(self, sample: list[Record], encoder: TextEncoder, role: str) -> None:
         """Compare the vectors of some rows with those that the model gives."""
-        items = Items(encoder, role)
+        modality = encoder.modality(role)
         stored = self.rows.get([row.id for row in sample], with_vectors=True)
         columns = Columns.of(encoder, role, None, self.rows.info)
-        texts = [items.of(row.text, row.metadata) for row in stored]
+        texts = [modality.of_row(row.text, row.metadata) for row in stored]
         fresh = columns.columns(encoder.encode_outputs(texts, role=role, outputs=list(columns.names.values())))
         near = [np.ones(len(stored))]
         if "dense" in columns.names:

@@ -16,11 +16,10 @@ from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError, TruncationWarning
 from embedkit.ingestion.pipeline.columns import Columns, existing
 from embedkit.ingestion.pipeline.prune import check_prunable, gone
-from embedkit.ingestion.rows.items import Items
 from embedkit.ingestion.rows.reading import Reading
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter
-from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.base import Item
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
 
@@ -89,7 +88,7 @@ def estimate(
     Raises what the ingest would before it writes, and the `InputError` of a sync that may not delete.
     """
     chance = random.Random(0)
-    sample: list[Text] = []
+    sample: list[Item] = []
     new = changed = unchanged = 0
     with (
         opened(store) as connection,
@@ -101,7 +100,7 @@ def estimate(
             rows.require_fingerprint(encoder.fingerprint)
         columns = Columns.of(encoder, role, outputs, rows.info if rows else None)
         connection.require_able(columns.spec(collection, encoder.metric))
-        items = Items(encoder, role)
+        modality = encoder.modality(role)
         for window in reading.windows(lambda: _WINDOW):
             known = rows.hashes([document.id for document, _ in window]) if rows else {}
             for document, digest in window:
@@ -110,7 +109,7 @@ def estimate(
                     continue
                 new += document.id not in known
                 changed += document.id in known
-                _choose(sample, items.of(document.text, document.metadata), new + changed, chance)
+                _choose(sample, modality.of_row(document.text, document.metadata), new + changed, chance)
             bar.update(len(window))
         lost = 0
         if sync:
@@ -135,14 +134,14 @@ def estimate(
         )
 
 
-def _choose(sample: list[Text], item: Text, seen: int, chance: random.Random) -> None:
+def _choose(sample: list[Item], item: Item, seen: int, chance: random.Random) -> None:
     """Keep ``_SAMPLE`` of all items, each as likely as any other (reservoir sampling, Vitter's algorithm R)."""
     place = seen - 1 if seen <= _SAMPLE else chance.randrange(seen)
     if place < _SAMPLE:
         sample[place : place + 1] = [item]
 
 
-def _measured(encoder: TextEncoder, role: str, columns: Columns, sample: list[Text]) -> tuple[int, int, float, int]:
+def _measured(encoder: TextEncoder, role: str, columns: Columns, sample: list[Item]) -> tuple[int, int, float, int]:
     """How many texts were encoded, their tokens, the seconds that they took and the bytes of their vectors: parts of the
     sample, until it has been long enough. A part that cannot be encoded is left out."""
     texts = tokens = size = 0

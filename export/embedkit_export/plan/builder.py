@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from embedkit.bundle.manifest import Choice, Frontend, Input, Output, Part, PoolMask, Truncate
+from embedkit.bundle.manifest import Choice, Input, Output, Part, PoolMask, TextFrontend, Truncate
 from embedkit.errors import ExportError, InputError
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
@@ -130,7 +130,7 @@ class _Builder:
             self.plan.notes += found.notes
         return self.origins[key]
 
-    def _frontend(self, name: str, role: Role, origin: Source) -> Frontend:
+    def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend:
         where = f"role {name}"
         tokenizer = origin.tokenizer
         template = parts(role.template or "{text}", role.fields or {}, where)
@@ -152,8 +152,7 @@ class _Builder:
         pad_id = tokenizer.pad_token_id or 0
         if role.pad_token is not None:
             pad_id = _token_id(tokenizer, role.pad_token, f"{where}: pad_token")
-        frontend = Frontend(
-            kind="text",
+        frontend = TextFrontend(
             tokenizer="tokenizer.json",
             template=template,
             truncate=Truncate(max=limit, mode=role.truncate or "smart", applies_to=cut),
@@ -213,7 +212,7 @@ class _Builder:
             field=given.field, values={key: known[token] for key, token in given.values.items()}, default=given.default
         )
 
-    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, Frontend]) -> GraphPlan:
+    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend]) -> GraphPlan:
         where = f"role {owner}"
         backbone = origin.backbone
         if self.recipe.causal is not None:

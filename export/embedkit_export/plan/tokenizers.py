@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from embedkit.runtime.frontends.batching import pad
-from embedkit.runtime.frontends.template import Text
-from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.bundle.manifest import Input
+from embedkit.runtime.frontends.base import Batch, Unencodable
+from embedkit.runtime.frontends.text.template import Template, Text
+from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
+from embedkit.runtime.tower import graph_inputs
 from embedkit.stores.plugin_kit.naming import safe_name
-from embedkit_export.tensors import IDS, MASK, POOL_MASK, TYPES, Feed
+from embedkit_export.tensors import Feed
 
 from .plan import Plan
 
@@ -35,49 +36,38 @@ class Tokenizers:
 
     def _load(self, role: str, folder: Path) -> TextTokenizer:
         chosen = self.plan.roles[role]
-        inputs = self.plan.graphs[chosen.graph].inputs
-        return TextTokenizer(
-            chosen.frontend,
-            folder / self.files[role],
-            types=any(entry.source == "types" for entry in inputs),
-            choices=[entry.choice for entry in inputs if entry.choice],
-        )
+        inputs = self._inputs(role)
+        template = Template(chosen.frontend, [entry.choice for entry in inputs if entry.choice])
+        return TextTokenizer(template, folder / self.files[role], inputs)
+
+    def _inputs(self, role: str) -> list[Input]:
+        return self.plan.graphs[self.plan.roles[role].graph].inputs
 
     def __getitem__(self, role: str) -> TextTokenizer:
         return self._roles[role]
 
     def items(self, role: str, given: Sequence[Any]) -> list[Text]:
         """What the role can encode of texts or fields; a text that it refuses (nothing to pool) is left out."""
-        tokenizer = self[role]
-        inputs = self.plan.graphs[self.plan.roles[role].graph].inputs
-        pools = any(entry.source == "pool_mask" for entry in inputs)
-        template = tokenizer.template
+        template = self[role].template
         out: list[Text] = []
         for i, item in enumerate(given):
             if isinstance(item, str):
                 whole = template.fill(item, i)
             else:  # a record may have fields that another role reads
                 whole = {**_as_dict(template.fill("", i)), **{k: v for k, v in item.items() if k in template.fields}}
-            ragged = tokenizer.encode([template.check(whole, "sample")])
-            if len(ragged.ids[0]) and (not pools or not ragged.pool or ragged.pool[0].any()):
+            with suppress(Unencodable):
+                self._batch(role, template.check(whole, "sample"))
                 out.append(whole)
         return out
 
     def feed(self, role: str, item: Text) -> Feed:
         """The inputs of the role's graph for one item."""
-        tokenizer = self[role]
-        ragged = tokenizer.encode([item])
-        padding = tokenizer.frontend.padding
-        width = max(2, tokenizer.frontend.least, len(ragged.ids[0]))
-        ids, mask = pad(ragged.ids, tokenizer.frontend.pad_id, width)
-        pool = pad(ragged.pool, 0, width)[0] if ragged.pool else mask
-        tensors = {IDS: ids, MASK: np.ones_like(mask) if padding == "read" else mask}
-        tensors[POOL_MASK] = np.where(mask == 0, 1, pool) if padding != "ignored" else pool
-        tensors[TYPES] = pad(ragged.types, 0, width)[0] if ragged.types else np.zeros_like(ids)
-        return {
-            entry.name: tensors[entry.name] if entry.choice is None else tokenizer.template.choice(entry.choice, [item])
-            for entry in self.plan.graphs[self.plan.roles[role].graph].inputs
-        }
+        batch = self._batch(role, item)
+        return graph_inputs(batch, batch.tensors(1), self._inputs(role), 1)
+
+    def _batch(self, role: str, item: Text) -> Batch:
+        (batch,) = self[role].batches([item], 1, lambda lengths, longest: lengths)
+        return batch
 
 
 def _as_dict(item: Text) -> dict[str, str]:

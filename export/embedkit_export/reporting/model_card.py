@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedkit.bundle.manifest import Manifest, Output
 from embedkit.bundle.quality import measure_table, quality_table, size_table
-from embedkit.bundle.summary import about, similarity, template
+from embedkit.bundle.summary import about, reads, similarity
 
 PICTURE = "quality.png"
 
@@ -31,7 +31,7 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
     smaller = f"{_SMALLER}{table}\n" if (table := size_table(variants).markdown()) else ""
     further = f"\n{table}\n" if (table := measure_table(variants).markdown()) else ""
     roles = "\n".join(
-        f"- `{role}`: {_code(template(t.frontend.template))}, at most {t.frontend.truncate.max} tokens"
+        f"- `{role}`: {_code(reads(t.frontend))}, at most {t.frontend.longest} tokens"
         for role, t in manifest.towers.items()
     )
     forms = [f"`{name}` is {v.form}." for name, v in variants.items() if v.form not in ("", "fp32", "fp16")]
@@ -43,7 +43,7 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
     tools = ", ".join(f"{name} {value}" for name, value in manifest.source.tools.items())
     return f"""# {manifest.source.name}
 
-An [ONNX](https://onnx.ai) encoder bundle for texts of up to {tower.frontend.truncate.max} tokens. It makes of a text:
+An [ONNX](https://onnx.ai) encoder bundle for texts of up to {tower.frontend.longest} tokens. It makes of a text:
 
 {outputs}
 

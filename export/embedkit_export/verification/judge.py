@@ -12,7 +12,7 @@ import numpy as np
 from embedkit import bundle
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
-from embedkit.runtime import selfcheck as probing
+from embedkit.runtime import selfcheck
 from embedkit.vectors.arrays import truncate
 from embedkit.vectors.values import Values
 from embedkit_export import files
@@ -83,7 +83,9 @@ class Judge:
         """The verdict on a variant, and its worst cosine on the golden texts."""
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
         verdict = verify.judge(encoder, self.cases, self.gates[variant], sizes=self._sizes)
-        worst = min(probing.worst_nearness(encoder, role, texts.GOLDEN, golden) for role, golden in self.golden.items())
+        worst = min(
+            selfcheck.worst_nearness(encoder.loaded, role, texts.GOLDEN, golden) for role, golden in self.golden.items()
+        )
         if (self.sample.pairs or self.sample.queries) and encoder.kind in ("dense", "sparse", "multivector"):
             by_size = self._labels(encoder)
             labels = by_size.pop(None)

@@ -7,7 +7,6 @@ together, against `reference`.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +18,12 @@ import numpy.typing as npt
 from embedkit.bundle.manifest import Output, Quality, SizeQuality
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
-from embedkit.runtime.frontends.template import Text
-from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.text.template import Text
+from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
+from embedkit.runtime.selfcheck import dependence
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-from embedkit.vectors.values import Kind, Values, equal, largest_difference, nearness, scale
+from embedkit.vectors.values import Kind, Values, largest_difference, nearness, scale
 from embedkit_export.quiet import reason
 from embedkit_export.tensors import DENSE
 
@@ -32,6 +32,8 @@ from .gates import Gates
 from .reference import Floats, tokens
 
 _MAXSIM_TEXTS = 128
+_BUDGETS = (1, 333, 4096)
+"""One text a batch; odd batches; many texts padded together."""
 
 
 @dataclass(frozen=True)
@@ -270,28 +272,23 @@ def _unit(x: Floats) -> npt.NDArray[np.float64]:
 def independence(encoder: Encoder, role: str, items: Sequence[Text], together: Mapping[str, Values]) -> list[str]:
     """Problems where what is made of a text depends on its batch: alone, in another order and in other batch sizes it must
     be the same bytes."""
-    order = np.random.default_rng(0).permutation(len(items))
-    back = np.argsort(order)
-    for budget in (1, 333, 4096):  # one text a batch; odd batches; many texts padded together
-        other = copy.copy(encoder)  # the graph of a large model takes long to load
-        other.token_budget = budget
-        turned = other.encode_outputs([items[i] for i in order], role=role)
-        for name, expected in together.items():
-            found: Values = turned[name][back]
-            differ = [i for i in range(len(items)) if not equal(found[i : i + 1], expected[i : i + 1])]
-            if differ:
-                change = largest_difference(found, expected)
-                read = change > 1e-4
-                return [
-                    f"row independence: {len(differ)} of {len(items)} vectors change with their batch, by up to {change:.1e}"
-                    f"{'' if name == DENSE else f' (output {name!r})'}; first: {items[differ[0]]!r:.80}"
-                    + (
-                        "; the model reads padding: a fixed length (pad = N in the recipe) takes that away"
-                        if read
-                        else ""
-                    )
-                ]
-    return []
+    modality = encoder.modality(role)
+    checked = [modality.check(item, modality.noun) for item in items]
+    found = dependence(
+        checked, lambda items, budget: encoder.loaded.computed(role, items, budget=budget), _BUDGETS, expected=together
+    )
+    if found is None:
+        return []
+    where = "" if found.output == DENSE else f" (output {found.output!r})"
+    advice = (
+        "; the model reads padding: a fixed length (pad = N in the recipe) takes that away"
+        if found.change > 1e-4
+        else ""
+    )
+    return [
+        f"row independence: {len(found.rows)} of {len(items)} vectors change with their batch, by up to {found.change:.1e}"
+        f"{where}; first: {items[found.rows[0]]!r:.80}{advice}"
+    ]
 
 
 def _rounded(value: Any) -> float:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.bundle.manifest import Choice, Frontend, Output
-from embedkit.runtime.frontends.template import Text
+from embedkit.bundle.manifest import Choice, Output, TextFrontend
+from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
@@ -160,7 +160,7 @@ def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str,
     return rows.sum(dim=0) / (len(rows) ** 0.5 if pool.mode == "mean_sqrt_length" else len(rows))
 
 
-def tokens(tokenizer: Any, frontend: Frontend, item: Text) -> tuple[list[int], list[int], list[int]]:
+def tokens(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int], list[int], list[int]]:
     """Ids, token types and the places that are pooled, as the transformers tokenizer has them."""
     given = {_main(frontend): item} if isinstance(item, str) else dict(item)
     segments, field_ends, before = [""], [], ""
@@ -238,7 +238,7 @@ def _enough(tokenizer: Any, text: str, limit: int) -> str:
     return beginning if len(tokenizer(beginning, add_special_tokens=False)["input_ids"]) > limit else text
 
 
-def _main(frontend: Frontend) -> str:
+def _main(frontend: TextFrontend) -> str:
     names = [str(part.field) for part in frontend.template if part.field]
     required = [str(part.field) for part in frontend.template if part.field and part.default is None]
     return required[0] if required else "text" if "text" in names else names[0]

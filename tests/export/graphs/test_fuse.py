@@ -25,8 +25,14 @@ def how(tmp_path_factory: pytest.TempPathFactory) -> GraphPlan:
 
 
 @pytest.fixture(scope="module")
-def captured(how: GraphPlan) -> ir.Model:
+def captured_once(how: GraphPlan) -> ir.Model:
     return capture.capture(how)
+
+
+@pytest.fixture
+def captured(captured_once: ir.Model) -> ir.Model:
+    """Of each test its own."""
+    return captured_once.clone()
 
 
 def run(model: ir.Model, ids: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _CHARACTERS_A_TOKEN = 16
+SHORT = 2 * _CHARACTERS_A_TOKEN
+"""Of a text with at most so many characters for each token that is read, no beginning is sought."""
 _SEARCHED = 1 << 12
 _BETWEEN_WORDS = re.compile("[A-Za-z] [A-Za-z]")
 
@@ -29,7 +31,7 @@ _LOCAL_NORMALIZERS = (
 def head(text: str, tokens: int) -> str:
     """``text``, or of a much longer one some beginning that may hold ``tokens`` tokens and ends between two words."""
     limit = tokens * _CHARACTERS_A_TOKEN
-    if len(text) <= 2 * limit:
+    if len(text) <= tokens * SHORT:
         return text
     place = _BETWEEN_WORDS.search(text, limit, limit + _SEARCHED)
     return text[: place.start() + 1] if place else text

@@ -1,14 +1,14 @@
-"""What a role takes: the fields of its template, and those that choose something instead of being read."""
+"""What a role of text takes: the fields of its template, and those that choose something instead of being read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import Choice, Frontend
+from embedkit.bundle.manifest import Choice, TextFrontend
 from embedkit.checks import check_text
 from embedkit.errors import InputError
 
@@ -20,8 +20,8 @@ class Template:
     """The items that one `Frontend` takes. ``choices`` are fields that are not text and that an item may have beside
     those of the template."""
 
-    def __init__(self, frontend: Frontend, choices: Sequence[Choice] = ()) -> None:
-        self.parts = frontend.template
+    def __init__(self, frontend: TextFrontend, choices: Sequence[Choice] = ()) -> None:
+        self.frontend, self.parts = frontend, frontend.template
         self.choices = [*choices, *([frontend.first_token] if frontend.first_token else [])]
         self.fields = {part.field: part.default for part in self.parts if part.field is not None}
         """The template's fields in order, each with the text that stands for it where it is not given, or None."""
@@ -34,10 +34,34 @@ class Template:
         self.plain = len(self.fields) == 1 and not self.choices and not self.pair
         """Whether an item is one text in one segment, and nothing else."""
 
+    def is_item(self, value: object) -> bool:
+        """A string, or a mapping of fields, is one item."""
+        return isinstance(value, str | Mapping)
+
+    def key(self, item: Text) -> Hashable:
+        """The string, or the fields in any order."""
+        return item if isinstance(item, str) else frozenset(item.items())
+
+    def cost(self, item: Text) -> int:
+        """Characters."""
+        return len(item) if isinstance(item, str) else sum(map(len, item.values()))
+
+    def portable(self, item: Text) -> Text:
+        """The string, or a plain dictionary."""
+        return item if isinstance(item, str) else dict(item)
+
+    def of_row(self, text: str, metadata: Mapping[str, Any]) -> Text:
+        """The text or, where there are several fields, these from the metadata too."""
+        names = [*self.fields, *(choice.field for choice in self.choices)]
+        main = "text" if "text" in names else names[0]
+        if len({*names}) == 1:
+            return text
+        return {main: text, **{name: metadata[name] for name in names if name != main and name in metadata}}
+
     def check(self, item: object, where: str) -> Text:
         """``item`` if it can be encoded, a lone string as the fields it stands for; else `InputError`."""
         if self.plain and isinstance(item, str):
-            return check_text(item, where)
+            return item if item.isascii() else check_text(item, where)
         if isinstance(item, str) and self.single is not None:
             item = {self.single: item}
         if not isinstance(item, Mapping):

@@ -1,22 +1,23 @@
-"""From texts to ragged token ids: a role's template, the bundle's tokenizer, truncation that is counted."""
+"""From texts to ragged token ids and their batches: a role's template, the bundle's tokenizer, truncation that is counted."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import Choice, Frontend
+from embedkit.bundle.manifest import Input
 from embedkit.errors import InputError
+from embedkit.runtime.frontends.base import Batch, Ids, Unencodable, Widths
+from embedkit.runtime.frontends.batching import Padding, batches
 
-from .prefix import has_heads, head
+from .prefix import SHORT, has_heads, head
 from .template import Template, Text
-
-Ids: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +37,23 @@ class Ragged:
 
 
 class TextTokenizer:
-    """Applies one `Frontend`; safe to be shared by threads.
-
-    ``types`` and ``pool`` of its results are filled where they are asked for, else empty. ``choices`` as in `Template`.
+    """Applies the frontend of one `Template`; safe to be shared by threads. ``types`` of its results are filled where one of
+    the graph's ``inputs`` is filled by them, and ``pool`` where the frontend leaves tokens out of the pooling, else empty.
     """
 
-    def __init__(
-        self, frontend: Frontend, tokenizer_file: Path, *, types: bool = False, choices: Sequence[Choice] = ()
-    ) -> None:
+    def __init__(self, template: Template, tokenizer_file: Path, inputs: Sequence[Input] = ()) -> None:
         from tokenizers import Tokenizer
 
-        self.frontend, self.template = frontend, Template(frontend, choices)
+        frontend = template.frontend
+        self.frontend, self.template = frontend, template
+        self._inputs = list(inputs)
+        self._padding = Padding(frontend.pad_id, frontend.least, frontend.padding)
         self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._has_heads = has_heads(self._tokenizer)
         self._max = frontend.truncate.max
-        self._types = types
+        types = self._types = any(entry.source == "types" for entry in inputs)
+        self._pools = any(entry.source == "pool_mask" for entry in inputs)
         self._slice = frontend.truncate.mode == "slice"
         self._content = frontend.truncate.applies_to == "content"
         # Of a pair, the library's own cut would keep all that it cuts off in all combinations.
@@ -71,6 +73,27 @@ class TextTokenizer:
             and not types
             and frontend.pool_mask is None
             and frontend.first_token is None
+        )
+
+    def batches(self, items: Sequence[Text], budget: int, widths: Widths) -> list[Batch]:
+        """Batches of at most ``budget`` token slots that hold each of the checked texts once; raises `Unencodable`."""
+        ragged = self.encode(items)
+        for i, ids in enumerate(ragged.ids):
+            if not len(ids):
+                raise Unencodable(i, "the tokenizer makes no token of it, so it has no vector")
+        for i, pool in enumerate(ragged.pool if self._pools else ()):
+            if not pool.any():
+                reason = "no token of it is left to pool, so it has no vector; it may be empty, or cut before its text begins"
+                raise Unencodable(i, reason)
+        return batches(
+            {"ids": ragged.ids, "pool_mask": ragged.pool, "types": ragged.types},
+            ragged.truncated,
+            self._padding,
+            budget,
+            widths,
+            longest=self._max,
+            fixed=self.frontend.fixed,
+            numbers={e.name: self.template.choice(e.choice, items) for e in self._inputs if e.choice is not None},
         )
 
     def encode(self, texts: Sequence[Text]) -> Ragged:
@@ -113,7 +136,8 @@ class TextTokenizer:
         if len(parts) > 1:
             texts = ["".join(text if part.lit is None else part.lit for part in parts) for text in texts]
         # A text of a megabyte costs hundreds of times the time and memory of the tokens that are read.
-        heads = [head(text, self._max) for text in texts] if self._has_heads else texts
+        short = self._max * SHORT if self._has_heads else sys.maxsize
+        heads = [text if len(text) <= short else head(text, self._max) for text in texts]
         encodings = self._encodings(self._tokenizer.encode_batch_fast, heads)
         for i, (text, first) in enumerate(zip(texts, heads, strict=True)):
             if len(first) < len(text) and not (encodings[i].overflowing or len(encodings[i].ids) > self._max):

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
-from embedkit.ingestion.rows.items import Items
-from embedkit.runtime.frontends.template import Template, Text
+
+from .template import Template, Text
 
 
 class TokenCounter:
-    """Counts with the tokenizer and the template of one role of an encoder's bundle, and cuts nothing off."""
+    """Counts with a tokenizer and the template of one role, and cuts nothing off."""
 
-    def __init__(self, encoder: TextEncoder, role: str) -> None:
+    def __init__(self, template: Template, tokenizer_file: Path) -> None:
         from tokenizers import Tokenizer
 
-        self._items = Items(encoder, role)
-        frontend = encoder.bundle.tower(role).frontend
-        self._template = Template(
-            frontend, [entry.choice for entry in encoder.bundle.tower(role).inputs if entry.choice]
-        )
-        self._tokenizer: Any = Tokenizer.from_file(str(encoder.bundle.path(frontend.tokenizer)))
+        self._template = template
+        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self.max_tokens = frontend.truncate.max
+        self.max_tokens = template.frontend.longest
         """Tokens that the model reads, special ones and those of the template included."""
-        empty = self._items.of("", dict.fromkeys(self._template.fields, ""))
+        empty = template.of_row("", dict.fromkeys(template.fields, ""))
         self.own = self._count(empty)
         """Tokens of an empty text: special ones and the template's."""
 
@@ -36,7 +32,7 @@ class TokenCounter:
 
         Raises `InputError` where that cannot be encoded.
         """
-        return self._count(self._template.check(self._items.of(text, metadata), "template"))
+        return self._count(self._template.check(self._template.of_row(text, metadata), "template"))
 
     def ends(self, text: str) -> list[int]:
         """The character at which each token of a text by itself ends, special tokens left out."""
