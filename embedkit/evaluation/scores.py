@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
+from embedkit.system.extras import needed
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.geometry import Vectors64, unit
 from embedkit.vectors.values import Values
@@ -75,6 +77,18 @@ def crossed(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = 
         squares = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y)[None, :] - 2.0 * products
         products = -np.sqrt(np.maximum(squares, 0.0))
     return products.astype(np.float32)
+
+
+def correlations(scores: npt.NDArray[np.float64], gold: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Spearman's and Pearson's correlation (n,) with (n,), by scipy: equal values share the mean of their ranks. NaN where
+    all values of a side are the same. Raises `MissingExtraError` without scipy."""
+    stats = needed("scipy.stats", "correlating scores")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that are all the same: NaN says it
+        return {
+            "spearman": float(stats.spearmanr(scores, gold).statistic),
+            "pearson": float(stats.pearsonr(scores, gold).statistic),
+        }
 
 
 def _prepared(vectors: npt.NDArray[Any], fn: Similarity) -> Vectors64:

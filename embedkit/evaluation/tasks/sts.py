@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import numpy as np
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, number_of
-from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, encoded, paired
-from embedkit.system.extras import needed
+from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, correlations, encoded, paired
 from embedkit.vectors.geometry import isotropy, squared_distances, uniformity
 
 from .task import Measured, Rows, Task
@@ -70,7 +68,6 @@ class Similarities(Task):
 
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
         """The correlations of any resample of pairs, and how the vectors lie."""
-        stats = needed("scipy.stats", "correlating scores")
         check_comparable(encoder, self.similarity)
         texts = list(dict.fromkeys([*self.first, *self.second]))
         place = {text: index for index, text in enumerate(texts)}
@@ -83,14 +80,8 @@ class Similarities(Task):
         distances = None if dense is None else squared_distances(dense[a], dense[b])
 
         def statistic(rows: Rows) -> dict[str, float]:
-            x, y = found[rows], gold[rows]
-            # Values that are all the same have no correlation: NaN, and nothing to warn of.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                measures = {
-                    "spearman": float(stats.spearmanr(x, y).statistic),
-                    "pearson": float(stats.pearsonr(x, y).statistic),
-                }
+            y = gold[rows]
+            measures = correlations(found[rows], y)
             if distances is not None:
                 near = distances[rows][y > border]
                 measures["alignment"] = float(near.mean()) if len(near) else float("nan")
