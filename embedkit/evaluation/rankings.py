@@ -78,15 +78,15 @@ class _Best:
     """The best documents so far of some queries, best first and of equal ones the first."""
 
     def __init__(
-        self, encoder: TextEncoder, asked: Values, own: npt.NDArray[np.intp], fn: Similarity | None, depth: int
+        self, encoder: TextEncoder, queries: Values, own: npt.NDArray[np.intp], fn: Similarity | None, depth: int
     ) -> None:
-        self.encoder, self.asked, self.own, self.fn, self.depth = encoder, asked, own, fn, depth
-        self.scores = np.empty((len(asked), 0), dtype=np.float32)
-        self.indices = np.empty((len(asked), 0), dtype=np.intp)
+        self.encoder, self.queries, self.own, self.fn, self.depth = encoder, queries, own, fn, depth
+        self.scores = np.empty((len(queries), 0), dtype=np.float32)
+        self.indices = np.empty((len(queries), 0), dtype=np.intp)
 
     def take(self, values: Values, start: int) -> None:
         """Documents that come after all before, the first of them with the index ``start``."""
-        scores = crossed(self.encoder, self.asked, values, self.fn)
+        scores = crossed(self.encoder, self.queries, values, self.fn)
         inside = np.flatnonzero((self.own >= start) & (self.own < start + len(values)))
         scores[inside, self.own[inside] - start] = -np.inf
         indices = np.broadcast_to(np.arange(start, start + len(values), dtype=np.intp), scores.shape)

@@ -65,9 +65,13 @@ class Retrieval(Task):
             raise InputError(f"k: expected whole numbers from 1 to {DEPTH:,}, found {self.at!r}")
         if any(len(wording) != len(self.queries) for wording in self.wordings):
             raise InputError("retrieval: expected as many queries in each wording as there are queries")
-        more = {"wordings of each": 1 + len(self.wordings)} if self.wordings else {}
         object.__setattr__(self, "at", tuple(sorted(set(self.at))))
-        object.__setattr__(self, "size", {"queries": len(self.queries), **more, "documents": self.count})
+
+    @property
+    def size(self) -> Mapping[str, int]:
+        """How much there is of what."""
+        more = {"wordings of each": 1 + len(self.wordings)} if self.wordings else {}
+        return {"queries": len(self.queries), **more, "documents": self.count}
 
     @classmethod
     def read(

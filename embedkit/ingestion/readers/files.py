@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.compression import BROKEN, opened, state, uncompressed_name
 
-from ...errors import InputError
 from .registry import FORMATS, format_of
 from .source import Source
 
