@@ -44,9 +44,9 @@ def tiny_kinds(folder: Path) -> Path:
 
 def exported(folder: Path) -> Path:
     """A BERT with all that a recipe says of a text encoder, and outputs of every kind."""
-    from compat import small_models as models
     from torch import nn
 
+    from compat import small_models as models
     from embedkit_export import Pooling, Recipe, Role, TokenChoice
 
     few, narrow = ["general", "biology", "physics"], _filled(nn.Linear(models.HIDDEN, 4))
@@ -89,7 +89,6 @@ def exported(folder: Path) -> Path:
 def experts(folder: Path) -> Path:
     """A number for each text beside its tokens, and a length that all have; the vectors are not of unit length."""
     from compat import small_models as models
-
     from embedkit_export import Pooling, Recipe, Side
 
     recipe = Recipe(
