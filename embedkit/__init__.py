@@ -19,12 +19,14 @@ _HOME = {
     "Capabilities": "stores.contract",
     "Chunking": "ingestion",
     "Classifier": "encoders.classifier",
+    "ClosedError": "errors",
     "Collection": "stores.contract",
     "CollectionInfo": "stores.contract",
     "CollectionMismatchError": "errors",
     "CollectionNotFoundError": "errors",
     "CollectionSpec": "stores.contract",
     "DeviceError": "errors",
+    "DiskError": "errors",
     "Document": "records.documents",
     "EmbedkitError": "errors",
     "Encoder": "encoders.encoder",
@@ -42,6 +44,7 @@ _HOME = {
     "LexicalIndex": "retrieval.lexical",
     "MissingExtraError": "errors",
     "MultiVectors": "vectors.multivector",
+    "OptionError": "errors",
     "OverloadedError": "errors",
     "Page": "records.documents",
     "Ranges": "vectors.quantization",
@@ -67,6 +70,7 @@ _HOME = {
     "copy": "ingestion",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
+    "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
@@ -135,14 +139,17 @@ if TYPE_CHECKING:
     from embedkit.vectors.sparse import SparseVectors as SparseVectors
 
     from .errors import BundleError as BundleError
+    from .errors import ClosedError as ClosedError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
     from .errors import DeviceError as DeviceError
+    from .errors import DiskError as DiskError
     from .errors import EmbedkitError as EmbedkitError
     from .errors import ExportError as ExportError
     from .errors import FilterError as FilterError
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
+    from .errors import OptionError as OptionError
     from .errors import OverloadedError as OverloadedError
     from .errors import StaleIndexError as StaleIndexError
     from .errors import StoreError as StoreError
@@ -160,4 +167,5 @@ if TYPE_CHECKING:
     from .ingestion import chunked as chunked
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
+    from .ingestion import ingest_table as ingest_table
     from .ingestion import retry as retry

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, Protocol, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -49,18 +49,23 @@ class Stats:
     slots: int = 0
 
 
+class Source(Protocol):
+    """What computes: a loaded bundle, or worker processes that each have one."""
+
+    def submit(self, role: str, items: Sequence[Item], outputs: Sequence[str], /) -> list[PendingRows]:
+        """Begin to compute the named outputs of a role's checked items, each of which is in exactly one part."""
+        ...
+
+
 class TextEncoder(EncoderInfo, ABC):
     """An encoder of a bundle. Several threads may share one.
 
-    The same item gives the same vector, bit for bit, whatever it is encoded together with and in whatever order. ``submit``
-    begins to compute the named outputs of a role's checked items, each of which is in exactly one part.
+    The same item gives the same vector, bit for bit, whatever it is encoded together with and in whatever order.
     """
 
-    submit: Callable[[str, list[Item], Sequence[str]], list[PendingRows]]
-
-    def __init__(self, bundle: Bundle, setup: Setup, *, on_truncate: OnTruncate) -> None:
+    def __init__(self, bundle: Bundle, setup: Setup, source: Source, *, on_truncate: OnTruncate) -> None:
         super().__init__(bundle)
-        self.on_truncate = on_truncate
+        self.source, self.on_truncate = source, on_truncate
         self.device, self.variant, self.engine, self.why = setup.device, setup.variant, setup.engine, setup.why
         self.threads, self.token_budget = setup.threads, setup.token_budget
         self.stats = Stats()
@@ -335,7 +340,7 @@ class TextEncoder(EncoderInfo, ABC):
         role = self.role(options.role)
         on_truncate = options.on_truncate or self.on_truncate
         truncated = total = 0
-        for window in stream(texts, role.modality, lambda items: self.submit(options.role, items, outputs)):
+        for window in stream(texts, role.modality, lambda items: self.source.submit(options.role, items, outputs)):
             truncated += self._count(role, window, total, on_truncate)
             total += len(window.truncated)
             yield window.values

@@ -19,9 +19,8 @@ class Encoder(TextEncoder):
     """
 
     def __init__(self, loaded: LoadedBundle, *, on_truncate: OnTruncate = "warn") -> None:
-        super().__init__(loaded.bundle, loaded.setup, on_truncate=on_truncate)
+        super().__init__(loaded.bundle, loaded.setup, loaded, on_truncate=on_truncate)
         self.loaded = loaded
-        self.submit = loaded.submit
 
     @classmethod
     def load(

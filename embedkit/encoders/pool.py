@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.util import Finalize
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
 from embedkit.bundle.folder import Bundle
-from embedkit.runtime.frontends.base import Item, Rows
-from embedkit.runtime.loaded import PendingRows
 from embedkit.runtime.options import LoadOptions, OnTruncate, check_count
 from embedkit.system.processes import cpu_count
 
 from .base import TextEncoder
-from .workers import PIECE_ITEMS, Crew
-
-_SMALL_PIECE = 16
-_ITEM_WEIGHT = 16  # characters that an item costs beside its own
+from .info import EncoderInfo
+from .workers import Crew
 
 
 class EncoderPool(TextEncoder):
@@ -35,7 +27,7 @@ class EncoderPool(TextEncoder):
     """
 
     def __init__(self, bundle: Bundle, crew: Crew, *, on_truncate: OnTruncate) -> None:
-        super().__init__(bundle, crew.setup, on_truncate=on_truncate)
+        super().__init__(bundle, crew.setup, crew, on_truncate=on_truncate)
         self._crew = crew
         # Closes at exit as well, before multiprocessing ends what is left.
         self._close = Finalize(self, crew.close, exitpriority=10)
@@ -66,7 +58,9 @@ class EncoderPool(TextEncoder):
         bundle = Bundle.open(path)
         given = [output for role in bundle.manifest.towers for output in bundle.tower(role).outputs.values()]
         dim = max((output.dim for output in given if output.kind == "dense"), default=1)
-        return cls(bundle, Crew(os.fspath(path), options, workers, dim), on_truncate=on_truncate)
+        info = EncoderInfo(bundle)
+        modalities = {role: info.modality(role) for role in info.roles}
+        return cls(bundle, Crew(os.fspath(path), options, workers, dim, modalities), on_truncate=on_truncate)
 
     @property
     def workers(self) -> list[int]:
@@ -89,23 +83,3 @@ class EncoderPool(TextEncoder):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def submit(self, role: str, items: list[Item], outputs: Sequence[str]) -> list[PendingRows]:
-        """Hand the items to the workers, each in exactly one part."""
-        modality = self.modality(role)
-        costs = np.array([modality.cost(item) for item in items], dtype=np.int64)
-        return [
-            (rows, self._crew.submit((role, [modality.portable(items[row]) for row in rows], list(outputs))))
-            for rows in _pieces(costs, len(self._crew.workers))
-        ]
-
-
-def _pieces(sizes: npt.NDArray[np.int64], workers: int) -> list[Rows]:
-    """Rows of each piece of work: items of similar cost, the largest first, and as much in one piece as in another."""
-    count = max(-(-len(sizes) // PIECE_ITEMS), min(4 * workers, -(-len(sizes) // _SMALL_PIECE)))
-    order = np.argsort(-sizes, kind="stable")
-    weights = sizes[order] + _ITEM_WEIGHT
-    ends = np.cumsum(weights)
-    numbers = (ends - weights) * count // max(1, int(ends[-1]))
-    pieces = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
-    return [piece[i : i + PIECE_ITEMS] for piece in pieces for i in range(0, len(piece), PIECE_ITEMS)]

@@ -8,20 +8,22 @@ import queue
 import signal
 import threading
 import warnings
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from embedkit.errors import EmbedkitError, WorkerError
 from embedkit.runtime.autotune import undecided
-from embedkit.runtime.frontends.base import Item, Rows, Unencodable
-from embedkit.runtime.loaded import LoadedBundle, Setup
+from embedkit.runtime.frontends.base import Item, Modality, Rows, Unencodable
+from embedkit.runtime.loaded import LoadedBundle, PendingRows, Setup
 from embedkit.runtime.loading import load
 from embedkit.runtime.options import LoadOptions
 from embedkit.runtime.tower import BatchResult
@@ -31,8 +33,9 @@ from embedkit.vectors.values import Values, scatter
 ATTEMPTS = 3
 """How many workers may end on the same items before that is an error."""
 
-PIECE_ITEMS = 256
-"""The most items in one piece of work."""
+_PIECE_ITEMS = 256
+_SMALL_PIECE = 16
+_ITEM_WEIGHT = 16  # characters that an item costs beside its own
 
 _GRACE_SECONDS = 5.0
 
@@ -59,7 +62,10 @@ class Crew:
     """The workers and the threads that wait for them: one each, so that no more texts are on their way than are
     worked on."""
 
-    def __init__(self, path: str, options: LoadOptions, count: int, dim: int) -> None:
+    def __init__(
+        self, path: str, options: LoadOptions, count: int, dim: int, modalities: Mapping[str, Modality]
+    ) -> None:
+        self._modalities = modalities
         self.workers: list[_Worker] = []
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="embedkit-pool")
@@ -83,11 +89,17 @@ class Crew:
         for worker in self.workers:
             self._idle.put(worker)
 
-    def submit(self, job: Job) -> Any:
-        """The future `BatchResult` of some items."""
+    def submit(self, role: str, items: Sequence[Item], outputs: Sequence[str]) -> list[PendingRows]:
+        """Hand checked items to the workers, each in exactly one part."""
         if not self._open:
             raise WorkerError("this EncoderPool is closed; load another one")
-        return self._threads.submit(self._run, job)
+        modality = self._modalities[role]
+        costs = np.array([modality.cost(item) for item in items], dtype=np.int64)
+        parts: list[PendingRows] = []
+        for rows in pieces(costs, len(self.workers)):
+            job = role, [modality.portable(items[row]) for row in rows], list(outputs)
+            parts.append((rows, self._threads.submit(self._run, job)))
+        return parts
 
     def close(self) -> None:
         """Let the work in hand end, then end the workers and free their memory."""
@@ -121,6 +133,17 @@ class Crew:
             self._idle.put(worker)
 
 
+def pieces(sizes: npt.NDArray[np.int64], workers: int) -> list[Rows]:
+    """Rows of each piece of work: items of similar cost, the largest first, and as much in one piece as in another."""
+    count = max(-(-len(sizes) // _PIECE_ITEMS), min(4 * workers, -(-len(sizes) // _SMALL_PIECE)))
+    order = np.argsort(-sizes, kind="stable")
+    weights = sizes[order] + _ITEM_WEIGHT
+    ends = np.cumsum(weights)
+    numbers = (ends - weights) * count // max(1, int(ends[-1]))
+    parts = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
+    return [piece[i : i + _PIECE_ITEMS] for piece in parts for i in range(0, len(piece), _PIECE_ITEMS)]
+
+
 class _Worker:
     """One process with the memory that its vectors come back in; used by one thread at a time."""
 
@@ -128,7 +151,7 @@ class _Worker:
 
     def __init__(self, path: str, options: LoadOptions, dim: int) -> None:
         self._path, self.options = path, options
-        self._memory = SharedMemory(create=True, size=PIECE_ITEMS * dim * np.dtype(np.float32).itemsize)
+        self._memory = SharedMemory(create=True, size=_PIECE_ITEMS * dim * np.dtype(np.float32).itemsize)
 
     def start(self) -> None:
         context = get_context("spawn")

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-from embedkit.errors import InputError, MissingExtraError
+from embedkit.errors import InputError, MissingExtraError, OptionError
 
 Cut: TypeAlias = Callable[[str], list[str]]
 
@@ -25,7 +25,7 @@ def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
     `MissingExtraError` without the stemmer.
     """
     if isinstance(stopwords, str):
-        raise InputError(f"stopwords: expected a list of words, found the string {stopwords!r}")
+        raise OptionError(f"stopwords: expected a list of words, found the string {stopwords!r}")
     dropped = frozenset(stopwords)
     stem = _stemmer(language) if language else None
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from embedkit.checks import check_id, check_text
-from embedkit.errors import InputError, MissingExtraError, StaleIndexError
+from embedkit.errors import DiskError, InputError, MissingExtraError, StaleIndexError
 from embedkit.records.documents import Document, Hit, Record
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import opened
@@ -172,7 +172,7 @@ class LexicalIndex:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
         except OSError as error:
-            raise InputError(f"{target}: the lexical index cannot be written: {error.strerror}") from error
+            raise DiskError(f"{target}: the lexical index cannot be written: {error.strerror}", error) from error
 
     def _write(self, folder: Path) -> None:
         folder.mkdir()

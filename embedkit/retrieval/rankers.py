@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import InputError, StaleIndexError
+from embedkit.errors import InputError, OptionError, StaleIndexError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import filterable
@@ -55,13 +55,13 @@ class Asked:
 
     def __init__(self, encoder: TextEncoder, outputs: Mapping[str, str]) -> None:
         self._encoder, self._outputs = encoder, dict(outputs)
-        self._questions: list[str] | None = None
+        self._questions: Sequence[Any] | None = None
         self._values: Mapping[str, Any] = {}
 
     def __call__(self, questions: Sequence[str], kind: str) -> Any:
         """The questions' values of that kind."""
-        if self._questions != list(questions):
-            self._questions = list(questions)
+        if self._questions is not questions:
+            self._questions = questions
             self._values = self._encoder.encode_outputs(
                 self._questions, role="query", outputs=list(self._outputs.values())
             )
@@ -179,7 +179,7 @@ class HybridRanker:
         self._fuse = method_of(method)
         unknown = sorted(set(weights or {}) - set(rankers))
         if unknown:
-            raise InputError(f"weights: expected the names {', '.join(rankers)}, found {unknown[0]!r}")
+            raise OptionError(f"weights: expected the names {', '.join(rankers)}, found {unknown[0]!r}")
         given = {name: 1.0 if weights is None else weights.get(name, 1.0) for name in rankers}
         self._fuse([{} for _ in given], list(given.values()))  # refuses what can be no weight
         self.rankers = {name: ranker for name, ranker in rankers.items() if given[name]}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
+from embedkit.checks import integer
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import CollectionMismatchError, InputError
+from embedkit.errors import CollectionMismatchError, InputError, OptionError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.stores.guarded import GuardedStore
@@ -122,16 +123,16 @@ def search(
     index is noticed to be older than the collection: where their numbers of rows differ, or a row that was found has
     another text.
     """
-    single = isinstance(question, str)
-    questions = [question] if isinstance(question, str) else list(question)
+    single = encoder.modality("query").is_item(question)
+    questions: list[Any] = [question] if single else list(question)
     for i, text in enumerate(questions):
         if isinstance(text, str) and not text.strip():
             raise InputError(f"question {i}: expected some text, found {text!r}")
     fused = hybrid is not None or lexical is not None
     if weights is not None and not fused:
-        raise InputError("hybrid: expected a method, such as 'minmax', beside weights, found None")
+        raise OptionError("hybrid: expected a method, such as 'minmax', beside weights, found None")
     if rerank is None and rerank_top is not None:
-        raise InputError("rerank: expected a reranker beside rerank_top, found None")
+        raise OptionError("rerank: expected a reranker beside rerank_top, found None")
     reranks = rerank is not None
     wanted = _Wanted(k, offset, min_score, diversity, candidates, rescore, fused, reranks, rerank_top)
     with opened(store) as connection:
@@ -143,7 +144,7 @@ def search(
                 f"{encoder.metric!r}; ingest into a new collection"
             )
         if not rows.info.dim and (rescore or diversity):
-            raise InputError(f"rescore and diversity: collection {collection!r} keeps no dense vectors to compare")
+            raise OptionError(f"rescore and diversity: collection {collection!r} keeps no dense vectors to compare")
         vectors = Vectors(rows)
         rankers = vector_rankers(rows, encoder, vectors if rescore else None)
         name, ranker = next(iter(rankers.items()))
@@ -189,16 +190,16 @@ class _Wanted:
             ("candidates", self.candidates, 1),
             ("rerank_top", self.rerank_top, 1),
         ):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InputError(f"{name}: expected an integer of at least {least}, found {value!r}")
+            if value is not None:
+                integer(name, value, least=least)
         if not 0.0 <= self.diversity <= 1.0:
-            raise InputError(f"diversity: expected a number from 0 to 1, found {self.diversity!r}")
+            raise OptionError(f"diversity: expected a number from 0 to 1, found {self.diversity!r}")
         end = self.k + self.offset
         if self.rerank_top is not None and self.rerank_top < end:
-            raise InputError(f"rerank_top: expected at least k + offset = {end}, found {self.rerank_top}")
+            raise OptionError(f"rerank_top: expected at least k + offset = {end}, found {self.rerank_top}")
         if self.candidates is not None and self.candidates < self.end:
             what = "rerank_top" if self.rerank else "k + offset"
-            raise InputError(f"candidates: expected at least {what} = {self.end}, found {self.candidates}")
+            raise OptionError(f"candidates: expected at least {what} = {self.end}, found {self.candidates}")
 
     @property
     def end(self) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import check_id
+from embedkit.checks import check_id, positive
 from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
@@ -217,7 +217,7 @@ class GuardedCollection:
 
     def query(self, vectors: npt.ArrayLike, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows of each (n, dim) vector, best first, equal scores by id; a higher score is nearer."""
-        _check_positive("k", k)
+        positive("k", k)
         if not self.info.dim:
             raise InputError(f"collection {self.info.name!r} keeps no dense vectors; search it by those that it keeps")
         asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
@@ -232,7 +232,7 @@ class GuardedCollection:
     def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` rows with the largest dot product with each sparse vector, best first, equal scores by id; none whose
         product is 0. Raises `InputError` where the collection keeps no sparse vectors."""
-        _check_positive("k", k)
+        positive("k", k)
         if not isinstance(vectors, SparseVectors):
             raise InputError(f"query vectors: expected SparseVectors, found {type(vectors).__name__}")
         if not self.info.sparse or not isinstance(self.inner, SparseCollection):
@@ -247,7 +247,7 @@ class GuardedCollection:
     def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` rows with the largest MaxSim (`embedkit.MultiVectors.maxsim`) for each text's vectors, best first, equal
         scores by id. Raises `InputError` where the collection keeps no such vectors, and for a text that has none."""
-        _check_positive("k", k)
+        positive("k", k)
         if not isinstance(vectors, MultiVectors):
             raise InputError(f"query vectors: expected MultiVectors, found {type(vectors).__name__}")
         if not self.info.multivector or not isinstance(self.inner, MultiVectorCollection):
@@ -284,7 +284,7 @@ class GuardedCollection:
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
         the filter. Rows may be written and deleted meanwhile: no other is left out."""
-        _check_positive("limit", limit)
+        positive("limit", limit)
         checked = self._filter(filter)
         with self._lock:
             if isinstance(checked, Finished | Nowhere):
@@ -339,11 +339,6 @@ def _cannot_keep(name: str, kind: str, words: str) -> str:
         f"collection {name!r}: this store keeps no {words}; {others} could, and an ingest with outputs=['dense'] (--outputs dense) "
         "leaves them out"
     )
-
-
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name}: expected a positive integer, found {value!r}")
 
 
 def _same(name: str, field: str, found: object, expected: object) -> None:

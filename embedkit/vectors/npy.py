@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.errors import InputError
+from embedkit.errors import DiskError
 
 
 def write_npy(
@@ -22,7 +22,7 @@ def write_npy(
 ) -> int:
     """Write (n, dim) arrays one after another as one array of ``dtype``; the number of rows.
 
-    What stood at ``path`` is replaced when all is written. Raises `InputError` where the file cannot be written.
+    What stood at ``path`` is replaced when all is written. Raises `DiskError` where the file cannot be written.
     """
     target = Path(path)
     kind = np.dtype(dtype).newbyteorder("<")
@@ -38,7 +38,7 @@ def write_npy(
             _header(file, rows, dim, kind)
         part.replace(target)
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error}") from error
+        raise DiskError(f"cannot write {target}: {error}", error) from error
     finally:
         part.unlink(missing_ok=True)
     return rows

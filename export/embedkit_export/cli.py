@@ -93,7 +93,7 @@ def _gate_option(name: str, help: str) -> Callable[[Callable[..., None]], Callab
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--timing/--no-timing", default=True, help="Measure speeds; without, two exports are the same bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing of the steps while they go.")
 def app(
     model: str,
     output: Path | None,
@@ -172,7 +172,7 @@ def app(
         trust_remote_code=trust_remote_code,
         kind=kind,
         timing=timing,
-        progress=not quiet and sys.stderr.isatty(),
+        progress=not quiet,
     )
     if as_json:
         whole = json.loads(report.to_json())

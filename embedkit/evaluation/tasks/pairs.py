@@ -14,9 +14,8 @@ from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, refuse
 from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, crossed, encoded, paired
-from embedkit.evaluation.space import isotropy
 from embedkit.system.extras import needed
-from embedkit.vectors.geometry import blocks, squared_distances, uniformity
+from embedkit.vectors.geometry import blocks, isotropy, squared_distances, uniformity
 from embedkit.vectors.values import Values
 
 from .task import Measured, Rows, Task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
-from embedkit.evaluation.labelled import cells, check_file, entries, find, number_of, refuse
+from embedkit.evaluation.beir import Files, entries, judgements
+from embedkit.evaluation.labelled import check_file, refuse
 from embedkit.evaluation.scores import Similarity, check_comparable, check_finite, check_similarity, crossed, encoded
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks
@@ -25,7 +26,6 @@ DEPTH = 1_000
 """Documents of a ranking that are looked at, as trec_eval does by default."""
 
 _AT_A_TIME = 256
-_NAMES = (("query-id", "corpus-id", "score"), ("query-id", "doc-id", "relevance"))
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,11 @@ class Retrieval(Task):
             raise InputError(
                 f"{path}: expected a folder with corpus.jsonl, queries.jsonl and qrels.tsv, found {'a file' if path.exists() else 'nothing'}"
             )
-        corpus = find(path, "corpus.jsonl", "docs.jsonl")
-        place = {key: index for index, (key, _) in enumerate(entries(corpus))}
-        queries = dict(entries(find(path, "queries.jsonl")))
-        qrels = find(path, "qrels.tsv", f"qrels/{split}.tsv")
+        files = Files.of(path, split)
+        place = {key: index for index, (key, _) in enumerate(entries(files.corpus))}
+        queries = dict(entries(files.queries))
         grades: dict[str, dict[int, int]] = {}
-        for where, query, document, grade in _judgements(qrels):
+        for where, query, document, grade in judgements(files.judgements):
             for what, known, key in (("query", queries, query), ("document", place, document)):
                 if key not in known:
                     refuse(
@@ -119,7 +118,7 @@ class Retrieval(Task):
         asked = [query for query in queries if relevant.get(query)]
         if not asked:
             raise InputError(
-                f"{qrels}: expected judgements with a grade over 0, found none of {sum(map(len, grades.values()))}; without relevant "
+                f"{files.judgements}: expected judgements with a grade over 0, found none of {sum(map(len, grades.values()))}; without relevant "
                 "documents there is nothing to measure"
             )
         unjudged = len(queries) - len(asked)
@@ -127,7 +126,7 @@ class Retrieval(Task):
             str(folder),
             tuple(queries[query] for query in asked),
             tuple(relevant[query] for query in asked),
-            lambda: (text for _, text in entries(corpus)),
+            lambda: (text for _, text in entries(files.corpus)),
             len(place),
             tuple(place.get(query, -1) for query in asked) if ignore_identical_ids else (),
             similarity,
@@ -257,38 +256,3 @@ def _wording(path: Path, ids: Sequence[str]) -> tuple[str, ...]:
 def _run(order: Any) -> dict[str, float]:
     """A ranking for trec_eval, which orders by score itself and breaks ties by name: scores that fall strictly."""
     return {str(document): float(len(order) - rank) for rank, document in enumerate(order.tolist())}
-
-
-def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
-    """Place, query, document and grade of each line."""
-    columns: tuple[int, int, int] | None = None
-    width = 0
-    for where, cut in cells(path):
-        row = cut[0].split() if len(cut) == 1 else cut
-        if columns is None:
-            width, columns = len(row), _header(row)
-            if columns is not None:
-                continue
-            if width not in (3, 4):
-                refuse(
-                    where,
-                    " or ".join(", ".join(names) for names in _NAMES) + ", or these columns without a header",
-                    f"{width} columns: {', '.join(row)!r:.80}",
-                )
-            columns = (0, width - 2, width - 1)
-        if len(row) != width:
-            refuse(where, f"{width} columns as in the first line", str(len(row)))
-        query, document, said = (row[column] for column in columns)
-        grade = number_of({"grade": said}, "grade", where)
-        if grade != int(grade):
-            refuse(where, "a whole number as grade", said)
-        yield where, query, document, int(grade)
-
-
-def _header(row: list[str]) -> tuple[int, int, int] | None:
-    names = [name.strip().lower().replace("_", "-") for name in row]
-    for wanted in _NAMES:
-        if set(wanted) <= set(names):
-            query, document, grade = (names.index(name) for name in wanted)
-            return query, document, grade
-    return None

@@ -13,9 +13,8 @@ from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, number_of
 from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, encoded, paired
-from embedkit.evaluation.space import isotropy
 from embedkit.system.extras import needed
-from embedkit.vectors.geometry import squared_distances, uniformity
+from embedkit.vectors.geometry import isotropy, squared_distances, uniformity
 
 from .task import Measured, Rows, Task
 

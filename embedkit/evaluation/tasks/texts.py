@@ -12,8 +12,7 @@ from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import check_file, records, text_of
 from embedkit.evaluation.scores import check_finite
-from embedkit.evaluation.space import isotropy
-from embedkit.vectors.geometry import uniformity
+from embedkit.vectors.geometry import isotropy, uniformity
 from embedkit.vectors.multivector import MultiVectors
 
 from .task import Measured, Rows, Task

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from embedkit.checks import integer, one_of
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import InputError
+from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.ledger import Ledger
 from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
 from embedkit.records.coercion import MetadataMode, check_mode, converted
@@ -40,12 +41,11 @@ class Chunking:
 
     def __post_init__(self) -> None:
         for name, value, least in (("size", self.size, 1), ("overlap", self.overlap, 0)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InputError(f"chunk {name}: expected a whole number of at least {least}, found {value!r}")
+            if value is not None:
+                integer(f"chunk {name}", value, least=least)
         if self.size is not None and self.overlap >= self.size:
-            raise InputError(f"chunk overlap: expected less than the size {self.size}, found {self.overlap}")
-        if self.by not in get_args(By):
-            raise InputError(f"chunk by: expected 'tokens', 'sentences' or 'headings', found {self.by!r}")
+            raise OptionError(f"chunk overlap: expected less than the size {self.size}, found {self.overlap}")
+        one_of("chunk by", self.by, get_args(By))
 
 
 class chunked:
@@ -86,7 +86,7 @@ class chunked:
                 f"expected at most {most}, found {self.chunking.size}"
             )
         if self.chunking.size is None and self.chunking.overlap >= most:
-            raise InputError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
+            raise OptionError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
 
     def __iter__(self) -> Iterator[Row]:
         seen = Ledger()

@@ -16,7 +16,6 @@ from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.pipeline.ingest import ingest
 from embedkit.ingestion.pipeline.report import IngestError, IngestInterrupted, IngestReport
 from embedkit.ingestion.readers.files import read
-from embedkit.ingestion.readers.lines import TooLong, lines, shown
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.readers.tables.delimited import table_row
 from embedkit.ingestion.readers.tables.jsonlines import json_row
@@ -27,6 +26,7 @@ from embedkit.records.coercion import MetadataMode
 from embedkit.records.metadata import load_metadata
 from embedkit.stores.contract import Metric
 from embedkit.stores.guarded import GuardedStore
+from embedkit.system.files.lines import TooLong, lines, shown
 
 
 def retry(

@@ -13,8 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from embedkit.checks import positive
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import CollectionMismatchError, InputError, StoreError, TruncationWarning
+from embedkit.errors import CollectionMismatchError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.reading import Fresh, Reading
 from embedkit.ingestion.rows.row import BadRow, refused
@@ -87,8 +88,8 @@ def ingest(
     Raises `CollectionMismatchError` where the collection belongs to another model; `IngestError` where the store fails
     for good, and `IngestInterrupted` (a `KeyboardInterrupt`) at Ctrl-C, both with the report of what was done before.
     """
-    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
-        raise InputError(f"window: expected a positive integer, found {window!r}")
+    if window is not None:
+        positive("window", window)
     if metric is not None and not encoder.allows(metric):
         raise CollectionMismatchError(
             f"metric: this model's vectors are compared by {encoder.metric!r} and are not of unit length, so an index by {metric!r} "

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from embedkit.checks import one_of
+from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
+from embedkit.system.files.compression import BROKEN, opened, state, uncompressed_name
 
-from ...errors import InputError
-from .compression import BROKEN, opened, state, uncompressed_name
 from .registry import FORMATS, format_of
 from .source import Source
 
@@ -52,8 +53,8 @@ class FileRows:
         self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
         self.format = format
         self.skipped: list[str] = []
-        if format is not None and format not in FORMATS:
-            raise InputError(f"format: expected one of {', '.join(FORMATS)}, found {format!r}")
+        if format is not None:
+            one_of("format", format, FORMATS)
         problems = [problem for path in self.paths if (problem := _problem(path))]
         if self.paths.count("-") > 1:
             problems.append("-: standard input can be read once only")

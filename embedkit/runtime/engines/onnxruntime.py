@@ -54,6 +54,8 @@ def session_options() -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Where a CPU's 8-bit products of unsigned and signed numbers overflow (x86 without VNNI), unsigned ones are multiplied.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 

@@ -106,6 +106,26 @@ class Role(_Piece, frozen=True):
     stages: list[Any] | None = None
 
 
+class IdsInput(_Piece, frozen=True):
+    """A model that reads sequences of ids below ``size`` in the place of texts: at most ``max`` of one, the ``keep`` ones;
+    ``pad_id``, which no sequence holds, fills batches up on the side ``pad``, to ``length`` where there is one."""
+
+    size: Positive
+    max: Positive
+    keep: Literal["first", "last"] = "last"
+    pad: Literal["left", "right"] = "right"
+    pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
+    length: Positive | None = None
+
+
+class TableOf(_Piece, frozen=True):
+    """Vectors of things that are not encoded: rows of the model's parameter ``weights`` (n, dim), but those of the numbers
+    ``skip``; a row's number is its id."""
+
+    weights: str
+    skip: list[Annotated[int, msgspec.Meta(ge=0)]] = []
+
+
 class Recipe(_Piece, frozen=True):
     """All that an export needs to know of a model beside its weights."""
 
@@ -129,6 +149,10 @@ class Recipe(_Piece, frozen=True):
     model_class: str | None = None
     """The transformers class to load, where AutoModel takes a wrong one."""
     surgery: Surgery | None = None
+    ids: IdsInput | None = None
+    """That the model reads sequences of ids, not texts."""
+    tables: dict[str, TableOf] = {}
+    """Tables of vectors that go into the bundle, comparable with the pooled vector."""
     inputs: dict[str, Side] = {}
     """Numbers that the backbone takes beside token ids, by the name of its argument."""
     roles: dict[str, Role] = {}

@@ -19,6 +19,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import ndcg_score
 
 from embedkit import InputError
+from embedkit.evaluation import Retrieval
 from embedkit.ingestion.readers.docstrings import standard_library
 from embedkit_export.verification.sample import RESERVED, Pair, Query, Sample, evaluate, read
 from helpers.texts import mixed
@@ -258,6 +259,7 @@ def test_searches(tmp_path: Path) -> None:
         ({"query": "q", "relevant": [3]}, 'line 2, field "relevant": expected a string'),
         ({"query": "q", "relevant": [{"grade": 1}]}, 'line 2: expected the field "text"; found grade'),
         ({"query": "q", "relevant": [{"text": "d", "grade": None}]}, 'line 2: expected a finite number in "grade"'),
+        ({"query": "q", "relevant": [{"text": "d", "grade": 0.5}]}, "line 2: expected a whole number as grade"),
         ({"query": "q", "relevant": ["d"], "irrelevant": ["e", "d"]}, "line 2: expected a document to be .* both: 'd'"),
     ],
 )
@@ -314,8 +316,8 @@ def test_a_folder_in_the_form_of_beir(tmp_path: Path, names: tuple[str, str, str
         (
             CORPUS,
             QUERIES,
-            "a\t1\t1\nb\t2\t1\n",
-            r"test\.tsv, line 1: expected a header with different names; found a, 1, 1",
+            "a\t1\nb\t2\n",
+            r"test\.tsv, line 1: expected query-id, corpus-id, score or .* without a header; found 2 columns: 'a, 1'",
         ),
         (
             CORPUS,
@@ -323,12 +325,29 @@ def test_a_folder_in_the_form_of_beir(tmp_path: Path, names: tuple[str, str, str
             "query-id\tcorpus-id\tscore\na\t1\tx\n",
             r'test\.tsv, line 2: expected a finite number in "score"',
         ),
+        (CORPUS, QUERIES, "a\t1\t0.5\n", r"line 1: expected a whole number as grade, at most 10,000; found '0\.5'"),
         (CORPUS, QUERIES, "query-id\tcorpus-id\tscore\na\t1\t0\n", "found none for any"),
     ],
 )
 def test_folders_that_cannot_be_used(tmp_path: Path, corpus: str, queries: str, qrels: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(beir(tmp_path, corpus, queries, qrels, names=NAMES[0]))
+
+
+def test_a_folder_is_judged_as_embedkit_eval_does(tmp_path: Path) -> None:
+    """By its header, without one, or with the columns of TREC: the same judgements."""
+    corpus = lines(*({"_id": str(n), "text": f"d{n}"} for n in range(5)))
+    for number, qrels in enumerate(
+        ("a\t1\t2\nb\t3\t1\n", "a 0 1 2\nb 0 3 1\n", "score\tquery-id\tcorpus-id\n2\ta\t1\n1\tb\t3\n")
+    ):
+        folder = tmp_path / str(number)
+        sample, task = read(beir(folder, corpus, QUERIES, qrels, names=NAMES[0])), Retrieval.read(folder)
+        texts = list(task.documents())
+        own = {q.text: {sample.documents[d]: grade for d, grade in q.relevant.items()} for q in sample.queries}
+        assert own == {
+            query: {texts[d]: grade for d, grade in found.items()}
+            for query, found in zip(task.queries, task.relevant, strict=True)
+        }
 
 
 def test_a_folder_without_a_file_that_is_needed(tmp_path: Path) -> None:
@@ -478,7 +497,7 @@ def test_nothing_is_evaluated_without_labels_or_with_bad_vectors() -> None:
         return np.full((len(texts), 3), np.nan, dtype=np.float32)
 
     assert evaluate(Sample("a", ("b", "c")), encode, "cosine") == {}
-    sample = Sample("a", ("b", "c"), queries=(Query("b", {0: 1.0}),), documents=("c",))
+    sample = Sample("a", ("b", "c"), queries=(Query("b", {0: 1}),), documents=("c",))
     with pytest.raises(InputError, match=r"query vectors: expected \(1, dim\) finite numbers, found .* 3 numbers NaN"):
         evaluate(sample, encode, "dot")
     with pytest.raises(InputError, match=r"query vectors: .* found shape \(2, 3\)"):

@@ -57,7 +57,7 @@ def test_a_vector_does_not_depend_on_its_batch(encoder: Encoder, minilm_bundle: 
 
 def test_more_callers_than_threads(minilm_bundle: Path) -> None:
     encoder = Encoder.load(minilm_bundle, engine="openvino:f32", threads=1, on_truncate="ignore")
-    tower = encoder._towers["default"]
+    tower = encoder.loaded.towers["default"]
     batches = tower.prepare(encoder.fill(TEXTS[:40]), 64)
     expected = [tower.run(batch).values["dense"] for batch in batches]
     wrong = []

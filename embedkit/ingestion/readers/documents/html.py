@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from embedkit.errors import MissingExtraError
-from embedkit.ingestion.readers.lines import TooLong, not_utf8, whole
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
+from embedkit.system.files.lines import TooLong, not_utf8, whole
 
 _DROPPED = {"script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "head", "select", "button"}
 _PARAGRAPHS = {"article", "blockquote", "dl", "figure", "main", "ol", "p", "pre", "section", "table", "ul"}

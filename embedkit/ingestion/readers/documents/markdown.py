@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from embedkit.errors import MissingExtraError
-from embedkit.ingestion.readers.lines import TooLong, not_utf8, whole
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
 from embedkit.records.metadata import Metadata
+from embedkit.system.files.lines import TooLong, not_utf8, whole
 
 _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from embedkit.bundle.manifest import Frontend, Part, Truncate
+from embedkit.bundle.manifest import Part, TextFrontend, Truncate
 from embedkit.runtime.frontends.text.prefix import has_heads, head
+from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
 from helpers.texts import mixed
 
@@ -65,8 +66,7 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module", params=["smart", "slice"])
 def tokenizers(file: Path, request: pytest.FixtureRequest) -> tuple[TextTokenizer, Tokenizer]:
     template = [Part(lit="query: "), Part(field="text")]
-    frontend = Frontend(
-        kind="text",
+    frontend = TextFrontend(
         tokenizer="tokenizer.json",
         template=template,
         truncate=Truncate(max=MAX, mode=request.param),
@@ -74,7 +74,7 @@ def tokenizers(file: Path, request: pytest.FixtureRequest) -> tuple[TextTokenize
     whole = Tokenizer.from_file(str(file))
     if request.param == "smart":
         whole.enable_truncation(MAX)
-    return TextTokenizer(frontend, file), whole
+    return TextTokenizer(Template(frontend), file), whole
 
 
 words = st.sampled_from(
@@ -156,10 +156,8 @@ def test_which_tokenizers_have_heads() -> None:
 
 
 def test_the_whole_again_where_the_head_has_too_few_tokens(file: Path) -> None:
-    frontend = Frontend(
-        kind="text", tokenizer="tokenizer.json", template=[Part(field="text")], truncate=Truncate(max=MAX)
-    )
+    frontend = TextFrontend(tokenizer="tokenizer.json", template=[Part(field="text")], truncate=Truncate(max=MAX))
     text = "a b" + " " * 500 + "c d " * 50
     whole = Tokenizer.from_file(str(file))
     whole.enable_truncation(MAX)
-    assert np.array_equal(TextTokenizer(frontend, file).encode([text]).ids[0], whole.encode(text).ids)
+    assert np.array_equal(TextTokenizer(Template(frontend), file).encode([text]).ids[0], whole.encode(text).ids)

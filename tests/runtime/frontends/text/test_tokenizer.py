@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from embedkit import InputError
-from embedkit.bundle.manifest import Choice, Frontend, Part, PoolMask, Truncate
+from embedkit.bundle.manifest import Choice, Input, Part, PoolMask, TextFrontend, Truncate
 from embedkit.runtime.frontends.batching import pad
+from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", '"', *(f"w{i}" for i in range(60)), "query", "title"]
@@ -43,10 +44,11 @@ def ids(*words: str) -> list[int]:
 def make(
     file: Path, template: list[Part], limit: int = 12, *, mode: Any = "smart", cut: Any = "all", **options: Any
 ) -> TextTokenizer:
-    given = {key: options.pop(key) for key in ("types", "choices") if key in options}
+    inputs = [Input(name="types", dtype="int64", source="types")] if options.pop("types", False) else []
+    choices = options.pop("choices", ())
     truncate = Truncate(max=limit, mode=mode, applies_to=cut)
-    frontend = Frontend(kind="text", tokenizer="tokenizer.json", template=template, truncate=truncate, **options)
-    return TextTokenizer(frontend, file, **given)
+    frontend = TextFrontend(tokenizer="tokenizer.json", template=template, truncate=truncate, **options)
+    return TextTokenizer(Template(frontend, choices), file, inputs)
 
 
 TEXT = Part(field="text")
@@ -190,7 +192,7 @@ def test_filling_makes_an_item_that_passes(file: Path) -> None:
 def test_a_frontend_that_cannot_be(change: dict[str, Any], message: str) -> None:
     whole = {"kind": "text", "tokenizer": "t", "template": [TEXT], "truncate": Truncate(max=8), **change}
     with pytest.raises(ValueError, match=message):
-        Frontend(**whole)
+        TextFrontend(**whole)
 
 
 def test_padding_is_never_one_wide_and_may_be_fixed() -> None:

@@ -12,6 +12,14 @@ _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20
 
 
+class Unreadable(Exception):
+    """A piece of a file is not what it should be; the message says why."""
+
+
+class NotText(Unreadable):
+    """Its bytes are not UTF-8."""
+
+
 class TooLong(Exception):
     """A piece is longer than `MAX_BYTES`; ``beginning`` holds its first bytes."""
 
@@ -47,6 +55,14 @@ def count_lines(path: str) -> int:
 def shown(raw: bytes) -> str:
     """Bytes as text, with an escape for each that is not UTF-8."""
     return raw.decode("utf-8", "backslashreplace")
+
+
+def decoded(raw: bytes) -> str:
+    """The text; `NotText` where it is not UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotText(not_utf8(error)) from None
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
