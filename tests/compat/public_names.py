@@ -23,7 +23,6 @@ MODULES = (
     "embedkit.evaluation",
     "embedkit.ingestion",
     "embedkit.records",
-    "embedkit.store",
     "embedkit.testing",
     "embedkit.testing.tiny",
     "embedkit_export",

@@ -357,7 +357,7 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
         folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1", terminal=True
     )
     assert without.returncode == 3
-    assert re.search(r"\r 44%\|[^|]+\| 00:\d\d write fp32", without.stderr)
+    assert re.search(r"\r 44%\|[^|]+\| \d\d:\d\d write fp32", without.stderr)
     assert " ... " not in without.stderr
     assert "int8: NOT WRITTEN" in without.stdout
     assert Encoder.load(tmp_path / "other").variant == "fp32"
