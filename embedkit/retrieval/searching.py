@@ -132,7 +132,7 @@ def search(
         StaleIndexError: the lexical index is noticed to be older than the collection: their numbers of rows differ, or a row
             that was found has another text.
     """
-    single = encoder.modality("query").is_item(query)
+    single = isinstance(query, str) or encoder.modality("query").is_item(query)
     queries: list[Any] = [query] if single else list(query)
     for i, text in enumerate(queries):
         if isinstance(text, str) and not text.strip():

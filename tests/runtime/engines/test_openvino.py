@@ -17,6 +17,7 @@ from openvino import Core
 from embedkit import BundleError, DeviceError, Encoder, EncoderPool, InputError
 from embedkit.runtime.engines.openvino import WIDTH, OpenVino, quantize_weights
 from embedkit.testing.tiny import tiny_bundle
+from helpers import machine
 from helpers.texts import mixed
 
 TEXTS = ["", "one", *mixed(70, longest=180), "word " * 400]
@@ -45,6 +46,8 @@ def test_near_the_other_engine(encoder: Encoder, reference: np.ndarray) -> None:
 
 
 def test_a_vector_does_not_depend_on_its_batch(encoder: Encoder, minilm_bundle: Path) -> None:
+    if encoder.engine == "openvino:int8" and not machine.has("avx512_vnni"):
+        pytest.skip("openvino's 8-bit kernels of this processor sum in another order alone than in a batch")
     together = encoder.encode(TEXTS)
     order = random.Random(1).sample(range(len(TEXTS)), len(TEXTS))
     assert encoder.encode([TEXTS[i] for i in order]).tobytes() == together[order].tobytes()
