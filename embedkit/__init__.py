@@ -39,6 +39,8 @@ _HOME = {
     "FileRows": "ingestion",
     "Filter": "records.filters",
     "FilterError": "errors",
+    "GuardedCollection": "stores.guarded",
+    "GuardedStore": "stores.guarded",
     "Hit": "records.documents",
     "IngestError": "ingestion.pipeline.report",
     "IngestEstimate": "ingestion",
@@ -133,6 +135,8 @@ if TYPE_CHECKING:
     from embedkit.stores.contract import CollectionSpec as CollectionSpec
     from embedkit.stores.contract import StoreURL as StoreURL
     from embedkit.stores.contract import VectorStore as VectorStore
+    from embedkit.stores.guarded import GuardedCollection as GuardedCollection
+    from embedkit.stores.guarded import GuardedStore as GuardedStore
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
     from embedkit.vectors.geometry import isotropy as isotropy

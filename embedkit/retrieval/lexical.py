@@ -213,14 +213,9 @@ def records_with_progress(rows: GuardedCollection, progress: bool | None) -> Ite
     with tqdm(unit="row", desc="words", disable=None if progress is None else not progress) as bar:
         if not bar.disable:
             bar.total = rows.count()
-        cursor: str | None = None
-        while True:
-            page = rows.scan(cursor=cursor)
-            yield from page.records
-            bar.update(len(page.records))
-            cursor = page.cursor
-            if cursor is None:
-                return
+        for page in rows.pages():
+            yield from page
+            bar.update(len(page))
 
 
 def _check(bm25: BM25, count: int) -> None:

@@ -158,14 +158,7 @@ class LexicalRanker:
         ]
 
     def _satisfying(self, filter: Filter) -> set[str]:
-        ids: set[str] = set()
-        cursor: str | None = None
-        while True:
-            page = self.rows.scan(filter=filter, cursor=cursor)
-            ids.update(record.id for record in page.records)
-            cursor = page.cursor
-            if cursor is None:
-                return ids
+        return {record.id for record in self.rows.records(filter)}
 
 
 class HybridRanker:

@@ -3,7 +3,7 @@
 A plugin implements `VectorStore` and `Collection` in terms of one database. What is the same for every database
 (validation, unit length under cosine, duplicate ids, the store's row limit, locking, fingerprints) is done once above
 the plugins, in
-``guard.py``; so a plugin may rely on what each method below says it is given.
+``guarded.py``; so a plugin may rely on what each method below says it is given.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Capabilities:
     """Whether several processes may write to the same address."""
     filter_ops: frozenset[str] = OPS
     """The filter operators that the store answers exactly. What needs another one embedkit finishes itself: it asks the
-    store for the rows that satisfy the rest, and compares each (``finishing.py``), which reads all of them."""
+    store for the rows that satisfy the rest, and compares each (``post_filter.py``), which reads all of them."""
     orders_text: bool = True
     """Whether ``< <= > >=`` order text, by code point; where not, embedkit finishes that too."""
     orders_integers: bool = True

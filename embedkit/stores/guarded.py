@@ -9,8 +9,9 @@ vectors.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +23,7 @@ from embedkit.errors import CollectionMismatchError, FilterError, InputError, St
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
-from embedkit.records.filters import Filter, push_down_not, settled
+from embedkit.records.filters import Filter, push_down_not, simplified
 from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
@@ -41,7 +42,7 @@ from .contract import (
 )
 from .fingerprint import bundle_of
 from .plugins import keeping
-from .post_filter import Ask, Finished, Nowhere, answers, weaker
+from .post_filter import Ask, NoRows, PostFiltered, answers, pages, pushed_down
 from .row_checks import unusable_rows, unusable_weights
 
 
@@ -209,7 +210,7 @@ class GuardedCollection:
                 with self._lock:
                     return self.inner.delete(filter=checked)
             with self._lock:
-                ids = (Finished(self.inner, filter, None) if checked is None else checked).ids()
+                ids = (PostFiltered(self.inner, filter, None) if checked is None else checked).ids()
         assert ids is not None
         total: int | None = 0
         for part in self._parts(ids):
@@ -269,7 +270,7 @@ class GuardedCollection:
     def _nearest(self, ask: Ask, vectors: Any, k: int, filter: Filter | None) -> list[list[Hit]]:
         checked = self._filter(filter)
         with self._lock:
-            if isinstance(checked, Finished | Nowhere):
+            if isinstance(checked, PostFiltered | NoRows):
                 found = checked.query(ask, vectors, k)
             else:
                 found = ask(vectors, k, filter=checked) if len(vectors) else []
@@ -290,15 +291,25 @@ class GuardedCollection:
         positive("limit", limit)
         checked = self._filter(filter)
         with self._lock:
-            if isinstance(checked, Finished | Nowhere):
+            if isinstance(checked, PostFiltered | NoRows):
                 return checked.scan(cursor, limit)
             return self.inner.scan(filter=checked, cursor=cursor, limit=limit)
+
+    def pages(self, filter: Filter | None = None, *, size: int = 1000) -> Iterator[list[Record]]:
+        """All rows that satisfy ``filter`` (without vectors), each once, at most ``size`` at a time; a page is read when it
+        is wanted."""
+        positive("size", size)
+        return pages(lambda cursor: self.scan(filter=filter, cursor=cursor, limit=size))
+
+    def records(self, filter: Filter | None = None, *, size: int = 1000) -> Iterator[Record]:
+        """All rows that satisfy ``filter`` (without vectors), each once; ``size`` of them are read at a time."""
+        return chain.from_iterable(self.pages(filter, size=size))
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
         checked = self._filter(filter)
         with self._lock:
-            return checked.count() if isinstance(checked, Finished | Nowhere) else self.inner.count(checked)
+            return checked.count() if isinstance(checked, PostFiltered | NoRows) else self.inner.count(checked)
 
     def flush(self) -> None:
         """Return when everything written is as durable and as searchable as the store makes it."""
@@ -319,7 +330,7 @@ class GuardedCollection:
             )
         return vectors
 
-    def _filter(self, expression: Filter | None) -> Filter | Finished | Nowhere | None:
+    def _filter(self, expression: Filter | None) -> Filter | PostFiltered | NoRows | None:
         """The filter as the store can answer it, or what finishes it; None holds everywhere."""
         if expression is None:
             return None
@@ -327,13 +338,13 @@ class GuardedCollection:
             raise FilterError(
                 f"filter: expected an embedkit filter such as F('year') >= 2020, found {type(expression).__name__}"
             )
-        whole = settled(expression)
+        whole = simplified(expression)
         if isinstance(whole, bool):
-            return None if whole else Nowhere()
+            return None if whole else NoRows()
         expression = whole if "not" in self.caps.filter_ops else push_down_not(whole)
         if answers(self.caps, expression):
             return expression
-        return Finished(self.inner, expression, weaker(self.caps, expression))
+        return PostFiltered(self.inner, expression, pushed_down(self.caps, expression))
 
 
 def _cannot_keep(name: str, kind: str, words: str) -> str:

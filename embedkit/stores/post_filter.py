@@ -7,8 +7,9 @@ compared with the whole filter. Nothing is lost, and the price is that those row
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,12 +43,12 @@ def _rounded(leaf: Compare) -> bool:
     return isinstance(leaf.value, int | float) and abs(leaf.value) >= _EXACT
 
 
-def weaker(caps: Capabilities, expression: Filter) -> Filter | None:
+def pushed_down(caps: Capabilities, expression: Filter) -> Filter | None:
     """A filter that the store can answer and that holds wherever ``expression`` does; None holds everywhere."""
-    return _weaker(caps, push_down_not(expression))
+    return _pushed_down(caps, push_down_not(expression))
 
 
-def _weaker(caps: Capabilities, expression: Filter) -> Filter | None:
+def _pushed_down(caps: Capabilities, expression: Filter) -> Filter | None:
     if isinstance(expression, Compare | Not) and answers(caps, expression):
         return expression
     if isinstance(expression, Compare) and expression.op in ORDERINGS and _rounded(expression):
@@ -55,7 +56,7 @@ def _weaker(caps: Capabilities, expression: Filter) -> Filter | None:
     if isinstance(expression, Compare | Not):
         return None
     assert isinstance(expression, Combine)
-    parts = [_weaker(caps, part) for part in expression.parts]
+    parts = [_pushed_down(caps, part) for part in expression.parts]
     kept = [part for part in parts if part is not None]
     if not kept or (expression.op == "or" and len(kept) < len(parts)):
         return None
@@ -82,7 +83,7 @@ class Ask(Protocol):
         """The ``k`` nearest rows of each vector."""
 
 
-class Nowhere:
+class NoRows:
     """A filter that no row satisfies; the store is not asked."""
 
     def query(self, ask: Ask, vectors: Any, k: int) -> list[list[Hit]]:
@@ -103,7 +104,7 @@ class Nowhere:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class PostFiltered:
     """One filter over one collection, whose store answers only ``weak``."""
 
     inner: Collection
@@ -142,10 +143,15 @@ class Finished:
         return [record.id for record in self._records()]
 
     def _records(self) -> Iterator[Record]:
-        cursor: str | None = None
-        while True:
-            page = self.scan(cursor, _PAGE)
-            yield from page.records
-            cursor = page.cursor
-            if cursor is None:
-                return
+        return chain.from_iterable(pages(lambda cursor: self.scan(cursor, _PAGE)))
+
+
+def pages(scan: Callable[[str | None], Page]) -> Iterator[list[Record]]:
+    """The records of all pages that ``scan`` gives, from no cursor to its end; the next is asked for when it is wanted."""
+    cursor: str | None = None
+    while True:
+        page = scan(cursor)
+        yield page.records
+        cursor = page.cursor
+        if cursor is None:
+            return

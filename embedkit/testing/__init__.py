@@ -17,7 +17,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("pytest", "dev", "embedkit.testing") from error
 
-pytest.register_assert_rewrite("embedkit.testing.store_tests", "embedkit.testing.kinds_tests")
+_PARTS = ("row", "vector", "filter", "bulk", "lifecycle", "kinds")
+pytest.register_assert_rewrite("embedkit.testing.samples", *(f"embedkit.testing.{part}_tests" for part in _PARTS))
 
 from .store_tests import StoreTests  # noqa: E402
 

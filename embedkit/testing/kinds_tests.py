@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from embedkit.errors import CollectionMismatchError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit
 from embedkit.records.filters import F, Filter
@@ -16,8 +18,6 @@ from embedkit.stores.contract import Capabilities, CollectionSpec, Metric, Vecto
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-
-from ..errors import CollectionMismatchError, InputError, StoreError
 
 DIM, WORDS, TOKEN = 8, 30_522, 6
 ROWS = 60
@@ -118,6 +118,12 @@ class KindsTests:
             for k in (3, ROWS):
                 _nearest(docs, rows, asked, k, None)
                 _nearest(docs, rows, asked, k, F("n") >= 30)
+
+    def test_raw_the_best_come_first(self, store: GuardedStore, raw_store: VectorStore) -> None:
+        kinds = self.kinds(store)
+        docs, rows = self.filled(store, kinds)
+        for k in (1, 7, ROWS):
+            _nearest(raw_store.open(docs.info.name), rows, batch(["a", "b", "c"], seed=9), k, None)
 
     def test_a_row_whose_weights_a_store_does_not_take_costs_no_other(self, store: GuardedStore) -> None:
         kinds, caps = self.kinds(store), store.caps
@@ -255,11 +261,12 @@ def _kept(rows: RecordBatch, expression: Filter | None) -> list[int]:
     return [i for i, row in enumerate(rows.metadata) if expression is None or expression.matches(row)]
 
 
-def _nearest(docs: GuardedCollection, rows: RecordBatch, asked: RecordBatch, k: int, expression: Filter | None) -> None:
+def _nearest(docs: Any, rows: RecordBatch, asked: RecordBatch, k: int, expression: Filter | None) -> None:
     """What the collection finds by sparse and by several vectors is what a comparison with all its rows finds."""
     kept = _kept(rows, expression)
     if rows.sparse is not None and asked.sparse is not None:
         found = docs.query_sparse(asked.sparse, k, filter=expression)
+        found = [[hit for hit in hits if hit.score] for hits in found]  # a plugin may give what shares no word
         _agree(found, asked.sparse.dot(rows.sparse), rows, kept, k, nothing=0.0)
     if rows.multivectors is not None and asked.multivectors is not None:
         found = docs.query_multivector(asked.multivectors, k, filter=expression)

@@ -1,16 +1,25 @@
-"""Ids, names, metadata and filters that have broken a store, or could."""
+"""Ids, names, metadata and filters that have broken a store, or could, and the rows and scans of the cases."""
 
 from __future__ import annotations
 
 import math
 import operator
 import random
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
+
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Record
 from embedkit.records.filters import ORDERINGS, Combine, F, Filter, Not
-from embedkit.records.metadata import Metadata
+from embedkit.records.metadata import Metadata, content_hash, filterable
+from embedkit.stores.contract import Collection
+from embedkit.vectors.arrays import FloatArray, unit_length
+
+DIM = 16
 
 # fmt: off
 ODD_IDS = [
@@ -103,3 +112,68 @@ def random_filter(rng: random.Random, depth: int = 4) -> Filter:
     if op in ("in", "not in"):
         return comparison(rng.choice(FILTER_FIELDS), op, rng.sample(FILTER_VALUES, rng.choice([0, 1, 3])))
     return comparison(rng.choice(FILTER_FIELDS), op, rng.choice(FILTER_NUMBERS if op in ORDERINGS else FILTER_VALUES))
+
+
+def fresh_name(name: str) -> str:
+    """A name that no collection has, beginning with ``name``."""
+    return f"{name} {uuid.uuid4().hex}"
+
+
+def unit_vectors(n: int, *, dim: int = DIM, seed: int = 0) -> FloatArray:
+    """(n, dim) float32 of unit length."""
+    return unit_length(np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32))
+
+
+def text_batch(
+    ids: Sequence[str],
+    *,
+    vectors: FloatArray | None = None,
+    texts: Sequence[str] | None = None,
+    metadata: Sequence[Metadata] | None = None,
+    seed: int = 0,
+) -> RecordBatch:
+    """Rows with these ids; what is not given follows from them and from ``seed``."""
+    texts = [f"text of {row_id}" for row_id in ids] if texts is None else texts
+    metadata = [{"n": i} for i in range(len(ids))] if metadata is None else metadata
+    hashes = [
+        content_hash(text.encode("utf-8", "replace").decode(), row) for text, row in zip(texts, metadata, strict=True)
+    ]
+    return RecordBatch(ids, unit_vectors(len(ids), seed=seed) if vectors is None else vectors, texts, metadata, hashes)
+
+
+def dense_of(record: Record) -> FloatArray:
+    """The vector of a record that has one."""
+    assert record.vector is not None
+    return record.vector
+
+
+def scanned(docs: Collection, expression: Filter | None = None, *, limit: int = 1000) -> list[Record]:
+    """All records of a scan to its end, page by page of at most ``limit``."""
+    out: list[Record] = []
+    cursor: str | None = None
+    while True:
+        page = docs.scan(filter=expression, cursor=cursor, limit=limit)
+        assert len(page.records) <= limit
+        out.extend(page.records)
+        cursor = page.cursor
+        if cursor is None:
+            return out
+
+
+def matching(docs: Collection, expression: Filter) -> set[str]:
+    """The ids of a scan to its end."""
+    return {record.id for record in scanned(docs, expression)}
+
+
+def exact(value: Any) -> str:
+    """Tells apart what ``==`` does not (1 and 1.0, 0.0 and -0.0) and equates NaN with itself; keys in any order."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {exact(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(exact(item) for item in value) + "]"
+    return value.isoformat() if isinstance(value, datetime) else repr(value)
+
+
+def expected_ids(expression: Filter) -> set[str]:
+    """The positions in ``FILTER_ROWS`` of those that satisfy the filter, by the reference."""
+    return {str(i) for i, metadata in enumerate(FILTER_ROWS) if expression.matches(filterable(metadata))}

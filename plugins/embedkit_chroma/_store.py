@@ -86,6 +86,7 @@ class ChromaStore:
 
     def __init__(self, client: Any, *, folder: str | None = None) -> None:
         self._client, self._folder = client, folder
+        self._closed = False
         self._writing = threading.Lock()
         rows = int(client.get_max_batch_size())
         self.caps = replace(CAPABILITIES[FOLDER if folder else SERVER], max_batch_rows=rows)
@@ -129,6 +130,9 @@ class ChromaStore:
 
     def close(self) -> None:
         """Release the client; a folder is closed with the last client that this process has on it."""
+        if self._closed:
+            return
+        self._closed = True
         self._client.close()
         if self._folder is not None:
             closed(self._folder)

@@ -458,3 +458,14 @@ def test_a_folder_that_was_closed_or_left_by_itself_is_not_indexed_again(tmp_pat
             assert store.open("docs").count() == 2_999
             assert (tmp_path / "index" / "embedkit.open").exists()
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "index").glob("*/*.bin")} == before
+
+
+def test_closing_twice_takes_no_others_mark(tmp_path: Path) -> None:
+    url = StoreURL.parse(f"chroma:{tmp_path}/index")
+    one, other = open_store(url), open_store(url)
+    mark = tmp_path / "index" / "embedkit.open"
+    one.close()
+    one.close()
+    assert mark.exists()
+    other.close()
+    assert not mark.exists()

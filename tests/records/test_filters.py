@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embedkit.errors import FilterError
 from embedkit.records.filter_text import parse_filter
-from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not, settled
+from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not, simplified
 from embedkit.records.metadata import filterable
 
 FIELDS = st.sampled_from(["x", "y", "z"])
@@ -157,8 +157,8 @@ ONE, TWO, NOWHERE, EVERYWHERE = F("x") == 1, F("y") > 2, F("x").is_in([]), F("x"
         (NOWHERE | NOWHERE, False),
     ],
 )
-def test_settled(expression, expected):
-    assert settled(expression) == expected
+def test_simplified(expression, expected):
+    assert simplified(expression) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from embedkit.errors import CollectionMismatchError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
 from embedkit.records.filters import OPS, F, Not
-from embedkit.stores.contract import Capabilities, CollectionInfo, CollectionSpec
+from embedkit.stores.contract import Capabilities, CollectionInfo, CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.memory import open_store as open_memory
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
@@ -317,3 +318,32 @@ def test_fingerprints():
 def test_specs_that_are_refused(options):
     with pytest.raises(InputError):
         CollectionSpec(**{"name": "docs", "dim": 2, **options})
+
+
+@pytest.mark.parametrize("ops", [OPS, OPS - {">="}])
+@pytest.mark.parametrize("size", [1, 3, 7, 8])
+def test_records_and_pages_go_to_the_end(ops: frozenset[str], size: int):
+    inner = open_memory(StoreURL.parse(f"memory:to the end {len(ops)} {size}"))
+    inner.caps = replace(inner.caps, filter_ops=ops)
+    docs = GuardedStore(inner).ensure(CollectionSpec("docs", 2))
+    ids = [f"{i:02}" for i in range(7)]
+    docs.upsert(rows(ids, metadata=[{"n": i} for i in range(7)]))
+    assert [record.id for record in docs.records(size=size)] == ids
+    assert [record.id for record in docs.records(F("n") >= 4, size=size)] == ids[4:]
+    pages = list(docs.pages(F("n") >= 4, size=size))
+    assert [record.id for page in pages for record in page] == ids[4:]
+    assert all(len(page) <= size for page in pages)
+    assert list(docs.records(F("n").is_in([]))) == []
+    for bad in (0, -1, True, 1.5):
+        with pytest.raises(InputError, match="size"):
+            docs.records(size=bad)  # type: ignore[arg-type]
+
+
+def test_a_page_is_read_when_it_is_wanted():
+    recorder, here = guarded()
+    recorder.answers["scan"] = Page([Record("a", "", {}, "")], "a")
+    records = here.docs.records()
+    assert recorder.calls == []
+    next(records)
+    next(records)
+    assert [(name, options["cursor"]) for name, _, options in recorder.calls] == [("scan", None), ("scan", "a")]

@@ -20,7 +20,7 @@ from embedkit.records.metadata import filterable
 from embedkit.stores.contract import Capabilities, CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.memory import open_store
-from embedkit.stores.post_filter import answers, weaker
+from embedkit.stores.post_filter import answers, pushed_down
 from embedkit.testing.samples import FILTER_ROWS, LARGE, comparison, random_filter
 
 CAPS = st.builds(
@@ -72,7 +72,7 @@ def expected(expression: Filter) -> list[str]:
 
 @given(CAPS, EXPRESSIONS)
 def test_the_weaker_filter_holds_wherever_the_whole_does(caps, expression):
-    weak = weaker(caps, expression)
+    weak = pushed_down(caps, expression)
     checked(caps, weak)
     for row in FILTER_ROWS:
         fields = filterable(row)
@@ -84,15 +84,15 @@ def test_the_weaker_filter_holds_wherever_the_whole_does(caps, expression):
 def test_the_order_of_large_integers_is_widened_for_stores_that_round_them(op, value):
     compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
     whole = comparison("x", op, value)
-    assert weaker(Capabilities(), whole) == whole
+    assert pushed_down(Capabilities(), whole) == whole
     rounding = Capabilities(orders_integers=False)
-    weak = weaker(rounding, whole)
+    weak = pushed_down(rounding, whole)
     assert isinstance(weak, Compare)
     assert (weak == whole) == answers(rounding, whole) == (abs(value) < 2**53)
     for row in LARGE:
         for kept, asked in itertools.product((row, float(row)), (weak.value, float(weak.value))):  # rounded, or not
             assert compare[weak.op](kept, asked) or not whole.matches({"x": row})
-    assert weaker(replace(rounding, filter_ops=OPS - ORDERINGS), whole) is None
+    assert pushed_down(replace(rounding, filter_ops=OPS - ORDERINGS), whole) is None
 
 
 @given(CAPS, EXPRESSIONS)
@@ -151,7 +151,7 @@ def test_what_is_asked(expression, weak):
         return node
 
     caps = Capabilities(filter_ops=OPS - {"exists", "not"}, orders_text=False)
-    assert flat(weaker(caps, expression)) == flat(weak)
+    assert flat(pushed_down(caps, expression)) == flat(weak)
 
 
 def test_what_is_no_filter_is_refused():

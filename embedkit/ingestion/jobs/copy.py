@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
 from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.stores.writer import Writer
 from embedkit.system.renames import renamed
@@ -101,7 +100,7 @@ def copy(
         spec = CollectionSpec(name, info.dim, info.metric, info.fingerprint, info.sparse, info.multivector)
         writer = Writer(there.ensure(spec))
         report = CopyReport(name)
-        for page in _pages(rows, filter):
+        for page in rows.pages(filter, size=_PAGE):
             known = writer.hashes([row.id for row in page])
             fresh = [row.id for row in page if known.get(row.id) != row.hash]
             report.read += len(page)
@@ -119,16 +118,6 @@ def copy(
 
 def _same_place(here: GuardedStore, there: GuardedStore) -> bool:
     return here is there or (here.address is not None and here.address == there.address)
-
-
-def _pages(rows: GuardedCollection, filter: Filter | None) -> Iterator[list[Record]]:
-    cursor: str | None = None
-    while True:
-        page = rows.scan(filter=filter, cursor=cursor, limit=_PAGE)
-        yield page.records
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 def _batch(records: list[Record], wanted: list[str], info: CollectionInfo) -> RecordBatch:

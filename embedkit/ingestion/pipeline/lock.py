@@ -1,8 +1,9 @@
 """One ingest at a time into a place: a lock that the operating system drops when its process ends, however it ends.
 
 Two ingests at once into one collection would encode everything twice, and a sync among them would delete what the other
-has just written. The lock of a folder, or file, lies in it, or beside it, and so holds for all who can write there; that
-of a server lies in the user's cache folder, and holds for this user on this machine.
+has just written. The lock of a folder lies in it, and so holds for all who can write there. That of a store which is one
+file, or a server, lies in the user's cache folder, and holds for this user on this machine: nothing is left beside the
+user's file. A lock's file stays, since one that is removed while another waits for it locks nobody out.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import hashlib
 import json
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from embedkit.errors import DiskError, StoreError
 from embedkit.stores.guarded import GuardedStore
@@ -33,25 +35,27 @@ def one_writer(store: GuardedStore, collection: str) -> Iterator[None]:
     if path is None:
         yield
         return
+    lock = FileLock(path, timeout=0, thread_local=False)
+    note = path.with_suffix(".holder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            f"another ingest{_holder(note)} writes to {_what(store, collection)}; wait until it has ended, or stop it"
+        ) from None
     except OSError as error:
         raise DiskError(
             f"the lock {path} cannot be made: {error.strerror}; give write access, or set EMBEDKIT_CACHE to a folder that has it",
             error,
         ) from error
     try:
-        try:
-            _lock(file)
-        except OSError:
-            raise StoreError(
-                f"another ingest{_holder(file)} writes to {_what(store, collection)}; wait until it has ended, or stop it"
-            ) from None
-        _note(file)
+        _write(note)
         yield
     finally:
-        os.close(file)
+        with suppress(OSError):
+            note.unlink()
+        lock.release()
 
 
 def _path(store: GuardedStore, collection: str) -> Path | None:
@@ -59,10 +63,12 @@ def _path(store: GuardedStore, collection: str) -> Path | None:
     if address is None or address.scheme == "memory" or address.host == ":memory:":
         return None
     scope = f"-{_digest(collection)}" if store.caps.multi_process else ""
-    if address.host or not address.path:
-        return cache.folder() / "writers" / f"{_digest(address.text)}{scope}.lock"
-    place = Path(os.path.abspath(address.path))
-    return place / f"embedkit{scope}.lock" if place.is_dir() else place.with_name(f"{place.name}{scope}.lock")
+    place = address.text
+    if address.path and not address.host:
+        place = os.path.realpath(address.path)
+        if os.path.isdir(place):
+            return Path(place, f"embedkit{scope}.lock")
+    return cache.folder() / "writers" / f"{_digest(place)}{scope}.lock"
 
 
 def _what(store: GuardedStore, collection: str) -> str:
@@ -74,35 +80,20 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _holder(file: int) -> str:
+def _holder(note: Path) -> str:
+    """Who holds the lock, by the note beside it, in which a process that was killed may still stand."""
     try:
-        note = json.loads(os.pread(file, 1000, 0) if hasattr(os, "pread") else os.read(file, 1000))
-        return f" (process {note['process']} on {note['host']}, since {note['since']})"
+        told = json.loads(note.read_bytes())
+        return f" (process {told['process']} on {told['host']}, since {told['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def _note(file: int) -> None:
-    note = {
+def _write(note: Path) -> None:
+    told = {
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     with suppress(OSError):  # a full disk: the lock holds all the same
-        os.ftruncate(file, 0)
-        os.write(file, json.dumps(note).encode())
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: int) -> None:
-        os.lseek(file, 1 << 30, os.SEEK_SET)  # far behind the note, which others read
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        os.lseek(file, 0, os.SEEK_SET)
-
-else:
-    import fcntl
-
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        note.write_text(json.dumps(told), encoding="utf-8")

@@ -50,18 +50,13 @@ def compared(
 ) -> Iterator[tuple[Record, str | None]]:
     """Each row of the collection that satisfies ``filter``, with the hash that it has in the source, or None. A row of the
     source that cannot be used stands for the row of its id, and for all chunks of it, as they are."""
-    cursor: str | None = None
-    while True:
-        page = collection.scan(filter=filter, cursor=cursor, limit=_PAGE)
-        known = reading.ledger.hashes([row.id for row in page.records])
-        lost = [row for row in page.records if row.id not in known]
+    for page in collection.pages(filter, size=_PAGE):
+        known = reading.ledger.hashes([row.id for row in page])
+        lost = [row for row in page if row.id not in known]
         sources = {row.id: _source(row) for row in lost}
         spared = reading.ledger.spared([*sources, *sources.values()])
         known |= {row.id: row.hash for row in lost if row.id in spared or sources[row.id] in spared}
-        yield from ((row, known.get(row.id)) for row in page.records)
-        cursor = page.cursor
-        if cursor is None:
-            return
+        yield from ((row, known.get(row.id)) for row in page)
 
 
 def _source(row: Record) -> str:

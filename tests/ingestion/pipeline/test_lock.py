@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,54 @@ def test_another_process_is_refused_until_the_first_has_ended_however_it_ends(wo
         one_writer(store(url), "docs").__enter__()
     holder.kill()
     holder.communicate()
+    with one_writer(store(url), "docs"), pytest.raises(StoreError, match=rf"\(process {os.getpid()} on "):
+        one_writer(store(url), "docs").__enter__()
     with one_writer(store(url), "docs"):
+        pass
+
+
+def test_nothing_is_left_beside_a_file_of_the_user(working_folder: Path):
+    (working_folder / "rows.db").write_text("")
+    (working_folder / "link.db").symlink_to("rows.db")
+    here = store("sqlite-vec:rows.db", multi_process=True)
+    with one_writer(here, "docs"):
+        assert sorted(path.name for path in working_folder.iterdir() if path.is_file()) == ["link.db", "rows.db"]
+        with one_writer(here, "others"), pytest.raises(StoreError, match="another ingest"):
+            one_writer(store("sqlite-vec:./link.db", multi_process=True), "docs").__enter__()
+    assert sorted(path.name for path in working_folder.iterdir() if path.is_file()) == ["link.db", "rows.db"]
+
+
+@pytest.mark.parametrize("url", ["chroma:index", "sqlite-vec:rows.db"])
+def test_a_lock_that_is_taken_again_and_again_is_held_by_one_at_a_time(working_folder: Path, url):
+    (working_folder / "index").mkdir()
+    inside, most, entered = [], [], []
+
+    def take() -> None:
+        for _ in range(60):
+            try:
+                with one_writer(store(url), "docs"):
+                    inside.append(1)
+                    most.append(len(inside))
+                    time.sleep(0.0005)
+                    inside.pop()
+                    entered.append(1)
+            except StoreError:  # noqa: PERF203
+                time.sleep(0.0005)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert len(entered) > 4
+
+
+def test_an_error_in_the_block_frees_the_lock(working_folder: Path):
+    (working_folder / "index").mkdir()
+    with pytest.raises(OSError, match="of the block"), one_writer(store("chroma:index"), "docs"):
+        raise OSError("of the block")
+    with one_writer(store("chroma:index"), "docs"):
         pass
 
 

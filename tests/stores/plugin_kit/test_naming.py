@@ -1,18 +1,13 @@
-"""Collection names as databases accept them, and HTTP answers as errors."""
+"""Collection names as databases accept them, and strings that stand for a field with its value."""
 
 from __future__ import annotations
 
-import email.utils
 import re
-import time
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.errors import StoreError, TransientStoreError
 from embedkit.stores.plugin_kit.naming import safe_name, term
-from embedkit.stores.plugin_kit.network import http_error, retry_after
 
 
 @given(st.text(min_size=1, max_size=200), st.integers(32, 512))
@@ -36,31 +31,6 @@ def test_plain_names_stay():
     assert [safe_name(name) for name in ("docs", "a-b_c9", "x" * 63)] == ["docs", "a-b_c9", "x" * 63]
     assert safe_name("My Docs").startswith("my-docs-")
     assert safe_name("🎉").startswith("collection-")
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"), [("7", 7.0), (" 0 ", 0.0), ("soon", None), ("", None), ("-1", None), ("1.5", None)]
-)
-def test_retry_after_in_seconds(value, seconds):
-    assert retry_after({"Retry-After": value}) == seconds
-    assert retry_after({}) is None
-
-
-def test_retry_after_as_a_date():
-    assert 50 < (retry_after({"retry-after": email.utils.formatdate(time.time() + 60, usegmt=True)}) or 0) <= 60
-    assert retry_after({"retry-after": email.utils.formatdate(time.time() - 60, usegmt=True)}) == 0
-
-
-@pytest.mark.parametrize(
-    ("status", "transient"),
-    [(400, False), (401, False), (408, True), (413, False), (429, True), (500, True), (503, True)],
-)
-def test_status_codes(status, transient):
-    error = http_error("writing", status, "x" * 10_000, {"Retry-After": "2"})
-    assert isinstance(error, TransientStoreError if transient else StoreError)
-    assert getattr(error, "retry_after", None) == (2.0 if transient else None)
-    assert isinstance(error, TransientStoreError) == transient
-    assert len(str(error)) < 700
 
 
 def test_terms_differ_where_equality_does():
