@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,7 +101,7 @@ def _bundle(folder: Path) -> Bundle:
     model = _model_folder()
     started = time.perf_counter()
     print(f"exporting {model} (about a minute)", flush=True)
-    embedkit_export.export(model, output=folder, variants=VARIANTS, overwrite=True, progress=sys.stderr.isatty())
+    embedkit_export.export(model, output=folder, variants=VARIANTS, overwrite=True, progress=True)
     print(f"exported to {folder} in {time.perf_counter() - started:.0f} s; measured against torch:")
     return Bundle.open(folder)
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
 FOLDER = "qdrant-edge:FOLDER"
 CAPABILITIES = {

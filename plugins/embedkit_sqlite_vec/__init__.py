@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
 FILE = "sqlite-vec:FILE"
 CAPABILITIES = {FILE: Capabilities(max_batch_rows=5_000, metrics=METRICS)}

@@ -4,7 +4,7 @@ Run it with the version whose data is wanted, before its release; the data of a 
 written again. ``tests/compat/data/VERSION`` then has
 
 - ``bundles/``: bundles, the vectors that they give (``.npz``), and what is known of them (``.json``);
-- ``stores/``: collections of each store that is a file or folder, and their rows (``.json``);
+- ``stores/``: collections of each store that is a file or folder, and their rows (``.json.xz``);
 - ``files/``: the other files that embedkit writes;
 - ``public_names.json``: every public name, with the parameters that it takes.
 
@@ -14,212 +14,34 @@ The rows and texts are in the data, so what is compared later does not change wi
 
 from __future__ import annotations
 
-import hashlib
+import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import observed
+from compat import make_bundles, make_collections, make_files, observed, public_names
 
-import embedkit
-from embedkit.testing.tiny import tiny_bundle
-
-HERE = observed.DATA / embedkit.__version__
-
-LONG = "a quiet harbour in the north; " * 20
-TEXTS = [
-    "",
-    " ",
-    "a",
-    "rain",
-    "The boat in the quiet harbour.",
-    "héllo 日本語 🎉",
-    "e\u0301 Straße\tnaïve\nnew line",
-    "x" * 70,
-    LONG,
-    "the letter of the north, and bread",
-    "1 + 1 = 2; (a, b) -> {c}",
-    "bread bread bread",
-]
-TITLES = ["", "title", "a report of rain", "🎉"]
-
-
-def tiny(folder: Path) -> Path:
-    """Dense vectors, with texts before those of the roles."""
-    return tiny_bundle(folder, prefixes={"query": "query: ", "document": "passage: "})
-
-
-def tiny_kinds(folder: Path) -> Path:
-    """An output of each kind of vectors."""
-    return tiny_bundle(folder, seed=1, kinds=("dense", "sparse", "multivector"))
-
-
-def exported(folder: Path) -> Path:
-    """A BERT with all that a recipe says of a text encoder, and outputs of every kind."""
-    import small_models as models
-    from torch import nn
-
-    from embedkit_export import Pooling, Recipe, Role, TokenChoice
-
-    few, narrow = ["general", "biology", "physics"], _filled(nn.Linear(models.HIDDEN, 4))
-    first = TokenChoice(
-        field="domain", values=dict(zip(few, ["[CLS]", "[BIO]", "[PHY]"], strict=True)), default="general"
-    )
-    recipe = Recipe(
-        pooling=Pooling(mode=["first", "mean"], without=["prefix"]),
-        stages=[{"kind": "normalize"}],
-        matryoshka=[8, 16],
-        model_class="AutoModelForMaskedLM",
-        outputs={
-            "words": {"kind": "sparse", "top": 12, "stopwords": ["the", "a"]},
-            "late": {"kind": "multivector", "stages": [narrow, {"kind": "normalize"}], "similarity": "meanmaxsim"},
-            "states": {"kind": "tokens", "stages": [narrow]},
-            "classes": {
-                "kind": "logits",
-                "labels": few,
-                "activation": "softmax",
-                "stages": [_filled(nn.Linear(2 * models.HIDDEN, 3))],
-            },
-        },
-        pair={"stages": [_filled(nn.Linear(8 * models.HIDDEN, 1))]},
-        fields={"title": "title"},
-        template="{title}: {text}",
-        cut="content",
-        without_tokens=[",", "."],
-        roles={
-            "default": Role(),
-            "document": Role(template=["passage {title}", "{text}"], first_token=first, max_tokens=40),
-            "query": Role(template="query: {text}", max_tokens=24, pad_least=16, padding="read", pad_token="[MASK]"),
-            "cut": Role(
-                template="{text} report", truncate="slice", cut="all", max_tokens=9, without=["special", "template"]
-            ),
-        },
-    )
-    return _export(models.save(folder.with_name("model")), folder, recipe=recipe, variants=("fp32", "int8"))
-
-
-def experts(folder: Path) -> Path:
-    """A number for each text beside its tokens, and a length that all have; the vectors are not of unit length."""
-    import small_models as models
-
-    from embedkit_export import Pooling, Recipe, Side
-
-    recipe = Recipe(
-        pooling=Pooling(mode="mean"),
-        similarity="dot",
-        pad=models.TOKENS,
-        padding="kept",
-        inputs={"expert": Side(field="expert", values={"a": 0, "b": 1, "c": 2}, default="b")},
-    )
-    return _export((models.Experts().eval(), models.tokenizer()), folder, recipe=recipe, variants=("fp32",))
-
-
-def reranker(folder: Path) -> Path:
-    """A cross-encoder."""
-    import small_models as models
-
-    return _export(models.reranker(folder.with_name("model")), folder, kind="reranker", variants=("fp32", "int8"))
-
-
-def _filled(layer: Any) -> Any:
-    import torch
-
-    with torch.no_grad():
-        for i, parameter in enumerate(layer.parameters()):
-            numbers = torch.arange(parameter.numel()).reshape(parameter.shape)
-            parameter.copy_(((numbers * 37 + i) % 23 - 11) / 16)
-    return layer
-
-
-def _export(model: Any, folder: Path, **options: Any) -> Path:
-    """With gates that random weights pass, on texts of these words."""
-    import embedkit_export
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    sample = folder.with_name("sample.txt")
-    sample.write_text(
-        "\n".join(f"{text} {i}" for i in range(3) for text in TEXTS[2:] if "\n" not in text and text != LONG)
-    )
-    loose = embedkit_export.Gates(cosine_mean=0.8, cosine_min=0.5, top10_overlap=0.0, agreement=0.0, logits_mean=0.0)
-    report = embedkit_export.export(model, output=folder, sample=sample, gates={"int8": loose}, timing=False, **options)
-    assert not report.missing, report.missing
-    return Path(report.path)
-
-
-def _plain(*roles: str) -> dict[str, Sequence[Any]]:
-    return dict.fromkeys(roles, TEXTS)
-
-
-def _titled(text: str, i: int) -> dict[str, str]:
-    return {"text": text} | ({"title": TITLES[i % 4]} if i % 3 else {}) | ({"domain": "physics"} if i % 4 == 1 else {})
-
-
-BUNDLES: dict[str, tuple[Callable[[Path], Path], Mapping[str, Sequence[Any]]]] = {
-    "tiny": (tiny, _plain("default", "query", "document")),
-    "tiny-kinds": (tiny_kinds, _plain("default", "query", "document")),
-    "exported": (
-        exported,
-        {
-            **_plain("query", "cut"),
-            "default": [_titled(text, i) if i % 2 else text for i, text in enumerate(TEXTS)],
-            "document": [_titled(text, i) for i, text in enumerate(TEXTS)],
-        },
-    ),
-    "experts": (
-        experts,
-        {"default": [{"text": text, "expert": "abc"[i % 3]} if i % 2 else text for i, text in enumerate(TEXTS)]},
-    ),
-    "reranker": (reranker, {"pairs": [[TEXTS[-1 - i], text] for i, text in enumerate(TEXTS)]}),
+PARTS: dict[str, Callable[[Path], None]] = {
+    **{f"bundles/{name}": partial(make_bundles.make_bundle, name) for name in make_bundles.BUNDLES},
+    "stores/rows": make_collections.make_rows,
+    **{f"stores/{scheme}": partial(make_collections.make_store, scheme) for scheme in make_collections.SCHEMES},
+    "files": make_files.make_files,
+    "public_names": lambda work: observed.write_json(observed.here() / "public_names.json", public_names.everything()),
 }
 
 
-def make_bundle(name: str, work: Path) -> None:
-    make, given = BUNDLES[name]
-    target = HERE / "bundles" / f"{name}.tar.xz"
-    observed.pack(make(work / name / "bundle"), target)
-    folder = observed.unpack(target, work / "again")
-    items, refused = _apart(folder, given)
-    np.savez_compressed(target.with_name(f"{name}.npz"), **observed.encoded(folder, items))
-    np.savez_compressed(target.with_name(f"{name}.computed.npz"), **observed.computed(folder))
-    told = {
-        **observed.facts(folder),
-        "manifest_sha256": hashlib.sha256((folder / "embedkit.json").read_bytes()).hexdigest(),
-        "items": items,
-        "refused": refused,
-    }
-    observed.write_json(target.with_name(f"{name}.json"), told)
-
-
-def _apart(folder: Path, given: Mapping[str, Sequence[Any]]) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
-    """The items of each role that have vectors, and those that have none, such as texts of which no token is pooled."""
-    encoder = observed.load(folder)
-    items: dict[str, list[Any]] = {}
-    refused: dict[str, list[Any]] = {}
-    for role, each in given.items():
-        for item in each:
-            try:
-                if role != "pairs":
-                    encoder.encode_outputs([item], role=role)
-                items.setdefault(role, []).append(item)
-            except embedkit.InputError:  # noqa: PERF203
-                refused.setdefault(role, []).append(item)
-    return items, refused
-
-
-PARTS: dict[str, Callable[[Path], None]] = {f"bundles/{name}": partial(make_bundle, name) for name in BUNDLES}
-
-
 def main(names: Sequence[str]) -> None:
+    """Each part in a folder of its own; later ones read what earlier ones wrote."""
     for name in [part for part in PARTS if not names or part.startswith(tuple(names))]:
         work = Path(tempfile.mkdtemp(prefix="embedkit-compat-"))
+        home = os.getcwd()
         try:
             PARTS[name](work)
         finally:
+            os.chdir(home)
             shutil.rmtree(work)
         print(name)
 

@@ -6,7 +6,9 @@ import base64
 import io
 import json
 import lzma
+import os
 import tarfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
@@ -19,6 +21,7 @@ import numpy.typing as npt
 import embedkit
 
 DATA = Path(__file__).parent / "data"
+"""A folder for each version that wrote some."""
 VERSIONS = sorted(path.name for path in DATA.iterdir()) if DATA.is_dir() else []
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -26,30 +29,47 @@ _SHAPES = ((1, 3), (2, 7), (5, 24), (3, 2))
 """Texts and tokens of what a graph is given by itself: as few, and as many, as the texts have."""
 
 
+def here() -> Path:
+    """Where this version's data are."""
+    return DATA / embedkit.__version__
+
+
 # Archives: of the same files the same bytes.
+
+
+_SIZE = "embedkit.size"
+"""The size of a file of an archive that ends with zeros, which are left out: some databases reserve much."""
+_MANY = 1 << 12
 
 
 def pack(folder: Path, archive: Path) -> None:
     """The files of ``folder`` as a .tar.xz; times and owners are left out."""
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as tar:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        lzma.open(archive, "wb", preset=9 | lzma.PRESET_EXTREME) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
         for path in sorted(folder.rglob("*")):
             info = tar.gettarinfo(path, str(path.relative_to(folder)))
             info.mtime, info.uid, info.gid, info.uname, info.gname = 0, 0, 0, "", ""
-            if path.is_dir():
-                tar.addfile(info)
-            else:
-                with path.open("rb") as file:
-                    tar.addfile(info, file)
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    archive.write_bytes(lzma.compress(raw.getvalue(), preset=9 | lzma.PRESET_EXTREME))
+            content = path.read_bytes() if path.is_file() else b""
+            kept = content.rstrip(b"\0")
+            if len(content) - len(kept) > _MANY:
+                info.pax_headers = {_SIZE: str(len(content))}
+                content = kept
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
 
 
 def unpack(archive: Path, folder: Path) -> Path:
     """The files of an archive in ``folder``, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive, mode="r:xz") as tar:
+        members = tar.getmembers()
         tar.extractall(folder, filter="data")
+    for member in members:
+        if _SIZE in member.pax_headers:
+            os.truncate(folder / member.name, int(member.pax_headers[_SIZE]))
     return folder
 
 
@@ -91,12 +111,16 @@ def restored(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """A line for each key, and within it as little space as can be."""
+    lines = [f"{json.dumps(key)}: {json.dumps(plain(each), ensure_ascii=False)}" for key, each in value.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain(value), ensure_ascii=False, indent=1, allow_nan=True) + "\n", encoding="utf-8")
+    text = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    path.write_bytes(lzma.compress(text, preset=9) if path.suffix == ".xz" else text)
 
 
 def read_json(path: Path) -> Any:
-    return restored(json.loads(path.read_text(encoding="utf-8")))
+    raw = path.read_bytes()
+    return restored(json.loads(lzma.decompress(raw) if path.suffix == ".xz" else raw))
 
 
 # Bundles.
@@ -149,8 +173,8 @@ def encoded(folder: Path, items: Mapping[str, Sequence[Any]]) -> Arrays:
     found: Arrays = {}
     for variant in variants(folder):
         encoder = load(folder, variant)
-        for role, given in items.items():
-            texts = list(given)
+        for role in sorted(items.keys() & set(encoder.roles)):
+            texts = list(items[role])
             for name, values in encoder.encode_outputs(texts, role=role).items():
                 found |= arrays(values, f"{variant}/{role}/{name}")
             output = next(iter(encoder.outputs(role).values()))
@@ -191,9 +215,12 @@ def computed(folder: Path) -> Arrays:
         for variant, kept in tower.get("graph", {"variants": {}})["variants"].items():
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
+            options.add_session_config_entry("session.x64quantprecision", "1")  # no overflow on x86 without VNNI
             session = onnxruntime.InferenceSession(folder / kept["file"], options, providers=["CPUExecutionProvider"])
             for rows, tokens in _SHAPES:
-                feed = {each["name"]: _fed(each, rows, tokens) for each in tower["inputs"]}
+                shapes = [given.shape for given in session.get_inputs()]
+                width = next((shape[1] for shape in shapes if len(shape) > 1 and isinstance(shape[1], int)), tokens)
+                feed = {each["name"]: _fed(each, rows, width) for each in tower["inputs"]}
                 names = [output.name for output in session.get_outputs()]
                 for name, value in zip(names, session.run(names, feed), strict=True):
                     found[f"{variant}/{role}/{name}/{rows}x{tokens}"] = np.asarray(value)
@@ -240,7 +267,8 @@ def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
 
 # Collections.
 
-_KINDS = ("dense", "sparse", "multivector")
+EITHER = "the tag a, or n not below 5"
+"""A filter that is no text."""
 
 
 def everything(rows: Any) -> list[dict[str, Any]]:
@@ -276,3 +304,135 @@ def info(rows: Any) -> dict[str, Any]:
 def hits(found: Sequence[embedkit.Hit]) -> list[dict[str, Any]]:
     """Hits without their texts, which are compared elsewhere."""
     return [{"id": hit.id, "score": hit.score, "parts": dict(hit.parts)} for hit in found]
+
+
+def ingest(
+    given: Mapping[str, Any], encoder: embedkit.Encoder, store: Any, collection: str, **options: Any
+) -> list[embedkit.IngestReport]:
+    """The rows as they are, then the long ones in chunks."""
+    chunking = embedkit.Chunking(**given["chunking"])
+    chunks = embedkit.chunked(documents(given["long"]), encoder, chunking)
+    return [
+        embedkit.ingest(rows, encoder, store, collection=collection, **options)
+        for rows in (documents(given["plain"]), chunks)
+    ]
+
+
+def documents(rows: Sequence[Mapping[str, Any]]) -> list[embedkit.Document]:
+    return [embedkit.Document(row["id"], row["text"], row["metadata"]) for row in rows]
+
+
+def collection(store: Any, encoder: embedkit.Encoder, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A collection's info, its rows, and what is found in it."""
+    rows = store.open(name)
+    return {"info": info(rows), "rows": everything(rows), "found": found(store, encoder, name, given)}
+
+
+def found(store: Any, encoder: embedkit.Encoder, name: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The hits of each question with each filter; and of a collection with several kinds of vectors, by all of them."""
+    either = (embedkit.F("tag") == "a") | ~(embedkit.F("n") < 5)
+    made = store.open(name).info
+    hybrid: list[Any] = [None, "rrf"] if made.sparse or made.multivector else [None]
+    answers = []
+    for how in hybrid:
+        for text in given["filters"]:
+            wanted = None if text is None else either if text == EITHER else embedkit.parse_filter(text)
+            several = embedkit.search(
+                given["questions"], encoder, store, collection=name, k=4, filter=wanted, hybrid=how
+            )
+            answers.append({"filter": text, "hybrid": how, "hits": [hits(each) for each in several]})
+    return answers
+
+
+# Other files.
+
+BAD = [
+    {"id": "good", "text": "a text"},
+    {"text": "no id"},
+    {"id": "empty", "text": ""},
+    {"id": "late", "text": "a text", "n": 2**70},
+    {"id": "odd", "text": "a text", "when": datetime(2024, 5, 1)},
+]
+
+
+def bury(encoder: embedkit.Encoder, letters: Path) -> None:
+    """Rows that cannot be kept, in a file of dead letters."""
+    rows: list[Any] = [*BAD, {"id": "set", "text": "a text", "x": {1}}, *embedkit.FileRows(["sources/rows.jsonl"])]
+    embedkit.ingest(rows, encoder, f"memory:{uuid.uuid4()}", collection="docs", dead_letters=letters)
+
+
+def retried(encoder: embedkit.Encoder, letters: Path) -> dict[str, Any]:
+    """What becomes of the dead letters in a new collection, once two of them were repaired; the file is changed."""
+    kept = [json.loads(line) for line in letters.read_text(encoding="utf-8").splitlines()]
+    for letter in kept:
+        if letter["id"] == "empty":
+            letter["document"]["text"] = "filled"
+        if letter["id"] == "j1":
+            letter["document"]["id"] = "another"
+    letters.write_text("".join(json.dumps(letter) + "\n" for letter in kept), encoding="utf-8")
+    with embedkit.open_store(f"memory:{uuid.uuid4()}") as store:
+        report = embedkit.retry(letters, encoder, store, collection="again", metadata="coerce")
+        written = everything(store.open("again"))
+    counts = {name: getattr(report, name) for name in ("read", "written", "unchanged", "duplicates", "dead", "encoded")}
+    left = letters.read_text(encoding="utf-8").splitlines() if letters.exists() else []
+    return {"counts": counts, "rows": written, "left": [_letter(line) for line in left]}
+
+
+def _letter(line: str) -> dict[str, Any]:
+    """A dead letter; its reason is a sentence, which may be written better."""
+    letter: dict[str, Any] = json.loads(line)
+    assert letter.pop("reason")
+    return letter
+
+
+def read(files: Path, encoder: embedkit.Encoder) -> dict[str, Any]:
+    """What is read of the files in ``sources``, as they are and in chunks; the working folder is ``files``."""
+    rows = embedkit.FileRows(
+        ["sources/rows.jsonl", "sources/rows.csv", "sources/rows.tsv", "sources/guide"],
+        types={"when": "date"},
+    )
+    plain_rows = [_read(row) for row in rows]
+    chunking = embedkit.Chunking(size=24, overlap=4, by="headings")
+    return {
+        "read": plain_rows,
+        "skipped": rows.skipped,
+        "chunks": [_read(row) for row in embedkit.chunked(rows, encoder, chunking)],
+        "questions": ["the quiet harbour", "letters and rain", "boats"],
+    }
+
+
+def _read(row: Any) -> dict[str, Any]:
+    if isinstance(row, embedkit.BadRow):
+        assert row.reason
+        return {"bad": True, "source": row.source, "line": row.line, "row": row.row, "id": row.id}
+    return {"id": row.id, "text": row.text, "metadata": dict(row.metadata)}
+
+
+def words(files: Path, questions: Sequence[str]) -> dict[str, Any]:
+    """What the kept lexical indexes find."""
+    loaded = {path.name: embedkit.LexicalIndex.load(path) for path in sorted((files / "words").iterdir())}
+    return {
+        name: {
+            "count": len(index),
+            "language": index.language,
+            "stopwords": list(index.stopwords),
+            "found": [list(map(list, each.items())) for each in index.search(list(questions), 5)],
+        }
+        for name, index in loaded.items()
+    }
+
+
+def quantized(files: Path, vectors: npt.NDArray[np.float32]) -> Arrays:
+    """The vectors in each precision, by the kept ranges."""
+    found: Arrays = {}
+    for suffix in ("json", "npz"):
+        ranges = embedkit.Ranges.load(files / f"ranges.{suffix}")
+        for precision in ("int8", "uint8", "binary", "ubinary"):
+            found[f"{suffix}/{precision}"] = np.asarray(embedkit.quantize(vectors, precision, ranges=ranges))
+    return found
+
+
+def saved(files: Path, kind: str) -> Any:
+    """Vectors that were saved."""
+    maker = embedkit.SparseVectors if kind == "sparse" else embedkit.MultiVectors
+    return maker.load(files / f"{kind}.npz")

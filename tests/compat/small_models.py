@@ -13,25 +13,8 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 HIDDEN, TOKENS = 16, 48
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BIO]", "[PHY]"]
-_WORDS = [
-    "the",
-    "a",
-    "of",
-    "and",
-    "in",
-    "to",
-    "rain",
-    "harbour",
-    "boat",
-    "bread",
-    "letter",
-    "north",
-    "quiet",
-    "report",
-    "query",
-    "passage",
-    "title",
-]
+_WORDS = ["the", "a", "of", "and", "in", "to", "rain", "harbour", "boat", "bread", "letter", "north", "quiet"]
+_WORDS += ["report", "query", "passage", "title"]
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

@@ -38,7 +38,7 @@ class Given(TextEncoder):
         outputs = {"first": Output(kind=kind, dim=size)}
         if tokens is not None:
             outputs["tokens"] = Output(kind="tokens", dim=tokens.dim)
-        about = RoleInfo(SimpleNamespace(), outputs, 9)
+        about = RoleInfo(SimpleNamespace(is_item=lambda value: isinstance(value, str), noun="text"), outputs, 9)
         self.bundle = SimpleNamespace(manifest=SimpleNamespace(scorers={}))
         self._roles = dict.fromkeys(("default", "query", "document"), about)
 

@@ -12,7 +12,7 @@ from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
 from embedkit.cli.options import Loading, bundle_argument, loading_options
 from embedkit.cli.text_io import lines
-from embedkit.errors import InputError
+from embedkit.errors import DiskError
 
 if TYPE_CHECKING:
     from embedkit.bundle.manifest import Output
@@ -156,4 +156,4 @@ def _ranges(path: str) -> Ranges:
     try:
         return Ranges.load(path)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+        raise DiskError(f"{path}: {error.strerror}", error) from None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import InputError
+from embedkit.errors import ClosedError, InputError, OptionError
 from embedkit.ingestion.rows.reading import Fresh
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import OnTruncate
@@ -85,6 +85,8 @@ class WindowEncoder:
             return self.columns.empty(self.encoder, self.role), {}
         try:
             return self._finite(texts), {}
+        except (ClosedError, OptionError):  # of no single text
+            raise
         except InputError:
             pass
         reasons: dict[int, str] = {}

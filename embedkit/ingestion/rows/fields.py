@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from embedkit.checks import one_of
 from embedkit.errors import InputError
 from embedkit.records.metadata import Metadata
 from embedkit.system.files.jsonlines import kind_of
@@ -57,8 +58,8 @@ class Fields:
             raise InputError("text_field: give one template such as '{title}: {body}', or several plain names")
         if isinstance(self.metadata, str):
             raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
-        if self.id_from is not None and self.id_from not in get_args(IdFrom):
-            raise InputError(f"id_from: expected 'text', 'path' or 'row', found {self.id_from!r}")
+        if self.id_from is not None:
+            one_of("id_from", self.id_from, get_args(IdFrom))
         check_types(self.types)
 
     @property

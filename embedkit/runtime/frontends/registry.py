@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from embedkit.bundle.frontend_kinds import GROUP
 from embedkit.bundle.manifest import Frontend, Input
+from embedkit.bundle.validation import GROUP
 
 from .base import Modality
 

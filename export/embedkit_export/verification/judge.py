@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
+from embedkit.bundle.manifest import IdsFrontend
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
@@ -42,18 +43,23 @@ class Judge:
     def _case(self, name: str) -> verify.Case:
         """A role with a graph of its own is judged on all texts, others on the fixed ones."""
         plan = self.prepared.plan
-        hostile, golden = (self.tokenizers.items(name, given) for given in (texts.HOSTILE, texts.GOLDEN))
-        if len(golden) < len(texts.GOLDEN):
+        fixed = texts.fixed(plan.roles["default"].frontend)
+        hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))
+        if len(golden) < len(fixed.golden):
             raise ExportError(
                 f"role {name!r}: of a usual text no token is left to pool; look at the template, `without` and the maximal length"
             )
         typical = self.tokenizers.items(name, self._typical()) if name in plan.graphs else []
         items = [*hostile, *golden, *typical]
-        verify.check_tokens(self.tokenizers[name], plan.roles[name].tokenizer, items, name)
+        verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
         expected = reference.values(plan, name, items, self._model(name))
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         return verify.Case(name, items, expected, len(hostile))
+
+    @property
+    def _golden_texts(self) -> tuple[str, ...]:
+        return texts.fixed(self.prepared.plan.roles["default"].frontend).golden
 
     def _typical(self) -> list[Any]:
         gate: list[Any] = self.sample.judged(texts.GATE_TEXTS)
@@ -64,7 +70,7 @@ class Judge:
         """The model of sentence-transformers with the length that is exported, where it is exported as it is."""
         model = self.prepared.origin.model if self.prepared.inferred.stated else None
         frontend = self.prepared.plan.roles[role].frontend
-        if frontend.least > frontend.truncate.max:  # it has one length for both
+        if isinstance(frontend, IdsFrontend) or frontend.least > frontend.truncate.max:  # it has one length for both
             return None
         if model is not None:
             model.truncate_dim = None  # whole vectors are compared
@@ -73,7 +79,7 @@ class Judge:
 
     def write_golden(self, path: Path) -> None:
         """Write the golden texts with torch's vectors."""
-        arrays: dict[str, Any] = {"texts": np.array(texts.GOLDEN)}
+        arrays: dict[str, Any] = {"texts": np.array(self._golden_texts)}
         for role, found in self.golden.items():
             for output, values in found.items():
                 arrays |= bundle.golden_arrays(values, bundle.golden_key(role, output))
@@ -84,7 +90,8 @@ class Judge:
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
         verdict = verify.judge(encoder, self.cases, self.gates[variant], sizes=self._sizes)
         worst = min(
-            selfcheck.worst_nearness(encoder.loaded, role, texts.GOLDEN, golden) for role, golden in self.golden.items()
+            selfcheck.worst_nearness(encoder.loaded, role, self._golden_texts, golden)
+            for role, golden in self.golden.items()
         )
         if (self.sample.pairs or self.sample.queries) and encoder.kind in ("dense", "sparse", "multivector"):
             labelled = LabelledSample(self.sample, encoder)

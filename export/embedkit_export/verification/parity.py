@@ -15,21 +15,22 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import Output, Quality, SizeQuality
+from embedkit.bundle.manifest import IdsFrontend, Output, Quality, SizeQuality
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
-from embedkit.runtime.frontends.text.template import Text
-from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.selfcheck import dependence
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Kind, Values, largest_difference, nearness, scale
+from embedkit_export.plan.plan import RolePlan
+from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.quiet import reason
 from embedkit_export.tensors import DENSE
 
 from .gates import Gates
 from .labels import rank_correlation
-from .reference import Floats, tokens
+from .reference import Floats, sequence, tokens
 
 _MAXSIM_TEXTS = 128
 _BUDGETS = (1, 333, 4096)
@@ -41,7 +42,7 @@ class Case:
     """What one role is judged on: items, the first ``hostile`` of them unusual, and what torch makes of them, by output."""
 
     role: str
-    items: list[Text]
+    items: list[Item]
     expected: Mapping[str, Values]
     hostile: int = 0
 
@@ -55,15 +56,24 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
 
-def check_tokens(own: TextTokenizer, tokenizer: Any, items: Sequence[Text], role: str) -> None:
-    """Raise `ExportError` where the runtime's token ids, types or pooled places differ from those of transformers."""
+def check_tokens(tokenizers: Tokenizers, role: str, planned: RolePlan, items: Sequence[Item]) -> None:
+    """Raise `ExportError` where the runtime's token ids, types or pooled places differ from those of transformers, or its
+    ids from those that were given."""
+    own, frontend = tokenizers[role], planned.frontend
     for item in items:
-        found = own.encode([item])
-        ids, types, pool = tokens(tokenizer, own.frontend, item)
+        if isinstance(frontend, IdsFrontend):
+            found = tokenizers.batch(role, tokenizers.modalities[role].check(item, role))
+            mine = found.tensors(1)["ids"][0].tolist()
+            expected = sequence(frontend, item)
+            if [number for number in mine if number != frontend.pad_id] != expected:
+                raise ExportError(f"role {role!r}: expected the ids {expected[:12]}, found {mine[:12]}")
+            continue
+        ragged = own.encode([item])
+        ids, types, pool = tokens(planned.tokenizer, frontend, item)
         for what, mine, theirs in (
-            ("token ids", found.ids, ids),
-            ("token types", found.types, types),
-            ("pooled tokens", found.pool, pool),
+            ("token ids", ragged.ids, ids),
+            ("token types", ragged.types, types),
+            ("pooled tokens", ragged.pool, pool),
         ):
             if mine and mine[0].tolist() != theirs:
                 raise ExportError(
@@ -269,7 +279,7 @@ def _unit(x: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
-def independence(encoder: Encoder, role: str, items: Sequence[Text], together: Mapping[str, Values]) -> list[str]:
+def independence(encoder: Encoder, role: str, items: Sequence[Item], together: Mapping[str, Values]) -> list[str]:
     """Problems where what is made of a text depends on its batch: alone, in another order and in other batch sizes it must
     be the same bytes."""
     modality = encoder.modality(role)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.bundle.manifest import Choice, Output, TextFrontend
+from embedkit.bundle.manifest import Choice, IdsFrontend, Output, TextFrontend
 from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -25,7 +25,7 @@ from embedkit_export.modules.encoder_graph import EncoderGraph, last
 from embedkit_export.modules.pooling import Pool
 from embedkit_export.plan.plan import Plan
 from embedkit_export.quiet import quiet
-from embedkit_export.tensors import DENSE, IDS, MASK, TYPES
+from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
 
 Floats = npt.NDArray[np.float32]
 
@@ -77,6 +77,8 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     chosen = plan.roles[role]
     graph = plan.graphs[chosen.graph]
     frontend, module = chosen.frontend, graph.module
+    if isinstance(frontend, IdsFrontend):
+        return _alone_ids(plan, role, item)  # type: ignore[arg-type]
     ids, types, pool = tokens(chosen.tokenizer, frontend, item)
     mask = [1] * len(ids)
     missing = frontend.least - len(ids)
@@ -101,6 +103,34 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     for name, head in module.heads.items():
         out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
     return out
+
+
+def _alone_ids(plan: Plan, role: str, item: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
+    """What torch makes of one sequence of ids, by itself: cut, and padded only where it has a fixed length."""
+    graph = plan.graphs[plan.roles[role].graph]
+    frontend, module = plan.roles[role].frontend, graph.module
+    assert isinstance(frontend, IdsFrontend)
+    ids = sequence(frontend, item)
+    mask = [1] * len(ids)
+    filling = [0] * max(0, frontend.least - len(ids))
+    padding = [frontend.pad_id] * len(filling)
+    left = frontend.pad == "left"
+    named = {
+        IDS: torch.tensor([[*padding, *ids] if left else [*ids, *padding]]),
+        MASK: torch.tensor([[*filling, *mask] if left else [*mask, *filling]]),
+    }
+    if LENGTH in module.inputs:
+        named[LENGTH] = torch.tensor([len(ids)])
+    hidden = module.hidden(named)[0]
+    pooled = torch.cat([_pooled(part, module, hidden, named, named[MASK][0]) for part in module.pools])
+    staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+    return {DENSE: staged[0, 0].numpy()}
+
+
+def sequence(frontend: IdsFrontend, item: Sequence[int]) -> list[int]:
+    """The ids of a sequence that are read."""
+    ids = [int(number) for number in item]
+    return ids[-frontend.max :] if frontend.keep == "last" else ids[: frontend.max]
 
 
 def _headed(

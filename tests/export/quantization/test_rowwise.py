@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +44,7 @@ def feeds(*lengths: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
 
 
 def run(model: ir.Model, feed: dict[str, np.ndarray]) -> np.ndarray:
-    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = calibrate.open_session(model)
     return np.asarray(session.run(None, feed)[0])
 
 
@@ -358,7 +357,7 @@ def test_a_graph_of_stock_operators_near_the_one_before(fused: ir.Model) -> None
 def test_an_int8_vector_does_not_depend_on_its_batch(fused: ir.Model) -> None:
     graph = fused.clone()
     quantize.rowwise_int8(graph, quantize.choose(fused, quantize.calibrate(fused, feeds(10, 20, 30))))
-    session = ort.InferenceSession(ir.to_proto(graph).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = calibrate.open_session(graph)
     rng = np.random.default_rng(8)
     lengths = rng.integers(2, 40, 40)
     ids = rng.integers(5, 100, (40, 40))

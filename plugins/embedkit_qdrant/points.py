@@ -14,13 +14,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Hit, Record
-from embedkit.records.filters import Combine, Compare, Filter, Not, Scalar
-from embedkit.records.metadata import filterable, load_metadata
-from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.sparse import SparseVectors
+from embedkit.stores import (
+    CollectionInfo,
+    CollectionSpec,
+    Combine,
+    Compare,
+    Filter,
+    FloatArray,
+    Hit,
+    Not,
+    Record,
+    RecordBatch,
+    Scalar,
+    SparseVectors,
+    filterable,
+    load_metadata,
+)
 
 PAYLOAD = ["id", "text", "hash", "metadata"]
 """The keys of a payload that make a record."""
@@ -36,15 +45,32 @@ _OTHER = {"other": True}
 class Models(Protocol):
     """Conditions as one client or engine takes them."""
 
-    def all_of(self, parts: list[Any]) -> Any: ...
-    def any_of(self, parts: list[Any]) -> Any: ...
-    def none_of(self, parts: list[Any]) -> Any: ...
-    def ids(self, ids: list[str]) -> Any: ...
-    def is_null(self, key: str) -> Any: ...
-    def is_empty(self, key: str) -> Any: ...
-    def equal(self, key: str, value: Scalar) -> Any: ...
-    def among(self, key: str, values: list[str] | list[int]) -> Any: ...
-    def within(self, key: str, bounds: dict[str, float]) -> Any: ...
+    def all_of(self, parts: list[Any]) -> Any:
+        """Holds where all of ``parts`` do."""
+
+    def any_of(self, parts: list[Any]) -> Any:
+        """Holds where one of ``parts`` does."""
+
+    def none_of(self, parts: list[Any]) -> Any:
+        """Holds where none of ``parts`` does."""
+
+    def ids(self, ids: list[str]) -> Any:
+        """Holds for the points with these ids."""
+
+    def is_null(self, key: str) -> Any:
+        """Holds where the payload has null at ``key``."""
+
+    def is_empty(self, key: str) -> Any:
+        """Holds where the payload has nothing at ``key``, null, or an empty list."""
+
+    def equal(self, key: str, value: Scalar) -> Any:
+        """Holds where the payload has ``value`` at ``key``."""
+
+    def among(self, key: str, values: list[str] | list[int]) -> Any:
+        """Holds where the payload has one of ``values``, which are of one type, at ``key``."""
+
+    def within(self, key: str, bounds: dict[str, float]) -> Any:
+        """Holds where the payload has a number within ``bounds`` (``lt``, ``lte``, ``gt``, ``gte``) at ``key``."""
 
 
 def point_id(row_id: str) -> str:
