@@ -99,7 +99,11 @@ def test_commands(kept: dict[str, Any]) -> None:
                 one = written.get(was["written"][0]) if was["written"] else now[path].get(name)
                 if one:
                     same = ("default", "flag", "many")
-                    found += [f"{program} {path} {name}: {each}" for each in same if one[each] != was[each]]
+                    found += [
+                        f"{program} {path} {name}: {each}"
+                        for each in same
+                        if (one[each] or None) != (was[each] or None)
+                    ]
                     found += [
                         f"{program} {path} {name}: {each}" for each in was["choices"] if each not in one["choices"]
                     ]
