@@ -103,4 +103,6 @@ def _explained(error: csv.Error) -> str:
         return (
             f"a cell is longer than {csv.field_size_limit():,} characters; is a quote that is opened here not closed?"
         )
+    if "the line is longer" in str(error):
+        return str(error)
     return f"broken quoting or line ends: {error}"

@@ -23,7 +23,6 @@ from embedkit.bundle.manifest import is_plain_name
 from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files
 from embedkit_export.pipeline import variant_maker
 from embedkit_export.verification import parity as verify
-from embedkit_export.verification.gates import by_variant, from_options
 from embedkit_export.verification.parity import Case
 from helpers import models, slow
 
@@ -194,35 +193,6 @@ def test_an_unusual_text_is_noted_and_a_usual_one_decides(folder: Path, sample: 
     assert "parity" in verdict.problems[0]
 
 
-def test_measure_is_what_its_name_says() -> None:
-    rng = np.random.default_rng(0)
-    a = rng.normal(size=(40, 8)).astype(np.float32)
-    same = verify.measure(a * 2, a)
-    assert (same.cosine_mean, same.cosine_min, same.top10_overlap) == (1.0, 1.0, 1.0)
-    assert same.max_abs == pytest.approx(np.abs(a).max())
-    other = a.copy()
-    other[3] = -other[3]
-    changed = verify.measure(other, a)
-    assert changed.cosine_min == pytest.approx(-1)
-    assert changed.top10_overlap < 1
-    b = rng.normal(size=(40, 8)).astype(np.float32)
-    overlap = []
-    for vectors in (a, b):
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        scores = unit @ unit.T
-        overlap.append([set([j for j in np.argsort(-scores[i]) if j != i][:10]) for i in range(40)])
-    expected = np.mean([len(x & y) / 10 for x, y in zip(*overlap, strict=True)])
-    assert verify.measure(a, b).top10_overlap == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    "gates", [{"parity": 0.0}, {"parity": float("nan")}, {"cosine_min": 1.5}, {"top10_overlap": float("nan")}]
-)
-def test_gates_that_cannot_be(gates: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=next(iter(gates))):
-        Gates(**gates)
-
-
 def test_a_gate_for_each_variant(folder: Path, sample: Path, tmp_path: Path) -> None:
     gates = {"int8": Gates(cosine_min=1.0), "default": Gates(cosine_min=0.5, cosine_mean=0.5, top10_overlap=0)}
     report = embedkit_export.export(
@@ -230,38 +200,6 @@ def test_a_gate_for_each_variant(folder: Path, sample: Path, tmp_path: Path) -> 
     )
     assert list(report.manifest.towers["default"].graph.variants) == ["fp32", "w4"]  # type: ignore[union-attr]
     assert re.search(r"worst cosine: 0\.\d+, allowed from 1", report.missing["int8"])
-
-
-def test_gates_by_variant() -> None:
-    own = Gates(cosine_min=0.5)
-    assert set(by_variant(None).values()) == {Gates()}
-    assert set(by_variant(own).values()) == {own}
-    assert by_variant({"w4": own}) == {**by_variant(None), "w4": own}
-    assert by_variant({"w4": Gates(), "default": own}) == {**by_variant(own), "w4": Gates()}
-    given = {"cosine_min": ["w4=0.9", "0.99", "int8 =0.999"], "labels": ["0.1"]}
-    assert from_options(given) == {
-        **dict.fromkeys(("fp32", "fp16", "w8"), Gates(cosine_min=0.99, labels=0.1)),
-        "int8": Gates(cosine_min=0.999, labels=0.1),
-        "w4": Gates(cosine_min=0.9, labels=0.1),
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("int3=0.9", "gate cosine_min: expected one of the variants fp32, .* found 'int3'"),
-        ("=0.9", "expected one of the variants"),
-        ("int8=", "expected a number, or VARIANT=NUMBER such as int8=0.999, found 'int8='"),
-        ("high", "expected a number"),
-        ("nan", "expected a number"),
-        ("w4=1.5", "gate cosine_min: expected a number from -1 to 1, found 1.5"),
-    ],
-)
-def test_gates_that_cannot_be_read(text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        from_options({"cosine_min": [text]})
-    with pytest.raises(InputError, match="given twice for w4"):
-        from_options({"cosine_min": ["w4=0.9", "w4=0.8"]})
 
 
 @pytest.mark.parametrize("gates", [{"int3": Gates()}, {"int8": 0.9}, 0.9])
