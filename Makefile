@@ -21,7 +21,7 @@ demo: $(READY)
 	$(BIN)/embedkit demo
 
 # Two workers, a file at a time each: an export uses one core for most of its time.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 --durations-min=1
 
 test: $(READY)
 	$(PYTEST) -m "not slow"

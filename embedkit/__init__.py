@@ -17,6 +17,7 @@ _HOME = {
     "Bundle": "bundle.folder",
     "BundleError": "errors",
     "Capabilities": "stores.contract",
+    "CheckReport": "ingestion",
     "Chunking": "ingestion",
     "Classifier": "encoders.classifier",
     "ClosedError": "errors",
@@ -25,6 +26,8 @@ _HOME = {
     "CollectionMismatchError": "errors",
     "CollectionNotFoundError": "errors",
     "CollectionSpec": "stores.contract",
+    "CopyReport": "ingestion",
+    "DeadLetters": "ingestion",
     "DeviceError": "errors",
     "DiskError": "errors",
     "Document": "records.documents",
@@ -38,6 +41,7 @@ _HOME = {
     "FilterError": "errors",
     "Hit": "records.documents",
     "IngestError": "ingestion.pipeline.report",
+    "IngestEstimate": "ingestion",
     "IngestInterrupted": "ingestion",
     "IngestReport": "ingestion",
     "InputError": "errors",
@@ -63,6 +67,7 @@ _HOME = {
     "TruncationError": "errors",
     "TruncationWarning": "errors",
     "VectorStore": "stores.contract",
+    "VerifyReport": "runtime.verification",
     "WorkerError": "errors",
     "WriteResult": "records.documents",
     "check": "ingestion",
@@ -120,6 +125,7 @@ if TYPE_CHECKING:
     from embedkit.records.filters import Filter as Filter
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
+    from embedkit.runtime.verification import VerifyReport as VerifyReport
     from embedkit.runtime.verification import verify as verify
     from embedkit.stores.contract import Capabilities as Capabilities
     from embedkit.stores.contract import Collection as Collection
@@ -159,8 +165,12 @@ if TYPE_CHECKING:
     from .errors import TruncationWarning as TruncationWarning
     from .errors import WorkerError as WorkerError
     from .ingestion import BadRow as BadRow
+    from .ingestion import CheckReport as CheckReport
     from .ingestion import Chunking as Chunking
+    from .ingestion import CopyReport as CopyReport
+    from .ingestion import DeadLetters as DeadLetters
     from .ingestion import FileRows as FileRows
+    from .ingestion import IngestEstimate as IngestEstimate
     from .ingestion import IngestInterrupted as IngestInterrupted
     from .ingestion import IngestReport as IngestReport
     from .ingestion import check as check

@@ -32,7 +32,7 @@ def rrf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None, *, 
     """
     if not (isinstance(k, int | float) and math.isfinite(k) and k >= 0):
         raise OptionError(f"k: expected a number of at least 0, found {k!r}")
-    return _fused(rankings, _checked_weights(rankings, weights), lambda scores: 1.0 / (k + _ranks(scores)))
+    return _fused(rankings, checked_weights(len(rankings), weights), lambda scores: 1.0 / (k + _ranks(scores)))
 
 
 def minmax(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) -> dict[str, float]:
@@ -107,17 +107,18 @@ def _between_deviations(scores: _Scores) -> _Scores:
 
 
 def _shares(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[float]:
-    checked = _checked_weights(rankings, weights)
+    checked = checked_weights(len(rankings), weights)
     total = sum(checked)
     return [weight / total for weight in checked]
 
 
-def _checked_weights(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[float]:
+def checked_weights(count: int, weights: Sequence[float] | None) -> list[float]:
+    """The weights of so many rankings, 1 for each where none are given; `OptionError` for what can be none."""
     if weights is None:
-        return [1.0] * len(rankings)
+        return [1.0] * count
     checked = [float(weight) for weight in weights]
-    if len(checked) != len(rankings):
-        raise OptionError(f"weights: expected {len(rankings)}, one for each ranking, found {len(checked)}")
+    if len(checked) != count:
+        raise OptionError(f"weights: expected {count}, one for each ranking, found {len(checked)}")
     if checked and (not all(math.isfinite(weight) and weight >= 0 for weight in checked) or sum(checked) <= 0):
         raise OptionError(f"weights: expected numbers of at least 0, not all of them 0, found {checked}")
     return checked

@@ -23,6 +23,7 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
 from embedkit.records.filters import Filter, push_down_not, settled
+from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -58,16 +59,17 @@ class GuardedStore:
         """What this store can do."""
         return self.inner.caps
 
+    @renamed(metadata="metadata_policy")
     def ensure(
-        self, spec: CollectionSpec, *, if_exists: IfExists = "validate", metadata: MetadataMode = "strict"
+        self, spec: CollectionSpec, *, if_exists: IfExists = "validate", metadata_policy: MetadataMode = "strict"
     ) -> GuardedCollection:
         """Open or create the collection.
 
         ``if_exists``: ``validate`` raises `CollectionMismatchError` where an existing one has another dimension,
-        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one. ``metadata`` says what is
+        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one. ``metadata_policy`` says what is
         done with values that cannot be kept as they are: see `embedkit.records.coercion.converted`.
         """
-        check_mode(metadata)
+        check_mode(metadata_policy)
         if if_exists not in ("validate", "replace", "error"):
             raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
         self.require_able(spec)
@@ -79,7 +81,7 @@ class GuardedStore:
             found = self.inner.ensure(spec)
         for field in ("dim", "metric", "fingerprint", "sparse", "multivector"):
             _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
-        return GuardedCollection(found, self.caps, self._lock, metadata)
+        return GuardedCollection(found, self.caps, self._lock, metadata_policy)
 
     def require_able(self, spec: CollectionSpec) -> None:
         """Raise `StoreError` where this store cannot keep such a collection: its metric, its sizes, its kinds of vectors."""
@@ -98,11 +100,12 @@ class GuardedStore:
         if spec.multivector and not caps.multivector:
             raise StoreError(_cannot_keep(spec.name, "multivector", "several vectors a row"))
 
-    def open(self, name: str, *, metadata: MetadataMode = "strict") -> GuardedCollection:
-        """Open an existing collection; raises `CollectionNotFoundError`. ``metadata`` is as in `ensure`."""
-        check_mode(metadata)
+    @renamed(metadata="metadata_policy")
+    def open(self, name: str, *, metadata_policy: MetadataMode = "strict") -> GuardedCollection:
+        """Open an existing collection; raises `CollectionNotFoundError`. ``metadata_policy`` is as in `ensure`."""
+        check_mode(metadata_policy)
         with self._lock:
-            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata)
+            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata_policy)
 
     def names(self) -> list[str]:
         """The collections' names, sorted."""

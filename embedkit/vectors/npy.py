@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.errors import DiskError
+from embedkit.system.atomic import atomic_file
 
 
 def write_npy(
@@ -26,9 +27,8 @@ def write_npy(
     """
     target = Path(path)
     kind = np.dtype(dtype).newbyteorder("<")
-    part = target.with_name(target.name + ".part")
     try:
-        with part.open("wb") as file:
+        with atomic_file(target) as file:
             rows = 0
             _header(file, rows, dim, kind)
             for vectors in windows:
@@ -36,11 +36,8 @@ def write_npy(
                 rows += len(vectors)
             file.seek(0)
             _header(file, rows, dim, kind)
-        part.replace(target)
     except OSError as error:
         raise DiskError(f"cannot write {target}: {error}", error) from error
-    finally:
-        part.unlink(missing_ok=True)
     return rows
 
 

@@ -404,7 +404,7 @@ def test_copy(run, bundle, docs):
     assert (again["unchanged"], again["written"]) == (40, 0)
     assert (
         "2 written"
-        in run("copy", "chroma:index", "chroma:index", "--collection", "docs", "--as", "x", "--within", "year<2002")[1]
+        in run("copy", "chroma:index", "chroma:index", "--collection", "docs", "--as", "x", "--filter", "year<2002")[1]
     )
     query = ["search", bundle, "text number 7", "--collection", "docs", "--json", "--store"]
     here, there = (json.loads(run(*query, url)[1])["hits"] for url in ("chroma:index", "sqlite-vec:rows.db"))

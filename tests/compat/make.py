@@ -22,11 +22,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import make_bundles
-import make_collections
-import make_files
-import observed
-import public_names
+from compat import make_bundles, make_collections, make_files, observed, public_names
 
 PARTS: dict[str, Callable[[Path], None]] = {
     **{f"bundles/{name}": partial(make_bundles.make_bundle, name) for name in make_bundles.BUNDLES},

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import observed
 
 import embedkit
+from compat import observed
 from embedkit.testing.tiny import tiny_bundle
 
 LONG = "a quiet harbour in the north; " * 20
@@ -44,9 +44,9 @@ def tiny_kinds(folder: Path) -> Path:
 
 def exported(folder: Path) -> Path:
     """A BERT with all that a recipe says of a text encoder, and outputs of every kind."""
-    import small_models as models
     from torch import nn
 
+    from compat import small_models as models
     from embedkit_export import Pooling, Recipe, Role, TokenChoice
 
     few, narrow = ["general", "biology", "physics"], _filled(nn.Linear(models.HIDDEN, 4))
@@ -88,8 +88,7 @@ def exported(folder: Path) -> Path:
 
 def experts(folder: Path) -> Path:
     """A number for each text beside its tokens, and a length that all have; the vectors are not of unit length."""
-    import small_models as models
-
+    from compat import small_models as models
     from embedkit_export import Pooling, Recipe, Side
 
     recipe = Recipe(
@@ -103,7 +102,7 @@ def experts(folder: Path) -> Path:
 
 def reranker(folder: Path) -> Path:
     """A cross-encoder."""
-    import small_models as models
+    from compat import small_models as models
 
     return _export(models.reranker(folder.with_name("model")), folder, kind="reranker", variants=("fp32", "int8"))
 

@@ -12,9 +12,8 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import observed
-
 import embedkit
+from compat import observed
 
 SCHEMES = ("chroma", "lancedb", "milvus", "qdrant", "qdrant-edge", "sqlite-vec")
 BUNDLE = "tiny-kinds"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import observed
 
 import embedkit
+from compat import observed
 
 STORE, COLLECTION = "sqlite-vec", "docs ü"
 _SOURCES = {

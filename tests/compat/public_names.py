@@ -23,7 +23,6 @@ MODULES = (
     "embedkit.evaluation",
     "embedkit.ingestion",
     "embedkit.records",
-    "embedkit.store",
     "embedkit.testing",
     "embedkit.testing.tiny",
     "embedkit_export",
@@ -156,7 +155,10 @@ def commands(command: click.Command, path: str = "") -> dict[str, Any]:
     """The parameters of a command and of all below it, by their path."""
     found = {path: {parameter.name: _typed(parameter) for parameter in command.params}}
     if isinstance(command, click.Group):
-        for name, each in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            assert each is not None
             found |= commands(each, f"{path} {name}".strip())
     return found
 

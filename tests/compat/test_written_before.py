@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import observed
 import pytest
 
 import embedkit
+from compat import observed
 
 CLIENTS = {
     "chroma": "chromadb",

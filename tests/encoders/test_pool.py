@@ -104,10 +104,15 @@ def _kill(_: int, number: int) -> Mapping[str, str]:
     raise AssertionError
 
 
-def test_texts_that_end_every_worker_are_an_error(bundle: Path, encoder: Encoder) -> None:
+def test_texts_that_end_every_worker_are_an_error(
+    bundle: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with EncoderPool.load(bundle, workers=1, variant="fp32") as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(pool.modality()), "portable", lambda self, item: item)
+            [(_, part)] = pool.source.submit("default", [_Fatal(text="x")], ["dense"])
         with pytest.warns(RuntimeWarning) as warned, pytest.raises(WorkerError, match="SIGKILL, as 2 before it did"):
-            pool._crew.submit(("default", [_Fatal(text="x")])).result()
+            part.result()
         assert len([w for w in warned if "another takes its place" in str(w.message)]) == 2
         assert pool.encode("fine").tobytes() == encoder.encode("fine").tobytes()
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from export import models
+from helpers import models
 
-CODE = "from export.test_models import found; print(found())"
+CODE = f"import runpy; print(runpy.run_path({__file__!r})['found']())"
 
 
 def found() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedkit.cli.click_ext import grouped, option_field
+from embedkit.cli.click_ext import OptionalValue, grouped, option_field
 
 if TYPE_CHECKING:
     from embedkit.cli.options import Loading
@@ -26,9 +26,11 @@ class Ranking:
 
     hybrid: str | None = option_field(
         None,
+        cls=OptionalValue,
+        alone="minmax",
         type=click.Choice(["minmax", "dbsf", "rrf"]),
         help="Rank by words (BM25) too, and by all kinds of vectors that the collection keeps, and fuse the rankings: by scores "
-        "between their extremes or around their mean, or by ranks.",
+        "between their extremes or around their mean, or by ranks; minmax if nothing is said.",
     )
     lexical: str | None = option_field(
         None,
@@ -63,14 +65,14 @@ class Ranking:
 
     def search(
         self,
-        questions: Sequence[str],
+        queries: Sequence[str],
         encoder: Encoder,
         store: str,
         collection: str,
         loading: Loading,
         wanted: dict[str, Any],
     ) -> list[list[Hit]]:
-        """The hits of each question. Where the search finds that the collection has changed since its words were read,
+        """The hits of each query. Where the search finds that the collection has changed since its words were read,
         they are read again."""
         from embedkit.errors import StaleIndexError
         from embedkit.retrieval.searching import search
@@ -88,7 +90,7 @@ class Ranking:
                         del weights["lexical"]
                     else:
                         more["lexical"] = self._index(connection, collection, rebuild=rebuild)
-                return search(questions, encoder, connection, collection=collection, **wanted, **more)
+                return search(queries, encoder, connection, collection=collection, **wanted, **more)
 
             try:
                 return run(rebuild=self.reindex)

@@ -101,11 +101,11 @@ def search(
         "candidates": candidates,
     }
     encoder = loading.load(bundle)
-    questions = [query] if query is not None else [line for line in lines(input or "") if line.strip()]
-    answers = ranking.search(questions, encoder, store, collection, loading, wanted)
+    queries = [query] if query is not None else [line for line in lines(input or "") if line.strip()]
+    answers = ranking.search(queries, encoder, store, collection, loading, wanted)
     if query is None:
-        for question, hits in zip(questions, answers, strict=True):
-            print(json_format.dumps(_answer(question, hits), ensure_ascii=False))
+        for text, hits in zip(queries, answers, strict=True):
+            print(json_format.dumps(_answer(text, hits), ensure_ascii=False))
         return
     (hits,) = answers
     if json:

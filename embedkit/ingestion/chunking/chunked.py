@@ -16,6 +16,7 @@ from embedkit.records.documents import Document
 from embedkit.records.metadata import Metadata
 from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.token_counter import TokenCounter
+from embedkit.system.renames import renamed
 
 from .places import RESERVED, chunk_id, place_of
 from .sections import sections
@@ -58,11 +59,21 @@ class chunked:
     of another with other content, is a bad row.
 
     Every chunk with what the model adds to it is read whole: its tokens are counted as the model gets them, in the
-    template of ``role`` with the fields that this takes from the metadata. ``metadata`` is as in `embedkit.ingest`.
+    template of the role with the fields that this takes from the metadata.
 
-    Raises `InputError` where a chunk of this size is more than the model reads.
+    Args:
+        documents: as `embedkit.ingest` takes them.
+        encoder: the bundle by whose tokens chunks are measured.
+        chunking: size, overlap (in tokens) and places of the cuts; by default as many tokens as the model reads, no
+            overlap, at sentences.
+        role: the role whose template the tokens are counted in; ``document`` by default.
+        metadata_policy: as in `embedkit.ingest`; ``strict`` by default.
+
+    Raises:
+        InputError: a chunk of this size is more than the model reads.
     """
 
+    @renamed(metadata="metadata_policy")
     def __init__(
         self,
         documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
@@ -70,10 +81,10 @@ class chunked:
         chunking: Chunking | None = None,
         *,
         role: str = "document",
-        metadata: MetadataMode = "strict",
+        metadata_policy: MetadataMode = "strict",
     ) -> None:
-        check_mode(metadata)
-        self.documents, self.chunking, self.metadata = documents, chunking or Chunking(), metadata
+        check_mode(metadata_policy)
+        self.documents, self.chunking, self.metadata_policy = documents, chunking or Chunking(), metadata_policy
         self.paths: list[str] = getattr(documents, "paths", [])
         modality = encoder.modality(role)
         if not isinstance(modality, Template):
@@ -102,7 +113,7 @@ class chunked:
 
     def _rows(self, document: SourcedDocument, seen: Ledger) -> Iterable[Row]:
         try:
-            document = replace(document, metadata=converted(document.metadata, self.metadata))
+            document = replace(document, metadata=converted(document.metadata, self.metadata_policy))
             digest = fingerprint_of(document)
             if place_of(document.id, document.metadata):
                 return [document]

@@ -22,6 +22,7 @@ from embedkit.records.filters import Filter
 from embedkit.runtime.frontends.base import Item
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
+from embedkit.system.renames import renamed
 
 _WINDOW, _SAMPLE, _PART = 1000, 256, 32
 _LONG_ENOUGH = 3.0
@@ -70,6 +71,7 @@ class IngestEstimate:
         return "\n".join(lines)
 
 
+@renamed(metadata="metadata_policy", within="filter")
 def estimate(
     documents: Iterable[object],
     encoder: TextEncoder,
@@ -77,22 +79,38 @@ def estimate(
     *,
     collection: str,
     role: str = "document",
-    metadata: MetadataMode = "strict",
+    metadata_policy: MetadataMode = "strict",
     sync: bool = False,
-    within: Filter | None = None,
+    filter: Filter | None = None,
     outputs: Sequence[str] | None = None,
     progress: bool | None = False,
 ) -> IngestEstimate:
     """What `embedkit.ingest` would do with the same arguments. Reads the whole source and writes nothing.
 
-    Raises what the ingest would before it writes, and the `InputError` of a sync that may not delete.
+    Args:
+        documents: what would be ingested, as `embedkit.ingest` takes it.
+        encoder: what would give the vectors; a sample is encoded to learn how long that takes.
+        store: what `embedkit.open_store` returned, or a store URL.
+        collection: its name; need not be there.
+        role: the bundle's role by which the texts would be encoded; ``document`` by default.
+        metadata_policy: what would be done with values that no store can keep; ``strict`` by default.
+        sync: counts what a sync would delete; False by default.
+        filter: a sync would delete only among the rows that satisfy it; None for all.
+        outputs: names of what of the bundle would be kept, as in the ingest.
+        progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
+
+    Returns:
+        Rows by what would become of them; seconds, tokens and bytes are estimates.
+
+    Raises:
+        EmbedkitError: what the ingest would raise before it writes, and the `InputError` of a sync that may not delete.
     """
     chance = random.Random(0)
     sample: list[Item] = []
     new = changed = unchanged = 0
     with (
         opened(store) as connection,
-        Reading(documents, metadata=metadata) as reading,
+        Reading(documents, metadata_policy=metadata_policy) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = existing(connection, collection)
@@ -114,7 +132,7 @@ def estimate(
         lost = 0
         if sync:
             check_prunable(reading)
-            lost = sum(1 for _ in gone(rows, reading, within)) if rows else 0
+            lost = sum(1 for _ in gone(rows, reading, filter)) if rows else 0
         sampled, tokens, seconds, size = _measured(encoder, role, columns, sample)
         share = (new + changed) / sampled if sampled else 0.0
         return IngestEstimate(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, BinaryIO, cast
 
-from embedkit.errors import MissingExtraError
+from embedkit.system.extras import needed
 
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What reading a file may raise that is damaged, cut off or gone."""
@@ -77,10 +77,7 @@ class _Zstandard(io.RawIOBase):
     """Frames one after another; unlike the package's own reader it notices that the last one is cut off."""
 
     def __init__(self, file: BinaryIO) -> None:
-        try:
-            import zstandard
-        except ImportError as error:
-            raise MissingExtraError("zstandard", "zstd", "reading a file compressed with Zstandard") from error
+        zstandard = needed("zstandard", "reading a file compressed with Zstandard", extra="zstd")
         self._file, self._module = file, zstandard
         self._frame: Any = None
         self._input = self._output = b""

@@ -149,10 +149,6 @@ class Recipe(_Piece, frozen=True):
     model_class: str | None = None
     """The transformers class to load, where AutoModel takes a wrong one."""
     surgery: Surgery | None = None
-    ids: IdsInput | None = None
-    """That the model reads sequences of ids, not texts."""
-    tables: dict[str, TableOf] = {}
-    """Tables of vectors that go into the bundle, comparable with the pooled vector."""
     inputs: dict[str, Side] = {}
     """Numbers that the backbone takes beside token ids, by the name of its argument."""
     roles: dict[str, Role] = {}
@@ -167,6 +163,10 @@ class Recipe(_Piece, frozen=True):
     pad_token: str | None = None
     without_tokens: list[str] = []
     first_token: TokenChoice | None = None
+    ids: IdsInput | None = None
+    """That the model reads sequences of ids, not texts."""
+    tables: dict[str, TableOf] = {}
+    """Tables of vectors that go into the bundle, comparable with the pooled vector."""
 
     def role(self, name: str) -> Role:
         """A role with all that it takes from the recipe. A recipe without the roles ``default``, ``query`` or

@@ -14,7 +14,6 @@ from embedkit.bundle.manifest import IdsFrontend
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
-from embedkit.vectors.arrays import truncate
 from embedkit.vectors.values import Values
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
@@ -25,6 +24,7 @@ from . import parity as verify
 from . import reference, texts
 from . import sample as samples
 from .gates import Gates
+from .labels import LabelledSample
 
 
 class Judge:
@@ -94,14 +94,15 @@ class Judge:
             for role, golden in self.golden.items()
         )
         if (self.sample.pairs or self.sample.queries) and encoder.kind in ("dense", "sparse", "multivector"):
-            by_size = self._labels(encoder)
-            labels = by_size.pop(None)
+            labelled = LabelledSample(self.sample, encoder)
+            labels = labelled.figures()
             if variant == "fp32":
                 self._fp32_labels = labels
             else:
                 verdict.problems += verify.judge_labels(labels, self._fp32_labels, self.gates[variant])
             sized = [
-                msgspec.structs.replace(cut, labels=_rounded(by_size[cut.dim])) for cut in verdict.quality.matryoshka
+                msgspec.structs.replace(cut, labels=_rounded(labelled.figures(cut.dim)))
+                for cut in verdict.quality.matryoshka
             ]
             verdict.quality = msgspec.structs.replace(verdict.quality, labels=_rounded(labels), matryoshka=sized)
         return verdict, worst
@@ -112,25 +113,6 @@ class Judge:
         plan = self.prepared.plan
         dense = plan.graphs[plan.roles["default"].graph].dense
         return sorted(size for size in set(plan.recipe.matryoshka) if dense and size < dense.dim)
-
-    def _labels(self, encoder: Encoder) -> dict[int | None, dict[str, float]]:
-        """What the sample's labels give at each size, and (None) whole; every text is encoded once."""
-        plan = self.prepared.plan
-        whole: dict[str, Any] = {}
-
-        def encode(given: list[str], role: str, size: int | None) -> Any:
-            if role not in whole:
-                whole[role] = encoder.encode(list(given), role=role)
-            if size is None:
-                return whole[role]
-            dense = plan.graphs[plan.roles[role].graph].dense
-            return truncate(whole[role], size, normalize=dense is not None and dense.normalized)
-
-        similarity = plan.recipe.similarity
-        return {
-            size: samples.evaluate(self.sample, lambda given, role, size=size: encode(given, role, size), similarity)  # type: ignore[misc]
-            for size in (None, *self._sizes)
-        }
 
 
 def _rounded(labels: Mapping[str, float]) -> dict[str, float]:

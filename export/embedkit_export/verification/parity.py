@@ -28,8 +28,8 @@ from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.quiet import reason
 from embedkit_export.tensors import DENSE
 
-from . import measures as metrics
 from .gates import Gates
+from .labels import rank_correlation
 from .reference import Floats, sequence, tokens
 
 _MAXSIM_TEXTS = 128
@@ -271,7 +271,7 @@ def _measures(found: Values, expected: Values, kind: Kind) -> dict[str, float]:
     a, b = np.asarray(found), np.asarray(expected)
     if a.shape[1] > 1:
         return {"agreement": float((a.argmax(axis=1) == b.argmax(axis=1)).mean())}
-    return {"rank correlation": metrics.spearman(a[:, 0], b[:, 0])}
+    return {"rank correlation": rank_correlation(a[:, 0], b[:, 0])}
 
 
 def _unit(x: Floats) -> npt.NDArray[np.float64]:

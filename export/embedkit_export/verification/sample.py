@@ -6,28 +6,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from embedkit.checks import check_text
 from embedkit.errors import InputError
 from embedkit.evaluation.beir import Files, entries, judgements
 from embedkit.evaluation.labelled import Record, grade_of, number_of, records, refuse, text_of
-from embedkit.vectors.multivector import MultiVectors
-from embedkit.vectors.sparse import SparseVectors
-
-from . import measures as metrics
 
 Item: TypeAlias = str | dict[str, str]
 """A text, or the fields of a template that reads several."""
-Encode: TypeAlias = Callable[[list[str], str], npt.NDArray[np.float32]]
-"""Texts and role -> (n, dim) float32."""
 
 RESERVED = 200
 """The most texts that are kept for calibration and therefore never judged."""
@@ -132,55 +123,6 @@ def read(
         return _pairs(path, records, limit, notes)
     graded, corpus = _folder(path, notes) if path.is_dir() else _searches(records, notes)
     return _retrieval(path, graded, corpus, limit, notes)
-
-
-def evaluate(sample: Sample, encode: Encode, fn: str) -> dict[str, float]:
-    """What ``encode`` reaches on the sample's labels: ``spearman`` for pairs (-1 to 1), ``ndcg@10`` and ``recall@10``
-    for searches (0 to 1), nothing without labels. ``fn``, "cosine" or "dot", compares two vectors.
-
-    ``encode(texts, role)`` gives (n, dim) float32, finite, of any length, `SparseVectors` (compared by dot product) or
-    `MultiVectors` (by MaxSim); the role is "default" for pairs, "query" and
-    "document" for searches.
-    """
-    if fn not in ("cosine", "dot"):
-        raise InputError(f"fn: expected cosine or dot, found {fn!r}")
-
-    def vectors(texts: list[str], role: str) -> Any:
-        given = encode(texts, role)
-        if isinstance(given, SparseVectors | MultiVectors):
-            return given
-        found = np.asarray(given, dtype=np.float64)
-        if found.ndim != 2 or len(found) != len(texts) or not np.isfinite(found).all():
-            raise InputError(
-                f"{role} vectors: expected ({len(texts)}, dim) finite numbers, found shape {found.shape}, "
-                f"{int((~np.isfinite(found)).sum())} numbers NaN or infinite"
-            )
-        lengths = np.linalg.norm(found, axis=1, keepdims=True) if fn == "cosine" else np.ones(1)
-        return np.asarray(found / np.maximum(lengths, 1e-12))
-
-    # Scores are computed in float64 and kept in float32: what differs by rounding only, such as the cosines of equal
-    # texts with themselves, ties.
-    results = {}
-    if sample.pairs:
-        texts = list(dict.fromkeys(text for pair in sample.pairs for text in (pair.a, pair.b)))
-        found = vectors(texts, "default")
-        row_of = {text: found[i : i + 1] for i, text in enumerate(texts)}
-        likeness = np.array([_scores(row_of[pair.a], row_of[pair.b])[0, 0] for pair in sample.pairs], dtype=np.float32)
-        results["spearman"] = metrics.spearman(likeness, [pair.score for pair in sample.pairs])
-    if sample.queries:
-        asked = vectors([query.text for query in sample.queries], "query")
-        scores = _scores(asked, vectors(list(sample.documents), "document")).astype(np.float32)
-        relevant = [query.relevant for query in sample.queries]
-        results["ndcg@10"] = metrics.ndcg(scores, relevant, 10)
-        results["recall@10"] = metrics.recall(scores, relevant, 10)
-    return results
-
-
-def _scores(a: Any, b: Any) -> npt.NDArray[Any]:
-    """(n, m): dot products, or MaxSim."""
-    if isinstance(a, SparseVectors):
-        return a.dot(b)
-    return np.asarray(a.maxsim(b) if isinstance(a, MultiVectors) else a @ b.T)
 
 
 def _docstrings(fields: Sequence[str]) -> Iterator[Record]:

@@ -21,7 +21,7 @@ import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.bundle.manifest import is_plain_name
 from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files
-from embedkit_export.graphs import fuse
+from embedkit_export.pipeline import variant_maker
 from embedkit_export.verification import parity as verify
 from embedkit_export.verification.gates import by_variant, from_options
 from embedkit_export.verification.parity import Case
@@ -69,7 +69,7 @@ def called(*arguments: object, terminal: bool = False) -> subprocess.CompletedPr
 def test_a_wrong_graph_is_not_written(
     folder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = fuse.fuse
+    original = variant_maker.fuse
 
     def spoil(model: ir.Model) -> object:
         made = original(model)
@@ -78,7 +78,7 @@ def test_a_wrong_graph_is_not_written(
         weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1.02), name=weight.name)
         return made
 
-    monkeypatch.setattr(fuse, "fuse", spoil)
+    monkeypatch.setattr(variant_maker, "fuse", spoil)
     with pytest.raises(ExportError, match="fp32: parity: role 'default': largest difference from torch"):
         embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample)
     assert list(tmp_path.iterdir()) == []
@@ -357,7 +357,7 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
         folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1", terminal=True
     )
     assert without.returncode == 3
-    assert re.search(r"\r 44%\|[^|]+\| 00:\d\d write fp32", without.stderr)
+    assert re.search(r"\r 44%\|[^|]+\| \d\d:\d\d write fp32", without.stderr)
     assert " ... " not in without.stderr
     assert "int8: NOT WRITTEN" in without.stdout
     assert Encoder.load(tmp_path / "other").variant == "fp32"

@@ -15,6 +15,7 @@ from embedkit_export.graphs import fuse
 from embedkit_export.graphs.ir_tools import own_copy
 from embedkit_export.quantization import blockwise
 from embedkit_export.quantization import rowwise as quantize
+from helpers.machine import needs_vnni
 from helpers.untouched import untouched
 
 FLOAT = ir.TensorType(ir.DataType.FLOAT)
@@ -208,7 +209,7 @@ def test_block_weights_uses_the_moments() -> None:
 
 
 # With fp32 activations a single token takes another kernel; a text has at least two.
-@pytest.mark.parametrize(("level", "fewest"), [(1, 2), (4, 1)])
+@pytest.mark.parametrize(("level", "fewest"), [(1, 2), pytest.param(4, 1, marks=needs_vnni)])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_row_does_not_see_its_batch(bits: int, level: int, fewest: int) -> None:
     model = graph_of(normal(40000, 64), normal(64, 96), normal(96, 64))

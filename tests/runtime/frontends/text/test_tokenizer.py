@@ -190,7 +190,7 @@ def test_filling_makes_an_item_that_passes(file: Path) -> None:
     ],
 )
 def test_a_frontend_that_cannot_be(change: dict[str, Any], message: str) -> None:
-    whole = {"kind": "text", "tokenizer": "t", "template": [TEXT], "truncate": Truncate(max=8), **change}
+    whole = {"tokenizer": "t", "template": [TEXT], "truncate": Truncate(max=8), **change}
     with pytest.raises(ValueError, match=message):
         TextFrontend(**whole)
 
