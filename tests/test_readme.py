@@ -110,11 +110,12 @@ def test_the_recipes_are_recipes() -> None:
 
     page = (Path(__file__).parent.parent / "export" / "RECIPES.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         assert recipe.parse(block) != recipe.Recipe()
     tables = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
-    for kind in (recipe.Role, recipe.Pooling, recipe.Surgery, outputs.Sparse, outputs.MultiVector, outputs.Logits):
+    kinds = (recipe.Role, recipe.Pooling, recipe.Surgery, recipe.IdsInput, recipe.TableOf)
+    for kind in (*kinds, outputs.Sparse, outputs.MultiVector, outputs.Logits):
         missing = set(kind.__struct_fields__) - {*re.findall(r"`(\w+)`", page)}
         assert not missing, (kind, missing)
     assert tables

@@ -1,9 +1,6 @@
 """How good an encoder is on labelled data: similarity, search, pairs, classes; with intervals, several side by side; and
-how its vectors lie in space.
-
-The measures are those of scipy, scikit-learn and trec_eval, of the extra ``eval``, which is loaded when a measure is
-computed.
-"""
+how its vectors lie in space. The measures are those of scipy, scikit-learn and trec_eval, of the extra ``eval``, which is
+loaded when a measure is computed."""
 
 from __future__ import annotations
 

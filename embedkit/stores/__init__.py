@@ -1,8 +1,6 @@
 """Vector stores: the contract, and all that the author of a plugin needs, in one import.
-
 A plugin implements `VectorStore` and `Collection` over one database (docs/writing-a-store.md); `open_store` finds it by
-its URL and gives a `GuardedStore` over it, which does what is the same for every database.
-"""
+its URL and gives a `GuardedStore` over it, which does what is the same for every database."""
 
 from embedkit.errors import (
     CollectionMismatchError,

@@ -1,14 +1,5 @@
-"""For authors of store plugins: subclass `StoreTests` in pytest, and the plugin is held to the whole contract.
-
-::
-
-    class TestMyStore(StoreTests):
-        persistent = True
-
-        @pytest.fixture
-        def connect(self, tmp_path):
-            return lambda: open_store(StoreURL.parse(f"mystore://{tmp_path}"))
-"""
+"""For authors of store plugins: subclass `StoreTests` in pytest, with a fixture ``connect`` (docs/writing-a-store.md), and the
+plugin is held to the whole contract. `embedkit.testing.tiny` makes a bundle of a few kilobytes."""
 
 from ..errors import MissingExtraError
 

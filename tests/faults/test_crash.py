@@ -72,38 +72,38 @@ def rows_in(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def source(working_folder: Path, entry_points: None) -> dict[str, str]:
+def source(tmp_path: Path, entry_points: None) -> dict[str, str]:
     rows = {f"id {n}": f"the text of row {n}" for n in range(ROWS)}
-    (working_folder / "docs.jsonl").write_text("".join(lines(rows)))
+    (tmp_path / "docs.jsonl").write_text("".join(lines(rows)))
     return rows
 
 
 @pytest.mark.parametrize("seed", slow.but([0], range(3)))
-def test_after_kill_9_the_next_run_ends_with_exactly_the_rows_of_the_source(bundle, working_folder, source, seed):
+def test_after_kill_9_the_next_run_ends_with_exactly_the_rows_of_the_source(bundle, tmp_path, source, seed):
     moment = random.Random(seed)
-    process = start(bundle, working_folder, "-")
-    feed(process, source, working_folder, count=moment.randint(2_000, ROWS))
+    process = start(bundle, tmp_path, "-")
+    feed(process, source, tmp_path, count=moment.randint(2_000, ROWS))
     time.sleep(moment.uniform(0, 0.7))
     process.kill()
     process.communicate()
-    before = rows_in(working_folder)
+    before = rows_in(tmp_path)
     assert before.items() <= source.items()
 
-    again = start(bundle, working_folder, "docs.jsonl")
+    again = start(bundle, tmp_path, "docs.jsonl")
     out, err = again.communicate()
     assert again.returncode == 0, err
     report = json.loads(out)
     assert report["unchanged"] == len(before), "an acknowledged row was encoded again"
     assert report["written"] == report["encoded"] == ROWS - len(before)
-    assert rows_in(working_folder) == source
+    assert rows_in(tmp_path) == source
 
 
-def test_ctrl_c_leaves_a_true_summary_and_exit_code_130(bundle, working_folder, source):
-    process = start(bundle, working_folder, "-")
-    feed(process, source, working_folder, count=3_000)
+def test_ctrl_c_leaves_a_true_summary_and_exit_code_130(bundle, tmp_path, source):
+    process = start(bundle, tmp_path, "-")
+    feed(process, source, tmp_path, count=3_000)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert process.returncode == 130, err
     assert "run again to go on" in err
     assert "Traceback" not in err
-    assert 0 < json.loads(out)["written"] == len(rows_in(working_folder)) < ROWS
+    assert 0 < json.loads(out)["written"] == len(rows_in(tmp_path)) < ROWS

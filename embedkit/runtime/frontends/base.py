@@ -91,7 +91,8 @@ class Modality(ABC):
 
     @abstractmethod
     def check(self, value: object, where: str) -> Item:
-        """``value`` as it is encoded; `InputError` that begins with ``where`` and says what was expected."""
+        """``value`` as it is encoded; `InputError` that begins with ``where`` and says what was expected. What was checked
+        may be checked again, and stays as it is."""
 
     @abstractmethod
     def key(self, item: Item) -> Hashable:

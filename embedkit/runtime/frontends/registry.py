@@ -21,7 +21,9 @@ def modality_of(frontend: Frontend, inputs: Sequence[Input]) -> Modality:
     """What reads the items of a tower."""
     name = _OWN.get(frontend.kind)
     if name is None:
-        (entry,) = entry_points(group=GROUP, name=frontend.kind)
+        entry = next(
+            iter(entry_points(group=GROUP, name=frontend.kind))
+        )  # the first, as the manifest's struct was found
         made: type[Modality] = entry.load()
         return made(frontend, inputs)
     module, _, attribute = name.partition(":")

@@ -66,8 +66,8 @@ def export(
             quantise, ``int8``. One that fails its gate is tried in safer forms;
             if none passes, the bundle is written without it and the report says so.
         overwrite: replace a bundle that is there.
-        sample: typical texts, labelled pairs, or queries with relevant documents (see `samples.read`), for calibration
-            and for the gate; by default docstrings of Python's standard library.
+        sample: typical texts, labelled pairs, or queries with relevant documents (see
+            `embedkit_export.verification.sample.read`), for calibration and for the gate; by default docstrings of Python's standard library.
         recipe: what the model does not say by itself: a `Recipe`, or the path of a TOML file.
         pooling: ``first`` (``cls``), ``mean``, ``max``, ``last`` or ``pooler``, for a plain transformers folder.
         normalize: unit length, for a plain transformers folder.

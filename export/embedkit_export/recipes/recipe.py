@@ -1,6 +1,6 @@
 """The recipe: what surrounds the backbone. Roles and templates, truncation, pooling, stages, similarity.
 
-A recipe is inferred from the model (see `infer`), or given: as a TOML file (``--recipe recipe.toml``), or as the
+A recipe is inferred from the model (see `embedkit_export.plan.detection`), or given: as a TOML file (``--recipe recipe.toml``), or as the
 objects of this module, where modules of torch may stand for pooling and stages.
 """
 
@@ -49,7 +49,7 @@ class Pooling(_Piece, frozen=True):
     padding: bool = False
     """Whether padding is pooled like text; needs a fixed length."""
     weights: str | None = None
-    """For ``attention``: where its weights are (``FILE:PREFIX``), see `stages.AttentionPool`."""
+    """For ``attention``: where its weights are (``FILE:PREFIX``), see `embedkit_export.modules.pooling.AttentionPool`."""
     heads: Positive = 1
 
 
@@ -90,7 +90,7 @@ class Role(_Piece, frozen=True):
     pad_least: Positive | None = None
     """The number of tokens that every text with fewer is padded to; takes the place of ``pad``."""
     padding: Literal["ignored", "kept", "read"] | None = None
-    """Whether padding to a fixed or least length is part of the text: see `embedkit.bundle.manifest.Frontend`."""
+    """Whether padding to a fixed or least length is part of the text: see `embedkit.bundle.manifest.TextFrontend`."""
     pad_token: str | None = None
     """The token that a text is padded with, where it is not the tokenizer's."""
     without: list[Dropped] | None = None
@@ -134,7 +134,7 @@ class Recipe(_Piece, frozen=True):
     token_stages: list[Any] = []
     """Stages on token vectors, before the pooling."""
     stages: list[Any] = []
-    """Stages on the vector, in order: see `stages`; or modules (batch, n, dim) -> (batch, n, dim)."""
+    """Stages on the vector, in order: see `recipes.stages`; or modules (batch, n, dim) -> (batch, n, dim)."""
     dense: bool = True
     """Whether there is a pooled vector, the output ``dense``."""
     outputs: dict[str, Any] = {}
