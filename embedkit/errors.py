@@ -25,6 +25,27 @@ Each also derives from a builtin, and each message says what to do next.
 
 from __future__ import annotations
 
+__all__ = [
+    "BundleError",
+    "CollectionMismatchError",
+    "CollectionNotFoundError",
+    "DeviceError",
+    "EmbedkitError",
+    "ExportError",
+    "FilterError",
+    "IngestError",  # noqa: F822 (it is loaded when it is asked for)
+    "InputError",
+    "MissingExtraError",
+    "OverloadedError",
+    "StaleIndexError",
+    "StoreError",
+    "StoreURLError",
+    "TransientStoreError",
+    "TruncationError",
+    "TruncationWarning",
+    "WorkerError",
+]
+
 
 class EmbedkitError(Exception):
     """Base of every error that embedkit raises on purpose."""

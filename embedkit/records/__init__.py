@@ -19,7 +19,7 @@ from .filters import (
     Op,
     Scalar,
     push_down_not,
-    settled,
+    simplified,
 )
 from .metadata import Field, Metadata, content_hash, dump_metadata, filterable, load_metadata, plain_number, timestamp
 
@@ -57,6 +57,6 @@ __all__ = [
     "parse_filter",
     "plain_number",
     "push_down_not",
-    "settled",
+    "simplified",
     "timestamp",
 ]

@@ -223,16 +223,16 @@ def push_down_not(expression: Filter) -> Filter:
     return Compare(inner.field, _NEGATED[inner.op], inner.value) if inner.op in _NEGATED else expression
 
 
-def settled(expression: Filter) -> Filter | bool:
+def simplified(expression: Filter) -> Filter | bool:
     """The same filter without comparisons with an empty list, which hold nowhere or everywhere; True or False where
     they settle the whole of it."""
     if isinstance(expression, Compare):
         return expression.op == "not in" if expression.value == () else expression
     if isinstance(expression, Not):
-        inner = settled(expression.part)
+        inner = simplified(expression.part)
         return not inner if isinstance(inner, bool) else Not(inner)
     assert isinstance(expression, Combine)
-    parts = [settled(part) for part in expression.parts]
+    parts = [simplified(part) for part in expression.parts]
     decisive = expression.op == "or"
     if any(part is decisive for part in parts):
         return decisive

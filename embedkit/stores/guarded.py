@@ -22,7 +22,7 @@ from embedkit.errors import CollectionMismatchError, FilterError, InputError, St
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
-from embedkit.records.filters import Filter, push_down_not, settled
+from embedkit.records.filters import Filter, push_down_not, simplified
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -324,7 +324,7 @@ class GuardedCollection:
             raise FilterError(
                 f"filter: expected an embedkit filter such as F('year') >= 2020, found {type(expression).__name__}"
             )
-        whole = settled(expression)
+        whole = simplified(expression)
         if isinstance(whole, bool):
             return None if whole else Nowhere()
         expression = whole if "not" in self.caps.filter_ops else push_down_not(whole)

@@ -10,12 +10,12 @@
             return lambda: open_store(StoreURL.parse(f"mystore://{tmp_path}"))
 """
 
-from ..errors import MissingExtraError
+from embedkit import errors
 
 try:
     import pytest
 except ImportError as error:
-    raise MissingExtraError("pytest", "dev", "embedkit.testing") from error
+    raise errors.MissingExtraError("pytest", "dev", "embedkit.testing") from error
 
 pytest.register_assert_rewrite("embedkit.testing.store_tests", "embedkit.testing.kinds_tests")
 

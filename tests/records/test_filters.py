@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embedkit.errors import FilterError
 from embedkit.records.filter_text import parse_filter
-from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not, settled
+from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, push_down_not, simplified
 from embedkit.records.metadata import filterable
 
 FIELDS = st.sampled_from(["x", "y", "z"])
@@ -158,7 +158,7 @@ ONE, TWO, NOWHERE, EVERYWHERE = F("x") == 1, F("y") > 2, F("x").is_in([]), F("x"
     ],
 )
 def test_settled(expression, expected):
-    assert settled(expression) == expected
+    assert simplified(expression) == expected
 
 
 @pytest.mark.parametrize(

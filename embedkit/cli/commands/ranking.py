@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankingOptions:
     """What ranks beside the vectors."""
 
     hybrid: str | None = option_field(
@@ -116,4 +116,4 @@ class Ranking:
             ) from None
 
 
-ranking_options = grouped("ranking", Ranking)
+ranking_options = grouped("ranking", RankingOptions)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedkit.ingestion.rows.fields import Fields, NoDocument
-from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, as_json
+from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, shown_as_json
 from embedkit.records.metadata import dump_metadata
 
 from ...errors import InputError
@@ -55,4 +55,4 @@ def _record(value: Mapping[str, Any]) -> tuple[str, str]:
     try:
         return dump_metadata(value), "record"
     except InputError:
-        return as_json(value), ""
+        return shown_as_json(value), ""

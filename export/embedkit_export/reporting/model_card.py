@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from embedkit.bundle.manifest import Manifest, Output, Variant
-from embedkit.bundle.summary import about, similarity, template
+from embedkit.bundle.summary import about, output_similarity, template
 
 PICTURE = "quality.png"
 
@@ -36,7 +36,7 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
         figures += [f"{variant.tokens_per_second:,.0f}" if variant.tokens_per_second else ""] if timed else []
         rows.append(f"| {name} | {' | '.join(figures)} |")
     outputs = "\n".join(
-        f"- `{name}`: {about(given, similarity(manifest, name))}" for name, given in tower.outputs.items()
+        f"- `{name}`: {about(given, output_similarity(manifest, name))}" for name, given in tower.outputs.items()
     )
     first, kind = next((name, given.kind) for name, given in tower.outputs.items())
     compared = "" if kind == "dense" else f" {_COMPARED[kind].format(name=first)}"
