@@ -1,23 +1,27 @@
 # Every target makes .venv first if it is missing, and reuses it.
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
 # A plain torch takes several gigabytes of CUDA packages on some platforms; this release was tested.
 TORCH ?= torch==2.13.0
+# The versions that were tested together; `make CONSTRAINTS= ...` takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all bench faults lint clean
+.PHONY: demo test test-all test-newest bench faults lint constraints clean
 
-$(READY): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+$(READY): pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS:%=-c %) $(TORCH)
+	$(BIN)/python $(INSTALL) $(CONSTRAINTS:%=-c %) -e '.[dev]'
 	touch $(READY)
 
 demo: $(READY)
 	$(BIN)/embedkit demo
 
 # Two workers, a file at a time each: an export uses one core for most of its time.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 --durations-min=1
 
 test: $(READY)
 	$(PYTEST) -m "not slow"
@@ -26,8 +30,13 @@ test: $(READY)
 test-all: $(READY)
 	$(PYTEST)
 
+# Whether the suite passes with the newest versions too, in an environment of their own.
+test-newest:
+	rm -rf .venv-newest
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS= TORCH=torch
+
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python $(INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/memory.py
@@ -44,5 +53,14 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Write constraints.txt anew: the newest versions that pyproject.toml allows, with the torch of above.
+constraints:
+	work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && python="$$work/venv/bin/python" && \
+	$(PYTHON) -m venv "$$work/venv" && "$$python" $(INSTALL) $(TORCH) && "$$python" $(INSTALL) '.[dev]' && \
+	"$$python" -m pip freeze --exclude embedkit-onnx --exclude setuptools > "$$work/versions" && \
+	{ echo "# The versions that were tested together, on one platform: what is not installed elsewhere is not asked for." && \
+	echo "# Renewed by \`make constraints\`, and to be committed once \`make test\` passes with them." && \
+	sed 's/+.*//' "$$work/versions"; } > constraints.txt
+
 clean:
-	rm -rf .venv .demo build dist
+	rm -rf .venv .venv-newest .demo build dist

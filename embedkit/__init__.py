@@ -17,14 +17,19 @@ _HOME = {
     "Bundle": "bundle.folder",
     "BundleError": "errors",
     "Capabilities": "stores.contract",
+    "CheckReport": "ingestion",
     "Chunking": "ingestion",
     "Classifier": "encoders.classifier",
+    "ClosedError": "errors",
     "Collection": "stores.contract",
     "CollectionInfo": "stores.contract",
     "CollectionMismatchError": "errors",
     "CollectionNotFoundError": "errors",
     "CollectionSpec": "stores.contract",
+    "CopyReport": "ingestion",
+    "DeadLetters": "ingestion",
     "DeviceError": "errors",
+    "DiskError": "errors",
     "Document": "records.documents",
     "EmbedkitError": "errors",
     "Encoder": "encoders.encoder",
@@ -36,12 +41,14 @@ _HOME = {
     "FilterError": "errors",
     "Hit": "records.documents",
     "IngestError": "ingestion.pipeline.report",
+    "IngestEstimate": "ingestion",
     "IngestInterrupted": "ingestion",
     "IngestReport": "ingestion",
     "InputError": "errors",
     "LexicalIndex": "retrieval.lexical",
     "MissingExtraError": "errors",
     "MultiVectors": "vectors.multivector",
+    "OptionError": "errors",
     "OverloadedError": "errors",
     "Page": "records.documents",
     "Ranges": "vectors.quantization",
@@ -60,6 +67,7 @@ _HOME = {
     "TruncationError": "errors",
     "TruncationWarning": "errors",
     "VectorStore": "stores.contract",
+    "VerifyReport": "runtime.verification",
     "WorkerError": "errors",
     "WriteResult": "records.documents",
     "check": "ingestion",
@@ -67,6 +75,7 @@ _HOME = {
     "copy": "ingestion",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
+    "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
@@ -116,6 +125,7 @@ if TYPE_CHECKING:
     from embedkit.records.filters import Filter as Filter
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
+    from embedkit.runtime.verification import VerifyReport as VerifyReport
     from embedkit.runtime.verification import verify as verify
     from embedkit.stores.contract import Capabilities as Capabilities
     from embedkit.stores.contract import Collection as Collection
@@ -135,14 +145,17 @@ if TYPE_CHECKING:
     from embedkit.vectors.sparse import SparseVectors as SparseVectors
 
     from .errors import BundleError as BundleError
+    from .errors import ClosedError as ClosedError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
     from .errors import DeviceError as DeviceError
+    from .errors import DiskError as DiskError
     from .errors import EmbedkitError as EmbedkitError
     from .errors import ExportError as ExportError
     from .errors import FilterError as FilterError
     from .errors import InputError as InputError
     from .errors import MissingExtraError as MissingExtraError
+    from .errors import OptionError as OptionError
     from .errors import OverloadedError as OverloadedError
     from .errors import StaleIndexError as StaleIndexError
     from .errors import StoreError as StoreError
@@ -152,12 +165,17 @@ if TYPE_CHECKING:
     from .errors import TruncationWarning as TruncationWarning
     from .errors import WorkerError as WorkerError
     from .ingestion import BadRow as BadRow
+    from .ingestion import CheckReport as CheckReport
     from .ingestion import Chunking as Chunking
+    from .ingestion import CopyReport as CopyReport
+    from .ingestion import DeadLetters as DeadLetters
     from .ingestion import FileRows as FileRows
+    from .ingestion import IngestEstimate as IngestEstimate
     from .ingestion import IngestInterrupted as IngestInterrupted
     from .ingestion import IngestReport as IngestReport
     from .ingestion import check as check
     from .ingestion import chunked as chunked
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
+    from .ingestion import ingest_table as ingest_table
     from .ingestion import retry as retry

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from .errors import InputError
+from collections.abc import Iterable
+
+from .errors import InputError, OptionError
+
+
+def positive(name: str, value: object) -> int:
+    """``value`` if it is a positive integer, and no bool; else `OptionError`, which names it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(f"{name}: expected a positive integer, found {value!r}")
+    return value
+
+
+def integer(name: str, value: object, *, least: int, most: int | None = None) -> int:
+    """``value`` if it is an integer, and no bool, from ``least`` to ``most`` (None for no end); else `OptionError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise OptionError(f"{name}: expected an integer {wanted}, found {value!r}")
+    return value
+
+
+def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+    """``value`` if it is one of ``allowed``; else `OptionError`, which lists them in their order."""
+    allowed = list(allowed)
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise OptionError(f"{name}: expected one of {', '.join(allowed)}, found {value!r}")
 
 
 def check_id(value: object, where: str = "id") -> str:

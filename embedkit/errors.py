@@ -5,9 +5,12 @@
     EmbedkitError
     ├── BundleError(ValueError)          a bundle that is broken, tampered with, or of another schema
     ├── InputError(ValueError)           text, vectors or records that cannot be used
-    │   └── TruncationError              a text longer than the model reads, where that was made an error
+    │   ├── TruncationError              a text longer than the model reads, where that was made an error
+    │   ├── OptionError                  an option of a call with a value that it does not take
+    │   │   └── DeviceError(RuntimeError)    a device or variant that was asked for and is not there
+    │   ├── DiskError(OSError)           a file or folder that cannot be read or written, or a full disk
+    │   └── ClosedError                  use of what was closed before; a WorkerError too
     ├── MissingExtraError(ImportError)   an optional package that is not installed
-    ├── DeviceError(RuntimeError)        a device or variant that was asked for and is not there
     ├── OverloadedError(RuntimeError)    more requests at once than may wait
     ├── WorkerError(RuntimeError)        a worker process that ended again and again
     ├── ExportError(RuntimeError)        a model that cannot be exported, or failed its checks
@@ -20,22 +23,37 @@
         ├── FilterError(ValueError)      a filter that is malformed or that this store cannot answer
         └── TransientStoreError          a failure that may pass: worth trying again
 
-Each also derives from a builtin, and each message says what to do next.
+    KeyboardInterrupt
+    └── IngestInterrupted                Ctrl-C stopped an ingest; tells what was written before
+
+    UserWarning
+    └── TruncationWarning                texts were longer than the model reads, and were cut
+
+Each error also derives from a builtin, and each message says what to do next. All survive `pickle` and `copy` whole, with
+their message and attributes (but, as Python has it, without cause and traceback), so that they cross processes.
+`IngestError` and `IngestInterrupted` stand by their report, three floors above, and are handed on here.
 """
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 __all__ = [
     "BundleError",
+    "ClosedError",
     "CollectionMismatchError",
     "CollectionNotFoundError",
     "DeviceError",
+    "DiskError",
     "EmbedkitError",
     "ExportError",
     "FilterError",
     "IngestError",  # noqa: F822 (it is loaded when it is asked for)
+    "IngestInterrupted",  # noqa: F822 (it is loaded when it is asked for)
     "InputError",
     "MissingExtraError",
+    "OptionError",
     "OverloadedError",
     "StaleIndexError",
     "StoreError",
@@ -50,6 +68,19 @@ __all__ = [
 class EmbedkitError(Exception):
     """Base of every error that embedkit raises on purpose."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args), self.__dict__ or None
+
+
+def _rebuilt(kind: type[EmbedkitError], args: tuple[object, ...]) -> EmbedkitError:
+    """An error with ``args``, made by the builtin that gives it its layout, since ``kind`` may take other arguments."""
+    builtin: Any = kind
+    while builtin.__module__ != "builtins":
+        builtin = builtin.__base__
+    error: EmbedkitError = builtin.__new__(kind)
+    builtin.__init__(error, *args)
+    return error
+
 
 class BundleError(EmbedkitError, ValueError):
     """A bundle is broken, was changed after it was written, or has an unknown schema."""
@@ -63,6 +94,33 @@ class TruncationError(InputError):
     """A text is longer than the model reads and truncation was made an error."""
 
 
+class OptionError(InputError):
+    """An option of a call has a value that it does not take; the message names the option and what it takes."""
+
+
+class DiskError(InputError, OSError):
+    """A file or folder cannot be read or written, or its disk is full.
+
+    ``errno``, ``strerror`` and ``filename`` are those of the `OSError` that it is raised from, where there is one.
+    """
+
+    def __init__(
+        self, message: str, cause: OSError | None = None, *, filename: str | os.PathLike[str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.errno = cause.errno if cause else None
+        self.strerror = cause.strerror if cause else None
+        self.filename = os.fspath(filename) if filename is not None else cause.filename if cause else None
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = {"errno": self.errno, "strerror": self.strerror, "filename": self.filename}
+        rebuilt, how, state = super().__reduce__()
+        return rebuilt, how, {**(state or {}), **place}
+
+
 class MissingExtraError(EmbedkitError, ImportError):
     """An optional package is needed and not installed; the message holds the command that installs it."""
 
@@ -71,7 +129,7 @@ class MissingExtraError(EmbedkitError, ImportError):
         super().__init__(f"{why} needs the package {package!r}: run  pip install 'embedkit-onnx[{extra}]'")
 
 
-class DeviceError(EmbedkitError, RuntimeError):
+class DeviceError(OptionError, RuntimeError):
     """A device or a variant was asked for by name and is not there."""
 
 
@@ -85,6 +143,10 @@ class OverloadedError(EmbedkitError, RuntimeError):
 
 class WorkerError(EmbedkitError, RuntimeError):
     """A worker process could not be started, failed, or ended again and again on the same texts."""
+
+
+class ClosedError(InputError, WorkerError):
+    """An encoder was used after it was closed; the message says what to make anew."""
 
 
 class ExportError(EmbedkitError, RuntimeError):
@@ -128,8 +190,8 @@ class TruncationWarning(UserWarning):
 
 
 def __getattr__(name: str) -> object:
-    if name == "IngestError":  # it stands by its report, three floors above
+    if name in ("IngestError", "IngestInterrupted"):
         from importlib import import_module
 
-        return import_module("embedkit.ingestion.pipeline.report").IngestError
+        return getattr(import_module("embedkit.ingestion.pipeline.report"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -342,16 +342,17 @@ def test_what_is_loaded_when_used_has_one_home(package: str) -> None:
 NAMED_TWICE = {
     "Classifier": "the class that users load; in the evaluation task, which classifier is fitted, for this task alone",
     "DIM": "the size of the vectors in the tests of the conformance suite, of each file its own",
+    "ENGINE": "what each engine's file calls its descriptor",
     "GROUP": "of an entry point group, the name that its module looks for; of an engine, rows that share a scale",
-    "Part": "a piece of a template in the manifest; rows of texts that wait for a window",
     "Record": "a stored row; in evaluation a labelled row with its place, for the readers there alone",
     "Rows": "numbers of rows, an alias for signatures",
+    "SUFFIXES": "the endings of the names of files of one format, of each format its own",
     "Scorer": "in the manifest what the class of this name is made of",
     "Source": "in the manifest the model that a bundle was made of; in the readers a file that rows are read from",
     "Tower": "in the manifest what the class of this name is made of",
     "interval": "the bootstrap computes it, the report writes it",
-    "isotropy": "public for token vectors, which must be two at least; in evaluation NaN stands where there are fewer",
     "open_store": "what every plugin calls its entry point, as the memory store does; and the function that finds the plugin",
+    "pieces": "rows cut for workers; texts cut for the self-check",
 }
 """Public names that the runtime defines in two modules, and why."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import os
+import re
 import subprocess
 import sys
 
@@ -85,11 +87,36 @@ def test_every_public_name_is_there():
 
 
 def test_the_errors_are_a_tree_over_builtins():
+    """The tree that the docstring draws is the one that there is."""
     from embedkit import errors
 
-    found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(found) > 10
-    for error in found:
-        assert issubclass(error, errors.EmbedkitError)
-        assert error is errors.EmbedkitError or error.__name__ in errors.__doc__
-        assert error.__name__ in embedkit.__all__, error
+    def drawn():
+        path: list[str] = []
+        for line in errors.__doc__.splitlines():
+            if not line.startswith("    ") or not (word := re.search(r"[A-Z]\w+", line)):
+                continue
+            depth = (word.start() - 4) // 4
+            path[depth:] = [word[0]]
+            own = re.match(r"\w+(?:\((\w+)\))?", line[word.start() :])
+            yield word[0], path[-2] if depth else None, own[1] if own else None
+
+    builtin = {"KeyboardInterrupt", "UserWarning"}
+    tree = {name: (parent, own) for name, parent, own in drawn()}
+    there = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, BaseException) and value.__module__ == "embedkit.errors"
+    }
+    assert there | {"IngestError", "IngestInterrupted"} == tree.keys() - builtin
+    assert len(there) > 10
+    for name, (parent, own) in tree.items():
+        if name in builtin:
+            continue
+        error = getattr(errors, name)
+        assert name in embedkit.__all__
+        if parent is not None:
+            assert issubclass(error, getattr(errors, parent, None) or getattr(builtins, parent))
+        if own is not None:
+            assert issubclass(error, getattr(builtins, own))
+        if parent not in builtin:
+            assert issubclass(error, errors.EmbedkitError)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from embedkit.errors import BundleError
+from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.values import Values
 
 from .external_data import external_files
@@ -108,6 +109,25 @@ class Bundle:
                     if values is not None:
                         found.setdefault(role, {})[name] = values
             return texts, found
+
+    def table(self, name: str) -> tuple[list[str], FloatArray]:
+        """The ids and the (n, dim) float32 vectors of a table; `BundleError` naming those there are."""
+        if name not in self.manifest.tables:
+            known = ", ".join(self.manifest.tables) or "none"
+            raise BundleError(f"{self.folder}: expected a table of this bundle ({known}), found {name!r}")
+        file = self.manifest.tables[name].file
+        try:
+            with np.load(self.path(file), allow_pickle=False) as data:
+                ids, vectors = [str(row) for row in data["ids"]], np.asarray(data["vectors"], dtype=np.float32)
+        except (ValueError, KeyError, OSError) as error:
+            raise BundleError(
+                f"{self.folder / file}: no table of ids and vectors ({error}); export the bundle again"
+            ) from None
+        if vectors.ndim != 2 or len(ids) != len(vectors):
+            raise BundleError(
+                f"{self.folder / file}: expected a vector for each of {len(ids)} ids, found the shape {vectors.shape}"
+            )
+        return ids, vectors
 
     def verify_files(self) -> int:
         """Check every file against the manifest; the number of files. Raises `BundleError` at the first that

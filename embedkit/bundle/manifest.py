@@ -102,7 +102,7 @@ class Choice(_Model, frozen=True):
 @runtime_checkable
 class Frontend(Protocol):
     """How the items of a role become tensors. What each kind says is a struct of its own, tagged by ``kind``: here
-    `TextFrontend` and `IdsFrontend`; those of other packages are found by `embedkit.bundle.frontend_kinds`."""
+    `TextFrontend` and `IdsFrontend`; those of other packages are found by `embedkit.bundle.validation`."""
 
     @property
     def kind(self) -> str:
@@ -204,6 +204,16 @@ class IdsFrontend(_Model, frozen=True, tag_field="kind", tag="ids"):
     def longest(self) -> int:
         """Ids of a sequence that are read."""
         return self.max
+
+    @property
+    def fixed(self) -> int | None:
+        """The number of ids that every sequence is padded to, if there is one."""
+        return self.length
+
+    @property
+    def least(self) -> int:
+        """The number of ids that every sequence is padded to where it has fewer; 0 without one."""
+        return self.length or 0
 
 
 class Input(_Model, frozen=True):

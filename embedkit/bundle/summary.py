@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from .folder import Bundle
-from .manifest import Frontend, IdsFrontend, Manifest, Output, Part, TextFrontend
+from .manifest import Frontend, IdsFrontend, Manifest, Output, Part, TextFrontend, Variant
+from .quality import measure_table, quality_table
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def summary(bundle: Bundle) -> dict[str, Any]:
             },
             "variants": {
                 name: {
-                    "bytes": sum(manifest.files[file].bytes for file in (variant.file, *variant.data)),
+                    "bytes": variant_bytes(manifest, variant),
                     "quality": msgspec.to_builtins(variant.quality),
                 }
                 for name, variant in tower.graph.variants.items()
@@ -89,34 +90,28 @@ def summary_text(bundle: Bundle) -> str:
         if outputs != said:  # most roles have those of the one before
             lines += outputs
             said = outputs
-    seen = {name: found for role in whole["roles"].values() for name, found in role["variants"].items()}
-    return "\n".join([*lines, quality_table(seen), *measures(seen)])
-
-
-def measures(variants: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each variant with what was measured of kinds other than dense, where there is any."""
-    return [
-        f"{name}: " + ", ".join(f"{what} {value:.4f}" for what, value in found["quality"]["measures"].items())
-        for name, found in variants.items()
-        if found["quality"].get("measures")
+    variants = measured_variants(bundle.manifest)
+    sizes = {name: variant_bytes(bundle.manifest, variant) for name, variant in variants.items()}
+    texts = next(iter(variants.values())).quality.texts
+    tables = [
+        quality_table(variants, sizes).text(),
+        f"against torch on {texts:,} texts",
+        measure_table(variants).text(),
     ]
+    return "\n".join([*lines, *filter(None, tables)])
 
 
-def quality_table(variants: dict[str, dict[str, Any]]) -> str:
-    """Variants (as in `summary`) with their size and what was measured against torch before they were written."""
-    labels = list(dict.fromkeys(label for about in variants.values() for label in about["quality"].get("labels", {})))
-    rows = [
-        "variant        MB  max difference  cosine mean  cosine min  top-10 overlap  texts"
-        + "".join(f"  {label:>9}" for label in labels)
-    ]
-    for name, about in variants.items():
-        quality = about["quality"]
-        rows.append(
-            f"{name:10} {about['bytes'] / 1e6:6.1f}  {quality['max_abs']:14.1e}  {quality['cosine_mean']:11.5f}  "
-            f"{quality['cosine_min']:10.5f}  {quality['top10_overlap']:14.4f}  {quality['texts']:5,}"
-            + "".join(f"  {quality['labels'][label]:9.4f}" for label in labels)
-        )
-    return "\n".join(rows)
+def measured_variants(manifest: Manifest) -> dict[str, Variant]:
+    """The variants of the role ``default``, which what is measured of a bundle stands by."""
+    tower = manifest.towers["default"]
+    graph = tower.graph or manifest.towers[str(tower.like)].graph
+    assert graph is not None
+    return graph.variants
+
+
+def variant_bytes(manifest: Manifest, variant: Variant) -> int:
+    """The bytes of a variant's files."""
+    return sum(manifest.files[file].bytes for file in (variant.file, *variant.data))
 
 
 def reads(frontend: Frontend) -> str:

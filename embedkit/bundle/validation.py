@@ -5,14 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import re
+from importlib.metadata import entry_points
 from typing import Any
 
 import msgspec
 
 from embedkit.errors import BundleError
 
-from .frontend_kinds import frontend_struct
-from .manifest import SCHEMAS, Frontend, Manifest, TextFrontend, is_plain_name
+from .manifest import SCHEMAS, Frontend, IdsFrontend, Manifest, TextFrontend, is_plain_name
+
+GROUP = "embedkit.frontends"
+"""The entry point group of further kinds: each names a class `embedkit.runtime.frontends.base.Modality`, whose ``kind``
+is the struct that stands in the manifest, tagged by ``kind`` with the entry point's name."""
+
+_OWN: dict[str, type[msgspec.Struct]] = {"text": TextFrontend, "ids": IdsFrontend}
 
 
 def read_manifest(raw: bytes, where: str) -> Manifest:
@@ -35,6 +41,17 @@ def read_manifest(raw: bytes, where: str) -> Manifest:
         raise _refused(error, head, Manifest, where, []) from None
     _check_names(manifest, where)
     return manifest
+
+
+def frontend_struct(kind: object) -> type[msgspec.Struct]:
+    """The struct of a kind of frontend; `BundleError` naming those there are."""
+    if isinstance(kind, str) and kind in _OWN:
+        return _OWN[kind]
+    for entry in entry_points(group=GROUP, name=kind) if isinstance(kind, str) else ():
+        struct: type[msgspec.Struct] = entry.load().kind
+        return struct
+    known = ", ".join(sorted({*_OWN, *(entry.name for entry in entry_points(group=GROUP))}))
+    raise BundleError(f"kind: expected one of {known}, found {kind!r}; install the package that reads this kind")
 
 
 def _frontends(head: dict[str, Any], where: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from embedkit.errors import BundleError
-from embedkit.system.processes import is_alive
+from embedkit.system.atomic import atomic_file, atomic_folder
 
 from .hashes import fingerprint, sha256_file
 from .manifest import MANIFEST, FileEntry, Manifest
@@ -30,25 +28,9 @@ def writing(target: str | os.PathLike[str], *, overwrite: bool = False) -> Itera
     goal = Path(target)
     check_target(goal, overwrite=overwrite)
     goal.parent.mkdir(parents=True, exist_ok=True)
-    for stale in goal.parent.glob(f".{goal.name}.partial-*"):
-        if not is_alive(stale.name.rpartition("partial-")[2].partition("-")[0]):
-            shutil.rmtree(stale, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{goal.name}.partial-{os.getpid()}-", dir=goal.parent))
-    try:
+    with atomic_folder(goal) as work:
         yield work
-        work.chmod(0o755)
-        for path in work.iterdir():
-            _sync(path)
-        _sync(work)
         check_target(goal, overwrite=overwrite)
-        old = work.with_name(work.name + "-old")
-        if goal.exists():
-            goal.rename(old)
-        work.rename(goal)
-        _sync(goal.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def check_target(goal: Path, *, overwrite: bool) -> None:
@@ -75,17 +57,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     manifest = msgspec.structs.replace(manifest, fingerprint=fingerprint(manifest))
     raw = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     read_manifest(raw, str(folder / MANIFEST))
-    part = folder / (MANIFEST + ".part")
-    part.write_bytes(raw)
-    part.replace(folder / MANIFEST)
+    with atomic_file(folder / MANIFEST) as file:
+        file.write(raw)
     return manifest
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

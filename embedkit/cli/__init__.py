@@ -1,5 +1,6 @@
 """The command line."""
 
+from .app import app
 from .entry import main
 
-__all__ = ["main"]
+__all__ = ["app", "main"]

@@ -22,8 +22,38 @@ class Argument(click.Argument):
         self.about = f"{help}  [required]" if self.required else help
 
 
+class OptionalValue(click.Option):
+    """An option whose value, one of a `click.Choice`, may be left out, for ``alone``.
+
+    What follows it on the command line is its value where it is one of the choices, and else a word of its own, such as a
+    query: click itself would take any word.
+    """
+
+    def __init__(self, names: Sequence[str], *, alone: str, **attributes: Any) -> None:
+        super().__init__(names, **attributes)
+        self.alone = alone
+
+    def completed(self, args: list[str]) -> list[str]:
+        """The words of a command line, in which the option always has its value."""
+        assert isinstance(self.type, click.Choice)
+        end = args.index("--") if "--" in args else len(args)
+        return [
+            f"{word}={self.alone}"
+            if i < end and word in self.opts and args[i + 1 : i + 2] not in ([one] for one in self.type.choices)
+            else word
+            for i, word in enumerate(args)
+        ]
+
+
 class Command(click.Command):
     """A command whose help explains its arguments, and which Ctrl-C ends without a word."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        for one in self.get_params(ctx):
+            if isinstance(one, OptionalValue):
+                args = one.completed(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The arguments, then the options."""

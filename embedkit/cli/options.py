@@ -33,8 +33,10 @@ format_option = click.option(
     "--format",
     help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell.",
 )
-within_option = click.option(
+filter_option = click.option(
+    "--filter",
     "--within",
+    "filter",
     multiple=True,
     metavar="EXPRESSION",
     help="Only rows of the collection whose metadata satisfies it; can be repeated.",
@@ -76,7 +78,9 @@ class Loading:
         """The reranker of a cross-encoder's bundle."""
         import embedkit
 
-        loaded: Reranks = embedkit.Reranker.load(bundle, device=self.device, threads=self.threads)
+        loaded: Reranks = embedkit.Reranker.load(
+            bundle, variant=self.variant, device=self.device, engine=self.engine, threads=self.threads
+        )
         return loaded
 
 
@@ -186,7 +190,7 @@ class Cutting:
         from embedkit.ingestion import chunked
 
         chunking = self.chunking()
-        return chunked(rows, encoder, chunking, metadata=self.mode()) if chunking else rows
+        return chunked(rows, encoder, chunking, metadata_policy=self.mode()) if chunking else rows
 
 
 loading_options = grouped("loading", Loading)

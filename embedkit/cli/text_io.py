@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from embedkit.errors import InputError
+from embedkit.errors import DiskError, InputError
 
 
 def one_line(text: str, width: int) -> str:
@@ -55,4 +55,4 @@ def input_lines(path: str) -> Iterator[str]:
             f"{source}, line {number}: not valid UTF-8 ({error.reason}); convert it, for example with iconv"
         ) from None
     except OSError as error:
-        raise InputError(f"{source}: {error.strerror}") from None
+        raise DiskError(f"{source}: {error.strerror}", error) from None

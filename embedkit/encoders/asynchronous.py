@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, Self, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from embedkit.errors import EmbedkitError, InputError, OverloadedError
-from embedkit.runtime.frontends.template import Text
-from embedkit.vectors.quantization import Precision, Ranges, needs_ranges
+from embedkit.runtime.frontends.base import Item
+from embedkit.runtime.options import OnTruncate, check_count
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.quantization import Precision, Ranges, Vectors, needs_ranges
 
 from .base import TextEncoder
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from .options import EncodeOptions, Items, PartKeywords, StreamKeywords
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Request:
-    texts: list[Text]
-    options: tuple[str, int | None, Precision, int, str | None]
-    ranges: Ranges | npt.ArrayLike | None
+    texts: list[Item]
+    options: EncodeOptions
     future: asyncio.Future[Any]
 
 
@@ -42,8 +41,9 @@ class AsyncEncoder:
     """
 
     def __init__(self, encoder: TextEncoder, *, max_queue: int = 1024) -> None:
-        if isinstance(max_queue, bool) or not isinstance(max_queue, int) or max_queue < 1:
-            raise InputError(f"max_queue: expected a positive integer, found {max_queue!r}")
+        if max_queue is None:
+            raise InputError("max_queue: expected a positive integer, found None")
+        check_count("max_queue", max_queue)
         self.encoder, self.max_queue = encoder, max_queue
         self._threads = ThreadPoolExecutor(encoder.concurrency, thread_name_prefix="embedkit-async")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,15 +57,33 @@ class AsyncEncoder:
         """Texts that wait for a worker."""
         return self._waiting
 
+    @overload
     async def encode(
         self,
-        texts: Text | Iterable[Text],
+        texts: Items,
+        *,
+        precision: Literal["float32"] = ...,
+        output: None = ...,
+        **options: Unpack[StreamKeywords],
+    ) -> FloatArray: ...
+    @overload
+    async def encode(
+        self, texts: Items, *, precision: Precision, output: None = ..., **options: Unpack[StreamKeywords]
+    ) -> Vectors: ...
+    @overload
+    async def encode(
+        self, texts: Items, *, precision: Precision = ..., output: str | None, **options: Unpack[StreamKeywords]
+    ) -> Any: ...
+    async def encode(
+        self,
+        texts: Items,
         *,
         role: str = "default",
         dim: int | None = None,
         precision: Precision = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
         output: str | None = None,
+        on_truncate: OnTruncate | None = None,
     ) -> Any:
         """`Encoder.encode`: (n, dim) vectors, or (dim,) for one string or mapping; of sparse vectors, multi-vectors and tokens
         their rows, one for one string.
@@ -73,10 +91,10 @@ class AsyncEncoder:
         A text that cannot be encoded fails its own request only. A request that is cancelled while it waits gives up its
         place. Raises `OverloadedError` where ``max_queue`` texts wait already.
         """
-        single = isinstance(texts, str | Mapping)
+        single = self.encoder.modality(role).is_item(texts)
         if not single and (isinstance(texts, bytes) or not isinstance(texts, Iterable)):
             raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
-        items: list[Text] = [texts] if isinstance(texts, str | Mapping) else list(texts)
+        items: list[Item] = [texts] if single else list(texts)
         if needs_ranges(precision):
             if ranges is None:
                 raise InputError(
@@ -85,7 +103,7 @@ class AsyncEncoder:
             ranges = Ranges.of(ranges)
         self._admit(len(items))
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        request = _Request(items, (role, dim, precision, id(ranges), output), ranges, future)
+        request = _Request(items, EncodeOptions(role, dim, precision, ranges, output, on_truncate), future)
         self._requests[request] = None
         self._waiting += len(items)
         self._schedule()
@@ -95,29 +113,59 @@ class AsyncEncoder:
             self._forget(request)
         return vectors[0] if single and isinstance(vectors, np.ndarray) else vectors
 
+    @overload
+    async def encode_query(
+        self, texts: Items, *, precision: Literal["float32"] = ..., output: None = ..., **options: Unpack[PartKeywords]
+    ) -> FloatArray: ...
+    @overload
+    async def encode_query(
+        self, texts: Items, *, precision: Precision, output: None = ..., **options: Unpack[PartKeywords]
+    ) -> Vectors: ...
+    @overload
+    async def encode_query(
+        self, texts: Items, *, precision: Precision = ..., output: str | None, **options: Unpack[PartKeywords]
+    ) -> Any: ...
     async def encode_query(
         self,
-        texts: Text | Iterable[Text],
+        texts: Items,
         *,
         dim: int | None = None,
         precision: Precision = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
         output: str | None = None,
+        on_truncate: OnTruncate | None = None,
     ) -> Any:
         """`encode` with the model's template for queries."""
-        return await self.encode(texts, role="query", dim=dim, precision=precision, ranges=ranges, output=output)
+        return await self.encode(
+            texts, role="query", dim=dim, precision=precision, ranges=ranges, output=output, on_truncate=on_truncate
+        )
 
+    @overload
+    async def encode_document(
+        self, texts: Items, *, precision: Literal["float32"] = ..., output: None = ..., **options: Unpack[PartKeywords]
+    ) -> FloatArray: ...
+    @overload
+    async def encode_document(
+        self, texts: Items, *, precision: Precision, output: None = ..., **options: Unpack[PartKeywords]
+    ) -> Vectors: ...
+    @overload
+    async def encode_document(
+        self, texts: Items, *, precision: Precision = ..., output: str | None, **options: Unpack[PartKeywords]
+    ) -> Any: ...
     async def encode_document(
         self,
-        texts: Text | Iterable[Text],
+        texts: Items,
         *,
         dim: int | None = None,
         precision: Precision = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
         output: str | None = None,
+        on_truncate: OnTruncate | None = None,
     ) -> Any:
         """`encode` with the model's template for documents."""
-        return await self.encode(texts, role="document", dim=dim, precision=precision, ranges=ranges, output=output)
+        return await self.encode(
+            texts, role="document", dim=dim, precision=precision, ranges=ranges, output=output, on_truncate=on_truncate
+        )
 
     async def aclose(self) -> None:
         """Take no further request, and finish those that wait. May be called again."""
@@ -208,10 +256,10 @@ class AsyncEncoder:
 
 def _encode(encoder: TextEncoder, group: list[_Request]) -> list[Any]:
     """The vectors of each request or its error; where one is refused, the group is halved until that one is alone."""
-    role, dim, precision, _, output = group[0].options
+    options = group[0].options
     try:
         texts = [text for request in group for text in request.texts]
-        vectors = encoder.encode(texts, role=role, dim=dim, precision=precision, ranges=group[0].ranges, output=output)
+        vectors = encoder.encode_with(texts, options)
     except Exception as error:
         if len(group) == 1 or not isinstance(error, EmbedkitError):
             return [error] * len(group)

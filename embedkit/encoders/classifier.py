@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import numpy as np
 
 from embedkit.errors import InputError
-from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.base import Item
+from embedkit.runtime.options import OnTruncate
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
-from .base import OnTruncate
 from .encoder import Encoder
 from .logits import logits_output
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class Classifier:
@@ -61,20 +58,20 @@ class Classifier:
             )
         )
 
-    def predict_proba(self, texts: Iterable[Text], *, progress: bool = False) -> FloatArray:
+    def predict_proba(self, texts: Iterable[Item], *, progress: bool | None = False) -> FloatArray:
         """(n, classes) float32 probabilities, which add up to 1 unless the classes are decided one by one. A text may be a
         mapping of the template's fields, such as a pair's."""
         logits: FloatArray = self.encoder.encode(texts, output=self._output, progress=progress)
         one_by_one = "sigmoid" if self.multilabel else "softmax"
         return activated(logits, one_by_one if self._activation == "identity" else self._activation)
 
-    def predict(self, texts: Text | Iterable[Text], *, threshold: float = 0.5, progress: bool = False) -> Any:
+    def predict(self, texts: Item | Iterable[Item], *, threshold: float = 0.5, progress: bool | None = False) -> Any:
         """A list with the most probable class of each text, of equally probable ones the first; or, where classes are decided one by one,
         the list of those whose probability is at least ``threshold``. A single text gives one answer."""
         if not 0.0 <= threshold <= 1.0:
             raise InputError(f"threshold: expected a number from 0 to 1, found {threshold!r}")
-        single = isinstance(texts, str | Mapping)
-        given: Iterable[Text] = [texts] if isinstance(texts, str | Mapping) else texts
+        single = self.encoder.modality().is_item(texts)
+        given: Iterable[Item] = [texts] if single else texts
         found = self.chosen(self.predict_proba(given, progress=progress), threshold=threshold)
         return found[0] if single else found
 

@@ -1,32 +1,20 @@
-"""An encoder of several processes: texts go to workers through pipes, vectors come back through shared memory."""
+"""An encoder of several processes: items go to workers through pipes, vectors come back through shared memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing.util import Finalize
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
+from typing import Self
 
 from embedkit.bundle.folder import Bundle
-from embedkit.runtime.frontends.template import Text
-from embedkit.runtime.streaming import Part, size
-from embedkit.runtime.tower import Rows
+from embedkit.runtime.options import LoadOptions, OnTruncate, check_count
 from embedkit.system.processes import cpu_count
 
-from .base import OnTruncate, TextEncoder
-from .encoder import check_options
-from .workers import PIECE_TEXTS, Crew
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-
-_SMALL_PIECE = 16
-_TEXT_WEIGHT = 16  # characters that a text costs beside its own
+from .base import TextEncoder
+from .info import EncoderInfo
+from .workers import Crew
 
 
 class EncoderPool(TextEncoder):
@@ -39,17 +27,7 @@ class EncoderPool(TextEncoder):
     """
 
     def __init__(self, bundle: Bundle, crew: Crew, *, on_truncate: OnTruncate) -> None:
-        about = crew.about
-        super().__init__(
-            bundle,
-            device=about.device,
-            variant=about.variant,
-            engine=about.engine,
-            why=about.why,
-            threads=about.threads,
-            token_budget=about.token_budget,
-            on_truncate=on_truncate,
-        )
+        super().__init__(bundle, crew.setup, crew, on_truncate=on_truncate)
         self._crew = crew
         # Closes at exit as well, before multiprocessing ends what is left.
         self._close = Finalize(self, crew.close, exitpriority=10)
@@ -73,20 +51,16 @@ class EncoderPool(TextEncoder):
         ``threads`` is for each worker, by default its share of the CPUs; the other options are those of
         `Encoder.load`, and so are the errors; `WorkerError` where a process cannot be started.
         """
-        check_options(workers=workers, threads=threads, token_budget=token_budget, on_truncate=on_truncate)
+        check_count("workers", workers)
+        options = LoadOptions(device, variant, engine, threads, token_budget, on_truncate)
         workers = workers or cpu_count()
+        options = replace(options, threads=threads or max(1, cpu_count() // workers))
         bundle = Bundle.open(path)
-        options = {
-            "device": device,
-            "variant": variant,
-            "engine": engine,
-            "threads": threads or max(1, cpu_count() // workers),
-            "token_budget": token_budget,
-            "on_truncate": "ignore",
-        }
         given = [output for role in bundle.manifest.towers for output in bundle.tower(role).outputs.values()]
         dim = max((output.dim for output in given if output.kind == "dense"), default=1)
-        return cls(bundle, Crew(os.fspath(path), options, workers, dim), on_truncate=on_truncate)
+        info = EncoderInfo(bundle)
+        modalities = {role: info.modality(role) for role in info.roles}
+        return cls(bundle, Crew(os.fspath(path), options, workers, dim, modalities), on_truncate=on_truncate)
 
     @property
     def workers(self) -> list[int]:
@@ -109,22 +83,3 @@ class EncoderPool(TextEncoder):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _submit(self, role: str, items: list[Text], outputs: Sequence[str]) -> list[Part]:
-        parts: list[Part] = []
-        for rows in _pieces(np.array([size(item) for item in items], dtype=np.int64), len(self._crew.workers)):
-            sent: list[Text] = [item if isinstance(item := items[row], str) else dict(item) for row in rows]
-            parts.append((rows, self._crew.submit((role, sent, list(outputs)))))
-        return parts
-
-
-def _pieces(sizes: npt.NDArray[np.int64], workers: int) -> list[Rows]:
-    """Rows of each piece of work: texts of similar length, longest first, and as much text in one piece as in
-    another."""
-    count = max(-(-len(sizes) // PIECE_TEXTS), min(4 * workers, -(-len(sizes) // _SMALL_PIECE)))
-    order = np.argsort(-sizes, kind="stable")
-    weights = sizes[order] + _TEXT_WEIGHT
-    ends = np.cumsum(weights)
-    numbers = (ends - weights) * count // max(1, int(ends[-1]))
-    pieces = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
-    return [piece[i : i + PIECE_TEXTS] for piece in pieces for i in range(0, len(piece), PIECE_TEXTS)]

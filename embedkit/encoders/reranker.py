@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 
 from embedkit.errors import InputError
+from embedkit.runtime.frontends.base import Item
+from embedkit.runtime.options import OnTruncate, check_count
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
-from .base import OnTruncate
 from .encoder import Encoder
 from .logits import logits_output
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from embedkit.runtime.frontends.template import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +73,9 @@ class Reranker:
             )
         )
 
-    def score(self, pairs: Iterable[tuple[str, str]], *, progress: bool = False) -> FloatArray:
+    def score(self, pairs: Iterable[tuple[str, str]], *, progress: bool | None = False) -> FloatArray:
         """(n,) float32: the score of each (question, document), through the model's own activation."""
-        items: list[Text] = []
+        items: list[Item] = []
         for i, pair in enumerate(pairs):
             if isinstance(pair, str) or len(pair) != 2:
                 raise InputError(f"pair {i}: expected a question and a document, found {pair!r:.60}")
@@ -88,13 +84,12 @@ class Reranker:
         return activated(found, self._about.activation)[:, 0]
 
     def rank(
-        self, query: str, documents: Sequence[str], k: int | None = None, *, progress: bool = False
+        self, query: str, documents: Sequence[str], k: int | None = None, *, progress: bool | None = False
     ) -> list[Ranked]:
         """The ``k`` most relevant documents (all by default), best first; equally relevant ones in the given order."""
         if isinstance(documents, str):
             raise InputError("documents: expected a list of texts, found one; put it in a list")
-        if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
-            raise InputError(f"k: expected a positive integer or None, found {k!r}")
+        check_count("k", k)
         if not len(documents):
             return []
         scores = self.score(((query, document) for document in documents), progress=progress)

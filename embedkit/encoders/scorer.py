@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.errors import InputError
-from embedkit.runtime.engines.onnxruntime import OnnxRuntime
+from embedkit.runtime.engines.selection import DEFAULT, check_engine, choose_device, open_session
+from embedkit.runtime.options import LoadOptions
+from embedkit.system.processes import cpu_count
 from embedkit.vectors.arrays import FloatArray
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _ROWS = 1024
 """Pairs that are scored at a time."""
@@ -28,7 +27,7 @@ class Scorer:
     A pair's score is the same, bit for bit, whatever it is scored together with. ``outputs`` is how many numbers a pair gets.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, options: LoadOptions | None = None) -> None:
         self.bundle = bundle
         found = [scorer for scorer in bundle.manifest.scorers.values() if scorer.graph is not None]
         if not found:
@@ -38,15 +37,23 @@ class Scorer:
             )
         name = found[0].graph
         assert name is not None
-        self._session = OnnxRuntime(bundle.path(name))
+        options = options or LoadOptions()
+        check_engine(options.engine)
+        engine = DEFAULT if options.engine == "auto" else options.engine
+        device = choose_device(options.device, engine)
+        threads = options.threads or cpu_count()
+        self._session = open_session(bundle.path(name), engine=engine, device=device, threads=threads)
         role, _, output = found[0].left.partition(".")
         self.dim = bundle.tower(role).outputs[output].dim
         self.outputs = self._run(np.zeros((1, self.dim), np.float32), np.zeros((1, self.dim), np.float32)).shape[1]
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Load the head of a bundle; raises `BundleError`, and `InputError` where it has none."""
-        return cls(Bundle.open(path))
+    def load(
+        cls, path: str | os.PathLike[str], *, device: str = "auto", engine: str = "auto", threads: int | None = None
+    ) -> Self:
+        """Load the head of a bundle; ``device``, ``engine`` and ``threads`` are those of `Encoder.load`, and so are the
+        errors; `InputError` where the bundle has no such head."""
+        return cls(Bundle.open(path), LoadOptions(device=device, engine=engine, threads=threads))
 
     def score(self, left: npt.ArrayLike, right: npt.ArrayLike) -> FloatArray:
         """(n,) float32, or (n, outputs) where a pair gets several numbers: each row of ``left`` (n, dim) with the same row of

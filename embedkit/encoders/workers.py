@@ -8,49 +8,39 @@ import queue
 import signal
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from embedkit.errors import EmbedkitError, WorkerError
 from embedkit.runtime.autotune import undecided
-from embedkit.runtime.frontends.template import Text
-from embedkit.runtime.tower import Computed, NoVector, Rows
+from embedkit.runtime.frontends.base import Item, Modality, Rows, Unencodable
+from embedkit.runtime.loaded import LoadedBundle, PendingRows, Setup
+from embedkit.runtime.loading import load
+from embedkit.runtime.options import LoadOptions
+from embedkit.runtime.tower import BatchResult
 from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.values import Values, placed
-
-from .encoder import Encoder
+from embedkit.vectors.values import Values, scatter
 
 ATTEMPTS = 3
-"""How many workers may end on the same texts before that is an error."""
+"""How many workers may end on the same items before that is an error."""
 
-
-PIECE_TEXTS = 256
-
+_PIECE_ITEMS = 256
+_SMALL_PIECE = 16
+_ITEM_WEIGHT = 16  # characters that an item costs beside its own
 
 _GRACE_SECONDS = 5.0
 
-
-Job: TypeAlias = tuple[str, list[Text], list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a worker says when it is ready."""
-
-    device: str
-    variant: str
-    engine: str
-    why: str
-    threads: int
-    token_budget: int
+Job: TypeAlias = tuple[str, list[Item], list[str]]
+"""A role, checked items, and the names of outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +62,10 @@ class Crew:
     """The workers and the threads that wait for them: one each, so that no more texts are on their way than are
     worked on."""
 
-    def __init__(self, path: str, options: Mapping[str, Any], count: int, dim: int) -> None:
+    def __init__(
+        self, path: str, options: LoadOptions, count: int, dim: int, modalities: Mapping[str, Modality]
+    ) -> None:
+        self._modalities = modalities
         self.workers: list[_Worker] = []
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="embedkit-pool")
@@ -80,14 +73,14 @@ class Crew:
         self._open = True
         try:
             # Where the engine is left open the first worker decides, by a measurement perhaps, and all others follow.
-            for number in (1, count - 1) if undecided(options["engine"]) else (count,):
+            for number in (1, count - 1) if undecided(options.engine) else (count,):
                 started = [_Worker(path, options, dim) for _ in range(number)]
                 self.workers += started
                 for worker in started:
                     worker.start()
                 for worker in started:
-                    self.about = worker.ready()
-                options = {**options, "engine": self.about.engine}
+                    self.setup = worker.ready()
+                options = replace(options, engine=self.setup.engine)
             for worker in self.workers:
                 worker.options = options
         except BaseException:
@@ -96,11 +89,17 @@ class Crew:
         for worker in self.workers:
             self._idle.put(worker)
 
-    def submit(self, job: Job) -> Any:
-        """The future `Computed` of some items."""
+    def submit(self, role: str, items: Sequence[Item], outputs: Sequence[str]) -> list[PendingRows]:
+        """Hand checked items to the workers, each in exactly one part."""
         if not self._open:
             raise WorkerError("this EncoderPool is closed; load another one")
-        return self._threads.submit(self._run, job)
+        modality = self._modalities[role]
+        costs = np.array([modality.cost(item) for item in items], dtype=np.int64)
+        parts: list[PendingRows] = []
+        for rows in pieces(costs, len(self.workers)):
+            job = role, [modality.portable(items[row]) for row in rows], list(outputs)
+            parts.append((rows, self._threads.submit(self._run, job)))
+        return parts
 
     def close(self) -> None:
         """Let the work in hand end, then end the workers and free their memory."""
@@ -110,7 +109,7 @@ class Crew:
             while self.workers:
                 self.workers.pop().close()
 
-    def _run(self, job: Job) -> Computed:
+    def _run(self, job: Job) -> BatchResult:
         worker = self._idle.get()
         try:
             for attempt in range(1, ATTEMPTS + 1):
@@ -134,14 +133,25 @@ class Crew:
             self._idle.put(worker)
 
 
+def pieces(sizes: npt.NDArray[np.int64], workers: int) -> list[Rows]:
+    """Rows of each piece of work: items of similar cost, the largest first, and as much in one piece as in another."""
+    count = max(-(-len(sizes) // _PIECE_ITEMS), min(4 * workers, -(-len(sizes) // _SMALL_PIECE)))
+    order = np.argsort(-sizes, kind="stable")
+    weights = sizes[order] + _ITEM_WEIGHT
+    ends = np.cumsum(weights)
+    numbers = (ends - weights) * count // max(1, int(ends[-1]))
+    parts = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
+    return [piece[i : i + _PIECE_ITEMS] for piece in parts for i in range(0, len(piece), _PIECE_ITEMS)]
+
+
 class _Worker:
     """One process with the memory that its vectors come back in; used by one thread at a time."""
 
     process: SpawnProcess
 
-    def __init__(self, path: str, options: Mapping[str, Any], dim: int) -> None:
+    def __init__(self, path: str, options: LoadOptions, dim: int) -> None:
         self._path, self.options = path, options
-        self._memory = SharedMemory(create=True, size=PIECE_TEXTS * dim * np.dtype(np.float32).itemsize)
+        self._memory = SharedMemory(create=True, size=_PIECE_ITEMS * dim * np.dtype(np.float32).itemsize)
 
     def start(self) -> None:
         context = get_context("spawn")
@@ -156,24 +166,24 @@ class _Worker:
         finally:
             far.close()
 
-    def ready(self) -> About:
+    def ready(self) -> Setup:
         """Wait until the worker has loaded the bundle; what prevented it is raised here."""
         try:
-            about = self._receive()
+            setup = self._receive()
         except _Ended as error:
             raise WorkerError(
                 f"{error} before it was ready, as its output may tell; a program's main module must make its EncoderPool below "
                 "  if __name__ == '__main__':"
             ) from None
-        assert isinstance(about, About)
-        return about
+        assert isinstance(setup, Setup)
+        return setup
 
     def restart(self) -> None:
         self._pipe.close()
         self.start()
         self.ready()
 
-    def run(self, job: Job) -> Computed:
+    def run(self, job: Job) -> BatchResult:
         try:
             self._pipe.send(job)
         except OSError:
@@ -184,7 +194,7 @@ class _Worker:
         if done.shape is not None:
             shared: FloatArray = np.ndarray(done.shape, dtype=np.float32, buffer=self._memory.buf)
             values = {job[2][0]: shared.copy()}
-        return Computed(values, np.frombuffer(done.truncated, dtype=np.bool_), done.tokens, done.slots)
+        return BatchResult(values, np.frombuffer(done.truncated, dtype=np.bool_), done.tokens, done.slots)
 
     def close(self) -> None:
         if hasattr(self, "process") and self.process.pid is not None:
@@ -219,59 +229,56 @@ class _Worker:
         return _Ended(f"worker process {self.process.pid} {how}")
 
 
-def _work(pipe: connection.Connection, memory_name: str, path: str, options: Mapping[str, Any]) -> None:
+def _work(pipe: connection.Connection, memory_name: str, path: str, options: LoadOptions) -> None:
     """A worker's life: load, then answer until None comes or the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then closes
-    os.environ["RAYON_NUM_THREADS"] = str(options["threads"])  # those of the tokenizers library
+    os.environ["RAYON_NUM_THREADS"] = str(options.threads or 1)  # those of the tokenizers library
     try:
-        encoder = Encoder.load(path, **options)
+        loaded = load(path, options)
     except Exception as error:
         pipe.send(_portable(error))
         return
     memory = SharedMemory(memory_name)
     try:
-        about = About(
-            encoder.device, encoder.variant, encoder.engine, encoder.why, encoder.threads, encoder.token_budget
-        )
-        pipe.send(about)
+        pipe.send(loaded.setup)
         while (job := pipe.recv()) is not None:
-            pipe.send(_answer(encoder, job, memory))
+            pipe.send(_answer(loaded, job, memory))
     except (EOFError, OSError):
         pass
     finally:
         memory.close()
 
 
-def _answer(encoder: Encoder, job: Job, memory: SharedMemory) -> _Done | Exception:
+def _answer(loaded: LoadedBundle, job: Job, memory: SharedMemory) -> _Done | Exception:
     try:
-        return _encode(encoder, job, memory)
+        return _encode(loaded, job, memory)
     except Exception as error:
         return _portable(error)
 
 
-def _encode(encoder: Encoder, job: Job, memory: SharedMemory) -> _Done:
+def _encode(loaded: LoadedBundle, job: Job, memory: SharedMemory) -> _Done:
     role, items, outputs = job
     truncated = np.empty(len(items), dtype=np.bool_)
     tokens = slots = 0
     parts: list[tuple[Rows, dict[str, Values]]] = []
-    for rows, future in encoder._submit(role, items, outputs):
+    for rows, future in loaded.submit(role, items, outputs):
         part = future.result()
         truncated[rows] = part.truncated
         tokens, slots = tokens + part.tokens, slots + part.slots
         parts.append((rows, part.values))
-    about = encoder.outputs(role)[outputs[0]]
+    about = loaded.towers[role].outputs[outputs[0]]
     if len(outputs) == 1 and about.kind == "dense":
         shared: FloatArray = np.ndarray((len(items), about.dim), np.float32, buffer=memory.buf)
         for rows, values in parts:
             shared[rows] = values[outputs[0]]  # type: ignore[assignment]
         return _Done({}, shared.shape, truncated.tobytes(), tokens, slots)
-    made = {name: placed([(rows, values[name]) for rows, values in parts], len(items)) for name in outputs}
+    made = {name: scatter([(rows, values[name]) for rows, values in parts], len(items)) for name in outputs}
     return _Done(made, None, truncated.tobytes(), tokens, slots)
 
 
 def _portable(error: Exception) -> Exception:
     """The error if it can be sent: those of onnxruntime cannot."""
-    if isinstance(error, NoVector | EmbedkitError):
+    if isinstance(error, Unencodable | EmbedkitError):
         try:
             pickle.loads(pickle.dumps(error))
             return error

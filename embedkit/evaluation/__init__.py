@@ -7,18 +7,17 @@ computed.
 
 from __future__ import annotations
 
-from embedkit.evaluation.tasks.classification import Classification
-from embedkit.evaluation.tasks.pairs import Pairs
-from embedkit.evaluation.tasks.retrieval import Retrieval
-from embedkit.evaluation.tasks.sts import Similarities
-from embedkit.evaluation.tasks.task import Measured, Task
-from embedkit.evaluation.tasks.texts import Texts
-from embedkit.vectors.geometry import alignment, uniformity
+from embedkit.vectors.geometry import alignment, isotropy, uniformity
 
 from .picture import draw
 from .report import Difference, Estimate, EvaluationReport, Result
 from .runner import evaluate, evaluate_all
-from .space import isotropy
+from .tasks.classification import Classification
+from .tasks.pairs import Pairs
+from .tasks.retrieval import Retrieval
+from .tasks.sts import Similarities
+from .tasks.task import Measured, Task
+from .tasks.texts import Texts
 
 __all__ = [
     "Classification",

@@ -1,84 +1,54 @@
-"""The records of a file, each with the place that an error names: JSON lines, tables, plain text; gzipped or not."""
+"""The records of a labelled file, each with the place that an error names: JSON lines, tables, plain text; compressed or
+not."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 import math
 import os
-import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from embedkit.checks import check_text
 from embedkit.errors import InputError
+from embedkit.system.files import delimited, jsonlines
+from embedkit.system.files.compression import BROKEN, decompressed, uncompressed_name
+from embedkit.system.files.lines import NotText, TooLong, Unreadable, decoded, lines, shown
 
 TEXTS = (("text1", "text2"), ("sentence1", "sentence2"), ("question1", "question2"))
 
 Record: TypeAlias = tuple[str, dict[str, Any]]
 """Where it stands, for messages, and what it holds."""
 
-_JSONL = (".jsonl", ".ndjson")
-_TABLES = {".tsv": "\t", ".csv": ","}
-
-
-def find(folder: Path, *names: str) -> Path:
-    """The first of the files ``names``, plain or gzipped, that is in ``folder``; else `InputError`."""
-    found = [path for name in names for end in ("", ".gz") if (path := folder / f"{name}{end}").is_file()]
-    if not found:
-        refuse(f"sample {folder}", f"a file {' or '.join(names)} (or with .gz) in this folder", "none")
-    return found[0]
-
-
-def identified(path: Path, what: str, notes: Counter[str]) -> dict[str, str]:
-    """id -> text, with a title before it."""
-    found: dict[str, str] = {}
-    for key, text in entries(path):
-        if text.strip():
-            found[key] = text
-        else:
-            notes[f"blank {what} left out"] += 1
-    notes[f"repeated {what} joined"] = len(found) - len(set(found.values()))
-    return found
-
-
-def entries(path: Path) -> Iterator[tuple[str, str]]:
-    """The ids of a file, each once, with their texts; a title stands before the text, with a space between."""
-    seen: set[str] = set()
-    for where, record in records(path):
-        key = record.get("_id", record.get("id"))
-        if not isinstance(key, str | int) or str(key) in seen:
-            refuse(where, 'a new "_id" or "id", a string or an integer', f"{key!r:.60}")
-        seen.add(str(key))
-        text = text_of(record, "text", where)
-        yield str(key), f"{text_of(record, 'title', where)} {text}" if record.get("title") else text
-
 
 def records(path: Path) -> Iterator[Record]:
-    """The records of a file; those of plain text have a "text"."""
-    suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
-    if suffix in _TABLES:
-        yield from _rows(path, _TABLES[suffix])
+    """The records of a file: objects of JSON lines, rows of a table by its header; a line of plain text is a "text".
+
+    Raises `InputError` naming file and line, what was expected there, and what was found.
+    """
+    suffix = os.path.splitext(uncompressed_name(str(path)))[1].lower()
+    table = next((name for name, suffixes in delimited.SUFFIXES.items() if suffix in suffixes), None)
+    if table is not None:
+        yield from _rows(path, table)
         return
-    for where, line in _lines(path):
-        if suffix not in _JSONL:
-            yield where, {"text": line.rstrip("\r\n")}
-        elif line.strip():
+    with _reading(path) as file:
+        for number, raw in lines(file):
+            where = _place(path, number)
+            if isinstance(raw, TooLong):
+                refuse(where, "a line of a length that can be read", str(raw))
             try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                record = None
-            if not isinstance(record, dict):
-                refuse(where, "a JSON object", f"{line.strip()!r:.60}")
-            yield where, record
+                if suffix not in jsonlines.SUFFIXES:
+                    yield where, {"text": decoded(raw).rstrip("\r\n")}
+                elif raw.strip():
+                    yield where, jsonlines.json_object(raw)
+            except Unreadable as error:
+                _refuse_bytes(where, "a JSON object", error, f"{shown(raw).strip()!r:.60}: ")
 
 
-def _rows(path: Path, delimiter: str) -> Iterator[Record]:
+def _rows(path: Path, form: str) -> Iterator[Record]:
     header: list[str] = []
-    for where, row in cells(path, delimiter):
+    for where, row in cells(path, form):
         if header and len(row) != len(header):
             refuse(where, f"{len(header)} columns as in the header", str(len(row)))
         if header:
@@ -88,49 +58,46 @@ def _rows(path: Path, delimiter: str) -> Iterator[Record]:
         header = header or row
 
 
-def cells(path: Path, delimiter: str = "\t") -> Iterator[tuple[str, list[str]]]:
-    """The rows of a table, a header too, each with the place where it stands. Tabs separate without quoting."""
-    lines = (line for _, line in _lines(path))
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+def cells(path: Path, form: str = "tsv") -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table (``csv``, or ``tsv`` without quoting), a header too, each with the place where it begins; blank
+    lines are none."""
+    with _reading(path) as file:
+        for row in delimited.table_rows(file, delimited.DELIMITERS[form], quoted=form == "csv"):
+            where = _place(path, row.line)
+            try:
+                found = row.cells()
+            except Unreadable as error:
+                _refuse_bytes(where, "a row of a table", error)
+            if found:
+                yield where, found
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file; `InputError` where it is gone, damaged or cut off."""
     try:
-        for row in filter(None, rows):
-            yield f"sample {path}, line {rows.line_num}", row
-    except csv.Error as error:
-        refuse(f"sample {path}, line {rows.line_num}", "a row of a table", f"{error}")
+        with decompressed(str(path)) as file:
+            yield file
+    except BROKEN as error:
+        refuse(f"sample {path}", "readable UTF-8 text", f"{error}")
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    where = f"sample {path}"
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                where = f"sample {path}, line {number}"
-                yield where, raw.decode("utf-8-sig" if number == 1 else "utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        refuse(where, "readable UTF-8 text", f"{error}")
+def _refuse_bytes(where: str, wanted: str, error: Unreadable, beginning: str = "") -> NoReturn:
+    refuse(where, "readable UTF-8 text" if isinstance(error, NotText) else wanted, f"{beginning}{error}")
 
 
-def listed(record: dict[str, Any], name: str, where: str) -> Iterator[tuple[str, float]]:
-    """The documents of a list, each with its grade (1 where none is given)."""
-    entries = record.get(name)
-    if not isinstance(entries, list):
-        refuse(where, f'a list of documents in "{name}"', type(entries).__name__)
-    for entry in entries:
-        if isinstance(entry, dict):
-            yield text_of(entry, "text", where), number_of(entry, "grade", where) if "grade" in entry else 1.0
-        else:
-            yield check_text(entry, f'{where}, field "{name}"'), 1.0
+def _place(path: Path, line: int) -> str:
+    return f"sample {path}, line {line}"
 
 
-def text_of(record: dict[str, Any], name: str, where: str) -> str:
+def text_of(record: Mapping[str, Any], name: str, where: str) -> str:
     """A field that is valid text; else `InputError`."""
     if name not in record:
         refuse(where, f'the field "{name}"', f"{', '.join(map(str, record)) or 'no field'}")
     return check_text(record[name], f'{where}, field "{name}"')
 
 
-def number_of(record: dict[str, Any], name: str, where: str) -> float:
+def number_of(record: Mapping[str, Any], name: str, where: str) -> float:
     """A field that is a finite number, or the text of one; else `InputError`."""
     value = record.get(name)
     try:
@@ -140,6 +107,22 @@ def number_of(record: dict[str, Any], name: str, where: str) -> float:
     if not math.isfinite(number):
         refuse(where, f'a finite number in "{name}"', f"{value!r:.60}")
     return number
+
+
+MAX_GRADE = 10_000
+"""The largest grade of relevance: trec_eval keeps a count of each grade up to the largest."""
+
+
+def grade_of(record: Mapping[str, Any], name: str, where: str) -> int:
+    """A field that is a grade of relevance, a whole number up to `MAX_GRADE`; else `InputError`."""
+    grade = number_of(record, name, where)
+    if grade != int(grade) or grade > MAX_GRADE:
+        refuse(
+            where,
+            f"a whole number as grade, at most {MAX_GRADE:,}",
+            f"{record[name]!r:.60}; give whole ranks of relevance",
+        )
+    return int(grade)
 
 
 def refuse(where: str, expected: str, found: str) -> NoReturn:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from embedkit.errors import InputError
 from embedkit.system.extras import needed
 
-from ..errors import InputError
 from .measures import described
 from .report import Estimate, EvaluationReport, interval, number, signed
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -10,8 +12,9 @@ import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
+from embedkit.system.extras import needed
 from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.geometry import Vectors64, unit
+from embedkit.vectors.geometry import Vectors64, isotropy, squared_distances, uniformity, unit
 from embedkit.vectors.values import Values
 
 Similarity: TypeAlias = Literal["cosine", "dot", "euclidean"]
@@ -75,6 +78,57 @@ def crossed(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = 
         squares = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y)[None, :] - 2.0 * products
         products = -np.sqrt(np.maximum(squares, 0.0))
     return products.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """n pairs of texts, of which each different text is encoded once: rows ``first[i]`` and ``second[i]`` of ``values``."""
+
+    encoder: TextEncoder
+    values: Values
+    first: npt.NDArray[np.intp]
+    second: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls, encoder: TextEncoder, first: Sequence[str], second: Sequence[str], role: str, *, progress: bool = False
+    ) -> EncodedPairs:
+        """The pairs of ``first`` (n) and ``second`` (n)."""
+        texts = list(dict.fromkeys([*first, *second]))
+        place = {text: row for row, text in enumerate(texts)}
+        values = encoded(encoder, texts, role, progress=progress)
+        a, b = (np.array([place[text] for text in side], dtype=np.intp) for side in (first, second))
+        return cls(encoder, values, a, b)
+
+    def scores(self, fn: Similarity | None = None) -> FloatArray:
+        """(n,) float32: how near the two of each pair are; a higher score is nearer."""
+        return paired(self.encoder, self.values[self.first], self.values[self.second], fn)
+
+    def distances(self) -> Vectors64 | None:
+        """(n,) squared distances of the two of each pair at unit length; None of vectors that are not dense."""
+        dense = self._dense
+        return None if dense is None else squared_distances(dense[self.first], dense[self.second])
+
+    def space(self) -> dict[str, float]:
+        """Uniformity and isotropy of the vectors of all different texts; nothing of vectors that are not dense."""
+        dense = self._dense
+        return {} if dense is None else {"uniformity": uniformity(dense), "isotropy": isotropy(dense)}
+
+    @property
+    def _dense(self) -> FloatArray | None:
+        return self.values if isinstance(self.values, np.ndarray) and self.encoder.kind == "dense" else None
+
+
+def correlations(scores: npt.NDArray[np.float64], gold: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Spearman's and Pearson's correlation (n,) with (n,), by scipy: equal values share the mean of their ranks. NaN where
+    all values of a side are the same. Raises `MissingExtraError` without scipy."""
+    stats = needed("scipy.stats", "correlating scores")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that are all the same: NaN says it
+        return {
+            "spearman": float(stats.spearmanr(scores, gold).statistic),
+            "pearson": float(stats.pearsonr(scores, gold).statistic),
+        }
 
 
 def _prepared(vectors: npt.NDArray[Any], fn: Similarity) -> Vectors64:

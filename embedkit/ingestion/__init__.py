@@ -7,6 +7,7 @@ from embedkit.ingestion.jobs.check import CheckReport, check
 from embedkit.ingestion.jobs.copy import CopyReport, copy
 from embedkit.ingestion.jobs.estimate import IngestEstimate, estimate
 from embedkit.ingestion.jobs.retry import retry
+from embedkit.ingestion.jobs.table import ingest_table
 from embedkit.ingestion.pipeline.ingest import ingest
 from embedkit.ingestion.pipeline.report import IngestInterrupted, IngestReport
 from embedkit.ingestion.rows.dead_letters import DeadLetters
@@ -32,5 +33,6 @@ __all__ = [
     "copy",
     "estimate",
     "ingest",
+    "ingest_table",
     "retry",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from embedkit.checks import one_of
 from embedkit.errors import InputError
 
 from .metadata import Metadata
@@ -21,9 +22,8 @@ MODES: tuple[MetadataMode, ...] = get_args(MetadataMode)
 
 
 def check_mode(mode: str) -> None:
-    """Raise `InputError` unless ``mode`` is one of `MODES`."""
-    if mode not in MODES:
-        raise InputError(f"metadata mode: expected one of {', '.join(MODES)}, found {mode!r}")
+    """Raise `OptionError` unless ``mode`` is one of `MODES`."""
+    one_of("metadata mode", mode, MODES)
 
 
 def converted(metadata: Mapping[str, Any], mode: MetadataMode) -> Metadata:

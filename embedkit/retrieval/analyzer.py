@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-from embedkit.errors import InputError, MissingExtraError
+from embedkit.errors import InputError, OptionError
+from embedkit.system.extras import needed
 
 Cut: TypeAlias = Callable[[str], list[str]]
 
@@ -25,7 +26,7 @@ def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
     `MissingExtraError` without the stemmer.
     """
     if isinstance(stopwords, str):
-        raise InputError(f"stopwords: expected a list of words, found the string {stopwords!r}")
+        raise OptionError(f"stopwords: expected a list of words, found the string {stopwords!r}")
     dropped = frozenset(stopwords)
     stem = _stemmer(language) if language else None
 
@@ -39,14 +40,11 @@ def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
 
 
 def _stemmer(language: str) -> Callable[[list[str]], list[str]]:
+    stemmers = needed("Stemmer", "the stems of words", extra="lexical")
     try:
-        import Stemmer
-    except ImportError as error:
-        raise MissingExtraError("PyStemmer", "lexical", "the stems of words") from error
-    try:
-        stems: Callable[[list[str]], list[str]] = Stemmer.Stemmer(language).stemWords
+        stems: Callable[[list[str]], list[str]] = stemmers.Stemmer(language).stemWords
     except KeyError:
         raise InputError(
-            f"language: there are no rules for the stems of {language!r}; there are for {', '.join(Stemmer.algorithms())}"
+            f"language: there are no rules for the stems of {language!r}; there are for {', '.join(stemmers.algorithms())}"
         ) from None
     return stems

@@ -15,26 +15,27 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.errors import InputError
+from embedkit.checks import one_of
+from embedkit.errors import InputError, OptionError
 
-Ranking: TypeAlias = Mapping[str, float]
+ScoresById: TypeAlias = Mapping[str, float]
 Fusion: TypeAlias = Literal["rrf", "minmax", "dbsf"]
 METHODS: tuple[Fusion, ...] = get_args(Fusion)
 _Scores: TypeAlias = npt.NDArray[np.float64]
 
 
-def rrf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None, *, k: float = 60.0) -> dict[str, float]:
+def rrf(rankings: Sequence[ScoresById], weights: Sequence[float] | None = None, *, k: float = 60.0) -> dict[str, float]:
     """Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009): the sum of weight / (k + rank), each weight 1 unless
     given.
 
     The rank is 1 + the number of documents of the ranking with a greater score, so equal scores share a rank.
     """
     if not (isinstance(k, int | float) and math.isfinite(k) and k >= 0):
-        raise InputError(f"k: expected a number of at least 0, found {k!r}")
-    return _fused(rankings, _checked_weights(rankings, weights), lambda scores: 1.0 / (k + _ranks(scores)))
+        raise OptionError(f"k: expected a number of at least 0, found {k!r}")
+    return _fused(rankings, checked_weights(len(rankings), weights), lambda scores: 1.0 / (k + _ranks(scores)))
 
 
-def minmax(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) -> dict[str, float]:
+def minmax(rankings: Sequence[ScoresById], weights: Sequence[float] | None = None) -> dict[str, float]:
     """The weighted mean of the scores, where each ranking's are scaled so that its least is 0 and its greatest 1; between
     0 and 1. The weights are equal unless given.
 
@@ -43,7 +44,7 @@ def minmax(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) 
     return _fused(rankings, _shares(rankings, weights), _between_extremes)
 
 
-def dbsf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) -> dict[str, float]:
+def dbsf(rankings: Sequence[ScoresById], weights: Sequence[float] | None = None) -> dict[str, float]:
     """Distribution-based score fusion (Mazzeschi 2023): the weighted mean of the scores, where each ranking's are scaled
     so that their mean - 3 standard deviations is 0 and their mean + 3 is 1. The weights are equal unless given.
 
@@ -53,17 +54,15 @@ def dbsf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) ->
     return _fused(rankings, _shares(rankings, weights), _between_deviations)
 
 
-def fuse(rankings: Sequence[Ranking], method: Fusion, weights: Sequence[float] | None = None) -> dict[str, float]:
+def fuse(rankings: Sequence[ScoresById], method: Fusion, weights: Sequence[float] | None = None) -> dict[str, float]:
     """The rankings made one by `rrf`, `minmax` or `dbsf`."""
     return method_of(method)(rankings, weights)
 
 
-def method_of(name: str) -> Callable[[Sequence[Ranking], Sequence[float] | None], dict[str, float]]:
-    """The function of that name; `InputError` where it is no method."""
+def method_of(name: str) -> Callable[[Sequence[ScoresById], Sequence[float] | None], dict[str, float]]:
+    """The function of that name; `OptionError` where it is no method."""
     methods = {"rrf": rrf, "minmax": minmax, "dbsf": dbsf}
-    if name not in methods:
-        raise InputError(f"hybrid: expected one of {', '.join(METHODS)}, found {name!r}")
-    return methods[name]
+    return methods[one_of("hybrid", name, METHODS)]
 
 
 def scaled(scores: Sequence[float]) -> list[float]:
@@ -72,7 +71,7 @@ def scaled(scores: Sequence[float]) -> list[float]:
 
 
 def _fused(
-    rankings: Sequence[Ranking], weights: Sequence[float], scale: Callable[[_Scores], _Scores]
+    rankings: Sequence[ScoresById], weights: Sequence[float], scale: Callable[[_Scores], _Scores]
 ) -> dict[str, float]:
     total: dict[str, float] = {}
     for number, (ranking, weight) in enumerate(zip(rankings, weights, strict=True)):
@@ -107,18 +106,19 @@ def _between_deviations(scores: _Scores) -> _Scores:
     return np.asarray(np.maximum((scores - scores.mean()) / (6 * deviation) + 0.5, 0.0))
 
 
-def _shares(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[float]:
-    checked = _checked_weights(rankings, weights)
+def _shares(rankings: Sequence[ScoresById], weights: Sequence[float] | None) -> list[float]:
+    checked = checked_weights(len(rankings), weights)
     total = sum(checked)
     return [weight / total for weight in checked]
 
 
-def _checked_weights(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[float]:
+def checked_weights(count: int, weights: Sequence[float] | None) -> list[float]:
+    """The weights of so many rankings, 1 for each where none are given; `OptionError` for what can be none."""
     if weights is None:
-        return [1.0] * len(rankings)
+        return [1.0] * count
     checked = [float(weight) for weight in weights]
-    if len(checked) != len(rankings):
-        raise InputError(f"weights: expected {len(rankings)}, one for each ranking, found {len(checked)}")
+    if len(checked) != count:
+        raise OptionError(f"weights: expected {count}, one for each ranking, found {len(checked)}")
     if checked and (not all(math.isfinite(weight) and weight >= 0 for weight in checked) or sum(checked) <= 0):
-        raise InputError(f"weights: expected numbers of at least 0, not all of them 0, found {checked}")
+        raise OptionError(f"weights: expected numbers of at least 0, not all of them 0, found {checked}")
     return checked

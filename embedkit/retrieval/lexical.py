@@ -1,4 +1,4 @@
-"""Which documents have the words of a question, ranked by BM25: the lexical side of a hybrid search."""
+"""Which documents have the words of a query, ranked by BM25: the lexical side of a hybrid search."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import bisect
 import json
 import logging
 import os
-import shutil
 import sys
-import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -21,10 +19,13 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from embedkit.checks import check_id, check_text
-from embedkit.errors import InputError, MissingExtraError, StaleIndexError
+from embedkit.errors import DiskError, InputError, MissingExtraError, StaleIndexError
 from embedkit.records.documents import Document, Hit, Record
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import opened
+from embedkit.system.atomic import atomic_folder
+from embedkit.system.extras import needed
+from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray
 
 from .analyzer import cutter
@@ -104,16 +105,15 @@ class LexicalIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def search(
-        self, questions: Sequence[str], k: int, *, among: Collection[str] | None = None
-    ) -> list[dict[str, float]]:
-        """For each question the scores of the ``k`` best documents by id, best first, equal scores by id; of all
+    @renamed(questions="queries")
+    def search(self, queries: Sequence[str], k: int, *, among: Collection[str] | None = None) -> list[dict[str, float]]:
+        """For each query the scores of the ``k`` best documents by id, best first, equal scores by id; of all
         documents, or of those whose ids are ``among`` some. Only documents that have one of its words are found."""
         allowed = None if among is None else np.array(sorted(self._places(among)), dtype=np.intp)
-        return [self._best(question, k, allowed) for question in questions]
+        return [self._best(query, k, allowed) for query in queries]
 
-    def _best(self, question: str, k: int, allowed: npt.NDArray[np.intp] | None) -> dict[str, float]:
-        words = self._cut(check_text(question, "question"))
+    def _best(self, query: str, k: int, allowed: npt.NDArray[np.intp] | None) -> dict[str, float]:
+        words = self._cut(check_text(query, "query"))
         numbers = self._bm25.get_tokens_ids(words) if self._bm25 is not None else []
         if not numbers:
             return {}
@@ -155,7 +155,7 @@ class LexicalIndex:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write to a folder, whole or not at all; an index there is replaced. Raises `InputError` where the folder holds
-        something else or cannot be written."""
+        something else, and `DiskError` where it cannot be written."""
         target = Path(folder)
         if target.exists() and not (target / _DESCRIPTION).is_file() and (target.is_file() or any(target.iterdir())):
             raise InputError(
@@ -163,19 +163,12 @@ class LexicalIndex:
             )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            try:
-                self._write(part / "new")
-                if target.exists():
-                    target.rename(part / "old")
-                (part / "new").rename(target)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
+            with atomic_folder(target) as work:
+                self._write(work)
         except OSError as error:
-            raise InputError(f"{target}: the lexical index cannot be written: {error.strerror}") from error
+            raise DiskError(f"{target}: the lexical index cannot be written: {error.strerror}", error) from error
 
     def _write(self, folder: Path) -> None:
-        folder.mkdir()
         description = {
             "schema": _SCHEMA,
             "count": len(self),
@@ -251,10 +244,7 @@ def _stale(what: str) -> StaleIndexError:
 
 def _bm25s() -> Any:
     new = "bm25s" not in sys.modules
-    try:
-        import bm25s
-    except ImportError as error:
-        raise MissingExtraError("bm25s", "lexical", "a lexical search") from error
+    bm25s = needed("bm25s", "a lexical search", extra="lexical")
     if new:  # it asks for every message of its own, whatever the program's logging says
         logging.getLogger("bm25s").setLevel(logging.NOTSET)
     return bm25s

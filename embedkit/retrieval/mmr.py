@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 def diverse(scores: npt.NDArray[Any], near: npt.NDArray[Any], diversity: float, count: int) -> list[int]:
-    """The order of ``count`` of n rows by maximal marginal relevance: ``scores`` (n,) to the question, ``near`` (n, n) to
+    """The order of ``count`` of n rows by maximal marginal relevance: ``scores`` (n,) to the query, ``near`` (n, n) to
     each other. Of equal rows the first is taken."""
     chosen: list[int] = []
     free = np.ones(len(scores), dtype=bool)

@@ -1,4 +1,4 @@
-"""What ranks documents for a question, several such rankings made one, and a reranker as the last word."""
+"""What ranks documents for a query, several such rankings made one, and a reranker as the last word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import InputError, StaleIndexError
+from embedkit.errors import InputError, OptionError, StaleIndexError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import filterable
@@ -18,7 +18,7 @@ from embedkit.stores.guarded import GuardedCollection
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
-from .fusion import method_of
+from .fusion import checked_weights, method_of
 from .lexical import LexicalIndex
 
 _FIRST = 4
@@ -28,10 +28,10 @@ Answers: TypeAlias = list[list[Hit]]
 
 
 class Ranker(Protocol):
-    """Gives for each question the ``k`` best hits that satisfy a filter, best first; fewer only where there are no more."""
+    """Gives for each query the ``k`` best hits that satisfy a filter, best first; fewer only where there are no more."""
 
-    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
-        """The hits of each question."""
+    def __call__(self, queries: Sequence[str], k: int, filter: Filter | None) -> Answers:
+        """The hits of each query."""
 
 
 class VectorCache:
@@ -51,19 +51,19 @@ class VectorCache:
 
 
 class Asked:
-    """What a model makes of questions, by kind of output: all kinds that were named, of one pass."""
+    """What a model makes of queries, by kind of output: all kinds that were named, of one pass."""
 
     def __init__(self, encoder: TextEncoder, outputs: Mapping[str, str]) -> None:
         self._encoder, self._outputs = encoder, dict(outputs)
-        self._questions: list[str] | None = None
+        self._queries: Sequence[Any] | None = None
         self._values: Mapping[str, Any] = {}
 
-    def __call__(self, questions: Sequence[str], kind: str) -> Any:
-        """The questions' values of that kind."""
-        if self._questions != list(questions):
-            self._questions = list(questions)
+    def __call__(self, queries: Sequence[str], kind: str) -> Any:
+        """The queries' values of that kind."""
+        if self._queries is not queries:
+            self._queries = queries
             self._values = self._encoder.encode_outputs(
-                self._questions, role="query", outputs=list(self._outputs.values())
+                self._queries, role="query", outputs=list(self._outputs.values())
             )
         return self._values[self._outputs[kind]]
 
@@ -77,9 +77,9 @@ class VectorRanker:
     kind: str
     full: VectorCache | None = None
 
-    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
-        """The ``k`` nearest rows of each question."""
-        asked, rows = self.asked(questions, self.kind), self.rows
+    def __call__(self, queries: Sequence[str], k: int, filter: Filter | None) -> Answers:
+        """The ``k`` nearest rows of each query."""
+        asked, rows = self.asked(queries, self.kind), self.rows
         if self.kind != "dense":
             query = rows.query_sparse if self.kind == "sparse" else rows.query_multivector
             return query(asked, k, filter=filter)
@@ -116,7 +116,7 @@ def _rescored(hits: list[Hit], asked: FloatArray, vectors: Mapping[str, FloatArr
 
 @dataclass(frozen=True, slots=True)
 class LexicalRanker:
-    """Ranks by BM25; a row that has no word of the question is not found. Raises `StaleIndexError` where it notices that
+    """Ranks by BM25; a row that has no word of the query is not found. Raises `StaleIndexError` where it notices that
     the index is older than the collection.
 
     A filter is exact: some more candidates than are wanted are compared with it, and where too few satisfy it, the ids
@@ -126,19 +126,19 @@ class LexicalRanker:
     rows: GuardedCollection
     index: LexicalIndex
 
-    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
-        """The ``k`` best rows of each question."""
+    def __call__(self, queries: Sequence[str], k: int, filter: Filter | None) -> Answers:
+        """The ``k`` best rows of each query."""
         self.index.require_count(self.rows)
         if filter is None:
-            return self._hits(self.index.search(questions, k))
-        found = self.index.search(questions, _FIRST * k)
+            return self._hits(self.index.search(queries, k))
+        found = self.index.search(queries, _FIRST * k)
         answers = [[hit for hit in hits if filter.matches(filterable(hit.metadata))][:k] for hits in self._hits(found)]
         short = [
             i for i, scores in enumerate(found) if len(answers[i]) < k and len(scores) == _FIRST * k
-        ]  # of the others all that have a word of the question were compared
+        ]  # of the others all that have a word of the query were compared
         if short:
             ids = self._satisfying(filter)
-            whole = self._hits(self.index.search([questions[i] for i in short], k, among=ids))
+            whole = self._hits(self.index.search([queries[i] for i in short], k, among=ids))
             for i, hits in zip(short, whole, strict=True):
                 answers[i] = hits
         return answers
@@ -179,15 +179,15 @@ class HybridRanker:
         self._fuse = method_of(method)
         unknown = sorted(set(weights or {}) - set(rankers))
         if unknown:
-            raise InputError(f"weights: expected the names {', '.join(rankers)}, found {unknown[0]!r}")
+            raise OptionError(f"weights: expected the names {', '.join(rankers)}, found {unknown[0]!r}")
         given = {name: 1.0 if weights is None else weights.get(name, 1.0) for name in rankers}
-        self._fuse([{} for _ in given], list(given.values()))  # refuses what can be no weight
+        checked_weights(len(given), list(given.values()))
         self.rankers = {name: ranker for name, ranker in rankers.items() if given[name]}
         self._weights = [given[name] for name in self.rankers]
 
-    def __call__(self, questions: Sequence[str], k: int, filter: Filter | None) -> Answers:
+    def __call__(self, queries: Sequence[str], k: int, filter: Filter | None) -> Answers:
         """What the ``k`` best hits of each ranker make: at least ``k`` hits, where one of them found so many."""
-        found = [ranker(questions, k, filter) for ranker in self.rankers.values()]
+        found = [ranker(queries, k, filter) for ranker in self.rankers.values()]
         return [self._fused(list(rankings)) for rankings in zip(*found, strict=True)]
 
     def _fused(self, rankings: list[list[Hit]]) -> list[Hit]:

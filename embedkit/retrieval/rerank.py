@@ -27,20 +27,20 @@ class Scored(Protocol):
 
 
 class Reranks(Protocol):
-    """A reranker, such as a cross-encoder: it reads the question and a document together."""
+    """A reranker, such as a cross-encoder: it reads the query and a document together."""
 
     def rank(self, query: str, documents: Sequence[str], k: int | None) -> Sequence[Scored]:
         """The ``k`` best of the documents (None: all), in any order."""
 
 
-def reranked(question: str, hits: list[Hit], reranker: Reranks, name: str) -> list[Hit]:
+def reranked(query: str, hits: list[Hit], reranker: Reranks, name: str) -> list[Hit]:
     """The hits by what the reranker says of their texts; the score that each had becomes its part called ``name``.
 
     Raises `InputError` unless the reranker scores each text once, with a finite number.
     """
     if not hits:
         return hits
-    told = reranker.rank(question, [hit.text for hit in hits], None)
+    told = reranker.rank(query, [hit.text for hit in hits], None)
     if sorted(one.index for one in told) != list(range(len(hits))) or not all(np.isfinite(one.score) for one in told):
         raise InputError(
             f"{type(reranker).__name__}.rank: expected each index from 0 to {len(hits) - 1} once with a finite score, found "

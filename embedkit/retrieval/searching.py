@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
+from embedkit.checks import integer
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import CollectionMismatchError, InputError
+from embedkit.errors import CollectionMismatchError, InputError, OptionError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
+from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.similarity import similarity
 
@@ -34,7 +36,7 @@ _RERANKED = 50
 
 @overload
 def search(  # type: ignore[overload-overlap]
-    question: str,
+    query: str,
     encoder: TextEncoder,
     store: GuardedStore | str,
     *,
@@ -54,7 +56,7 @@ def search(  # type: ignore[overload-overlap]
 ) -> list[Hit]: ...
 @overload
 def search(
-    question: Sequence[str],
+    query: Sequence[str],
     encoder: TextEncoder,
     store: GuardedStore | str,
     *,
@@ -72,8 +74,9 @@ def search(
     rerank: Reranks | None = ...,
     rerank_top: int | None = ...,
 ) -> list[list[Hit]]: ...
+@renamed(question="query")
 def search(
-    question: str | Sequence[str],
+    query: str | Sequence[str],
     encoder: TextEncoder,
     store: GuardedStore | str,
     *,
@@ -91,49 +94,52 @@ def search(
     rerank: Reranks | None = None,
     rerank_top: int | None = None,
 ) -> list[Hit] | list[list[Hit]]:
-    """The ``k`` documents nearest to a question, best first; a list of questions gives a list of such lists.
+    """The documents nearest to a query, best first; a list of queries gives a list of such lists.
 
-    ``store`` is what `embedkit.open_store` returned, or a store URL. ``filter`` is made with `embedkit.F` and compares
-    metadata. ``offset`` leaves out the first so many, for the next page. Hits whose ``score`` is below ``min_score`` are
-    left out.
+    Args:
+        query: some text, or a list of texts.
+        encoder: the bundle whose vectors the collection holds.
+        store: what `embedkit.open_store` returned, or a store URL.
+        collection: its name.
+        k: the most hits of each query, at least 1; 10 by default.
+        offset: leaves out the first so many, for the next page; 0 by default.
+        filter: only rows whose metadata satisfy it, made with `embedkit.F`; None for all.
+        min_score: leaves out hits whose ``score`` is below it; None for none.
+        diversity: from 0 (by default, off) to 1. Chooses by maximal marginal relevance (Carbonell and Goldstein 1998): each next hit
+            is the one for which (1 - diversity) * its score - diversity * its greatest similarity to a hit before it is largest;
+            fused scores count as scaled to 0..1 there. A hit's ``score`` stays what it is.
+        candidates: how many rows each ranking gives to what follows it; by default four times as many as are wanted for
+            ``rescore``, 100 for ``hybrid``, 200 for ``diversity``, and as many as are wanted where that is more.
+        rescore: reads the full dense vectors of the candidates and ranks them by these, for an index that is approximate or
+            keeps rounded vectors; False by default.
+        hybrid: fuses several rankings, by ``minmax``, ``dbsf`` or ``rrf`` (`embedkit.retrieval.fusion`): those by each kind of vectors that
+            the collection keeps and the model gives (``dense``, ``sparse``, ``multivector``) and, with ``lexical``, by BM25. A hit's
+            ``score`` is the fused one, its ``parts`` those that it was made of. None: the first of these kinds ranks.
+        lexical: an `embedkit.LexicalIndex` of the collection, or a folder with one; with it alone ``hybrid`` is ``minmax``.
+        weights: how much each ranking counts, by the names above, at least 0 and 1 unless given; what has 0 is left out.
+        rerank: reads the texts of the first hits with the query (an `embedkit.Reranker`) and orders them by its own scores; no
+            other hits are returned. What a hit's score was before is in its ``parts``, as ``hybrid`` or the kind of vectors.
+            ``offset`` and ``min_score`` apply to the order and the scores that it gives: pages are parts of one ranking.
+        rerank_top: how many hits it reads; by default 50, or as many as are wanted or fetched.
 
-    ``rescore`` asks the store for ``candidates`` (by default four times as many as are wanted), reads their full dense vectors
-    and ranks them by these: for an index that is approximate or keeps rounded vectors.
+    Returns:
+        For a text its hits, for a list of texts a list of hits each.
 
-    ``hybrid`` fuses several rankings by ``minmax``, ``dbsf`` or ``rrf`` (`embedkit.retrieval.fusion`): those by each kind of vectors
-    that the collection keeps and the model gives (``dense``, ``sparse``, ``multivector``) and, with ``lexical``, by BM25.
-    That is an `embedkit.LexicalIndex` of the collection, or a folder with one; with it alone ``hybrid`` is ``minmax``. Of
-    each ranking the ``candidates`` best are fused (by default 100, or as many as are wanted). ``weights`` are by these
-    names, 1 unless given; what has 0 is left out. A hit's ``score`` is the fused one, its ``parts`` those that it was made
-    of. Without ``hybrid`` the first of these kinds ranks.
-
-    ``diversity`` above 0, and at most 1, chooses among ``candidates`` (by default 200, or as many as are wanted) by maximal
-    marginal relevance (Carbonell and Goldstein 1998): each next hit is the one for which (1 - diversity) * its score -
-    diversity * its greatest similarity to a hit before it is largest; fused scores count as scaled to 0..1 there. A hit's
-    ``score`` stays what it is.
-
-    ``rerank`` reads the texts of the first ``rerank_top`` hits (by default 50, or as many as are wanted or fetched) with the question,
-    and orders them by its own scores; no other hits are returned. What a hit's score was before is in its ``parts``, as
-    ``hybrid`` or the kind of vectors. ``offset`` and ``min_score`` apply to the order and the scores that it gives, so that pages
-    are parts of one ranking.
-
-    Raises `InputError` for an empty question, `CollectionNotFoundError`, before anything is encoded
-    `CollectionMismatchError` where the collection holds another model's vectors, and `StaleIndexError` where the lexical
-    index is noticed to be older than the collection: where their numbers of rows differ, or a row that was found has
-    another text.
+    Raises:
+        InputError: for an empty query; `OptionError` for options that do not fit.
+        CollectionNotFoundError: there is no such collection.
+        CollectionMismatchError: before anything is encoded, where the collection holds another model's vectors.
+        StaleIndexError: the lexical index is noticed to be older than the collection: their numbers of rows differ, or a row
+            that was found has another text.
     """
-    single = isinstance(question, str)
-    questions = [question] if isinstance(question, str) else list(question)
-    for i, text in enumerate(questions):
+    single = isinstance(query, str) or encoder.modality("query").is_item(query)
+    queries: list[Any] = [query] if single else list(query)
+    for i, text in enumerate(queries):
         if isinstance(text, str) and not text.strip():
-            raise InputError(f"question {i}: expected some text, found {text!r}")
+            raise InputError(f"query {i}: expected some text, found {text!r}")
     fused = hybrid is not None or lexical is not None
-    if weights is not None and not fused:
-        raise InputError("hybrid: expected a method, such as 'minmax', beside weights, found None")
-    if rerank is None and rerank_top is not None:
-        raise InputError("rerank: expected a reranker beside rerank_top, found None")
-    reranks = rerank is not None
-    wanted = _Wanted(k, offset, min_score, diversity, candidates, rescore, fused, reranks, rerank_top)
+    method: Fusion | None = hybrid or "minmax" if fused else None
+    wanted = _Wanted(k, offset, min_score, diversity, candidates, rescore, method, weights, rerank, rerank_top)
     with opened(store) as connection:
         rows = connection.open(collection)
         rows.require_fingerprint(encoder.fingerprint)
@@ -142,35 +148,35 @@ def search(
                 f"collection {collection!r} ranks by the metric {rows.info.metric!r}, and this model's vectors are compared by "
                 f"{encoder.metric!r}; ingest into a new collection"
             )
-        if not rows.info.dim and (rescore or diversity):
-            raise InputError(f"rescore and diversity: collection {collection!r} keeps no dense vectors to compare")
+        if not rows.info.dim and (wanted.rescore or wanted.diversity):
+            raise OptionError(f"rescore and diversity: collection {collection!r} keeps no dense vectors to compare")
         vectors = VectorCache(rows)
-        rankers = vector_rankers(rows, encoder, vectors if rescore else None)
+        rankers = vector_rankers(rows, encoder, vectors if wanted.rescore else None)
         name, ranker = next(iter(rankers.items()))
         index = LexicalIndex.load(lexical) if isinstance(lexical, str | os.PathLike) else lexical
         if index is not None:
             rankers["lexical"] = LexicalRanker(rows, index)
-        if fused:
+        if wanted.hybrid is not None:
             if len(rankers) == 1:
                 raise InputError(
                     f"hybrid: collection {collection!r} keeps {name} vectors alone, and one ranking cannot be fused; give lexical, an "
                     "index of words (LexicalIndex.build)"
                 )
-            name, ranker = "hybrid", HybridRanker(rankers, hybrid or "minmax", weights)
-        answers = ranker(questions, wanted.fetched, filter)
+            name, ranker = "hybrid", HybridRanker(rankers, wanted.hybrid, wanted.weights)
+        answers = ranker(queries, wanted.fetched, filter)
         if index is not None:
             index.require(hit for hits in answers for hit in hits)
         answers = _chosen(answers, wanted, vectors, rows.info.metric)
-    if rerank is not None:
-        answers = [reranked(text, hits, rerank, name) for text, hits in zip(questions, answers, strict=True)]
-        answers = _at_least(answers, min_score)
-    answers = [hits[offset : offset + k] for hits in answers]
+    if wanted.rerank is not None:
+        answers = [reranked(text, hits, wanted.rerank, name) for text, hits in zip(queries, answers, strict=True)]
+        answers = _at_least(answers, wanted.min_score)
+    answers = [hits[wanted.offset : wanted.offset + wanted.k] for hits in answers]
     return answers[0] if single else answers
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Which of the nearest rows are wanted; see `search`."""
+    """The options of `search`, which fit together: which of the nearest rows are wanted, and ranked by what."""
 
     k: int
     offset: int
@@ -178,33 +184,38 @@ class _Wanted:
     diversity: float
     candidates: int | None
     rescore: bool
-    hybrid: bool
-    rerank: bool
+    hybrid: Fusion | None
+    weights: Mapping[str, float] | None
+    rerank: Reranks | None
     rerank_top: int | None
 
     def __post_init__(self) -> None:
+        if self.weights is not None and self.hybrid is None:
+            raise OptionError("hybrid: expected a method, such as 'minmax', beside weights, found None")
+        if self.rerank is None and self.rerank_top is not None:
+            raise OptionError("rerank: expected a reranker beside rerank_top, found None")
         for name, value, least in (
             ("k", self.k, 1),
             ("offset", self.offset, 0),
             ("candidates", self.candidates, 1),
             ("rerank_top", self.rerank_top, 1),
         ):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InputError(f"{name}: expected an integer of at least {least}, found {value!r}")
+            if value is not None:
+                integer(name, value, least=least)
         if not 0.0 <= self.diversity <= 1.0:
-            raise InputError(f"diversity: expected a number from 0 to 1, found {self.diversity!r}")
+            raise OptionError(f"diversity: expected a number from 0 to 1, found {self.diversity!r}")
         end = self.k + self.offset
         if self.rerank_top is not None and self.rerank_top < end:
-            raise InputError(f"rerank_top: expected at least k + offset = {end}, found {self.rerank_top}")
+            raise OptionError(f"rerank_top: expected at least k + offset = {end}, found {self.rerank_top}")
         if self.candidates is not None and self.candidates < self.end:
-            what = "rerank_top" if self.rerank else "k + offset"
-            raise InputError(f"candidates: expected at least {what} = {self.end}, found {self.candidates}")
+            what = "k + offset" if self.rerank is None else "rerank_top"
+            raise OptionError(f"candidates: expected at least {what} = {self.end}, found {self.candidates}")
 
     @property
     def end(self) -> int:
         """How many hits are wanted, before a reranker orders them."""
         end = self.k + self.offset
-        if not self.rerank:
+        if self.rerank is None:
             return end
         return self.rerank_top or max(end, min(_RERANKED, self.candidates or _RERANKED))
 
@@ -223,7 +234,7 @@ class _Wanted:
 def _chosen(answers: Answers, wanted: _Wanted, vectors: VectorCache, metric: str) -> Answers:
     """The first hits of each answer, above the threshold unless a reranker is to score them, and unlike each other where
     that is wanted."""
-    if not wanted.rerank:
+    if wanted.rerank is None:
         answers = _at_least(answers, wanted.min_score)
     if not wanted.diversity:
         return [hits[: wanted.end] for hits in answers]

@@ -3,59 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from embedkit._version import __version__
 from embedkit.bundle.folder import Bundle
-from embedkit.runtime.engines.selection import choose_variant
 from embedkit.system import cache
 
-from .selfcheck import GOLDEN_TOLERANCE, broken_promise, measure, pieces, worst_cosine
-
-if TYPE_CHECKING:
-    from embedkit.encoders.encoder import Encoder
+from .engines.base import Engine
+from .engines.selection import DEFAULT, choose_variant, engines, find_engine
+from .loaded import LoadedBundle
+from .selfcheck import agrees, broken_promise, measure, pieces
 
 WORTH = 1.2
 """Another engine is taken where it is so many times as fast: its vectors are others, so a coin must not decide."""
 
-_CANARIES = 4
-
-Load = Callable[[str, str], "Encoder"]
-"""An encoder of the engine and variant named by the first argument, which says the second of itself (``why``)."""
+Load = Callable[[str, str], LoadedBundle]
+"""The bundle loaded with the engine that the first argument names, which says the second of itself (``why``)."""
 
 
 def undecided(engine: str) -> bool:
-    """Whether two processes might settle on different engines."""
-    return engine in ("auto", "openvino") and find_spec("openvino") is not None
-
-
-def settled(bundle: Bundle, engine: str, variant: str, device: str) -> tuple[str, str] | None:
-    """The engine, and why, where the question needs no measurement; None where it does."""
-    if engine == "openvino":
-        return (
-            ("openvino:f32", "openvino:f32: the variant fp32 was named, and is computed as it is")
-            if variant == "fp32"
-            else None
-        )
+    """Whether two processes might decide on different engines."""
     if engine != "auto":
-        return engine, f"{engine}: it was named"
-    if device == "cuda":
-        return "onnxruntime", "onnxruntime: of the engines it computes on CUDA"
+        return engine in [entry.name for entry in engines() if entry.precisions and _installed(entry)]
+    return any(_installed(entry) for entry in _others())
+
+
+def without_measuring(bundle: Bundle, engine: str, variant: str, device: str) -> tuple[str, str] | None:
+    """The engine, and why, where the question needs no measurement; None where it does."""
+    if engine != "auto":
+        named = find_engine(engine, device)
+        if engine != named.name or not named.precisions:
+            return engine, f"{engine}: it was named"
+        if variant == "auto":
+            return None
+        exact = f"{named.name}:{named.precisions[0]}"
+        return exact, f"{exact}: the variant {variant} was named, and is computed as it is"
+    if device != "cpu":
+        return DEFAULT, f"{DEFAULT}: of the engines it computes on {device.upper()}"
     if variant != "auto":
-        return "onnxruntime", f"onnxruntime: the variant {variant} was named, and its graph is computed as it is"
+        return DEFAULT, f"{DEFAULT}: the variant {variant} was named, and its graph is computed as it is"
     if any(output.kind != "dense" for tower in bundle.manifest.towers.values() for output in tower.outputs.values()):
-        return "onnxruntime", "onnxruntime: others are tried with dense vectors only"
-    if not find_spec("openvino"):
-        return "onnxruntime", "onnxruntime: openvino is not installed"
-    if not all("fp32" in tower.graph.variants for tower in bundle.manifest.towers.values() if tower.graph):
-        return "onnxruntime", "onnxruntime: openvino reads the variant fp32, which this bundle has not"
+        return DEFAULT, f"{DEFAULT}: others are tried with dense vectors only"
+    others = _others()
+    names = ", ".join(dict.fromkeys(entry.name for entry in others))
+    if not any(map(_installed, others)):
+        return DEFAULT, f"{DEFAULT}: {names} is not installed"
+    if not any(_reads(entry, bundle) for entry in others if _installed(entry)):
+        wanted = next(entry.variants for entry in others if _installed(entry)) or ()
+        return DEFAULT, f"{DEFAULT}: {names} reads the variant {' or '.join(wanted)}, which this bundle has not"
     return None
 
 
-def fastest(bundle: Bundle, engine: str, load: Load, *, threads: int, token_budget: int | None) -> Encoder:
-    """The encoder of ``auto``, or of ``openvino`` with its precision left open. What was found out is kept in the user's
-    cache folder, for this bundle, processor, number of threads and versions."""
+def fastest(bundle: Bundle, engine: str, load: Load, *, threads: int, token_budget: int | None) -> LoadedBundle:
+    """The bundle loaded as ``auto`` means it, or by an engine whose precision was left open. What was found out is kept in
+    the user's cache folder, for this bundle, processor, number of threads and versions."""
+    candidates = [find_engine(engine)] if engine != "auto" else [entry for entry in _others() if _installed(entry)]
+    packages = sorted({entry.package for entry in engines()} | {"onnxruntime-gpu"})
     key = {
         "files": sorted(entry.sha256 for entry in bundle.manifest.files.values()),
         "fingerprint": bundle.manifest.fingerprint,
@@ -63,15 +67,12 @@ def fastest(bundle: Bundle, engine: str, load: Load, *, threads: int, token_budg
         "threads": threads,
         "token_budget": token_budget,
         "processor": cache.processor(),
-        "versions": {name: _version(name) for name in ("onnxruntime", "onnxruntime-gpu", "openvino")}
-        | {"embedkit": __version__},
+        "versions": {name: _version(name) for name in packages} | {"embedkit": __version__},
     }
-    first = "onnxruntime" if engine == "auto" else "openvino:f32"
+    first = DEFAULT if engine == "auto" else f"{engine}:{candidates[0].precisions[0]}"
     promised = _promised(bundle)
     rivals = [
-        rival
-        for rival in (("openvino:f32",) if promised == "fp32" else ("openvino:int8", "openvino:bf16"))
-        if rival != first
+        name for entry in candidates if _reads(entry, bundle) for name in _rivals(entry, promised) if name != first
     ]
     kept = cache.recall(key)
     if kept and kept.get("engine") in (first, *rivals) and isinstance(kept.get("why"), str):
@@ -80,49 +81,44 @@ def fastest(bundle: Bundle, engine: str, load: Load, *, threads: int, token_budg
         found = _tried(load, kept["engine"], kept["why"])
         if not isinstance(found, str) and agrees(found, promised):
             return found
-    encoder = _compare(load, first, rivals)
-    cache.remember(key, {"engine": encoder.engine, "why": encoder.why})
-    return encoder
+    loaded = _compare(load, first, rivals)
+    cache.remember(key, {"engine": loaded.setup.engine, "why": loaded.setup.why})
+    return loaded
 
 
-def agrees(encoder: Encoder, variant: str) -> bool:
-    """Whether the first golden texts get the vectors here that ``variant`` promises."""
-    graph = encoder.bundle.tower("default").graph
-    assert graph is not None
-    promised = graph.variants[variant].golden_cosine_min
-    return worst_cosine(encoder, count=_CANARIES) >= promised - GOLDEN_TOLERANCE
-
-
-def _compare(load: Load, first: str, rivals: Sequence[str]) -> Encoder:
+def _compare(load: Load, first: str, rivals: Sequence[str]) -> LoadedBundle:
     base = load(first, "")
-    promised = base.variant if first == "onnxruntime" else _promised(base.bundle)
-    encoders, about = {first: base}, []
+    promised = base.setup.variant if first == DEFAULT else _promised(base.bundle)
+    tried, about = {first: base}, []
     for rival in rivals:
         found = _tried(load, rival)
         if isinstance(found, str):
             about.append(f"{rival} cannot compute this model ({found})")
         else:
-            encoders[rival] = found
-    seconds = measure(encoders)
-    for name in sorted(encoders.keys() - {first}, key=seconds.__getitem__):
+            tried[rival] = found
+    seconds = measure(tried)
+    for name in sorted(tried.keys() - {first}, key=seconds.__getitem__):
         speed = f"{name} is {seconds[first] / seconds[name]:.2f} times as fast here"
         if seconds[first] < WORTH * seconds[name]:
             about.append(f"{speed}, which is less than {WORTH}")
-        elif broken := _broken(encoders[name], promised):
+        elif broken := _broken(tried[name], promised):
             about.append(f"{speed}, but {broken}")
         else:
-            encoders[name].why = (
+            return _because(
+                tried[name],
                 f"{speed} as {_name(base)}, and it keeps what the bundle promises of {promised}: golden vectors, and the "
-                "same bytes alone and in any company"
+                "same bytes alone and in any company",
             )
-            return encoders[name]
-    base.why = f"{_name(base)}: " + "; ".join(about)
-    return base
+    return _because(base, f"{_name(base)}: " + "; ".join(about))
 
 
-def _broken(encoder: Encoder, variant: str) -> str:
+def _because(loaded: LoadedBundle, why: str) -> LoadedBundle:
+    return LoadedBundle(loaded.bundle, loaded.towers, replace(loaded.setup, why=why))
+
+
+def _broken(loaded: LoadedBundle, variant: str) -> str:
     try:
-        return broken_promise(encoder, variant)
+        return broken_promise(loaded, variant)
     except Exception as error:
         return f"it fails ({_line(error)})"
 
@@ -131,12 +127,13 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _tried(load: Load, engine: str, why: str = "") -> Encoder | str:
-    """The encoder, or why it cannot be had: what goes wrong here must not keep the first engine from working."""
+def _tried(load: Load, engine: str, why: str = "") -> LoadedBundle | str:
+    """The bundle loaded, or why it cannot be had: what goes wrong here must not keep the first engine from working."""
     try:
-        encoder = load(engine, why)
-        encoder._towers["default"].values(encoder.fill(pieces(encoder, ["text"])), encoder.token_budget)
-        return encoder
+        loaded = load(engine, why)
+        texts = pieces(loaded, loaded.bundle.golden()[0][:1])
+        loaded.values("default", loaded.fill("default", texts))
+        return loaded
     except Exception as error:
         return _line(error)
 
@@ -148,8 +145,26 @@ def _promised(bundle: Bundle) -> str:
     return choose_variant("auto", graph.variants, "cpu")
 
 
-def _name(encoder: Encoder) -> str:
-    return f"onnxruntime with {encoder.variant}" if encoder.engine == "onnxruntime" else encoder.engine
+def _name(loaded: LoadedBundle) -> str:
+    return f"{DEFAULT} with {loaded.setup.variant}" if loaded.setup.engine == DEFAULT else loaded.setup.engine
+
+
+def _others() -> list[Engine]:
+    """The engines on CPU that may be taken in the place of the default one."""
+    return [entry for entry in engines() if entry.device == "cpu" and entry.name != DEFAULT and entry.rivals]
+
+
+def _rivals(entry: Engine, variant: str) -> list[str]:
+    return [f"{entry.name}:{precision}" for precision in entry.rivals.get(variant, entry.rivals.get("*", ()))]
+
+
+def _installed(entry: Engine) -> bool:
+    return find_spec(entry.package) is not None
+
+
+def _reads(entry: Engine, bundle: Bundle) -> bool:
+    graphs = [tower.graph for tower in bundle.manifest.towers.values() if tower.graph]
+    return entry.variants is None or all(set(entry.variants) & set(graph.variants) for graph in graphs)
 
 
 def _version(name: str) -> str | None:

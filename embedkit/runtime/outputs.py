@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +11,19 @@ import numpy.typing as npt
 
 from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
-from embedkit.runtime.frontends.template import Template
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
+from .frontends.base import Modality
+
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class RoleInfo:
     """What a role takes and gives."""
 
-    template: Template
+    modality: Modality
     outputs: dict[str, Output]
     max_tokens: int
 
@@ -39,19 +41,19 @@ class Role:
         return output
 
 
-def of_tensor(output: Output, tensor: FloatArray, read: npt.NDArray[Any], pooled: npt.NDArray[Any]) -> Values:
-    """The values of a batch's output tensor. ``read`` and ``pooled`` (batch, tokens) tell which tokens are the text's, and
-    which of these are to be pooled."""
+def of_tensor(output: Output, tensor: FloatArray, tensors: Mapping[str, npt.NDArray[Any]], rows: int) -> Values:
+    """The values of a batch's output tensor, whose first dimension is ``rows``. Of ``tensors`` (see `Batch.tensors`),
+    ``mask`` and ``pool_mask`` (rows or more, tokens) tell which tokens are the item's, and which of these are to be pooled."""
     if output.kind == "sparse":
         return SparseVectors.of(tensor, top=output.top)
     if output.kind in ("multivector", "tokens"):
-        kept = (pooled if output.kind == "multivector" else read) != 0
+        kept = tensors["pool_mask" if output.kind == "multivector" else "mask"][:rows] != 0
         offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()])
         return MultiVectors(offsets, tensor[kept])
     return tensor
 
 
-def none(output: Output) -> Values:
+def empty_values(output: Output) -> Values:
     """No rows."""
     if output.kind == "sparse":
         return SparseVectors(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), output.dim)

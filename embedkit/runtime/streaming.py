@@ -1,10 +1,9 @@
-"""Any number of texts in bounded memory: windows of texts, computed while the next one is read, given back in order."""
+"""Any number of items in bounded memory: windows of items, computed while the next one is read, given back in order."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
@@ -12,19 +11,17 @@ from typing import TypeAlias
 import numpy as np
 
 from embedkit.errors import InputError
-from embedkit.runtime.frontends.template import Template, Text
-from embedkit.vectors.values import placed
+from embedkit.vectors.values import scatter
 
-from .tower import Computed, NoVector, Rows
+from .frontends.base import Item, Modality, Rows, Unencodable
+from .loaded import PendingRows
+from .tower import BatchResult
 
-WINDOW_TEXTS = 2048
-WINDOW_CHARACTERS = 1 << 21
-"""A window ends with the text that reaches either."""
+WINDOW_ITEMS = 2048
+WINDOW_COST = 1 << 21
+"""A window ends with the item that reaches either: characters of text, or what takes as much memory."""
 
-Part: TypeAlias = "tuple[Rows, Future[Computed]]"
-"""Some rows of what was handed in, and what becomes of them."""
-
-Submit: TypeAlias = Callable[[list[Text]], list[Part]]
+Submit: TypeAlias = Callable[[list[Item]], list[PendingRows]]
 """Begins to compute items that are all different; each row is in exactly one part."""
 
 
@@ -33,78 +30,73 @@ class _Window:
     before: int
     inverse: Rows
     distinct: int
-    parts: list[Part]
+    parts: list[PendingRows]
 
 
-def stream(texts: Iterable[Text], template: Template, submit: Submit) -> Iterator[Computed]:
-    """What ``submit`` makes of each window of texts, in their order; equal texts of a window are computed once.
+def stream(items: Iterable[object], modality: Modality, submit: Submit) -> Iterator[BatchResult]:
+    """What ``submit`` makes of each window of items, in their order; equal items of a window are computed once.
 
-    While a window is computed the next is read and handed in. Raises `InputError` that names the text by its number in
+    While a window is computed the next is read and handed in. Raises `InputError` that names the item by its number in
     the whole.
     """
     running: deque[_Window] = deque()
     total = 0
     try:
-        for window in chain(windows(texts, template), (None, None)):
+        for window in chain(windows(items, modality), (None, None)):
             if window is not None:
-                items, inverse = distinct(window)
+                different, inverse = distinct(window, modality)
                 try:
-                    parts = submit(items)
-                except NoVector as error:
-                    raise _input_error(error, total, inverse) from None
-                running.append(_Window(total, inverse, len(items), parts))
+                    parts = submit(different)
+                except Unencodable as error:
+                    raise _input_error(error, modality, total, inverse) from None
+                running.append(_Window(total, inverse, len(different), parts))
                 total += len(window)
             if running and (window is None or len(running) == 2):
-                yield _collect(running.popleft())
+                yield _collect(running.popleft(), modality)
     finally:
         for left in running:
             for _, future in left.parts:
                 future.cancel()
 
 
-def windows(texts: Iterable[Text], template: Template) -> Iterator[list[Text]]:
-    """Lists of consecutive checked texts, bounded in number and in characters."""
-    window: list[Text] = []
-    characters = 0
-    for i, text in enumerate(texts):
-        window.append(template.check(text, f"text {i}"))
-        characters += size(text)
-        if len(window) == WINDOW_TEXTS or characters >= WINDOW_CHARACTERS:
+def windows(items: Iterable[object], modality: Modality) -> Iterator[list[Item]]:
+    """Lists of consecutive checked items, bounded in number and in cost."""
+    window: list[Item] = []
+    cost = 0
+    for i, item in enumerate(items):
+        checked = modality.check(item, f"{modality.noun} {i}")
+        window.append(checked)
+        cost += modality.cost(checked)
+        if len(window) == WINDOW_ITEMS or cost >= WINDOW_COST:
             yield window
-            window, characters = [], 0
+            window, cost = [], 0
     if window:
         yield window
 
 
-def size(item: Text) -> int:
-    """Characters of an item."""
-    return len(item) if isinstance(item, str) else sum(map(len, item.values()))
-
-
-def distinct(items: list[Text]) -> tuple[list[Text], Rows]:
+def distinct(items: list[Item], modality: Modality) -> tuple[list[Item], Rows]:
     """Each different item once, in the order of first appearance, and (n,) the place of every item among them."""
     places: dict[object, int] = {}
-    found: list[Text] = []
+    found: list[Item] = []
     inverse = np.empty(len(items), dtype=np.intp)
     for i, item in enumerate(items):
-        key = item if isinstance(item, str) else frozenset(item.items())
-        place = places.setdefault(key, len(found))
+        place = places.setdefault(modality.key(item), len(found))
         if place == len(found):
             found.append(item)
         inverse[i] = place
     return found, inverse
 
 
-def _collect(window: _Window) -> Computed:
-    parts: list[tuple[Rows, Computed]] = []
+def _collect(window: _Window, modality: Modality) -> BatchResult:
+    parts: list[tuple[Rows, BatchResult]] = []
     truncated = np.empty(window.distinct, dtype=np.bool_)
     tokens = slots = 0
-    failures: list[NoVector] = []
+    failures: list[Unencodable] = []
     for i, (rows, future) in enumerate(window.parts):
         try:
             part = future.result()
-        except NoVector as error:
-            failures.append(NoVector(int(rows[error.number]), error.reason))
+        except Unencodable as error:
+            failures.append(Unencodable(int(rows[error.number]), error.reason))
             continue
         except BaseException:
             for _, left in window.parts[i + 1 :]:
@@ -114,16 +106,16 @@ def _collect(window: _Window) -> Computed:
         truncated[rows] = part.truncated
         tokens, slots = tokens + part.tokens, slots + part.slots
     if failures:
-        raise _input_error(min(failures, key=lambda error: error.number), window.before, window.inverse)
+        raise _input_error(min(failures, key=lambda error: error.number), modality, window.before, window.inverse)
     values = {
-        name: placed([(rows, part.values[name]) for rows, part in parts], window.distinct)
+        name: scatter([(rows, part.values[name]) for rows, part in parts], window.distinct)
         for name in parts[0][1].values
     }
     if window.distinct < len(window.inverse):
         values = {name: found[window.inverse] for name, found in values.items()}
         truncated = truncated[window.inverse]
-    return Computed(values, truncated, tokens, slots)
+    return BatchResult(values, truncated, tokens, slots)
 
 
-def _input_error(error: NoVector, before: int, inverse: Rows) -> InputError:
-    return InputError(f"text {before + int(np.argmax(inverse == error.number))}: {error.reason}")
+def _input_error(error: Unencodable, modality: Modality, before: int, inverse: Rows) -> InputError:
+    return InputError(f"{modality.noun} {before + int(np.argmax(inverse == error.number))}: {error.reason}")

@@ -7,13 +7,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from embedkit.bundle.folder import Bundle
-from embedkit.encoders.encoder import Encoder
-from embedkit.vectors.values import Values, concatenate, equal, largest_difference, nearness, scale
+from embedkit.vectors.values import Values, largest_difference, nearness, scale
 
-from .selfcheck import FP32_MAX_ABS, GOLDEN_TOLERANCE
+from .loaded import LoadedBundle
+from .loading import load
+from .options import LoadOptions
+from .selfcheck import FP32_MAX_ABS, GOLDEN_TOLERANCE, dependence
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ def verify(path: str | os.PathLike[str], *, variants: Sequence[str] | None = Non
     checks = []
     used = device
     for variant in variants if variants is not None else _variants(bundle):
-        encoder = Encoder.load(path, variant=variant, device=device, engine="onnxruntime", on_truncate="ignore")
-        used = encoder.device
-        checks += [_check(encoder, role, texts, vectors) for role, vectors in golden.items()]
+        loaded = load(path, LoadOptions(variant=variant, device=device, engine="onnxruntime"))
+        used = loaded.setup.device
+        checks += [_check(loaded, role, texts, vectors) for role, vectors in golden.items()]
     return VerifyReport(os.fspath(path), bundle.manifest.fingerprint, used, files, tuple(checks))
 
 
@@ -88,49 +88,45 @@ def _variants(bundle: Bundle) -> list[str]:
     return list(dict.fromkeys(name for graph in graphs if graph for name in graph.variants))
 
 
-def _check(encoder: Encoder, role: str, texts: list[str], golden: dict[str, Values]) -> Check:
-    items = encoder.fill(texts, role)
-    found = encoder.encode_outputs(items, role=role)
-    kinds = encoder.outputs(role)
+def _check(loaded: LoadedBundle, role: str, texts: list[str], golden: dict[str, Values]) -> Check:
+    items = loaded.fill(role, texts)
+    found = loaded.computed(role, items)
+    kinds = loaded.towers[role].outputs
     differences = {name: largest_difference(found[name], expected) for name, expected in golden.items()}
     max_abs = max(differences.values())
     relative = max(differences[name] / max(1.0, scale(expected)) for name, expected in golden.items())
     cosine_min = min(
         float(nearness(found[name], expected, kinds[name].kind).min(initial=1.0)) for name, expected in golden.items()
     )
-    alone = [encoder.encode_outputs([item], role=role) for item in items]
-    turned = encoder.encode_outputs(items[::-1], role=role)
-    backwards = np.arange(len(items))[::-1]
-    independent = all(
-        equal(values, concatenate([one[name] for one in alone])) and equal(values, turned[name][backwards])
-        for name, values in found.items()
+    budgets = (1, loaded.setup.token_budget)  # alone, and turned round
+    depends = dependence(
+        items, lambda items, budget: loaded.computed(role, items, budget=budget), budgets, expected=found
     )
-    problem = _problem(encoder, role, relative, cosine_min) or ("" if independent else _dependent(encoder))
-    return Check(encoder.variant, role, max_abs, cosine_min, independent, problem)
+    problem = _problem(loaded, role, relative, cosine_min) or (_dependent(loaded) if depends else "")
+    return Check(loaded.setup.variant, role, max_abs, cosine_min, depends is None, problem)
 
 
-def _problem(encoder: Encoder, role: str, max_abs: float, cosine_min: float) -> str:
-    if encoder.variant == "fp32":
+def _problem(loaded: LoadedBundle, role: str, max_abs: float, cosine_min: float) -> str:
+    variant = loaded.setup.variant
+    if variant == "fp32":
         if max_abs < FP32_MAX_ABS:
             return ""
         return (
             f"fp32 differs from the golden vectors by {max_abs:.1e}, expected less than {FP32_MAX_ABS:.0e}: "
             "install another version of onnxruntime, or export the bundle again"
         )
-    graph = encoder.bundle.tower(role).graph
-    assert graph is not None
-    expected = graph.variants[encoder.variant].golden_cosine_min - GOLDEN_TOLERANCE
+    expected = loaded.promised(role, variant).golden_cosine_min - GOLDEN_TOLERANCE
     if cosine_min >= expected:
         return ""
     return (
-        f"{encoder.variant} has a worst cosine of {cosine_min:.4f} to the golden vectors, expected at least "
+        f"{variant} has a worst cosine of {cosine_min:.4f} to the golden vectors, expected at least "
         f"{expected:.4f}: this CPU or version of onnxruntime computes it otherwise (without VNNI, 8-bit products may "
         "saturate); load with variant='fp32', or export on a machine of this kind"
     )
 
 
-def _dependent(encoder: Encoder) -> str:
+def _dependent(loaded: LoadedBundle) -> str:
     return (
-        f"the vector of a text in {encoder.variant} depends on what is encoded with it here: install another version "
+        f"the vector of a text in {loaded.setup.variant} depends on what is encoded with it here: install another version "
         "of onnxruntime, or load another variant"
     )

@@ -1,1 +1,104 @@
-"""The store contract, and what is the same above every database."""
+"""Vector stores: the contract, and all that the author of a plugin needs, in one import.
+
+A plugin implements `VectorStore` and `Collection` over one database (docs/writing-a-store.md); `open_store` finds it by
+its URL and gives a `GuardedStore` over it, which does what is the same for every database.
+"""
+
+from embedkit.errors import (
+    CollectionMismatchError,
+    CollectionNotFoundError,
+    EmbedkitError,
+    FilterError,
+    InputError,
+    MissingExtraError,
+    StoreError,
+    StoreURLError,
+    TransientStoreError,
+)
+from embedkit.records.batch import RecordBatch
+from embedkit.records.documents import Document, Hit, Page, Record, RowError, WriteResult
+from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter, Not, Scalar, push_down_not
+from embedkit.records.metadata import Field, Metadata, dump_metadata, filterable, load_metadata
+from embedkit.system.processes import is_alive
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.sparse import SparseVectors
+
+from .contract import (
+    METRICS,
+    Capabilities,
+    Collection,
+    CollectionInfo,
+    CollectionSpec,
+    Metric,
+    MultiVectorCollection,
+    SparseCollection,
+    StoreURL,
+    VectorStore,
+)
+from .guarded import GuardedCollection, GuardedStore
+from .opening import open_store
+from .plugin_kit.disk import require_room
+from .plugin_kit.naming import safe_name, term
+from .plugin_kit.network import CONNECT_SECONDS, http_error, request_seconds, require_server
+from .plugin_kit.translation import translated_errors
+from .plugins import store_plugins
+
+__all__ = [
+    "CONNECT_SECONDS",
+    "METRICS",
+    "OPS",
+    "ORDERINGS",
+    "Capabilities",
+    "Collection",
+    "CollectionInfo",
+    "CollectionMismatchError",
+    "CollectionNotFoundError",
+    "CollectionSpec",
+    "Combine",
+    "Compare",
+    "Document",
+    "EmbedkitError",
+    "F",
+    "Field",
+    "Filter",
+    "FilterError",
+    "FloatArray",
+    "GuardedCollection",
+    "GuardedStore",
+    "Hit",
+    "InputError",
+    "Metadata",
+    "Metric",
+    "MissingExtraError",
+    "MultiVectorCollection",
+    "MultiVectors",
+    "Not",
+    "Page",
+    "Record",
+    "RecordBatch",
+    "RowError",
+    "Scalar",
+    "SparseCollection",
+    "SparseVectors",
+    "StoreError",
+    "StoreURL",
+    "StoreURLError",
+    "TransientStoreError",
+    "VectorStore",
+    "WriteResult",
+    "dump_metadata",
+    "filterable",
+    "http_error",
+    "is_alive",
+    "load_metadata",
+    "open_store",
+    "push_down_not",
+    "request_seconds",
+    "require_room",
+    "require_server",
+    "safe_name",
+    "store_plugins",
+    "term",
+    "translated_errors",
+]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
-from embedkit.checks import check_text
+from embedkit.checks import check_text, integer, one_of, positive
 from embedkit.errors import InputError, StoreURLError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Hit, Page, Record, WriteResult
@@ -78,18 +78,12 @@ class CollectionSpec:
         if not self.name:
             raise InputError("collection name: expected a non-empty string")
         for field in ("sparse", "multivector"):
-            size = getattr(self, field)
-            if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-                raise InputError(
-                    f"collection {self.name!r}: {field}: expected an integer of at least 0, found {size!r}"
-                )
-        least = 0 if self.sparse or self.multivector else 1
-        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < least:
-            raise InputError(f"collection {self.name!r}: dim: expected a positive integer, found {self.dim!r}")
-        if self.metric not in METRICS:
-            raise InputError(
-                f"collection {self.name!r}: metric: expected one of {', '.join(sorted(METRICS))}, found {self.metric!r}"
-            )
+            integer(f"collection {self.name!r}: {field}", getattr(self, field), least=0)
+        if self.sparse or self.multivector:
+            integer(f"collection {self.name!r}: dim", self.dim, least=0)
+        else:
+            positive(f"collection {self.name!r}: dim", self.dim)
+        one_of(f"collection {self.name!r}: metric", self.metric, sorted(METRICS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import check_id
+from embedkit.checks import check_id, positive
 from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
 from embedkit.records.filters import Filter, push_down_not, simplified
+from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -58,16 +59,17 @@ class GuardedStore:
         """What this store can do."""
         return self.inner.caps
 
+    @renamed(metadata="metadata_policy")
     def ensure(
-        self, spec: CollectionSpec, *, if_exists: IfExists = "validate", metadata: MetadataMode = "strict"
+        self, spec: CollectionSpec, *, if_exists: IfExists = "validate", metadata_policy: MetadataMode = "strict"
     ) -> GuardedCollection:
         """Open or create the collection.
 
         ``if_exists``: ``validate`` raises `CollectionMismatchError` where an existing one has another dimension,
-        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one. ``metadata`` says what is
+        metric or fingerprint; ``replace`` drops it first; ``error`` refuses any existing one. ``metadata_policy`` says what is
         done with values that cannot be kept as they are: see `embedkit.records.coercion.converted`.
         """
-        check_mode(metadata)
+        check_mode(metadata_policy)
         if if_exists not in ("validate", "replace", "error"):
             raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
         self.require_able(spec)
@@ -79,7 +81,7 @@ class GuardedStore:
             found = self.inner.ensure(spec)
         for field in ("dim", "metric", "fingerprint", "sparse", "multivector"):
             _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
-        return GuardedCollection(found, self.caps, self._lock, metadata)
+        return GuardedCollection(found, self.caps, self._lock, metadata_policy)
 
     def require_able(self, spec: CollectionSpec) -> None:
         """Raise `StoreError` where this store cannot keep such a collection: its metric, its sizes, its kinds of vectors."""
@@ -98,11 +100,12 @@ class GuardedStore:
         if spec.multivector and not caps.multivector:
             raise StoreError(_cannot_keep(spec.name, "multivector", "several vectors a row"))
 
-    def open(self, name: str, *, metadata: MetadataMode = "strict") -> GuardedCollection:
-        """Open an existing collection; raises `CollectionNotFoundError`. ``metadata`` is as in `ensure`."""
-        check_mode(metadata)
+    @renamed(metadata="metadata_policy")
+    def open(self, name: str, *, metadata_policy: MetadataMode = "strict") -> GuardedCollection:
+        """Open an existing collection; raises `CollectionNotFoundError`. ``metadata_policy`` is as in `ensure`."""
+        check_mode(metadata_policy)
         with self._lock:
-            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata)
+            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata_policy)
 
     def names(self) -> list[str]:
         """The collections' names, sorted."""
@@ -217,7 +220,7 @@ class GuardedCollection:
 
     def query(self, vectors: npt.ArrayLike, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows of each (n, dim) vector, best first, equal scores by id; a higher score is nearer."""
-        _check_positive("k", k)
+        positive("k", k)
         if not self.info.dim:
             raise InputError(f"collection {self.info.name!r} keeps no dense vectors; search it by those that it keeps")
         asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
@@ -232,7 +235,7 @@ class GuardedCollection:
     def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` rows with the largest dot product with each sparse vector, best first, equal scores by id; none whose
         product is 0. Raises `InputError` where the collection keeps no sparse vectors."""
-        _check_positive("k", k)
+        positive("k", k)
         if not isinstance(vectors, SparseVectors):
             raise InputError(f"query vectors: expected SparseVectors, found {type(vectors).__name__}")
         if not self.info.sparse or not isinstance(self.inner, SparseCollection):
@@ -247,7 +250,7 @@ class GuardedCollection:
     def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` rows with the largest MaxSim (`embedkit.MultiVectors.maxsim`) for each text's vectors, best first, equal
         scores by id. Raises `InputError` where the collection keeps no such vectors, and for a text that has none."""
-        _check_positive("k", k)
+        positive("k", k)
         if not isinstance(vectors, MultiVectors):
             raise InputError(f"query vectors: expected MultiVectors, found {type(vectors).__name__}")
         if not self.info.multivector or not isinstance(self.inner, MultiVectorCollection):
@@ -284,7 +287,7 @@ class GuardedCollection:
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
         the filter. Rows may be written and deleted meanwhile: no other is left out."""
-        _check_positive("limit", limit)
+        positive("limit", limit)
         checked = self._filter(filter)
         with self._lock:
             if isinstance(checked, Finished | Nowhere):
@@ -339,11 +342,6 @@ def _cannot_keep(name: str, kind: str, words: str) -> str:
         f"collection {name!r}: this store keeps no {words}; {others} could, and an ingest with outputs=['dense'] (--outputs dense) "
         "leaves them out"
     )
-
-
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name}: expected a positive integer, found {value!r}")
 
 
 def _same(name: str, field: str, found: object, expected: object) -> None:

@@ -6,30 +6,34 @@ import hashlib
 import json
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_dir
+
+from .atomic import atomic_file
+
 
 def folder() -> Path:
-    """``EMBEDKIT_CACHE``, or ``embedkit`` in the folder for caches of the user."""
+    """``EMBEDKIT_CACHE``, or ``embedkit`` in the folder for caches of the user; of a user without a home, one of their own in
+    the folder for temporary files."""
     if given := os.environ.get("EMBEDKIT_CACHE"):
         return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "embedkit" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "embedkit"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "embedkit"
+    with suppress(RuntimeError):  # a user without a home, of which older platformdirs give "~"
+        place = Path(user_cache_dir("embedkit", appauthor=False))
+        if place.parts[0] != "~":
+            return place
+    return Path(tempfile.gettempdir()) / f"embedkit-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
 
 
 def recall(key: Mapping[str, object]) -> dict[str, Any] | None:
     """What `remember` kept under an equal ``key``; None where there is nothing that can be read."""
     try:
         kept = json.loads(_path(key).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: there is no home
+    except (OSError, ValueError):
         return None
     if not isinstance(kept, dict) or kept.get("key") != json.loads(json.dumps(key)):
         return None
@@ -39,17 +43,11 @@ def recall(key: Mapping[str, object]) -> dict[str, Any] | None:
 
 def remember(key: Mapping[str, object], value: Mapping[str, object]) -> None:
     """Keep ``value``, which is JSON, whole or not at all; where the folder cannot be written it is not kept."""
-    with suppress(OSError, RuntimeError):
+    with suppress(OSError):
         path = _path(key)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"key": key, "value": value}, file, indent=1)
-            os.replace(part, path)
-        except BaseException:
-            os.unlink(part)
-            raise
+        with atomic_file(path) as file:
+            file.write(json.dumps({"key": key, "value": value}, indent=1).encode())
 
 
 def processor() -> str:

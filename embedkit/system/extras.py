@@ -1,4 +1,4 @@
-"""The packages of the extra ``eval``, imported when they are needed."""
+"""Optional packages, imported when they are needed, or named with the extra that installs them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import Any
 
 from embedkit.errors import MissingExtraError
 
-_PACKAGES = {"sklearn": "scikit-learn", "pytrec_eval": "pytrec-eval-terrier"}
+_PACKAGES = {
+    "Stemmer": "PyStemmer",
+    "pytrec_eval": "pytrec-eval-terrier",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""The packages that are called otherwise than their modules."""
 
 
-def needed(module: str, why: str) -> Any:
-    """The module; `MissingExtraError` where its package is not installed."""
+def needed(module: str, why: str, *, extra: str = "eval") -> Any:
+    """The module ``module``, such as ``scipy.stats``; where it cannot be imported `MissingExtraError`, which says that
+    ``why`` (such as "reading HTML") needs its package, and that ``extra`` brings it."""
     try:
         return import_module(module)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         name = module.partition(".")[0]
-        raise MissingExtraError(_PACKAGES.get(name, name), "eval", why) from error
+        raise MissingExtraError(_PACKAGES.get(name, name), extra, why) from error

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from embedkit.bundle.golden import golden_arrays, golden_key
 from embedkit.bundle.manifest import (
-    TextFrontend,
     Graph,
     Input,
     Manifest,
@@ -21,6 +20,7 @@ from embedkit.bundle.manifest import (
     Quality,
     Scorer,
     Source,
+    TextFrontend,
     Tower,
     Truncate,
     Variant,
@@ -31,7 +31,7 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
-from ..errors import MissingExtraError
+from ..system.extras import needed
 
 GOLDEN = [
     "",
@@ -129,10 +129,8 @@ def _byte_characters() -> list[str]:
 
 
 def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], kinds: Sequence[str]) -> bytes:
-    try:
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError as error:
-        raise MissingExtraError("onnx", "export", "making a tiny bundle") from error
+    onnx = needed("onnx", "making a tiny bundle", extra="export")
+    TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
     constants: dict[str, npt.NDArray[Any]] = {
         "tokens": tokens.astype(np.float32),
         "positions": positions.astype(np.float32),

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.errors import InputError
+from embedkit.checks import integer
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
@@ -30,8 +30,7 @@ def truncate(vectors: FloatArray, dim: int, *, normalize: bool) -> FloatArray:
     """The first ``dim`` numbers of each (n, full) vector (Matryoshka, Kusupati et al. 2022), of unit length again if
     ``normalize``."""
     full = vectors.shape[1]
-    if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= full:
-        raise InputError(f"dim: expected an integer from 1 to {full}, found {dim!r}")
+    integer("dim", dim, least=1, most=full)
     if dim == full:
         return vectors
     cut = np.ascontiguousarray(vectors[:, :dim])

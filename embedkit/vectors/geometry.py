@@ -20,16 +20,17 @@ BLOCK = 1_024
 
 
 def isotropy(vectors: npt.ArrayLike) -> float:
-    """1 minus the mean cosine of all pairs of different rows of ``vectors`` (n, dim), at least two, such as a text's token
-    vectors: about 1 where they point everywhere, 0 where all point one way (Su et al. 2022, contrastive search).
+    """1 minus the mean cosine of all pairs of different rows of ``vectors`` (n, dim), such as a text's token vectors: what
+    is left of 1 by the anisotropy of Ethayarajh (2019, *How Contextual are Contextualized Word Representations?*; Su et al.
+    2022, contrastive search). 0 where all have one direction, 1 where they have none in common, a little over 1 where few
+    vectors are spread evenly; higher is better. NaN for fewer than two.
 
-    A row of zeros has the cosine 0 with every other. Raises `InputError` for another shape, NaN or infinity.
+    A row of zeros has the cosine 0 with every other. Raises `InputError` for another shape, another kind of vectors, NaN or
+    infinity.
     """
-    given = np.asarray(vectors, dtype=np.float64)
-    if given.ndim != 2 or len(given) < 2:
-        raise InputError(f"isotropy: expected at least two vectors (n, dim), found the shape {given.shape}")
-    if not np.isfinite(given).all():
-        raise InputError("isotropy: found NaN or infinity")
+    given = checked(vectors)
+    if len(given) < 2:
+        return float("nan")
     # Of unit vectors the cosines of all pairs are the square of their sum, without each one's with itself. Scaled first,
     # so that no square is too large or too small for a number.
     largest = np.abs(given).max(axis=1, keepdims=True, initial=0.0)
@@ -78,13 +79,18 @@ def uniformity(vectors: npt.ArrayLike) -> float:
 
 
 def directions(vectors: npt.ArrayLike) -> Vectors64:
-    """(n, dim) float64 of unit length."""
+    """(n, dim) float64 of unit length; errors are those of `checked`."""
+    return unit(checked(vectors))
+
+
+def checked(vectors: npt.ArrayLike) -> Vectors64:
+    """(n, dim) float64; `InputError` for another kind of vectors, another shape, NaN or infinity."""
     if not isinstance(vectors, np.ndarray | list | tuple):
         raise InputError(f"vectors: expected dense ones, an array of shape (n, dim), found {type(vectors).__name__}")
     found = np.asarray(vectors, dtype=np.float64)
     if found.ndim != 2 or not np.isfinite(found).all():
         raise InputError(f"vectors: expected finite numbers of shape (n, dim), found {found.shape}, or NaN or infinity")
-    return unit(found)
+    return found
 
 
 def unit(vectors: npt.NDArray[Any]) -> Vectors64:

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.errors import InputError
+from embedkit.errors import DiskError
+from embedkit.system.atomic import atomic_file
 
 
 def write_npy(
@@ -22,13 +23,12 @@ def write_npy(
 ) -> int:
     """Write (n, dim) arrays one after another as one array of ``dtype``; the number of rows.
 
-    What stood at ``path`` is replaced when all is written. Raises `InputError` where the file cannot be written.
+    What stood at ``path`` is replaced when all is written. Raises `DiskError` where the file cannot be written.
     """
     target = Path(path)
     kind = np.dtype(dtype).newbyteorder("<")
-    part = target.with_name(target.name + ".part")
     try:
-        with part.open("wb") as file:
+        with atomic_file(target) as file:
             rows = 0
             _header(file, rows, dim, kind)
             for vectors in windows:
@@ -36,11 +36,8 @@ def write_npy(
                 rows += len(vectors)
             file.seek(0)
             _header(file, rows, dim, kind)
-        part.replace(target)
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise DiskError(f"cannot write {target}: {error}", error) from error
     return rows
 
 

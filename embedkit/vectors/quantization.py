@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.checks import one_of
 from embedkit.errors import InputError
 
 from .arrays import FloatArray
@@ -161,10 +162,8 @@ def needs_ranges(precision: str) -> bool:
 
 
 def check_precision(precision: str) -> None:
-    """`InputError` for a precision that there is not."""
-    if precision not in _DTYPES:
-        names = ", ".join(map(repr, get_args(Precision)))
-        raise InputError(f"precision: expected one of {names}, found {precision!r}")
+    """`OptionError` for a precision that there is not."""
+    one_of("precision", precision, get_args(Precision))
 
 
 def check_ranges(ranges: Ranges, dim: int) -> None:

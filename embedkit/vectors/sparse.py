@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.checks import integer, positive
 from embedkit.errors import InputError
 
 from .ragged import gather, loaded, numbers, one_size, vars_of
@@ -38,9 +39,8 @@ class SparseVectors:
     dim: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.dim, bool) or not isinstance(self.dim, int | np.integer) or self.dim < 0:
-            raise InputError(f"SparseVectors.dim: expected an integer of at least 0, found {self.dim!r}")
-        object.__setattr__(self, "dim", int(self.dim))
+        dim = int(self.dim) if isinstance(self.dim, np.integer) else self.dim
+        object.__setattr__(self, "dim", integer("SparseVectors.dim", dim, least=0))
         for name, dtype in (("offsets", np.int64), ("indices", np.int32), ("values", np.float32)):
             array = numbers(getattr(self, name), dtype, f"SparseVectors.{name}")
             if array.ndim != 1:
@@ -149,8 +149,7 @@ class SparseVectors:
 
     def top(self, count: int) -> SparseVectors:
         """The ``count`` largest numbers of each row; of equal ones those with the lower index."""
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"top: expected a positive integer, found {count!r}")
+        positive("top", count)
         lengths = np.diff(self.offsets)
         if not (lengths > count).any():
             return self

@@ -28,7 +28,7 @@ def concatenate(parts: Sequence[Values]) -> Values:
     return made
 
 
-def placed(parts: Sequence[tuple[npt.NDArray[np.intp], Values]], count: int) -> Values:
+def scatter(parts: Sequence[tuple[npt.NDArray[np.intp], Values]], count: int) -> Values:
     """``count`` rows of which each part holds those with its numbers; together they hold each once."""
     first = parts[0][1]
     if isinstance(first, np.ndarray):

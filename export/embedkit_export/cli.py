@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,7 +95,7 @@ def _gate_option(name: str, help: str) -> Callable[[Callable[..., None]], Callab
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--timing/--no-timing", default=True, help="Measure speeds; without, two exports are the same bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing of the steps while they go.")
 def app(
     model: str,
     output: Path | None,
@@ -123,16 +125,16 @@ def app(
     inside the graph. Each variant is compared with torch on ragged, hostile and typical texts before anything is
     written. Exit code 0: all is written; 1: nothing is, with the reasons; 3: all but a variant that failed its gate.
     """
-    from embedkit_export.verification.gates import from_options
-
-    from . import explain as profiles
-    from . import export as run
-    from . import prepare
-
+    # Each way imports only what it needs: a dry run writes no graph, and `explain` loads no model.
     if explain and (Path(model) / "embedkit.json").is_file():
+        from . import explain as profiles
+
         _explain(profiles(Path(model)), as_json)
         return
     if dry_run:
+        with _without_collection():
+            from . import prepare
+
         prepared = prepare(
             model,
             recipe=recipe,
@@ -145,6 +147,11 @@ def app(
         )
         print(json.dumps({"recipe": prepared.text().splitlines()}) if as_json else prepared.text())
         return
+    from embedkit_export.verification.gates import from_options
+
+    from . import explain as profiles
+    from . import export as run
+
     if output is None:
         raise click.BadParameter("say where the bundle goes, or pass --dry-run", param_hint="--output")
     gates = from_options(
@@ -172,7 +179,7 @@ def app(
         trust_remote_code=trust_remote_code,
         kind=kind,
         timing=timing,
-        progress=not quiet and sys.stderr.isatty(),
+        progress=not quiet,
     )
     if as_json:
         whole = json.loads(report.to_json())
@@ -186,6 +193,19 @@ def app(
             _explain(profiles(report.path), as_json)
     if report.missing:
         sys.exit(MISSING)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Hold Python's garbage collector while packages are imported: they make objects that stay, which it would go
+    through again and again (a fifth of the time that torch and transformers take)."""
+    gc.disable()
+    try:
+        yield
+        with suppress(ImportError):  # what loads a model says what is missing
+            import sentence_transformers  # noqa: F401
+    finally:
+        gc.enable()
 
 
 def _explain(found: list[Any], as_json: bool) -> None:

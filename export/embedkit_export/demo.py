@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,8 @@ import click
 
 import embedkit_export
 from embedkit.bundle.folder import Bundle
-from embedkit.bundle.summary import quality_table, summary
+from embedkit.bundle.quality import quality_table
+from embedkit.bundle.summary import measured_variants, variant_bytes
 from embedkit.cli.click_ext import Command
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import BundleError, InputError
@@ -56,7 +56,9 @@ def run(folder: str | os.PathLike[str] = ".demo", *, k: int = 3) -> None:
     home = Path(folder)
     print("1. the model")
     bundle = _bundle(home / "bundle")
-    print(quality_table(summary(bundle)["roles"]["default"]["variants"]))
+    variants = measured_variants(bundle.manifest)
+    sizes = {name: variant_bytes(bundle.manifest, variant) for name, variant in variants.items()}
+    print(quality_table(variants, sizes).text())
     encoder = Encoder.load(bundle.folder, on_truncate="ignore")
 
     print(f"\n2. the docstrings of Python's standard library, into {home / 'chroma'} with {encoder.variant}")
@@ -90,7 +92,7 @@ def _bundle(folder: Path) -> Bundle:
     try:
         bundle = Bundle.open(folder)
         bundle.verify_files()
-        missing = set(VARIANTS) - set(summary(bundle)["roles"]["default"]["variants"])
+        missing = set(VARIANTS) - measured_variants(bundle.manifest).keys()
     except BundleError:
         missing = set(VARIANTS)
     if not missing:
@@ -99,7 +101,7 @@ def _bundle(folder: Path) -> Bundle:
     model = _model_folder()
     started = time.perf_counter()
     print(f"exporting {model} (about a minute)", flush=True)
-    embedkit_export.export(model, output=folder, variants=VARIANTS, overwrite=True, progress=sys.stderr.isatty())
+    embedkit_export.export(model, output=folder, variants=VARIANTS, overwrite=True, progress=True)
     print(f"exported to {folder} in {time.perf_counter() - started:.0f} s; measured against torch:")
     return Bundle.open(folder)
 

@@ -12,7 +12,7 @@ DENSE = "dense"
 """The name of the pooled vector."""
 
 
-IDS, MASK, POOL_MASK, TYPES = "input_ids", "attention_mask", "pool_mask", "token_type_ids"
+IDS, MASK, POOL_MASK, TYPES, LENGTH = "input_ids", "attention_mask", "pool_mask", "token_type_ids", "length"
 
 
 Floats = npt.NDArray[np.float32]

@@ -9,10 +9,18 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.records.filters import OPS
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
-from embedkit.stores.plugin_kit.network import require_server
+from embedkit.stores import (
+    METRICS,
+    OPS,
+    Capabilities,
+    MissingExtraError,
+    StoreURL,
+    StoreURLError,
+    VectorStore,
+    require_server,
+)
+
+__all__ = ["CAPABILITIES", "FOLDER", "SERVER", "open_store"]
 
 FOLDER, SERVER = "chroma:FOLDER", "chroma://HOST:PORT"
 _FOLDER = Capabilities(

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from embedkit.system.processes import is_alive
+from embedkit.stores import is_alive
 
 _DATABASE, _MARK = "chroma.sqlite3", "embedkit.open"
 _open: dict[str, int] = {}

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,20 +20,35 @@ import chromadb
 import httpx
 import numpy as np
 from chromadb.config import Settings
-from chromadb.errors import ChromaError, NotFoundError
+from chromadb.errors import NotFoundError
 
-from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Hit, Page, Record, WriteResult
-from embedkit.records.filters import ORDERINGS, Combine, Compare, Filter, Scalar
-from embedkit.records.metadata import Metadata, filterable, load_metadata
-from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.stores.plugin_kit.disk import require_room
-from embedkit.stores.plugin_kit.naming import safe_name
-from embedkit.stores.plugin_kit.network import CONNECT_SECONDS, http_error, request_seconds
-from embedkit.vectors.arrays import FloatArray
+from embedkit.stores import (
+    CONNECT_SECONDS,
+    ORDERINGS,
+    CollectionInfo,
+    CollectionNotFoundError,
+    CollectionSpec,
+    Combine,
+    Compare,
+    Filter,
+    FloatArray,
+    Hit,
+    Metadata,
+    Page,
+    Record,
+    RecordBatch,
+    Scalar,
+    StoreError,
+    WriteResult,
+    filterable,
+    load_metadata,
+    request_seconds,
+    require_room,
+    safe_name,
+)
 
 from . import CAPABILITIES, FOLDER, SERVER
+from ._errors import translated
 from ._folder import closed, keep_log, opened, recover
 
 _INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash", "meta."
@@ -48,7 +63,7 @@ _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 def open_folder(path: str) -> ChromaStore:
     """The store in a folder, which is made if it is not there."""
-    with _errors(f"opening the folder {path!r}"):
+    with translated(f"opening the folder {path!r}"):
         recover(path)
         client = chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
         keep_log(path)
@@ -58,7 +73,7 @@ def open_folder(path: str) -> ChromaStore:
 
 def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
     """The store on a server."""
-    with _errors(f"opening the server {host}:{port}"):
+    with translated(f"opening the server {host}:{port}"):
         client = chromadb.HttpClient(host, port, ssl=secure, settings=Settings(anonymized_telemetry=False))
         session = getattr(getattr(client, "_server", None), "_session", None)
         if isinstance(session, httpx.Client):  # by itself it waits for ever
@@ -81,7 +96,7 @@ class ChromaStore:
             return self.open(spec.name)
         info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
         space = "l2" if spec.metric == "euclidean" else "ip"
-        with _errors(f"creating the collection {spec.name!r}"):
+        with translated(f"creating the collection {spec.name!r}"):
             made = self._client.get_or_create_collection(
                 safe_name(spec.name),
                 metadata={_INFO + key: value for key, value in info.items()},
@@ -92,7 +107,7 @@ class ChromaStore:
 
     def open(self, name: str) -> ChromaCollection:
         """Open the collection, which embedkit must have made."""
-        with _errors(f"opening the collection {name!r}"):
+        with translated(f"opening the collection {name!r}"):
             try:
                 found = self._client.get_collection(safe_name(name), embedding_function=None)
             except NotFoundError:
@@ -103,13 +118,13 @@ class ChromaStore:
 
     def names(self) -> list[str]:
         """The names of the collections that embedkit made."""
-        with _errors("listing the collections"):
+        with translated("listing the collections"):
             infos = [_info(found) for found in self._client.list_collections()]
         return sorted(info.name for info in infos if info)
 
     def drop(self, name: str) -> None:
         """Delete the collection, if there is one."""
-        with _errors(f"dropping the collection {name!r}"), suppress(NotFoundError):
+        with translated(f"dropping the collection {name!r}"), suppress(NotFoundError):
             self._client.delete_collection(safe_name(name))
 
     def close(self) -> None:
@@ -148,7 +163,7 @@ class ChromaCollection:
             {_JSON: kept, _HASH: digest, **_fields(metadata)}
             for metadata, kept, digest in zip(batch.metadata, batch.metadata_json(), batch.hashes, strict=True)
         ]
-        with _errors(f"writing {len(ids)} rows to {self.info.name!r}"), self._writing:
+        with translated(f"writing {len(ids)} rows to {self.info.name!r}"), self._writing:
             if self._folder is not None:  # where the disk is full, Chroma's write may never return
                 require_room(self._folder, sum(batch.sizes()))
             known = self._inner.get(ids=ids, include=["metadatas"])
@@ -173,7 +188,7 @@ class ChromaCollection:
         """The content hash of each row that exists among ``ids``."""
         if not ids:
             return {}
-        with _errors(f"reading hashes from {self.info.name!r}"):
+        with translated(f"reading hashes from {self.info.name!r}"):
             found = self._inner.get(ids=list(ids), include=["metadatas"])
         return {row_id: row[_HASH] for row_id, row in zip(found["ids"], found["metadatas"], strict=True)}
 
@@ -182,7 +197,7 @@ class ChromaCollection:
         which: dict[str, Any] = {"where": _where(filter)} if ids is None else {"ids": list(ids)}
         if ids is not None and not ids:
             return 0
-        with _errors(f"deleting from {self.info.name!r}"):
+        with translated(f"deleting from {self.info.name!r}"):
             count = len(self._inner.get(**which, include=[])["ids"])
             if count:
                 self._inner.delete(**which)
@@ -194,7 +209,7 @@ class ChromaCollection:
         Its index may lose the way to a row around which others were replaced: where it finds fewer than ``k``, those that it
         left out are compared one by one.
         """
-        with _errors(f"searching {self.info.name!r}"):
+        with translated(f"searching {self.info.name!r}"):
             found = self._inner.query(
                 query_embeddings=vectors,
                 n_results=k,
@@ -254,7 +269,7 @@ class ChromaCollection:
 
     def count(self, filter: Filter | None = None) -> int:
         """The number of rows that satisfy ``filter``."""
-        with _errors(f"counting {self.info.name!r}"):
+        with translated(f"counting {self.info.name!r}"):
             return (
                 int(self._inner.count())
                 if filter is None
@@ -268,12 +283,12 @@ class ChromaCollection:
         return -math.sqrt(max(far, 0.0)) if self.info.metric == "euclidean" else 1.0 - far
 
     def _ids(self, where: dict[str, Any] | None) -> list[str]:
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             return sorted(self._inner.get(where=where, include=[])["ids"])
 
     def _records(self, *, with_vectors: bool = False, **which: Any) -> list[Record]:
         include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             found = self._inner.get(**which, include=include)
         vectors = np.asarray(found["embeddings"], np.float32) if with_vectors else [None] * len(found["ids"])
         return [
@@ -333,35 +348,3 @@ def _ordering(expression: Compare) -> dict[str, Any]:
 
 def _join(op: str, parts: list[Any]) -> dict[str, Any]:
     return {op: parts} if len(parts) > 1 else dict(parts[0])
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    """Turn whatever the client raises into an embedkit error."""
-    try:
-        yield
-    except EmbedkitError:
-        raise
-    except Exception as error:
-        raise _translated(what, error) from error
-
-
-def _translated(what: str, error: Exception) -> StoreError:
-    cause = error.__context__
-    if isinstance(cause, httpx.HTTPStatusError):
-        return http_error(what, cause.response.status_code, str(error), cause.response.headers)
-    if isinstance(error, httpx.TransportError) or isinstance(cause, httpx.TransportError):
-        return TransientStoreError(
-            f"{what}: the connection failed ({error}); look whether the server runs, and try again"
-        )
-    if isinstance(error, NotFoundError):
-        return CollectionNotFoundError(f"{what}: {error}; it was dropped meanwhile: open or create it anew")
-    if isinstance(error, ChromaError) and error.code() in (401, 403, 413, 429):
-        return http_error(what, error.code(), str(error), {})
-    if isinstance(error, ChromaError) and error.code() >= 500:
-        return TransientStoreError(
-            f"{what}: Chroma failed: {error}; try again, and look at its disk space and permissions if it stays so"
-        )
-    if isinstance(error, AttributeError) and "bindings" in str(error):
-        return StoreError(f"{what}: the store is closed; open it again")
-    return StoreError(f"{what}: Chroma refused: {type(error).__name__}: {error}")

@@ -9,10 +9,9 @@ vectors until a flush gives a large collection an index, which then compares tho
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Literal
@@ -23,17 +22,25 @@ import pyarrow as pa
 from lancedb.index import BTree, IvfFlat, LabelList
 from lancedb.query import ColumnOrdering
 
-from embedkit.errors import CollectionNotFoundError, EmbedkitError, FilterError, StoreError, TransientStoreError
-from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Hit, Page, Record, WriteResult
-from embedkit.records.filters import Filter
-from embedkit.records.metadata import load_metadata
-from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.stores.plugin_kit.naming import safe_name
-from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.multivector import MultiVectors
+from embedkit.stores import (
+    CollectionInfo,
+    CollectionNotFoundError,
+    CollectionSpec,
+    Filter,
+    FloatArray,
+    Hit,
+    MultiVectors,
+    Page,
+    Record,
+    RecordBatch,
+    StoreError,
+    WriteResult,
+    load_metadata,
+    safe_name,
+)
 
 from . import CAPABILITIES, FOLDER
+from ._errors import translated
 from ._where import columns, quoted, where
 
 INDEX_FROM_ROWS = 10_000
@@ -60,7 +67,7 @@ class LancedbStore:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        with _errors(f"opening the folder {path!r}"):
+        with translated(f"opening the folder {path!r}"):
             self._connection: Any = lancedb.connect(path, read_consistency_interval=timedelta(0))
 
     def ensure(self, spec: CollectionSpec) -> LancedbCollection:
@@ -68,7 +75,7 @@ class LancedbStore:
         with suppress(CollectionNotFoundError):
             return self.open(spec.name)
         info = CollectionInfo.of(spec)
-        with _errors(f"creating the collection {spec.name!r}"):
+        with translated(f"creating the collection {spec.name!r}"):
             self.require_open().create_table(
                 safe_name(spec.name), schema=_schema(info, {_INFO: json.dumps(asdict(info)).encode()}), exist_ok=True
             )
@@ -77,7 +84,7 @@ class LancedbStore:
     def open(self, name: str) -> LancedbCollection:
         """Open the collection, which embedkit must have made."""
         key = safe_name(name)
-        with _errors(f"opening the collection {name!r}"):
+        with translated(f"opening the collection {name!r}"):
             try:
                 table = self.require_open().open_table(key)
             except ValueError as error:
@@ -94,7 +101,7 @@ class LancedbStore:
     def names(self) -> list[str]:
         """The names of the collections that embedkit made."""
         found = []
-        with _errors("listing the collections"):
+        with translated("listing the collections"):
             for key in self._keys():
                 with suppress(ValueError):  # dropped meanwhile, or not wholly made
                     found.append(_info(self.require_open().open_table(key)))
@@ -102,7 +109,7 @@ class LancedbStore:
 
     def drop(self, name: str) -> None:
         """Delete the collection, if there is one."""
-        with _errors(f"dropping the collection {name!r}"):
+        with translated(f"dropping the collection {name!r}"):
             self.require_open().drop_table(safe_name(name), ignore_missing=True)
 
     def close(self) -> None:
@@ -153,7 +160,7 @@ class LancedbCollection:
                 pa.array(batch.multivectors.values.ravel()), self.info.multivector
             )
             rows["several"] = pa.ListArray.from_arrays(pa.array(batch.multivectors.offsets, pa.int32()), several)
-        with _errors(f"writing {len(batch)} rows to {self.info.name!r}"):
+        with translated(f"writing {len(batch)} rows to {self.info.name!r}"):
             merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.use_index(False).execute(pa.table(rows, schema=_schema(self.info)))
         self._merge_fragments(len(batch))
@@ -163,7 +170,7 @@ class LancedbCollection:
         """The rows that exist among ``ids``."""
         if not ids:
             return []
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             found = self._table.search().where(_among(ids)).select([*_LEAN, *(self._vectors if with_vectors else [])])
             return _records(found.to_arrow(), self.info)
 
@@ -171,7 +178,7 @@ class LancedbCollection:
         """The content hash of each row that exists among ``ids``."""
         if not ids:
             return {}
-        with _errors(f"reading hashes from {self.info.name!r}"):
+        with translated(f"reading hashes from {self.info.name!r}"):
             found = self._table.search().where(_among(ids)).select(["id", "hash"]).to_arrow()
         return dict(zip(found["id"].to_pylist(), found["hash"].to_pylist(), strict=True))
 
@@ -179,7 +186,7 @@ class LancedbCollection:
         """Delete by ids or by filter; the number deleted."""
         if ids is not None and not ids:
             return 0
-        with _errors(f"deleting from {self.info.name!r}"):
+        with translated(f"deleting from {self.info.name!r}"):
             return int(self._table.delete(_among(ids or []) if filter is None else where(filter)).num_deleted_rows)
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
@@ -187,7 +194,7 @@ class LancedbCollection:
 
         Where the index has fewer than ``k`` rows in the partitions that it looks into, all rows are compared instead.
         """
-        with _errors(f"searching {self.info.name!r}"):
+        with translated(f"searching {self.info.name!r}"):
             rows = self._table.count_rows()
             wanted = min(k, rows)
             probes = None if rows < INDEX_FROM_ROWS else max(_PROBES, rows // _ROWS_A_PROBE)
@@ -206,7 +213,7 @@ class LancedbCollection:
         """The ``k`` rows with the largest MaxSim, which LanceDB gives as the number of the question's vectors minus it; all
         rows are compared."""
         out = []
-        with _errors(f"searching {self.info.name!r}"):
+        with translated(f"searching {self.info.name!r}"):
             wanted = min(k, self._table.count_rows())
             for several in vectors if wanted else ():
                 asked = self._table.search(several, vector_column_name="several").distance_type("dot")
@@ -222,7 +229,7 @@ class LancedbCollection:
         """The next rows in the order of their ids, by code point; the cursor is the last id."""
         conditions = [where(filter)] if filter is not None else []
         conditions += [f"id > {quoted(cursor)}"] if cursor is not None else []
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             found = self._table.search().select(_LEAN).order_by([ColumnOrdering(column_name="id")]).limit(limit)
             if conditions:
                 found = found.where(" AND ".join(conditions))
@@ -231,12 +238,12 @@ class LancedbCollection:
 
     def count(self, filter: Filter | None = None) -> int:
         """The number of rows that satisfy ``filter``."""
-        with _errors(f"counting {self.info.name!r}"):
+        with translated(f"counting {self.info.name!r}"):
             return int(self._table.count_rows(None if filter is None else where(filter)))
 
     def flush(self) -> None:
         """Merge fragments, remove old versions, and give a large collection its indexes, or what is new to them."""
-        with self._merging, _errors(f"merging and indexing {self.info.name!r}"):
+        with self._merging, translated(f"merging and indexing {self.info.name!r}"):
             _retried(self._make_indexes)
             _retried(self._optimize)
 
@@ -264,7 +271,7 @@ class LancedbCollection:
         self._unmerged += 1
         self._unmerged_rows += rows
         if self._unmerged >= _FRAGMENTS and self._unmerged_rows * _SHARE >= self._table.count_rows():
-            with suppress(StoreError), self._merging, _errors(f"merging {self.info.name!r}"):
+            with suppress(StoreError), self._merging, translated(f"merging {self.info.name!r}"):
                 _retried(self._optimize)
 
     def _nearest(self, vectors: FloatArray, k: int, filter: Filter | None, probes: int | None) -> list[list[Hit]]:
@@ -331,26 +338,3 @@ def _records(found: pa.Table, info: CollectionInfo) -> list[Record]:
         Record(row_id, text, load_metadata(kept), digest, vector, None, more)
         for row_id, text, kept, digest, vector, more in lean
     ]
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    """Turn whatever lancedb raises into an embedkit error."""
-    try:
-        yield
-    except EmbedkitError:
-        raise
-    except Exception as error:
-        raise _translated(what, error) from error
-
-
-def _translated(what: str, error: Exception) -> StoreError:
-    text = re.sub(r",? \S+\.rs:\d+:\d+", "", " ".join(str(error).split()))
-    message = f"{what}: LanceDB failed: {type(error).__name__}: {text[:500]}"
-    if "Error parsing statement" in text:
-        return FilterError(f"{what}: the filter is nested too deeply for LanceDB; write it with fewer levels")
-    if "conflict" in text.lower() or "concurrent" in text.lower():
-        return TransientStoreError(f"{message}; another process wrote at the same time: try again")
-    if "not found" in text.lower():
-        return CollectionNotFoundError(f"{message}; it was dropped meanwhile: open or create it anew")
-    return StoreError(f"{message}; look at the folder's disk space and permissions")

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from embedkit.records.filters import Combine, Compare, Filter, Not, push_down_not
-from embedkit.records.metadata import Metadata, filterable
-from embedkit.stores.plugin_kit.naming import term
+from embedkit.stores import Combine, Compare, Filter, Metadata, Not, filterable, push_down_not, term
 
 
 def columns(metadata: Metadata) -> dict[str, list[str] | list[float | None] | list[str | None]]:

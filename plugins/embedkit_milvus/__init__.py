@@ -10,9 +10,17 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
-from embedkit.stores.plugin_kit.network import require_server
+from embedkit.stores import (
+    METRICS,
+    Capabilities,
+    MissingExtraError,
+    StoreURL,
+    StoreURLError,
+    VectorStore,
+    require_server,
+)
+
+__all__ = ["CAPABILITIES", "FOLDER", "SERVER", "open_store"]
 
 FOLDER, SERVER = "milvus:FOLDER", "milvus://HOST:PORT"
 _SERVER = Capabilities(

@@ -12,7 +12,7 @@ from typing import Any
 from milvus_lite.adapter.grpc.server import start_server_in_thread
 from milvus_lite.exceptions import DataDirLockedError
 
-from embedkit.errors import StoreError
+from embedkit.stores import StoreError
 
 from . import CAPABILITIES, FOLDER
 from ._store import MilvusStore, connect

@@ -12,8 +12,7 @@ import hashlib
 import json
 from functools import lru_cache
 
-from embedkit.records.filters import Combine, Compare, Filter, Not, Scalar
-from embedkit.records.metadata import Field, Metadata, filterable
+from embedkit.stores import Combine, Compare, Field, Filter, Metadata, Not, Scalar, filterable
 
 FIELDS = "fields"
 _LEAST_INTEGER = -(2**63)

@@ -7,8 +7,9 @@ folder in ``PGHOST``). Importing this module loads no psycopg.
 
 from __future__ import annotations
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
+
+__all__ = ["CAPABILITIES", "SERVER", "open_store"]
 
 SERVER = "pgvector://HOST:PORT/DATABASE"
 CAPABILITIES = {

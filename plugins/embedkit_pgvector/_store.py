@@ -1,68 +1,21 @@
 """The store over a PostgreSQL connection.
 
 All is kept in the schema ``embedkit``: the table ``collections``, and a table of rows for each collection, whose name
-is made of a number, so that no name of a user is ever part of a statement. A batch goes through a binary COPY into a
-temporary table and is merged from there, in one transaction. What can be filtered on is one jsonb column, with a GIN
-index for equality. The vector index (HNSW) is built by the first `PgvectorCollection.flush` of a collection that is
-large enough to need one, since rows are written several times faster without.
+is made of a number, so that no name of a user is ever part of a statement.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
-import psycopg
-from pgvector import SparseVector
-from pgvector.psycopg import register_vector
 from psycopg import sql
-from psycopg.rows import tuple_row
 
-from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Hit, Page, Record, WriteResult
-from embedkit.records.filters import Filter
-from embedkit.records.metadata import Metadata, filterable, load_metadata
-from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.stores.plugin_kit.network import request_seconds
-from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.multivector import MultiVectors
-from embedkit.vectors.sparse import SparseVectors
+from embedkit.stores import CollectionInfo, CollectionNotFoundError, CollectionSpec
 
 from . import CAPABILITIES, SERVER
-from ._where import escape, restore, where
-
-INDEX_FROM_ROWS = 10_000
-"""Rows from which a collection gets a vector index; fewer are searched one by one, exactly."""
-
-_INDEXED_DIM, _INDEXED_HALF = 2_000, 4_000
-_LOCK = 0x656D6265646B6974  # "embedkit": one process at a time makes or drops tables
-_CANDIDATES = 4
-_NETWORK: dict[str, Any] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
-_SETUP = (
-    "CREATE EXTENSION IF NOT EXISTS vector",
-    "CREATE SCHEMA IF NOT EXISTS embedkit",
-    "CREATE TABLE IF NOT EXISTS embedkit.collections (number bigserial PRIMARY KEY, name text UNIQUE NOT NULL, "
-    "dim integer NOT NULL, metric text NOT NULL, fingerprint text NOT NULL)",
-    "ALTER TABLE embedkit.collections ADD COLUMN IF NOT EXISTS sparse integer NOT NULL DEFAULT 0, "
-    "ADD COLUMN IF NOT EXISTS multivector integer NOT NULL DEFAULT 0",
-)
-_COLUMNS = {"id": "text", "text": "text", "metadata": "text", "fields": "jsonb", "hash": "text"}
-_MAXSIM = (
-    "(SELECT sum(best) FROM (SELECT max(-(mine <#> yours)) AS best FROM unnest(several) AS mine, "
-    "unnest(%s::vector[]) WITH ORDINALITY AS asked(yours, place) GROUP BY place) AS found)"
-)
-"""The sum over the question's vectors of the greatest product with one of the row's."""
+from ._collection import PgvectorCollection, table_of
+from ._connection import LOCK, Database
+from ._where import escape, restore
 
 
 class PgvectorStore:
@@ -70,37 +23,12 @@ class PgvectorStore:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.caps = CAPABILITIES[SERVER]
-        self._options = options
-        self._using = threading.RLock()
-        self._connection: psycopg.Connection[Any] | None = None
-        self._closed = False
-        with self.transaction("connecting"):
-            pass
-
-    @contextmanager
-    def transaction(self, what: str, *, patient: bool = False) -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor in a transaction of its own; what goes wrong is an embedkit error that says ``what`` was done. Unless
-        it is ``patient``, it fails where the server takes longer than a request may."""
-        seconds = None if patient else request_seconds()
-        with self._using, _errors(what):
-            if self._closed:
-                raise StoreError(f"{what}: the store was closed; open it again")
-            connection = self._connect()
-            try:
-                with (
-                    _deadline(connection, seconds),
-                    connection.transaction(),
-                    connection.cursor(binary=True, row_factory=tuple_row) as cursor,
-                ):
-                    yield cursor
-            finally:
-                if connection.broken:
-                    self._connection = None
+        self._database = Database(options)
 
     def ensure(self, spec: CollectionSpec) -> PgvectorCollection:
         """Open the collection, or create it."""
-        with self.transaction(f"creating the collection {spec.name!r}") as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        with self._database.transaction(f"creating the collection {spec.name!r}") as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             cursor.execute(
                 "INSERT INTO embedkit.collections (name, dim, metric, fingerprint, sparse, multivector) "
                 "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO NOTHING RETURNING number",
@@ -114,7 +42,7 @@ class PgvectorStore:
                 ],
             )
             if made := cursor.fetchone():
-                table = _table(made[0])
+                table = table_of(made[0])
                 cursor.execute(
                     sql.SQL(
                         'CREATE TABLE {} (id text COLLATE "C" PRIMARY KEY, text text NOT NULL, metadata text NOT NULL, '
@@ -138,7 +66,7 @@ class PgvectorStore:
 
     def open(self, name: str) -> PgvectorCollection:
         """Open the collection."""
-        with self.transaction(f"opening the collection {name!r}") as cursor:
+        with self._database.transaction(f"opening the collection {name!r}") as cursor:
             cursor.execute(
                 "SELECT number, dim, metric, fingerprint, sparse, multivector FROM embedkit.collections WHERE name = %s",
                 [escape(name)],
@@ -147,297 +75,24 @@ class PgvectorStore:
         if found is None:
             raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
         number, dim, metric, fingerprint, *others = found
-        return PgvectorCollection(self, number, CollectionInfo(name, dim, metric, restore(fingerprint), *others))
+        return PgvectorCollection(
+            self._database, number, CollectionInfo(name, dim, metric, restore(fingerprint), *others)
+        )
 
     def names(self) -> list[str]:
         """The collections' names."""
-        with self.transaction("listing the collections") as cursor:
+        with self._database.transaction("listing the collections") as cursor:
             cursor.execute("SELECT name FROM embedkit.collections")
             return sorted(restore(name) for (name,) in cursor)
 
     def drop(self, name: str) -> None:
         """Delete the collection, if there is one."""
-        with self.transaction(f"dropping the collection {name!r}") as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        with self._database.transaction(f"dropping the collection {name!r}") as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             cursor.execute("DELETE FROM embedkit.collections WHERE name = %s RETURNING number", [escape(name)])
             if found := cursor.fetchone():
-                cursor.execute(sql.SQL("DROP TABLE {}").format(_table(found[0])))
+                cursor.execute(sql.SQL("DROP TABLE {}").format(table_of(found[0])))
 
     def close(self) -> None:
         """Close the connection."""
-        with self._using:
-            self._closed = True
-            if self._connection is not None:
-                self._connection.close()
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
-            connection = psycopg.connect(**self._options, autocommit=True, client_encoding="utf8", **_NETWORK)
-            with _deadline(connection, request_seconds()), connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-                for statement in _SETUP:
-                    connection.execute(statement)
-            register_vector(connection)
-            self._connection = connection
-        return self._connection
-
-
-class PgvectorCollection:
-    """A `embedkit.stores.contract.Collection` over a table."""
-
-    def __init__(self, store: PgvectorStore, number: int, info: CollectionInfo) -> None:
-        self.info = info
-        self._store, self._number, self._table = store, number, _table(number)
-        self._by = sql.SQL("<->" if info.metric == "euclidean" else "<#>")
-        kept = {"vector": info.dim, "sparse": info.sparse, "several": info.multivector}
-        self._vectors = [name for name, size in kept.items() if size]
-        self._columns = [*_COLUMNS, *self._vectors]
-
-    def upsert(self, batch: RecordBatch) -> WriteResult:
-        """Insert or wholly replace rows, all in one transaction."""
-        incoming = sql.Identifier(f"embedkit_incoming_{self._number}")
-        names = [sql.Identifier(name) for name in self._columns]
-        columns = sql.SQL(", ").join(names)
-        changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in names[1:])
-        types = {"vector": "vector", "sparse": "sparsevec", "several": "vector[]"}
-        with self._store.transaction(f"writing {len(batch)} rows to {self.info.name!r}") as cursor:
-            cursor.execute(
-                sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(
-                    incoming, self._table
-                )
-            )
-            with cursor.copy(
-                sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-                    sql.SQL("pg_temp.{}").format(incoming), columns
-                )
-            ) as copy:
-                copy.set_types([*_COLUMNS.values(), *(types[name] for name in self._vectors)])
-                dumped = batch.metadata_json()
-                for i, row_id in enumerate(batch.ids):
-                    metadata = batch.metadata[i]
-                    fields = _escaped(filterable(metadata))
-                    text, kept = escape(batch.texts[i]), dumped[i]
-                    copy.write_row([row_id, text, kept, fields, batch.hashes[i], *_kept_vectors(batch, i)])
-            # In the order of ids, so that two writers of the same rows wait for each other instead of both for ever.
-            cursor.execute(
-                sql.SQL(
-                    "INSERT INTO {} ({}) SELECT {} FROM pg_temp.{} ORDER BY id ON CONFLICT (id) DO UPDATE SET {}"
-                ).format(self._table, columns, columns, incoming, changes)
-            )
-        return WriteResult(len(batch))
-
-    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
-        """The rows that exist among ``ids``."""
-        return self._records(sql.SQL("id = ANY(%s)"), [list(ids)], with_vectors=with_vectors)
-
-    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
-        """The content hash of each row that exists among ``ids``."""
-        with self._store.transaction(f"reading hashes from {self.info.name!r}") as cursor:
-            cursor.execute(sql.SQL("SELECT id, hash FROM {} WHERE id = ANY(%s)").format(self._table), [list(ids)])
-            return dict(cursor.fetchall())
-
-    def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
-        """Delete by ids or by filter; the number deleted."""
-        condition, values = where(filter) if ids is None else (sql.SQL("id = ANY(%s)"), [list(ids)])
-        with self._store.transaction(f"deleting from {self.info.name!r}") as cursor:
-            cursor.execute(sql.SQL("DELETE FROM {} WHERE {}").format(self._table, condition), values)
-            return int(cursor.rowcount)
-
-    def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` nearest rows by minus the inner product, or by distance.
-
-        With an index the search goes on until ``k`` rows satisfy the filter; where it ends before (the index gives up
-        after so many rows), all rows are compared instead.
-        """
-        condition, values = where(filter)
-        dim = self.info.dim
-        exact = sql.SQL(
-            "SELECT id, text, metadata, -(vector {by} %s) AS score FROM {table} WHERE {rows} ORDER BY vector {by} %s LIMIT %s"
-        ).format(by=self._by, table=self._table, rows=condition)
-        half = sql.SQL("vector::halfvec({0}) {1} %s::halfvec({0})").format(sql.Literal(dim), self._by)
-        rounded = sql.SQL(
-            "SELECT id, text, metadata, -(vector {} %s) AS score FROM (SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %s) "
-            "AS near ORDER BY score DESC LIMIT %s"
-        ).format(self._by, self._table, condition, half)
-        out = []
-        with self._store.transaction(f"searching {self.info.name!r}") as cursor:
-            cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            cursor.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(min(1000, max(100, 2 * k)))))
-            indexed = self._index_exists(cursor)
-            for vector in vectors:
-                if indexed and dim > _INDEXED_DIM:
-                    cursor.execute(rounded, [vector, *values, vector, _CANDIDATES * k, k])
-                else:
-                    cursor.execute(exact, [vector, *values, vector, k])
-                rows = cursor.fetchall()
-                if indexed and len(rows) < k:
-                    cursor.execute("SET LOCAL enable_indexscan = off")
-                    rows = cursor.execute(exact, [vector, *values, vector, k]).fetchall()
-                    cursor.execute("SET LOCAL enable_indexscan = on")
-                out.append([Hit(row[0], float(row[3]), restore(row[1]), load_metadata(row[2])) for row in rows])
-        return out
-
-    def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` rows with the largest dot product other than 0; all rows are compared."""
-        asked = [_sparse(vectors, i) for i in range(len(vectors))]
-        return self._compared("-(sparse <#> %s)", asked, k, filter, other_than_zero=True)
-
-    def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """The ``k`` rows with the largest MaxSim; all rows are compared."""
-        return self._compared(_MAXSIM, [list(several) for several in vectors], k, filter)
-
-    def _compared(
-        self, score: str, asked: Sequence[Any], k: int, filter: Filter | None, *, other_than_zero: bool = False
-    ) -> list[list[Hit]]:
-        condition, values = where(filter)
-        statement = sql.SQL(
-            "SELECT * FROM (SELECT id, text, metadata, {} AS score FROM {} WHERE {}) AS compared {} ORDER BY score DESC, id LIMIT %s"
-        ).format(
-            sql.SQL(score),
-            self._table,
-            condition,
-            sql.SQL("WHERE score <> 0" if other_than_zero else ""),
-        )
-        out = []
-        with self._store.transaction(f"searching {self.info.name!r}") as cursor:
-            for one in asked:
-                rows = cursor.execute(statement, [one, *values, k]).fetchall()
-                out.append([Hit(row[0], float(row[3]), restore(row[1]), load_metadata(row[2])) for row in rows])
-        return out
-
-    def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
-        """The next rows in the order of their ids, by code point; the cursor is the last id."""
-        condition, values = where(filter)
-        if cursor is not None:
-            condition, values = sql.SQL("{} AND id > %s").format(condition), [*values, cursor]
-        records = self._records(sql.SQL("{} ORDER BY id LIMIT %s").format(condition), [*values, limit])
-        return Page(records, records[-1].id if len(records) == limit else None)
-
-    def count(self, filter: Filter | None = None) -> int:
-        """The number of rows that satisfy ``filter``."""
-        condition, values = where(filter)
-        with self._store.transaction(f"counting {self.info.name!r}") as cursor:
-            cursor.execute(sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self._table, condition), values)
-            return int(cursor.fetchall()[0][0])
-
-    def flush(self) -> None:
-        """Build the vector index where the collection has become large enough and can have one: at most 4,000
-        dimensions, above 2,000 over the vectors rounded to half precision. Every write is durable before it returns."""
-        if not 0 < self.info.dim <= _INDEXED_HALF:
-            return
-        with self._store.transaction(f"indexing {self.info.name!r}", patient=True) as cursor:
-            few = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT %s) AS first").format(self._table)
-            if cursor.execute(few, [INDEX_FROM_ROWS]).fetchall()[0][0] < INDEX_FROM_ROWS or self._index_exists(cursor):
-                return
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
-            kind = "l2" if self.info.metric == "euclidean" else "ip"
-            what: sql.Composable = sql.SQL(f"vector vector_{kind}_ops")
-            if self.info.dim > _INDEXED_DIM:
-                what = sql.SQL(f"(vector::halfvec({{}})) halfvec_{kind}_ops").format(sql.Literal(self.info.dim))
-            cursor.execute(
-                sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({})").format(
-                    sql.Identifier(self._index), self._table, what
-                )
-            )
-
-    @property
-    def _index(self) -> str:
-        return f"rows_{self._number}_nearest"
-
-    def _index_exists(self, cursor: psycopg.Cursor[Any]) -> bool:
-        return bool(cursor.execute("SELECT to_regclass(%s)", [f"embedkit.{self._index}"]).fetchall()[0][0])
-
-    def _records(self, condition: sql.Composable, values: list[Any], *, with_vectors: bool = False) -> list[Record]:
-        vectors = self._vectors if with_vectors else []
-        columns = sql.SQL(", ").join(map(sql.Identifier, ["id", "text", "metadata", "hash", *vectors]))
-        statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(columns, self._table, condition)
-        with self._store.transaction(f"reading from {self.info.name!r}") as cursor:
-            rows = cursor.execute(statement, values).fetchall()
-        return [
-            self._record(row_id, text, kept, digest, dict(zip(vectors, found, strict=True)))
-            for row_id, text, kept, digest, *found in rows
-        ]
-
-    def _record(self, row_id: str, text: str, kept: str, digest: str, found: dict[str, Any]) -> Record:
-        sparse, several = found.get("sparse"), found.get("several")
-        return Record(
-            row_id,
-            restore(text),
-            load_metadata(kept),
-            digest,
-            _array(found["vector"]) if "vector" in found else None,
-            None if sparse is None else SparseVectors.of_rows([(sparse.indices(), sparse.values())], self.info.sparse),
-            None if several is None else np.stack([_array(vector) for vector in several]),
-        )
-
-
-def _table(number: int) -> sql.Identifier:
-    return sql.Identifier("embedkit", f"rows_{number}")
-
-
-def _kept_vectors(batch: RecordBatch, row: int) -> list[Any]:
-    """The vectors of a row that its table has columns for."""
-    out: list[Any] = [batch.vectors[row]] if batch.vectors.shape[1] else []
-    if batch.sparse is not None:
-        out.append(_sparse(batch.sparse, row))
-    if batch.multivectors is not None:
-        out.append(list(batch.multivectors[row]))
-    return out
-
-
-def _sparse(vectors: SparseVectors, row: int) -> SparseVector:
-    indices, values = vectors[row]
-    return SparseVector(dict(zip(indices.tolist(), values.tolist(), strict=True)), vectors.dim)
-
-
-def _array(found: Any) -> FloatArray:
-    return np.asarray(found if isinstance(found, np.ndarray) else found.to_numpy(), dtype=np.float32)
-
-
-def _escaped(fields: Metadata) -> Metadata:
-    return {escape(key): escape(value) if isinstance(value, str) else value for key, value in fields.items()}
-
-
-@contextmanager
-def _deadline(connection: psycopg.Connection[Any], seconds: float | None) -> Iterator[None]:
-    """Cut the connection where the block takes longer: libpq itself waits for ever for a server that stays silent."""
-
-    def cut() -> None:
-        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as link:
-            link.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut) if seconds is not None else None
-    if timer:
-        timer.daemon = True
-        timer.start()
-    try:
-        yield
-    finally:
-        if timer:
-            timer.cancel()
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    """Turn whatever psycopg raises into an embedkit error."""
-    try:
-        yield
-    except EmbedkitError:
-        raise
-    except psycopg.errors.UndefinedTable as error:
-        raise StoreError(f"{what}: the collection was dropped meanwhile; open it again") from error
-    except psycopg.Error as error:
-        raise _translated(what, error) from error
-
-
-def _translated(what: str, error: psycopg.Error) -> StoreError:
-    state = error.sqlstate or ""
-    message = f"{what}: {' '.join(str(error).split())}"
-    if state.startswith("28") or "authentication failed" in message or "no password supplied" in message:
-        return StoreError(f"{message}; set PGUSER and PGPASSWORD, or a password file, for this database")
-    if state == "3D000" or ('database "' in message and "does not exist" in message):
-        return StoreError(f"{message}; create the database first, or correct the store URL")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return TransientStoreError(f"{message}; look whether the server runs and has room, and try again")
-    return StoreError(f"{message}; look into the server's log")
+        self._database.close()

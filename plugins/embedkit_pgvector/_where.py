@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import sql
 
-from embedkit.records.filters import Combine, Compare, Filter, Not, Scalar
+from embedkit.stores import Combine, Compare, Filter, Not, Scalar
 
 Condition = tuple[sql.Composable, list[Any]]
 

@@ -10,9 +10,17 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
-from embedkit.stores.plugin_kit.network import require_server
+from embedkit.stores import (
+    METRICS,
+    Capabilities,
+    MissingExtraError,
+    StoreURL,
+    StoreURLError,
+    VectorStore,
+    require_server,
+)
+
+__all__ = ["CAPABILITIES", "FOLDER", "GRPC", "SERVER", "open_store"]
 
 FOLDER, SERVER, GRPC = "qdrant:FOLDER", "qdrant://HOST:PORT", "qdrant+grpc://HOST:PORT"
 _SERVER = Capabilities(

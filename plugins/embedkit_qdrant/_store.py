@@ -6,58 +6,51 @@ Distance is DOT under cosine too, because COSINE would give normalised vectors b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import grpc
-import httpx
 from qdrant_client import QdrantClient, models
-from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_client.http.exceptions import UnexpectedResponse
 
-from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError, TransientStoreError
-from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Hit, Page, Record, WriteResult
-from embedkit.records.filters import Filter, Scalar
-from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.stores.plugin_kit.naming import safe_name
-from embedkit.stores.plugin_kit.network import http_error, request_seconds
-from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.multivector import MultiVectors
-from embedkit.vectors.sparse import SparseVectors
+from embedkit.stores import (
+    CollectionInfo,
+    CollectionNotFoundError,
+    CollectionSpec,
+    Filter,
+    FloatArray,
+    Hit,
+    MultiVectors,
+    Page,
+    Record,
+    RecordBatch,
+    Scalar,
+    SparseVectors,
+    StoreError,
+    WriteResult,
+    request_seconds,
+    safe_name,
+)
 
 from . import CAPABILITIES, FOLDER, SERVER
-from ._points import DENSE, PAYLOAD, SEVERAL, SPARSE, condition, has_names, hit, payloads, point_id, record, vectors
+from ._errors import status_of, translated
+from .points import DENSE, PAYLOAD, SEVERAL, SPARSE, condition, has_names, hit, payloads, point_id, record, vectors
 
 _INFO = "embedkit"
-_STATUS = {
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.FAILED_PRECONDITION: 400,
-    grpc.StatusCode.OUT_OF_RANGE: 400,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.UNIMPLEMENTED: 501,
-    grpc.StatusCode.UNAVAILABLE: 503,
-    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
-}
-"""The HTTP status of each status of gRPC (google.rpc.Code); 500 for the others."""
 
 
 def open_folder(path: str | None) -> QdrantStore:
     """The store in a folder, which is made if it is not there, or in memory."""
-    with _errors(f"opening the folder {path!r}"):
+    with translated(f"opening the folder {path!r}"):
         client = QdrantClient(path=path, force_disable_check_same_thread=True) if path else QdrantClient(":memory:")
     return QdrantStore(client, server=False)
 
 
 def open_server(address: str, *, api_key: str | None) -> QdrantStore:
     """The store on a server."""
-    with _errors(f"opening the server {address}"):
+    with translated(f"opening the server {address}"):
         client = QdrantClient(
             url=address, api_key=api_key, timeout=math.ceil(request_seconds()), check_compatibility=False
         )
@@ -66,7 +59,7 @@ def open_server(address: str, *, api_key: str | None) -> QdrantStore:
 
 def open_grpc(host: str, port: int, *, secure: bool, api_key: str | None) -> QdrantStore:
     """The store on a server, by gRPC."""
-    with _errors(f"opening the server {host}:{port}"):
+    with translated(f"opening the server {host}:{port}"):
         client = QdrantClient(
             host=host,
             grpc_port=port,
@@ -92,18 +85,18 @@ class QdrantStore:
             return self.open(spec.name)
         key = safe_name(spec.name)
         info = asdict(CollectionInfo.of(spec))
-        with _errors(f"creating the collection {spec.name!r}"):
+        with translated(f"creating the collection {spec.name!r}"):
             try:
                 self._client.create_collection(key, metadata={_INFO: info}, **_vectors_config(spec))
             except (UnexpectedResponse, grpc.RpcError) as error:  # another process may have made it meanwhile
-                if _status(error) != 409:
+                if status_of(error) != 409:
                     raise
         return self.open(spec.name)
 
     def open(self, name: str) -> QdrantCollection:
         """Open the collection, which embedkit must have made."""
         key = safe_name(name)
-        with _errors(f"opening the collection {name!r}"):
+        with translated(f"opening the collection {name!r}"):
             if not self._client.collection_exists(key):
                 raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
             info = self._info(key)
@@ -116,13 +109,13 @@ class QdrantStore:
 
     def names(self) -> list[str]:
         """The names of the collections that embedkit made."""
-        with _errors("listing the collections"):
+        with translated("listing the collections"):
             infos = [self._info(found.name) for found in self._client.get_collections().collections]
         return sorted(info.name for info in infos if info)
 
     def drop(self, name: str) -> None:
         """Delete the collection, if there is one."""
-        with _errors(f"dropping the collection {name!r}"):
+        with translated(f"dropping the collection {name!r}"):
             self._client.delete_collection(safe_name(name))
 
     def close(self) -> None:
@@ -163,7 +156,7 @@ class QdrantCollection:
             models.PointStruct(id=point_id(row_id), vector=vector, payload=payload)
             for row_id, vector, payload in columns
         ]
-        with _errors(f"writing {len(points)} rows to {self.info.name!r}"):
+        with translated(f"writing {len(points)} rows to {self.info.name!r}"):
             self._client.upsert(self._key, points=points, wait=True)
         return WriteResult(len(points))
 
@@ -171,7 +164,7 @@ class QdrantCollection:
         """The rows that exist among ``ids``."""
         if not ids:
             return []
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             points = [point_id(row_id) for row_id in ids]
             found = self._client.retrieve(self._key, ids=points, with_payload=PAYLOAD, with_vectors=with_vectors)
         return [record(point, self.info) for point in found]
@@ -180,7 +173,7 @@ class QdrantCollection:
         """The content hash of each row that exists among ``ids``."""
         if not ids:
             return {}
-        with _errors(f"reading hashes from {self.info.name!r}"):
+        with translated(f"reading hashes from {self.info.name!r}"):
             found = self._client.retrieve(
                 self._key, ids=[point_id(row_id) for row_id in ids], with_payload=["id", "hash"]
             )
@@ -194,7 +187,7 @@ class QdrantCollection:
             _filter(filter) if ids is None else models.Filter(must=[_MODELS.ids([point_id(row_id) for row_id in ids])])
         )
         assert which is not None
-        with _errors(f"deleting from {self.info.name!r}"):
+        with translated(f"deleting from {self.info.name!r}"):
             count = self._client.count(self._key, count_filter=which, exact=True).count
             if count:
                 self._client.delete(self._key, points_selector=models.FilterSelector(filter=which), wait=True)
@@ -227,13 +220,13 @@ class QdrantCollection:
             )
             for vector in vectors
         ]
-        with _errors(f"searching {self.info.name!r}"):
+        with translated(f"searching {self.info.name!r}"):
             found = self._client.query_batch_points(self._key, requests=asked)
         return [[hit(point, sign) for point in answer.points] for answer in found]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their point ids."""
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             found, after = self._client.scroll(
                 self._key, scroll_filter=_filter(filter), offset=cursor, limit=limit, with_payload=PAYLOAD
             )
@@ -241,7 +234,7 @@ class QdrantCollection:
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
-        with _errors(f"counting {self.info.name!r}"):
+        with translated(f"counting {self.info.name!r}"):
             return self._client.count(self._key, count_filter=_filter(filter), exact=True).count
 
     def flush(self) -> None:
@@ -290,51 +283,3 @@ def _filter(expression: Filter | None) -> models.Filter | None:
 
 
 _MODELS = _Models()
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    """Turn whatever the client raises into an embedkit error."""
-    try:
-        yield
-    except EmbedkitError:
-        raise
-    except Exception as error:
-        raise _translated(what, error) from error
-
-
-def _translated(what: str, error: Exception) -> StoreError:
-    if isinstance(error, ResourceExhaustedResponse):
-        return http_error(what, 429, str(error), {"retry-after": str(error.retry_after_s)})
-    if isinstance(error, UnexpectedResponse | grpc.RpcError):
-        status = _status(error)
-        headers: Mapping[str, str]
-        if isinstance(error, UnexpectedResponse):
-            detail, headers = error.content.decode("utf-8", "replace"), error.headers
-        else:
-            detail = f"{error.code().name}: {error.details()}"
-            headers = {str(key): str(value) for key, value in error.trailing_metadata() or ()}
-        if status == 404:
-            return CollectionNotFoundError(f"{what}: {detail}; it was dropped meanwhile: open or create it anew")
-        return http_error(what, status, detail, headers)
-    source = error.source if isinstance(error, ResponseHandlingException) else error
-    if isinstance(source, httpx.TransportError | QdrantException):
-        return TransientStoreError(
-            f"{what}: the connection failed or was refused ({source}); look whether the server runs, and try again"
-        )
-    if isinstance(error, ValueError) and "not found" in str(error):
-        return CollectionNotFoundError(f"{what}: {error}; it was dropped meanwhile: open or create it anew")
-    hint = "; close the other store first, or use a Qdrant server" if "already accessed" in str(error) else ""
-    return StoreError(f"{what}: Qdrant refused: {type(source).__name__}: {source}{hint}")
-
-
-def _status(error: Any) -> int:
-    """The HTTP status of an answer by either way."""
-    if isinstance(error, UnexpectedResponse):
-        return error.status_code or 500
-    text = error.details() or ""
-    if "already exists" in text:
-        return 409
-    if "larger than max" in text or "too large" in text:
-        return 413
-    return _STATUS.get(error.code(), 500)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
+
+__all__ = ["CAPABILITIES", "FOLDER", "open_store"]
 
 FOLDER = "qdrant-edge:FOLDER"
 CAPABILITIES = {

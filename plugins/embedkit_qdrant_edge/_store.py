@@ -16,25 +16,34 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
 
-from embedkit.errors import CollectionNotFoundError, EmbedkitError, StoreError
-from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Hit, Page, Record, WriteResult
-from embedkit.records.filters import Filter, Scalar
-from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.stores.plugin_kit.disk import require_room
-from embedkit.stores.plugin_kit.naming import safe_name, term
-from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.multivector import MultiVectors
-from embedkit.vectors.sparse import SparseVectors
-from embedkit_qdrant._points import (
+from embedkit.stores import (
+    CollectionInfo,
+    CollectionNotFoundError,
+    CollectionSpec,
+    Filter,
+    FloatArray,
+    Hit,
+    MultiVectors,
+    Page,
+    Record,
+    RecordBatch,
+    Scalar,
+    SparseVectors,
+    StoreError,
+    WriteResult,
+    require_room,
+    safe_name,
+    term,
+)
+from embedkit_qdrant.points import (
     DENSE,
     PAYLOAD,
     SEVERAL,
@@ -49,6 +58,7 @@ from embedkit_qdrant._points import (
 )
 
 from . import CAPABILITIES, FOLDER
+from ._errors import translated
 
 INDEX_FROM_ROWS = 100_000
 """Rows from which a flush builds a vector index; fewer are compared one by one, exactly."""
@@ -70,7 +80,7 @@ class EdgeStore:
         self._opening = threading.RLock()
         self._shards: dict[str, edge.EdgeShard] = {}
         self._closed = False
-        with _errors(f"opening the folder {path!r}"):
+        with translated(f"opening the folder {path!r}"):
             self._path.mkdir(parents=True, exist_ok=True)
 
     def ensure(self, spec: CollectionSpec) -> EdgeCollection:
@@ -80,7 +90,7 @@ class EdgeStore:
         info = asdict(CollectionInfo.of(spec))
         config = _config(spec)
         made = self._path / f".{uuid.uuid4().hex}"
-        with _errors(f"creating the collection {spec.name!r}"):
+        with translated(f"creating the collection {spec.name!r}"):
             require_room(self._path, _PAGES)
             try:
                 made.mkdir()
@@ -103,7 +113,7 @@ class EdgeStore:
     def open(self, name: str) -> EdgeCollection:
         """Open the collection, which embedkit must have made."""
         folder = self._folder(name)
-        with self._opening, _errors(f"opening the collection {name!r}"):
+        with self._opening, translated(f"opening the collection {name!r}"):
             if not folder.exists():
                 raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
             info = _info(folder)
@@ -117,14 +127,14 @@ class EdgeStore:
     def names(self) -> list[str]:
         """The names of the collections that embedkit made."""
         self._require_open()
-        with _errors("listing the collections"):
+        with translated("listing the collections"):
             found = [_info(folder) for folder in self._path.iterdir() if not folder.name.startswith(".")]
         return sorted(info.name for info in found if info)
 
     def drop(self, name: str) -> None:
         """Delete the collection, if there is one and no other process has it open."""
         folder = self._folder(name)
-        with self._opening, _errors(f"dropping the collection {name!r}"):
+        with self._opening, translated(f"dropping the collection {name!r}"):
             if _info(folder) is None:
                 return
             shard = self._shards.pop(folder.name, None) or edge.EdgeShard.load(str(folder / _SHARD))
@@ -135,7 +145,7 @@ class EdgeStore:
 
     def close(self) -> None:
         """Flush and release the collections."""
-        with self._opening, _errors(f"closing the folder {str(self._path)!r}"):
+        with self._opening, translated(f"closing the folder {str(self._path)!r}"):
             self._closed = True
             while self._shards:
                 self._shards.popitem()[1].close()
@@ -161,7 +171,7 @@ class EdgeCollection:
         """Insert or wholly replace rows; when it returns they are in the engine's log."""
         columns = zip(batch.ids, vectors(batch, edge.SparseVector), payloads(batch), strict=True)
         points = [edge.Point(point_id(row_id), vector, _with_terms(payload)) for row_id, vector, payload in columns]
-        with _errors(f"writing {len(points)} rows to {self.info.name!r}"):
+        with translated(f"writing {len(points)} rows to {self.info.name!r}"):
             require_room(self._folder, _PAGES + sum(batch.sizes()))
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._unflushed += len(points)
@@ -173,14 +183,14 @@ class EdgeCollection:
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
         """The rows that exist among ``ids``."""
         points = [point_id(row_id) for row_id in ids]
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             found = self._shard.retrieve(list(points), with_payload=PAYLOAD, with_vector=with_vectors)
         return [record(point, self.info) for point in found]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
         points = [point_id(row_id) for row_id in ids]
-        with _errors(f"reading hashes from {self.info.name!r}"):
+        with translated(f"reading hashes from {self.info.name!r}"):
             found = self._shard.retrieve(list(points), with_payload=["id", "hash"], with_vector=False)
         return {point.payload["id"]: point.payload["hash"] for point in found if point.payload}
 
@@ -190,7 +200,7 @@ class EdgeCollection:
             _filter(filter) if ids is None else edge.Filter(must=[_MODELS.ids([point_id(row_id) for row_id in ids])])
         )
         assert which is not None
-        with _errors(f"deleting from {self.info.name!r}"):
+        with translated(f"deleting from {self.info.name!r}"):
             count = self._shard.count(edge.CountRequest(filter=which))
             if count:
                 self._shard.update(edge.UpdateOperation.delete_points_by_filter(which))
@@ -207,7 +217,7 @@ class EdgeCollection:
         out: list[list[Hit]] = [[] for _ in range(len(vectors))]
         full = [i for i, (indices, _) in enumerate(vectors) if len(indices)]
         asked = [edge.Query.Nearest(edge.SparseVector(*(part.tolist() for part in vectors[i])), SPARSE) for i in full]
-        with _errors(f"searching {self.info.name!r}"):
+        with translated(f"searching {self.info.name!r}"):
             for i, points in zip(full, self._asked(asked, k, filter, exact=False) if full else [], strict=True):
                 out[i] = [hit(point, 1.0) for point in points]
         return out
@@ -217,7 +227,7 @@ class EdgeCollection:
         return self._nearest([edge.Query.Nearest(several.tolist(), SEVERAL) for several in vectors], k, filter, 1.0)
 
     def _nearest(self, asked: list[Any], k: int, filter: Filter | None, sign: float) -> list[list[Hit]]:
-        with _errors(f"searching {self.info.name!r}"):
+        with translated(f"searching {self.info.name!r}"):
             found = self._asked(asked, k, filter, exact=False)
             short = [i for i, points in enumerate(found) if len(points) < k]
             if short and self._shard.info().indexed_vectors_count:
@@ -229,18 +239,18 @@ class EdgeCollection:
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their point ids."""
         asked = edge.ScrollRequest(offset=cursor, limit=limit, filter=_filter(filter), with_payload=PAYLOAD)
-        with _errors(f"reading from {self.info.name!r}"):
+        with translated(f"reading from {self.info.name!r}"):
             found, after = self._shard.scroll(asked)
         return Page([record(point, self.info) for point in found], None if after is None else str(after))
 
     def count(self, filter: Filter | None = None) -> int:
         """The exact number of rows that satisfy ``filter``."""
-        with _errors(f"counting {self.info.name!r}"):
+        with translated(f"counting {self.info.name!r}"):
             return self._shard.count(edge.CountRequest(filter=_filter(filter)))
 
     def flush(self) -> None:
         """Bring all to the disk, merge segments, and index the vectors of a large collection."""
-        with _errors(f"flushing {self.info.name!r}"):
+        with translated(f"flushing {self.info.name!r}"):
             self._shard.flush()
             self._shard.optimize()
             self._shard.flush()
@@ -327,24 +337,3 @@ def _info(folder: Path) -> CollectionInfo | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return CollectionInfo(**kept)
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    """Turn whatever the engine raises into an embedkit error."""
-    try:
-        yield
-    except EmbedkitError:
-        raise
-    except Exception as error:
-        raise _translated(what, error) from error
-
-
-def _translated(what: str, error: Exception) -> StoreError:
-    text = str(error)
-    if "not initialized" in text:
-        return CollectionNotFoundError(f"{what}: it was dropped or its store closed meanwhile; open or create it anew")
-    hint = "look at the folder's disk space and permissions"
-    if "WouldBlock" in text:
-        hint = "another process or store has it open: close that first, or use a Qdrant server"
-    return StoreError(f"{what}: Qdrant Edge failed: {type(error).__name__}: {text}; {hint}")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 
-from embedkit.errors import MissingExtraError, StoreURLError
-from embedkit.stores.contract import METRICS, Capabilities, StoreURL, VectorStore
+from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
+
+__all__ = ["CAPABILITIES", "FILE", "open_store"]
 
 FILE = "sqlite-vec:FILE"
 CAPABILITIES = {FILE: Capabilities(max_batch_rows=5_000, metrics=METRICS)}

@@ -10,12 +10,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import sqlite_vec
 
-from embedkit.errors import EmbedkitError, FilterError, StoreError, TransientStoreError
+from embedkit.stores import FilterError, StoreError, TransientStoreError, translated_errors
 
 WAIT_SECONDS = 30.0
 """How long another process's write is waited for."""
@@ -96,15 +96,9 @@ class Database:
         if encoding != "UTF-8":
             raise StoreError(f"{self.path!r} keeps its text in {encoding}, which orders it otherwise; use another file")
 
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        """Turn whatever SQLite raises into an embedkit error."""
-        try:
-            yield
-        except EmbedkitError:
-            raise
-        except (OSError, sqlite.Error) as error:
-            raise _translated(f"the file {self.path!r}: {what}", error) from error
+    def _errors(self, what: str) -> AbstractContextManager[None]:
+        """Turn whatever SQLite raises in the block into an embedkit error."""
+        return translated_errors(f"the file {self.path!r}: {what}", _translated, (OSError, sqlite.Error))
 
 
 def _write_ahead(connection: Any) -> None:

@@ -15,13 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.errors import CollectionNotFoundError
-from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Hit, Page, Record, WriteResult
-from embedkit.records.filters import Filter
-from embedkit.records.metadata import filterable, load_metadata
-from embedkit.stores.contract import CollectionInfo, CollectionSpec
-from embedkit.vectors.arrays import FloatArray
+from embedkit.stores import (
+    CollectionInfo,
+    CollectionNotFoundError,
+    CollectionSpec,
+    Filter,
+    FloatArray,
+    Hit,
+    Page,
+    Record,
+    RecordBatch,
+    WriteResult,
+    filterable,
+    load_metadata,
+)
 
 from . import CAPABILITIES, FILE
 from ._database import Database

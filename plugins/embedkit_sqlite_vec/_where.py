@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from embedkit.records.filters import ORDERINGS, Combine, Compare, Filter, Not
-from embedkit.records.metadata import Field
+from embedkit.stores import ORDERINGS, Combine, Compare, Field, Filter, Not
 
 Condition: TypeAlias = tuple[str, list[Any]]
 

@@ -54,9 +54,10 @@ def test_opens(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(schema=2), "schema: expected 1, found 2"),
-        (lambda m: m.update(schema=True), "schema: expected 1, found True"),
-        (lambda m: m.pop("schema"), "schema: expected 1, found None"),
+        (lambda m: m.update(schema=3), "schema: expected 1 or 2, found 3"),
+        (lambda m: m.update(schema=2), "schema: expected 1 where all frontends are of the kind text"),
+        (lambda m: m.update(schema=True), "schema: expected 1 or 2, found True"),
+        (lambda m: m.pop("schema"), "schema: expected 1 or 2, found None"),
         (lambda m: m.pop("towers"), "towers"),
         (lambda m: m.update(surprise=1), "surprise"),
         (lambda m: m.update(fingerprint="abc"), 'fingerprint: .*found "abc"'),

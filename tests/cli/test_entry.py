@@ -404,7 +404,7 @@ def test_copy(run, bundle, docs):
     assert (again["unchanged"], again["written"]) == (40, 0)
     assert (
         "2 written"
-        in run("copy", "chroma:index", "chroma:index", "--collection", "docs", "--as", "x", "--within", "year<2002")[1]
+        in run("copy", "chroma:index", "chroma:index", "--collection", "docs", "--as", "x", "--filter", "year<2002")[1]
     )
     query = ["search", bundle, "text number 7", "--collection", "docs", "--json", "--store"]
     here, there = (json.loads(run(*query, url)[1])["hits"] for url in ("chroma:index", "sqlite-vec:rows.db"))
@@ -442,7 +442,7 @@ def test_version_and_help(run):
 def test_the_help_tells_what_is_needed_and_what_is_the_default(run):
     assert run() == (2, "", run("--help")[1])
     listed = run("--help")[1].split("Commands:\n")[1].split("\n\n")[0]
-    names = "encode rerank classify ingest sync check retry search copy stores inspect verify demo eval"
+    names = "encode rerank classify ingest sync check retry search copy stores load-table inspect verify eval demo"
     assert [line.split()[0] for line in listed.splitlines()] == names.split()
     text = run("search", "--help")[1]
     assert text.startswith("Usage: embedkit search [OPTIONS] BUNDLE [QUERY]\n")

@@ -47,13 +47,15 @@ def as_then(store: GuardedStore, scheme: str, folder: Path) -> None:
         rows = table.to_arrow().replace_schema_metadata(metadata)
         inner._connection.create_table(table.name, rows, mode="overwrite")
     elif scheme == "milvus":
-        from embedkit_milvus._store import _INFO, _key
+        from embedkit_milvus._store import INFO, collection_key
 
-        (row,) = inner._client.query(_INFO, filter=f'key == "{_key(SPEC.name)}"', output_fields=["*", "vector"])
+        (row,) = inner._client.query(
+            INFO, filter=f'key == "{collection_key(SPEC.name)}"', output_fields=["*", "vector"]
+        )
         assert json.loads(row["text"])[:4] == list(KEPT.values())
-        inner._client.upsert(_INFO, [{**row, "text": json.dumps(list(KEPT.values()))}])
+        inner._client.upsert(INFO, [{**row, "text": json.dumps(list(KEPT.values()))}])
     elif scheme == "pgvector":
-        with inner.transaction("making it old") as cursor:
+        with inner._database.transaction("making it old") as cursor:
             cursor.execute("ALTER TABLE embedkit.collections DROP COLUMN sparse, DROP COLUMN multivector")
 
 

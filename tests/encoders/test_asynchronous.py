@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from embedkit import AsyncEncoder, Encoder, EncoderPool, InputError, OverloadedError, TruncationError, fit_ranges
-from embedkit.runtime.frontends.template import Text
-from embedkit.runtime.streaming import Part
+from embedkit.runtime.frontends.base import Item
+from embedkit.runtime.loaded import PendingRows
 
 TEXTS = [f"request {i} " + "x" * (i % 17) for i in range(100)]
 
@@ -23,20 +23,20 @@ TEXTS = [f"request {i} " + "x" * (i % 17) for i in range(100)]
 class HeldEncoder(Encoder):
     """An encoder whose work waits for a sign, and which keeps what it was handed."""
 
-    calls: list[list[Text]]
+    calls: list[list[Item]]
     sign: threading.Event
 
-    def _submit(self, role: str, items: list[Text], outputs: Sequence[str]) -> list[Part]:
+    def submit(self, role: str, items: list[Item], outputs: Sequence[str]) -> list[PendingRows]:
         self.calls.append(items)
         assert self.sign.wait(30)
-        return super()._submit(role, items, outputs)
+        return self.loaded.submit(role, items, outputs)
 
 
 @pytest.fixture
 def held(bundle: Path) -> HeldEncoder:
     encoder = HeldEncoder.load(bundle, variant="fp32", threads=1, on_truncate="ignore")
     assert isinstance(encoder, HeldEncoder)
-    encoder.calls, encoder.sign = [], threading.Event()
+    encoder.calls, encoder.sign, encoder.source = [], threading.Event(), encoder
     return encoder
 
 
@@ -91,7 +91,7 @@ def test_a_lone_request_begins_at_once_and_those_that_wait_go_together(held: Hel
 def test_workers_share_what_waits(bundle: Path) -> None:
     encoder = HeldEncoder.load(bundle, variant="fp32", threads=4, on_truncate="ignore")
     assert isinstance(encoder, HeldEncoder)
-    encoder.calls, encoder.sign = [], threading.Event()
+    encoder.calls, encoder.sign, encoder.source = [], threading.Event(), encoder
     encoder.sign.set()
 
     async def main() -> None:
@@ -141,14 +141,9 @@ def test_a_bad_text_fails_its_own_request_only(bundle: Path) -> None:
                 return_exceptions=True,
             )
         errors = [error for error in found if isinstance(error, BaseException)]
-        assert [type(error) for error in errors] == [
-            InputError,
-            InputError,
-            TruncationError,
-            InputError,
-            InputError,
-            InputError,
-        ]
+        kinds = [InputError, InputError, TruncationError, InputError, InputError, InputError]
+        assert len(errors) == len(kinds)
+        assert all(map(isinstance, errors, kinds)), errors
         assert [str(error).partition(":")[0] for error in errors[:4]] == [
             "texts",
             "text 0",

@@ -16,7 +16,7 @@ import pytest
 
 from embedkit import Encoder, EncoderPool, InputError, TruncationError, TruncationWarning, WorkerError, fit_ranges
 from embedkit.encoders.base import Stats
-from embedkit.encoders.pool import _pieces
+from embedkit.encoders.workers import pieces as cut_in_pieces
 from embedkit.testing.tiny import tiny_bundle
 from helpers.texts import mixed
 
@@ -104,10 +104,15 @@ def _kill(_: int, number: int) -> Mapping[str, str]:
     raise AssertionError
 
 
-def test_texts_that_end_every_worker_are_an_error(bundle: Path, encoder: Encoder) -> None:
+def test_texts_that_end_every_worker_are_an_error(
+    bundle: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with EncoderPool.load(bundle, workers=1, variant="fp32") as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(pool.modality()), "portable", lambda self, item: item)
+            [(_, part)] = pool.source.submit("default", [_Fatal(text="x")], ["dense"])
         with pytest.warns(RuntimeWarning) as warned, pytest.raises(WorkerError, match="SIGKILL, as 2 before it did"):
-            pool._crew.submit(("default", [_Fatal(text="x")])).result()
+            part.result()
         assert len([w for w in warned if "another takes its place" in str(w.message)]) == 2
         assert pool.encode("fine").tobytes() == encoder.encode("fine").tobytes()
 
@@ -180,10 +185,10 @@ def test_pieces_hold_every_row_once_and_about_as_much_text() -> None:
     rng = np.random.default_rng(0)
     for count, workers in ((1, 2), (40, 2), (2048, 3), (2048, 16)):
         sizes = (rng.random(count) ** 4 * 2000).astype(np.int64)
-        pieces = _pieces(sizes, workers)
+        pieces = cut_in_pieces(sizes, workers)
         assert sorted(np.concatenate(pieces).tolist()) == list(range(count))
         assert max(map(len, pieces)) <= 256
         if count > 1000:
             amounts = [int((sizes[piece] + 16).sum()) for piece in pieces]
             assert max(amounts) <= 2 * (sum(amounts) / (4 * workers) + sizes.max())
-    assert np.concatenate(_pieces(np.zeros(600, np.int64), 2)).tolist() == list(range(600))
+    assert np.concatenate(cut_in_pieces(np.zeros(600, np.int64), 2)).tolist() == list(range(600))

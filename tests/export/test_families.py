@@ -215,6 +215,7 @@ def test_an_unknown_architecture_is_tried_and_judged(sample: Path, tmp_path: Pat
         assert Encoder.load(report.path).dim == 32
 
 
+@pytest.mark.usefixtures("captured_anew")
 def test_an_export_is_deterministic(sample: Path, tmp_path: Path) -> None:
     folder = models.save("bert", tmp_path / "bert")
     reports = [

@@ -57,6 +57,9 @@ def test_rerank(made: dict[str, Path], tmp_path: Path) -> None:
     best = run("rerank", str(made["reranker"]), "is there bread", "--input", str(file), "-k", "1")
     assert json.loads(best) == rows[0]
     run("rerank", str(made["reranker"]), "a question", code=2)
+    for options, said in ((["--variant", "none"], "variant 'none'"), (["--engine", "none"], "engine: expected")):
+        done = CliRunner().invoke(app, ["rerank", str(made["reranker"]), "a question", *DOCUMENTS, *options])
+        assert said in str(done.exception)
 
 
 def test_classify(made: dict[str, Path]) -> None:

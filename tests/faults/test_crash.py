@@ -31,6 +31,8 @@ def start(bundle: Path, folder: Path, file: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A job in the background of a shell ignores Ctrl-C, and hands that on to its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -55,7 +57,7 @@ def lines(rows: dict[str, str]) -> Iterator[str]:
 def rows_in(folder: Path) -> dict[str, str]:
     """What a new process would find: read in a child, because Chroma holds a folder until its process ends."""
     code = (
-        "import json; from embedkit_chroma import open_store; from embedkit.store import StoreURL\n"
+        "import json; from embedkit_chroma import open_store; from embedkit.stores.contract import StoreURL\n"
         "rows = open_store(StoreURL.parse('chroma:index')).open('docs')\n"
         "page = rows.scan(limit=100_000)\n"
         "print(json.dumps([[row.id, row.text, row.metadata['n']] for row in page.records]))"

@@ -9,6 +9,7 @@ import numpy as np
 
 from embedkit.bundle.manifest import Output
 from embedkit.encoders.base import Stats, TextEncoder
+from embedkit.runtime.outputs import RoleInfo
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.values import Values
 
@@ -37,16 +38,13 @@ class Given(TextEncoder):
         outputs = {"first": Output(kind=kind, dim=size)}
         if tokens is not None:
             outputs["tokens"] = Output(kind="tokens", dim=tokens.dim)
-        about = SimpleNamespace(output=outputs["first"], outputs=outputs)
+        about = RoleInfo(SimpleNamespace(is_item=lambda value: isinstance(value, str), noun="text"), outputs, 9)
         self.bundle = SimpleNamespace(manifest=SimpleNamespace(scorers={}))
         self._roles = dict.fromkeys(("default", "query", "document"), about)
 
     @property
     def concurrency(self):
         return 1
-
-    def _submit(self, role, items, outputs):
-        raise NotImplementedError
 
     def encode(self, texts, *, role="default", progress=False):
         self.asked.append(role)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,7 @@ def widen(model: torch.nn.Module) -> None:
 
 
 def make_tokenizer(style: str) -> PreTrainedTokenizerFast:
-    """A fast tokenizer trained on the sentences: ``word`` and ``mpnet`` (WordPiece), ``byte`` and ``decoder``
+    """A fast tokenizer made from the sentences: ``word`` and ``mpnet`` (WordPiece), ``byte`` and ``decoder``
     (byte-level BPE), ``pieces`` and ``t5`` (Unigram). Two of a style are equal."""
     return copy.deepcopy(_trained(style))
 
@@ -135,6 +137,33 @@ def _trained(style: str) -> PreTrainedTokenizerFast:
     return _word_piece(mpnet=style == "mpnet")
 
 
+def _words(tokenizer: Tokenizer) -> list[str]:
+    """The words of the sentences, as the tokenizer cuts them before it looks for pieces."""
+    normal = (tokenizer.normalizer.normalize_str(sentence) for sentence in SENTENCES)
+    return [word for sentence in normal for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(sentence)]
+
+
+def _most_frequent(words: list[str], size: int, *, inside: str = "") -> dict[str, int]:
+    """Pieces of the words with their counts: all letters, and of the longer ones those that save most. ``inside`` comes
+    before what does not begin a word.
+
+    The trainers of WordPiece and Unigram break ties by the order of a hash map: their vocabularies, and with them the
+    sizes and the random weights of the models, were others in every process."""
+    counts: Counter[str] = Counter()
+    letters: set[str] = set()
+    for word in words:
+        for i in range(len(word)):
+            for j in range(i + 1, len(word) + 1):
+                piece = (inside if i else "") + word[i:j]
+                counts[piece] += 1
+                if j == i + 1:
+                    letters.update((word[i], inside + word[i]))
+    longer = sorted(
+        counts.keys() - letters, key=lambda piece: (-counts[piece] * len(piece.removeprefix(inside)), piece)
+    )
+    return {piece: counts[piece] or 1 for piece in [*sorted(letters), *longer][:size]}
+
+
 def _word_piece(*, mpnet: bool) -> PreTrainedTokenizerFast:
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] if mpnet else ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     start, end, unknown, pad, mask = (
@@ -143,9 +172,11 @@ def _word_piece(*, mpnet: bool) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.WordPiece(unk_token=unknown))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(
-        SENTENCES, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+    pieces = _most_frequent(_words(tokenizer), 286 - len(special), inside="##")
+    tokenizer.model = models.WordPiece(
+        {piece: i for i, piece in enumerate([*special, *pieces])}, unk_token=unknown, max_input_chars_per_word=100
     )
+    tokenizer.add_special_tokens(special)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{start} $A {end}",
         pair=f"{start} $A {end} {end} $B {end}" if mpnet else f"{start} $A {end} $B:1 {end}:1",
@@ -168,8 +199,11 @@ def _unigram(*, t5: bool) -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     special = ["<pad>", "</s>", "<unk>"] if t5 else ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES, trainer)
+    counts = _most_frequent(_words(tokenizer), 118 - len(special))
+    scores = [(token, 0.0) for token in special]
+    scores += [(piece, math.log(count / sum(counts.values()))) for piece, count in counts.items()]
+    tokenizer.model = models.Unigram(scores, unk_id=special.index("<unk>"))
+    tokenizer.add_special_tokens(special)
     ids = [(token, tokenizer.token_to_id(token)) for token in ("</s>",) + (() if t5 else ("<s>",))]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>" if t5 else "<s> $A </s>",

@@ -15,7 +15,8 @@ import torch
 
 import embedkit_export
 from embedkit import Encoder
-from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.text.template import Template
+from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
 from embedkit_export.recipes.recipe import Recipe, Role
 from helpers import models
 
@@ -88,7 +89,7 @@ def apart(a: Any, b: Any) -> float:
 def ids(encoder: Encoder, item: Any, role: str = "default") -> list[int]:
     """The token ids that a role of the bundle reads of an item."""
     frontend = encoder.bundle.tower(role).frontend
-    tokenizer = TextTokenizer(frontend, encoder.bundle.path(frontend.tokenizer))
+    tokenizer = TextTokenizer(Template(frontend), encoder.bundle.path(frontend.tokenizer))
     row: list[int] = tokenizer.encode([tokenizer.template.check(item, "item")]).ids[0].tolist()
     return row
 

@@ -18,8 +18,8 @@ SPEC = CollectionSpec("docs", DIM, "dot", "model")
 
 _WRITE = """
 import importlib, itertools, sys
-from embedkit.guard import GuardedStore
-from embedkit.store import StoreURL
+from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.contract import StoreURL
 from helpers.writing import SPEC, rows
 plugin, url, prefix, size, turns = sys.argv[1:]
 BEFORE

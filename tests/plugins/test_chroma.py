@@ -408,9 +408,9 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from embedkit_chroma import open_store
-from embedkit.guard import GuardedStore
+from embedkit.stores.guarded import GuardedStore
 from embedkit.records import RecordBatch
-from embedkit.store import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, StoreURL
 docs = GuardedStore(open_store(StoreURL.parse("chroma:index"))).ensure(CollectionSpec("docs", 8))
 vectors = np.random.default_rng(0).normal(size=(3_000, 8)).astype(np.float32)
 for i in range(0, 3_000, 500):

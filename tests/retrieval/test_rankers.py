@@ -359,6 +359,11 @@ def test_the_command_searches_by_words_too(run, bundle, tmp_path):
     assert [hit["text"] for hit in hits] == [VERBATIM[int(hit["id"])] for hit in hits]
     assert hits[0]["id"] == "3"
     assert set(hits[0]["parts"]) == {"dense", "lexical"}
+    minmax = answer(run(*query, "--hybrid", "minmax"))
+    assert minmax != hits
+    assert answer(run(*query, "--hybrid")) == minmax
+    assert answer(run("search", bundle, "--hybrid", "日本語", *STORE, "--json")) == minmax
+    assert answer(run("search", "--hybrid", bundle, "日本語", *STORE, "--json")) == minmax
     (kept,) = (tmp_path / "cache" / "lexical").iterdir()
     assert answer(run(*query, "--hybrid", "rrf", "--lexical", "words")) == hits
     assert (tmp_path / "words" / "lexical.json").is_file()
@@ -390,13 +395,15 @@ def test_the_command_reads_the_words_again_when_the_collection_changed(run, bund
 def test_the_command_reranks(run, bundle, tmp_path, monkeypatch):
     class Reranker(Overlap):
         @classmethod
-        def load(cls, path, *, device, threads):
-            assert (path, device, threads) == ("cross", "cpu", 1)
+        def load(cls, path, **options):
+            assert path == "cross"
+            assert options == {"device": "cpu", "threads": 1, "variant": "fp32", "engine": "onnxruntime"}
             return cls()
 
     monkeypatch.setattr(embedkit, "Reranker", Reranker, raising=False)
     fill(run, bundle, tmp_path, ["abc", "abcd", "xyz"])
     query = ["search", bundle, "xyz", *STORE, "--json", "--device", "cpu", "--threads", 1, "--rerank", "cross"]
+    query += ["--variant", "fp32", "--engine", "onnxruntime"]
     hits = answer(run(*query))
     assert [(hit["text"], hit["score"]) for hit in hits] == [("xyz", 1.0), ("abc", 0.0), ("abcd", 0.0)]
     assert all(set(hit["parts"]) == {"dense"} for hit in hits)
@@ -411,7 +418,8 @@ def test_the_command_reranks(run, bundle, tmp_path, monkeypatch):
         (["--reindex"], "give --hybrid with"),
         (["--rerank-top", "3"], "give --rerank with --rerank-top"),
         (["--hybrid", "rrf", "--weight", "lexical"], "expected NAME=NUMBER, as lexical=0.5"),
-        (["--hybrid", "mean"], "minmax"),
+        (["--hybrid=mean"], "'mean' is not one of 'minmax', 'dbsf', 'rrf'"),
+        (["--hybrid", "mean"], "unexpected extra argument (mean)"),
     ],
 )
 def test_options_that_do_not_fit(run, options, said):

@@ -189,3 +189,11 @@ def test_diversity_spreads_the_hits(many, encoder):
 def test_what_is_no_search(many, encoder, wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         search("tea", encoder, many, collection="docs", **wrong)
+
+
+def test_the_query_was_called_question():
+    with (
+        pytest.warns(DeprecationWarning, match="search: question= is called query= now"),
+        pytest.raises(InputError, match="query 0: expected some text, found ' '"),
+    ):
+        search(question=" ", encoder=None, store="memory:", collection="docs")

@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, InputError, MissingExtraError
-from embedkit.encoders import encoder as encoder_module
-from embedkit.runtime import autotune as choosing
-from embedkit.runtime import selfcheck as probing
+from embedkit.runtime import autotune, loaded, selfcheck
 from embedkit.runtime.engines.base import Session
 from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 from embedkit.system import cache
@@ -63,9 +61,9 @@ def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     def find_spec(name: str) -> object:
         return importlib.machinery.ModuleSpec(name, None)
 
-    monkeypatch.setattr(encoder_module, "open_session", open_session)
-    monkeypatch.setattr(choosing, "measure", measure)
-    monkeypatch.setattr(choosing, "find_spec", find_spec)
+    monkeypatch.setattr(loaded, "open_session", open_session)
+    monkeypatch.setattr(autotune, "measure", measure)
+    monkeypatch.setattr(autotune, "find_spec", find_spec)
     return about
 
 
@@ -125,7 +123,7 @@ def test_what_was_found_out_is_kept(bundle: Path, engines: dict[str, Any], monke
     Encoder.load(bundle, token_budget=99)
     monkeypatch.setattr(cache, "processor", lambda: "another")
     Encoder.load(bundle)
-    monkeypatch.setattr(choosing, "_version", lambda name: "9.9")
+    monkeypatch.setattr(autotune, "_version", lambda name: "9.9")
     Encoder.load(bundle)
     assert engines["measured"] == 5
 
@@ -192,7 +190,7 @@ def test_what_is_settled_without_a_measurement(
     assert Encoder.load(bundle, variant="int8").why.startswith("onnxruntime: the variant int8 was named")
     assert Encoder.load(bundle, engine="onnxruntime").why == "onnxruntime: it was named"
     assert "which this bundle has not" in Encoder.load(tiny_bundle(tmp_path / "small", variants=("int8",))).why
-    monkeypatch.setattr(choosing, "find_spec", lambda name: None)
+    monkeypatch.setattr(autotune, "find_spec", lambda name: None)
     assert Encoder.load(bundle).why == "onnxruntime: openvino is not installed"
     assert engines["measured"] == 0
     with pytest.raises(InputError, match="engine: expected 'auto' or one of onnxruntime, openvino"):
@@ -211,9 +209,9 @@ def test_a_missing_package_names_its_extra(bundle: Path, monkeypatch: pytest.Mon
 def test_measuring(bundle: Path) -> None:
     encoder = Encoder.load(bundle, engine="onnxruntime")
     slow = Encoder.load(bundle, engine="onnxruntime", token_budget=1)
-    found = probing.measure({"fast": encoder, "slow": slow})
+    found = selfcheck.measure({"fast": encoder.loaded, "slow": slow.loaded})
     assert 0 < found["fast"] < found["slow"]
-    texts = probing.pieces(encoder, encoder.bundle.golden()[0])
+    texts = selfcheck.pieces(encoder.loaded, encoder.bundle.golden()[0])
     assert len({len(text.split()) for text in texts}) == len(texts) > 10
     assert max(len(text.split()) for text in texts) > encoder.max_tokens - 2
 

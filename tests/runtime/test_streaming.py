@@ -14,8 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedkit import Encoder, InputError
+from embedkit.bundle.manifest import Part, TextFrontend, Truncate
 from embedkit.encoders.base import Stats
+from embedkit.runtime.frontends.text.modality import TextModality
 from embedkit.runtime.streaming import distinct
+
+MODALITY = TextModality(
+    TextFrontend(tokenizer="tokenizer.json", template=[Part(field="text")], truncate=Truncate(max=9)), []
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -25,7 +31,7 @@ from embedkit.runtime.streaming import distinct
     )
 )
 def test_distinct(items: list[object]) -> None:
-    found, inverse = distinct(items)  # type: ignore[arg-type]
+    found, inverse = distinct(items, MODALITY)  # type: ignore[arg-type]
     assert [found[i] for i in inverse] == items
     assert all(found.index(item) == i for i, item in enumerate(found))
 

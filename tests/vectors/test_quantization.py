@@ -70,7 +70,7 @@ def test_one_vector_and_none() -> None:
 @pytest.mark.parametrize(
     ("given", "options", "message"),
     [
-        (vectors(3, 4), {"precision": "int4"}, "expected one of 'float32'.*found 'int4'"),
+        (vectors(3, 4), {"precision": "int4"}, "precision: expected one of float32, .*found 'int4'"),
         (np.ones((2, 3), np.int8), {"precision": "int8"}, "expected float vectors, found int8"),
         (np.ones((2, 3, 4), np.float32), {"precision": "int8"}, r"shape \(n, dim\), found \(2, 3, 4\)"),
         (np.array([[0, 1], [np.nan, 1]], np.float32), {"precision": "binary"}, "vector 1 holds NaN or infinity"),

@@ -12,7 +12,7 @@ from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
 from embedkit.cli.options import Loading, bundle_argument, loading_options
 from embedkit.cli.text_io import input_lines
-from embedkit.errors import InputError
+from embedkit.errors import DiskError
 
 if TYPE_CHECKING:
     from embedkit.bundle.manifest import Output
@@ -123,7 +123,7 @@ def _check_file(path: str | None, output: Output, name: str | None) -> None:
 
 
 def _write(path: str, windows: Iterator[Any], output: Output, none: Any) -> None:
-    from embedkit.runtime.outputs import none as no_values
+    from embedkit.runtime.outputs import empty_values
     from embedkit.vectors.npy import write_npy
     from embedkit.vectors.values import concatenate
 
@@ -131,7 +131,7 @@ def _write(path: str, windows: Iterator[Any], output: Output, none: Any) -> None
         rows = write_npy(path, windows, dim=none.shape[1], dtype=none.dtype)
         what = f"{'vectors' if output.kind == 'dense' else 'rows'} of {none.shape[1]} numbers"
     else:
-        whole: Any = concatenate(list(windows) or [no_values(output)])
+        whole: Any = concatenate(list(windows) or [empty_values(output)])
         whole.save(path)
         rows, what = (
             len(whole),
@@ -156,4 +156,4 @@ def _ranges(path: str) -> Ranges:
     try:
         return Ranges.load(path)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+        raise DiskError(f"{path}: {error.strerror}", error) from None

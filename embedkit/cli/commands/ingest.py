@@ -21,18 +21,19 @@ from embedkit.cli.options import (
     cutting_options,
     fail_option,
     files_argument,
+    filter_option,
     format_option,
     json_option,
     loading_options,
     quiet_option,
     store_option,
-    within_option,
 )
 from embedkit.cli.text_io import first_few
 from embedkit.ingestion.pipeline.report import IngestError
 
 if TYPE_CHECKING:
-    from embedkit.ingestion import FileRows, IngestReport
+    from embedkit.encoders.encoder import Encoder
+    from embedkit.ingestion import FileRows, IngestReport, chunked
     from embedkit.records.filters import Filter
 
 dead_letters_option = click.option(
@@ -107,7 +108,7 @@ def ingest(
     short_help="Like ingest, and deletes what the source has no longer.",
     epilog="\b\nExamples:\n"
     "  embedkit sync bundle manual/ --store chroma:index --collection manual\n"
-    "  embedkit sync bundle wiki.jsonl --store chroma:index --collection all --within site==wiki\n"
+    "  embedkit sync bundle wiki.jsonl --store chroma:index --collection all --filter site==wiki\n"
     "  embedkit sync bundle manual/ --store chroma:index --collection manual --dry-run\n"
     "\n\b\nNothing is deleted by a source that is empty, or where a row's id cannot be read; a bad row keeps what is stored of it.",
 )
@@ -115,7 +116,7 @@ def ingest(
 @files_argument
 @store_option
 @collection_option
-@within_option
+@filter_option
 @columns_options
 @format_option
 @cutting_options
@@ -132,7 +133,7 @@ def sync(
     files: tuple[str, ...],
     store: str,
     collection: str,
-    within: tuple[str, ...],
+    filter: tuple[str, ...],
     columns: FieldOptions,
     format: str | None,
     cutting: Cutting,
@@ -146,12 +147,12 @@ def sync(
     quiet: bool,
 ) -> None:
     """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
-    rows, only = _rows(files, columns, format), condition(within)
+    rows, only = _rows(files, columns, format), condition(filter)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     if dry_run:
-        run.estimate(outputs, sync=True, within=only)
+        run.estimate(outputs, sync=True, filter=only)
     else:
-        run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, sync=True, within=only)
+        run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, sync=True, filter=only)
 
 
 @app.command(
@@ -172,7 +173,7 @@ def sync(
     help="Encode so many rows anew, and compare their vectors with the stored ones.",
 )
 @click.option("--repair", is_flag=True, help="Then sync: write what is missing or wrong, delete what is extra.")
-@within_option
+@filter_option
 @columns_options
 @format_option
 @cutting_options
@@ -187,7 +188,7 @@ def check(
     collection: str,
     vectors: int,
     repair: bool,
-    within: tuple[str, ...],
+    filter: tuple[str, ...],
     columns: FieldOptions,
     format: str | None,
     cutting: Cutting,
@@ -201,16 +202,16 @@ def check(
 
     if repair and "-" in files:
         raise click.BadParameter("standard input can be read once only; give a file with --repair")
-    rows, only, encoder = _rows(files, columns, format), condition(within), loading.load(bundle)
+    rows, only, encoder = _rows(files, columns, format), condition(filter), loading.load(bundle)
 
     def checked(*, drop_broken: bool = False) -> bool:
         report = run(
             cutting.apply(rows, encoder),
+            encoder,
             store,
             collection=collection,
-            metadata=cutting.mode(),
-            within=only,
-            encoder=encoder,
+            metadata_policy=cutting.mode(),
+            filter=only,
             vectors=vectors,
             drop_broken=drop_broken,
             progress=False if quiet else None,
@@ -225,7 +226,7 @@ def check(
         return
     if repair:
         again = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
-        again.ingest(None, dead_letters, sync=True, within=only)
+        again.ingest(None, dead_letters, sync=True, filter=only)
         if checked():
             return
     sys.exit(1)
@@ -275,7 +276,7 @@ def retry(
             collection=collection,
             fields=fields,
             chunking=chunking,
-            metadata=cutting.mode(),
+            metadata_policy=cutting.mode(),
             progress=False if quiet else None,
             outputs=_names(outputs),
         )
@@ -303,8 +304,8 @@ class _Run:
         quiet: bool,
     ) -> None:
         self.rows, self.bundle, self.store, self.collection = rows, bundle, store, collection
-        self.cutting, self.loading, self.json, self.quiet = cutting, loading, json, quiet
-        cutting.chunking(), cutting.mode()  # wrong ones are told before anything is loaded
+        self.loading, self.json, self.quiet = loading, json, quiet
+        self.chunking, self.policy = cutting.chunking(), cutting.mode()  # wrong ones are told before anything is loaded
 
     def ingest(
         self,
@@ -314,23 +315,23 @@ class _Run:
         outputs: str | None = None,
         fail_on_dead: bool = False,
         sync: bool = False,
-        within: Filter | None = None,
+        filter: Filter | None = None,
     ) -> None:
         from embedkit.ingestion import ingest as run
 
         def action() -> IngestReport:
             encoder = self.loading.load(self.bundle)
             return run(
-                self.cutting.apply(self.rows, encoder),
+                self._documents(encoder),
                 encoder,
                 self.store,
                 collection=self.collection,
                 metric=metric or None,  # type: ignore[arg-type]
-                metadata=self.cutting.mode(),
+                metadata_policy=self.policy,
                 dead_letters=dead_letters or None,
                 progress=False if self.quiet else None,
                 sync=sync,
-                within=within,
+                filter=filter,
                 outputs=_names(outputs),
             )
 
@@ -341,18 +342,25 @@ class _Run:
         if report.dead and fail_on_dead:
             sys.exit(1)
 
-    def estimate(self, outputs: str | None, *, sync: bool = False, within: Filter | None = None) -> None:
+    def _documents(self, encoder: Encoder) -> FileRows | chunked:
+        from embedkit.ingestion import chunked
+
+        if self.chunking is None:
+            return self.rows
+        return chunked(self.rows, encoder, self.chunking, metadata_policy=self.policy)
+
+    def estimate(self, outputs: str | None, *, sync: bool = False, filter: Filter | None = None) -> None:
         from embedkit.ingestion import estimate as run
 
         encoder = self.loading.load(self.bundle)
         report = run(
-            self.cutting.apply(self.rows, encoder),
+            self._documents(encoder),
             encoder,
             self.store,
             collection=self.collection,
-            metadata=self.cutting.mode(),
+            metadata_policy=self.policy,
             sync=sync,
-            within=within,
+            filter=filter,
             outputs=_names(outputs),
             progress=False if self.quiet else None,
         )

@@ -19,9 +19,8 @@ from embedkit.cli.options import (
     loading_options,
     store_option,
 )
+from embedkit.cli.ranking_options import RankingOptions, ranking_options
 from embedkit.cli.text_io import as_json, input_lines, one_line
-
-from .ranking import RankingOptions, ranking_options
 
 if TYPE_CHECKING:
     from embedkit.records.documents import Hit
@@ -101,11 +100,11 @@ def search(
         "candidates": candidates,
     }
     encoder = loading.load(bundle)
-    questions = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
-    answers = ranking.search(questions, encoder, store, collection, loading, wanted)
+    queries = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
+    answers = ranking.search(queries, encoder, store, collection, loading, wanted)
     if query is None:
-        for question, hits in zip(questions, answers, strict=True):
-            print(json_format.dumps(_answer(question, hits), ensure_ascii=False))
+        for text, hits in zip(queries, answers, strict=True):
+            print(json_format.dumps(_answer(text, hits), ensure_ascii=False))
         return
     (hits,) = answers
     if json:

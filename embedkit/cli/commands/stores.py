@@ -8,7 +8,7 @@ import click
 
 from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
-from embedkit.cli.options import collection_option, condition, json_option, quiet_option, within_option
+from embedkit.cli.options import collection_option, condition, filter_option, json_option, quiet_option
 from embedkit.cli.text_io import as_json
 
 
@@ -16,18 +16,18 @@ from embedkit.cli.text_io import as_json
     short_help="A collection from one store to another, without encoding.",
     epilog="\b\nExamples:\n"
     "  embedkit copy chroma:index qdrant://localhost:6333 --collection docs\n"
-    "  embedkit copy chroma:index chroma:index --collection docs --as english --within lang==en\n"
+    "  embedkit copy chroma:index chroma:index --collection docs --as english --filter lang==en\n"
     "\n\b\nRun it again where it was cut: rows that the target has are not copied twice.",
 )
 @argument("source", metavar="FROM", help="The address of the store to read.")
 @argument("target", metavar="TO", help="The address of the store to write.")
 @collection_option
 @click.option("--as", "name", metavar="NAME", help="What the copy is called; by default the same.")
-@within_option
+@filter_option
 @json_option
 @quiet_option
 def copy(
-    source: str, target: str, collection: str, name: str | None, within: tuple[str, ...], json: bool, quiet: bool
+    source: str, target: str, collection: str, name: str | None, filter: tuple[str, ...], json: bool, quiet: bool
 ) -> None:
     """Copy a collection's rows with their vectors; nothing is encoded again."""
     from embedkit.ingestion import copy as run
@@ -37,7 +37,7 @@ def copy(
         target,
         collection=collection,
         name=name or None,
-        within=condition(within),
+        filter=condition(filter),
         progress=False if quiet else None,
     )
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -68,11 +69,15 @@ class Classification(Task):
                 f"{self.source}: expected labels in the test texts that training has, found {unknown[0]!r:.60} only there; add training "
                 "texts of it, or leave it out"
             )
-        object.__setattr__(
-            self,
-            "size",
-            {"training texts": len(self.train), "test texts": len(self.test), "labels": len(known)},
-        )
+
+    @property
+    def size(self) -> Mapping[str, int]:
+        """How much there is of what."""
+        return {
+            "training texts": len(self.train),
+            "test texts": len(self.test),
+            "labels": len({label for _, label in self.train}),
+        }
 
     @classmethod
     def read(

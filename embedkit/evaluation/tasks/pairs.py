@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,9 @@ import numpy.typing as npt
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, refuse
-from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, crossed, encoded, paired
-from embedkit.evaluation.space import isotropy
+from embedkit.evaluation.scores import EncodedPairs, Similarity, check_comparable, check_similarity, crossed
 from embedkit.system.extras import needed
-from embedkit.vectors.geometry import blocks, squared_distances, uniformity
+from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
 
 from .task import Measured, Rows, Task
@@ -60,7 +60,11 @@ class Pairs(Task):
                 f"{self.source}: expected pairs that are the same (label 1) and pairs that are different (label 0), found {alike} and "
                 f"{len(self.same) - alike}: add some of the other kind"
             )
-        object.__setattr__(self, "size", {"pairs": len(self.same), "of them the same": alike})
+
+    @property
+    def size(self) -> Mapping[str, int]:
+        """How much there is of what."""
+        return {"pairs": len(self.same), "of them the same": sum(self.same)}
 
     @classmethod
     def read(
@@ -86,16 +90,12 @@ class Pairs(Task):
         """The measures of any resample of pairs, and how the vectors lie."""
         judges = needed("sklearn.metrics", "judging pairs")
         check_comparable(encoder, self.similarity)
-        texts = list(dict.fromkeys([*self.first, *self.second]))
-        place = {text: index for index, text in enumerate(texts)}
-        values = encoded(encoder, texts, self.role, progress=progress)
-        a, b = (np.array([place[text] for text in side], dtype=np.intp) for side in (self.first, self.second))
-        scores = paired(encoder, values[a], values[b], self.similarity)
+        pairs = EncodedPairs.of(encoder, self.first, self.second, self.role, progress=progress)
+        scores, distances = pairs.scores(self.similarity), pairs.distances()
+        a, b = pairs.first, pairs.second
         same = np.array(self.same, dtype=bool)
         ranks = np.full(len(same), np.nan)
-        ranks[same] = partner_ranks(encoder, values, a[same], b[same], np.unique(b), self.similarity)
-        dense = values if isinstance(values, np.ndarray) and encoder.kind == "dense" else None
-        distances = None if dense is None else squared_distances(dense[a], dense[b])
+        ranks[same] = partner_ranks(encoder, pairs.values, a[same], b[same], np.unique(b), self.similarity)
 
         def statistic(rows: Rows) -> dict[str, float]:
             found, labels = scores[rows], same[rows]
@@ -113,10 +113,7 @@ class Pairs(Task):
                 measures["alignment"] = float(distances[rows][labels].mean()) if labels.any() else float("nan")
             return measures
 
-        fixed = {"threshold": best_thresholds(scores, same)[2]}
-        if dense is not None:
-            fixed |= {"uniformity": uniformity(dense), "isotropy": isotropy(dense)}
-        return Measured(len(same), statistic, fixed)
+        return Measured(len(same), statistic, {"threshold": best_thresholds(scores, same)[2], **pairs.space()})
 
 
 def best_thresholds(scores: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

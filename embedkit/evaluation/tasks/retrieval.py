@@ -6,26 +6,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
-from embedkit.evaluation.labelled import cells, check_file, entries, find, number_of, refuse
-from embedkit.evaluation.scores import Similarity, check_comparable, check_finite, check_similarity, crossed, encoded
-from embedkit.system.extras import needed
-from embedkit.vectors.geometry import blocks
+from embedkit.evaluation.beir import Files, entries, judgements
+from embedkit.evaluation.labelled import check_file, refuse
+from embedkit.evaluation.rankings import DEPTH, Ranking, judged, nearest
+from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, encoded
 from embedkit.vectors.values import Values
 
 from .task import Measured, Rows, Task
-
-DEPTH = 1_000
-"""Documents of a ranking that are looked at, as trec_eval does by default."""
-
-_AT_A_TIME = 256
-_NAMES = (("query-id", "corpus-id", "score"), ("query-id", "doc-id", "relevance"))
 
 
 @dataclass(frozen=True)
@@ -72,9 +65,13 @@ class Retrieval(Task):
             raise InputError(f"k: expected whole numbers from 1 to {DEPTH:,}, found {self.at!r}")
         if any(len(wording) != len(self.queries) for wording in self.wordings):
             raise InputError("retrieval: expected as many queries in each wording as there are queries")
-        more = {"wordings of each": 1 + len(self.wordings)} if self.wordings else {}
         object.__setattr__(self, "at", tuple(sorted(set(self.at))))
-        object.__setattr__(self, "size", {"queries": len(self.queries), **more, "documents": self.count})
+
+    @property
+    def size(self) -> Mapping[str, int]:
+        """How much there is of what."""
+        more = {"wordings of each": 1 + len(self.wordings)} if self.wordings else {}
+        return {"queries": len(self.queries), **more, "documents": self.count}
 
     @classmethod
     def read(
@@ -100,12 +97,11 @@ class Retrieval(Task):
             raise InputError(
                 f"{path}: expected a folder with corpus.jsonl, queries.jsonl and qrels.tsv, found {'a file' if path.exists() else 'nothing'}"
             )
-        corpus = find(path, "corpus.jsonl", "docs.jsonl")
-        place = {key: index for index, (key, _) in enumerate(entries(corpus))}
-        queries = dict(entries(find(path, "queries.jsonl")))
-        qrels = find(path, "qrels.tsv", f"qrels/{split}.tsv")
+        files = Files.of(path, split)
+        place = {key: index for index, (key, _) in enumerate(entries(files.corpus))}
+        queries = dict(entries(files.queries))
         grades: dict[str, dict[int, int]] = {}
-        for where, query, document, grade in _judgements(qrels):
+        for where, query, document, grade in judgements(files.judgements):
             for what, known, key in (("query", queries, query), ("document", place, document)):
                 if key not in known:
                     refuse(
@@ -119,7 +115,7 @@ class Retrieval(Task):
         asked = [query for query in queries if relevant.get(query)]
         if not asked:
             raise InputError(
-                f"{qrels}: expected judgements with a grade over 0, found none of {sum(map(len, grades.values()))}; without relevant "
+                f"{files.judgements}: expected judgements with a grade over 0, found none of {sum(map(len, grades.values()))}; without relevant "
                 "documents there is nothing to measure"
             )
         unjudged = len(queries) - len(asked)
@@ -127,7 +123,7 @@ class Retrieval(Task):
             str(folder),
             tuple(queries[query] for query in asked),
             tuple(relevant[query] for query in asked),
-            lambda: (text for _, text in entries(corpus)),
+            lambda: (text for _, text in entries(files.corpus)),
             len(place),
             tuple(place.get(query, -1) for query in asked) if ignore_identical_ids else (),
             similarity,
@@ -138,107 +134,58 @@ class Retrieval(Task):
 
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
         """The measures of each query; their means are the statistic."""
-        trec = needed("pytrec_eval", "judging a search")
-        order = self.ranking(encoder, progress=progress)
-        depths = ",".join(map(str, sorted({*self.at, 100})))
-        judged = [{str(d): grade for d, grade in found.items()} for found in self.relevant]
-        columns: dict[str, list[float]] = {}
-        for rows in blocks(len(order), _AT_A_TIME):
-            asked = range(rows.start, rows.stop)
-            judge = trec.RelevanceEvaluator(
-                {str(q): judged[q % len(judged)] for q in asked},
-                {f"ndcg_cut.{depths}", f"recall.{depths}", f"P.{depths}", "map", "recip_rank"},
-            )
-            found = judge.evaluate({str(q): _run(order[q]) for q in asked})
-            for q in asked:
-                for name, value in self._named(found[str(q)]).items():
-                    columns.setdefault(name, []).append(value)
+        rankings = self.ranking(encoder, progress=progress)
+        count = len(self.queries)
+        columns = judged(rankings, self.relevant * (1 + len(self.wordings)), self.at)
         # (wordings, queries), and the mean over the wordings.
-        values = {name: np.reshape(given, (-1, len(judged))).mean(axis=0) for name, given in columns.items()}
+        values = {name: np.reshape(given, (-1, count)).mean(axis=0) for name, given in columns.items()}
         if self.wordings:
-            values["mrv"] = self._rank_variances(order)
+            values["mrv"] = self._rank_variances(rankings)
 
         def statistic(rows: Rows) -> dict[str, float]:
             return {name: float(given[rows].mean()) for name, given in values.items()}
 
-        return Measured(len(judged), statistic)
+        return Measured(count, statistic)
 
-    def _named(self, found: Mapping[str, float]) -> dict[str, float]:
-        """What trec_eval found of a query, by our names."""
-        first = found["recip_rank"]
-        rank = round(1 / first) if first else DEPTH + 1
-        return {
-            **{f"ndcg@{k}": found[f"ndcg_cut_{k}"] for k in self.at},
-            **{f"recall@{k}": found[f"recall_{k}"] for k in sorted({*self.at, 100})},
-            **{f"mrr@{k}": first if rank <= k else 0.0 for k in self.at},
-            **{f"precision@{k}": found[f"P_{k}"] for k in self.at},
-            "map@1000": found["map"],
-        }
-
-    def _rank_variances(self, order: list[npt.NDArray[np.intp]]) -> npt.NDArray[np.float64]:
+    def _rank_variances(self, rankings: list[Ranking]) -> npt.NDArray[np.float64]:
         """(queries,) the variance of a relevant document's rank over the wordings, a mean over these documents."""
         out = np.empty(len(self.relevant))
         for query, relevant in enumerate(self.relevant):
             ranks = np.array(
-                [_ranks(found, relevant) for found in order[query :: len(self.relevant)]], dtype=np.float64
+                [_ranks(found, relevant) for found in rankings[query :: len(self.relevant)]], dtype=np.float64
             )
             out[query] = ranks.var(axis=0).mean()
         return out
 
-    def ranking(
-        self, encoder: TextEncoder, *, depth: int = DEPTH, progress: bool = False
-    ) -> list[npt.NDArray[np.intp]]:
+    def ranking(self, encoder: TextEncoder, *, depth: int = DEPTH, progress: bool = False) -> list[Ranking]:
         """For each query up to ``depth`` documents, the best first; then for each in its next wording."""
         from tqdm import tqdm
 
         check_comparable(encoder, self.similarity)
         wordings = (self.queries, *self.wordings)
         asked = encoded(encoder, [query for wording in wordings for query in wording], "query", progress=progress)
-        own = np.array(self.own or [-1] * len(self.queries), dtype=np.intp)
-        own = np.tile(own, len(wordings))
-        best = [_Best(encoder, asked[rows], own[rows], self.similarity, depth) for rows in blocks(len(asked))]
-        done = 0
+        own = self.own * len(wordings) or None
+
         with tqdm(total=self.count, unit="document", disable=not progress) as bar:
-            for window in encoder.stream(self.documents(), role="document"):
-                check_finite(window, "document")
-                for rows in blocks(len(window)):
-                    for part in best:
-                        part.take(window[rows], done + rows.start)
-                done += len(window)
-                bar.update(len(window))
-        if done != self.count:
+
+            def windows() -> Iterator[Values]:
+                for window in encoder.stream(self.documents(), role="document"):
+                    yield window
+                    bar.update(len(window))
+                    read.append(len(window))
+
+            read: list[int] = []
+            found = nearest(encoder, asked, windows(), own=own, fn=self.similarity, depth=depth)
+        if sum(read) != self.count:
             raise InputError(
-                f"{self.source}: expected {self.count:,} documents, found {done:,}; do not change it meanwhile"
+                f"{self.source}: expected {self.count:,} documents, found {sum(read):,}; do not change it meanwhile"
             )
-        return [row[scores > -np.inf] for part in best for row, scores in zip(part.indices, part.scores, strict=True)]
+        return found
 
 
-class _Best:
-    """The best documents so far of some queries, best first and of equal ones the first."""
-
-    def __init__(
-        self, encoder: TextEncoder, asked: Values, own: npt.NDArray[np.intp], fn: Similarity | None, depth: int
-    ) -> None:
-        self.encoder, self.asked, self.own, self.fn, self.depth = encoder, asked, own, fn, depth
-        self.scores = np.empty((len(asked), 0), dtype=np.float32)
-        self.indices = np.empty((len(asked), 0), dtype=np.intp)
-
-    def take(self, values: Values, start: int) -> None:
-        """Documents that come after all before, the first of them with the index ``start``."""
-        scores = crossed(self.encoder, self.asked, values, self.fn)
-        inside = np.flatnonzero((self.own >= start) & (self.own < start + len(values)))
-        scores[inside, self.own[inside] - start] = -np.inf
-        indices = np.broadcast_to(np.arange(start, start + len(values), dtype=np.intp), scores.shape)
-        scores = np.concatenate([self.scores, scores], axis=1)
-        indices = np.concatenate([self.indices, indices], axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : self.depth]
-        self.scores = np.take_along_axis(scores, order, axis=1)
-        self.indices = np.take_along_axis(indices, order, axis=1)
-
-
-def _ranks(order: npt.NDArray[np.intp], documents: Iterable[int]) -> list[int]:
+def _ranks(ranking: Ranking, documents: Iterable[int]) -> list[int]:
     """The ranks, from 1, of the documents; one more than the depth where they are not in the ranking."""
-    place = {document: rank for rank, document in enumerate(order.tolist(), 1)}
+    place = {document: rank for rank, document in enumerate(ranking.tolist(), 1)}
     return [place.get(document, DEPTH + 1) for document in documents]
 
 
@@ -252,43 +199,3 @@ def _wording(path: Path, ids: Sequence[str]) -> tuple[str, ...]:
             f"{len(missing):,} of {len(ids):,} missing, {missing[0]!r:.60} first; add them, or leave this file out",
         )
     return tuple(queries[key] for key in ids)
-
-
-def _run(order: Any) -> dict[str, float]:
-    """A ranking for trec_eval, which orders by score itself and breaks ties by name: scores that fall strictly."""
-    return {str(document): float(len(order) - rank) for rank, document in enumerate(order.tolist())}
-
-
-def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
-    """Place, query, document and grade of each line."""
-    columns: tuple[int, int, int] | None = None
-    width = 0
-    for where, cut in cells(path):
-        row = cut[0].split() if len(cut) == 1 else cut
-        if columns is None:
-            width, columns = len(row), _header(row)
-            if columns is not None:
-                continue
-            if width not in (3, 4):
-                refuse(
-                    where,
-                    " or ".join(", ".join(names) for names in _NAMES) + ", or these columns without a header",
-                    f"{width} columns: {', '.join(row)!r:.80}",
-                )
-            columns = (0, width - 2, width - 1)
-        if len(row) != width:
-            refuse(where, f"{width} columns as in the first line", str(len(row)))
-        query, document, said = (row[column] for column in columns)
-        grade = number_of({"grade": said}, "grade", where)
-        if grade != int(grade):
-            refuse(where, "a whole number as grade", said)
-        yield where, query, document, int(grade)
-
-
-def _header(row: list[str]) -> tuple[int, int, int] | None:
-    names = [name.strip().lower().replace("_", "-") for name in row]
-    for wanted in _NAMES:
-        if set(wanted) <= set(names):
-            query, document, grade = (names.index(name) for name in wanted)
-            return query, document, grade
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,7 @@ import numpy as np
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, number_of
-from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, encoded, paired
-from embedkit.evaluation.space import isotropy
-from embedkit.system.extras import needed
-from embedkit.vectors.geometry import squared_distances, uniformity
+from embedkit.evaluation.scores import EncodedPairs, Similarity, check_comparable, check_similarity, correlations
 
 from .task import Measured, Rows, Task
 
@@ -54,7 +51,11 @@ class Similarities(Task):
                 f"{self.source}: expected pairs with different scores, found {len(self.scores)} with {len(set(self.scores))} different: "
                 "a correlation is undefined there"
             )
-        object.__setattr__(self, "size", {"pairs": len(self.scores)})
+
+    @property
+    def size(self) -> Mapping[str, int]:
+        """How much there is of what."""
+        return {"pairs": len(self.scores)}
 
     @classmethod
     def read(
@@ -71,31 +72,18 @@ class Similarities(Task):
 
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
         """The correlations of any resample of pairs, and how the vectors lie."""
-        stats = needed("scipy.stats", "correlating scores")
         check_comparable(encoder, self.similarity)
-        texts = list(dict.fromkeys([*self.first, *self.second]))
-        place = {text: index for index, text in enumerate(texts)}
-        values = encoded(encoder, texts, self.role, progress=progress)
-        a, b = (np.array([place[text] for text in side], dtype=np.intp) for side in (self.first, self.second))
-        found = paired(encoder, values[a], values[b], self.similarity).astype(np.float64)
+        pairs = EncodedPairs.of(encoder, self.first, self.second, self.role, progress=progress)
+        found, distances = pairs.scores(self.similarity).astype(np.float64), pairs.distances()
         gold = np.array(self.scores, dtype=np.float64)
-        dense = values if isinstance(values, np.ndarray) and encoder.kind == "dense" else None
         border = gold.min() + _ALIKE * (gold.max() - gold.min())
-        distances = None if dense is None else squared_distances(dense[a], dense[b])
 
         def statistic(rows: Rows) -> dict[str, float]:
-            x, y = found[rows], gold[rows]
-            # Values that are all the same have no correlation: NaN, and nothing to warn of.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                measures = {
-                    "spearman": float(stats.spearmanr(x, y).statistic),
-                    "pearson": float(stats.pearsonr(x, y).statistic),
-                }
+            y = gold[rows]
+            measures = correlations(found[rows], y)
             if distances is not None:
                 near = distances[rows][y > border]
                 measures["alignment"] = float(near.mean()) if len(near) else float("nan")
             return measures
 
-        fixed = {} if dense is None else {"uniformity": uniformity(dense), "isotropy": isotropy(dense)}
-        return Measured(len(gold), statistic, fixed)
+        return Measured(len(gold), statistic, pairs.space())

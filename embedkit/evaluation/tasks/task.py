@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,13 @@ class Task(ABC):
     name: str
     source: str
     units: str
-    size: Mapping[str, int]
     notes: tuple[str, ...] = ()
+
+    if TYPE_CHECKING:  # at run time nothing, so that a task may set it as a field, too
+
+        @property
+        def size(self) -> Mapping[str, int]:
+            """How much there is of what, such as pairs."""
 
     @abstractmethod
     def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:

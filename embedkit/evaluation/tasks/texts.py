@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import check_file, records, text_of
 from embedkit.evaluation.scores import check_finite
-from embedkit.evaluation.space import isotropy
-from embedkit.vectors.geometry import uniformity
+from embedkit.vectors.geometry import isotropy, uniformity
 from embedkit.vectors.multivector import MultiVectors
 
 from .task import Measured, Rows, Task
@@ -41,7 +41,11 @@ class Texts(Task):
                 f"{self.source}: expected at least two different texts, found {len(set(self.texts))}; a few hundred tell more"
             )
         object.__setattr__(self, "texts", tuple(dict.fromkeys(self.texts)))
-        object.__setattr__(self, "size", {"different texts": len(self.texts)})
+
+    @property
+    def size(self) -> Mapping[str, int]:
+        """How much there is of what."""
+        return {"different texts": len(self.texts)}
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], *, role: str = "default") -> Texts:

@@ -6,18 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from embedkit.checks import integer, one_of
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import InputError
+from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.ledger import Ledger
 from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 from embedkit.records.documents import Document
 from embedkit.records.metadata import Metadata
+from embedkit.runtime.frontends.text.template import Template
+from embedkit.runtime.frontends.text.token_counter import TokenCounter
+from embedkit.system.renames import renamed
 
 from .places import RESERVED, chunk_id, place_of
 from .sections import sections
 from .splitter import Splitter
-from .token_counter import TokenCounter
 
 By: TypeAlias = Literal["tokens", "sentences", "headings"]
 
@@ -39,12 +42,11 @@ class Chunking:
 
     def __post_init__(self) -> None:
         for name, value, least in (("size", self.size, 1), ("overlap", self.overlap, 0)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InputError(f"chunk {name}: expected a whole number of at least {least}, found {value!r}")
+            if value is not None:
+                integer(f"chunk {name}", value, least=least)
         if self.size is not None and self.overlap >= self.size:
-            raise InputError(f"chunk overlap: expected less than the size {self.size}, found {self.overlap}")
-        if self.by not in get_args(By):
-            raise InputError(f"chunk by: expected 'tokens', 'sentences' or 'headings', found {self.by!r}")
+            raise OptionError(f"chunk overlap: expected less than the size {self.size}, found {self.overlap}")
+        one_of("chunk by", self.by, get_args(By))
 
 
 class chunked:
@@ -57,11 +59,21 @@ class chunked:
     of another with other content, is a bad row.
 
     Every chunk with what the model adds to it is read whole: its tokens are counted as the model gets them, in the
-    template of ``role`` with the fields that this takes from the metadata. ``metadata`` is as in `embedkit.ingest`.
+    template of the role with the fields that this takes from the metadata.
 
-    Raises `InputError` where a chunk of this size is more than the model reads.
+    Args:
+        documents: as `embedkit.ingest` takes them.
+        encoder: the bundle by whose tokens chunks are measured.
+        chunking: size, overlap (in tokens) and places of the cuts; by default as many tokens as the model reads, no
+            overlap, at sentences.
+        role: the role whose template the tokens are counted in; ``document`` by default.
+        metadata_policy: as in `embedkit.ingest`; ``strict`` by default.
+
+    Raises:
+        InputError: a chunk of this size is more than the model reads.
     """
 
+    @renamed(metadata="metadata_policy")
     def __init__(
         self,
         documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
@@ -69,12 +81,15 @@ class chunked:
         chunking: Chunking | None = None,
         *,
         role: str = "document",
-        metadata: MetadataMode = "strict",
+        metadata_policy: MetadataMode = "strict",
     ) -> None:
-        check_mode(metadata)
-        self.documents, self.chunking, self.metadata = documents, chunking or Chunking(), metadata
+        check_mode(metadata_policy)
+        self.documents, self.chunking, self.metadata_policy = documents, chunking or Chunking(), metadata_policy
         self.paths: list[str] = getattr(documents, "paths", [])
-        self._tokens = TokenCounter(encoder, role)
+        modality = encoder.modality(role)
+        if not isinstance(modality, Template):
+            raise InputError(f"chunking is for texts, and this bundle reads {modality.noun}s; leave it out")
+        self._tokens: TokenCounter = TokenCounter(modality, encoder.bundle.path(modality.frontend.tokenizer))
         most = self._tokens.max_tokens - self._tokens.own
         if (self.chunking.size or 1) > most:
             raise InputError(
@@ -82,7 +97,7 @@ class chunked:
                 f"expected at most {most}, found {self.chunking.size}"
             )
         if self.chunking.size is None and self.chunking.overlap >= most:
-            raise InputError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
+            raise OptionError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
 
     def __iter__(self) -> Iterator[Row]:
         seen = Ledger()
@@ -98,7 +113,7 @@ class chunked:
 
     def _rows(self, document: SourcedDocument, seen: Ledger) -> Iterable[Row]:
         try:
-            document = replace(document, metadata=converted(document.metadata, self.metadata))
+            document = replace(document, metadata=converted(document.metadata, self.metadata_policy))
             digest = fingerprint_of(document)
             if place_of(document.id, document.metadata):
                 return [document]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import wraps
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from tqdm import tqdm
 
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import InputError
+from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.ingestion.pipeline.prune import compared
-from embedkit.ingestion.rows.items import Items
 from embedkit.ingestion.rows.reading import Reading
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Record
@@ -25,10 +26,12 @@ from embedkit.records.filters import Filter
 from embedkit.records.metadata import content_hash
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import opened
+from embedkit.system.renames import renamed
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import nearness
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _WINDOW, _NAMED = 1000, 20
 _NEAR = 0.99
 """The least cosine of a stored vector with the one computed anew. Another variant of the bundle (int8 for fp32) stays above."""
@@ -93,14 +96,31 @@ class CheckReport:
         return "\n".join(lines)
 
 
+def _in_either_order(function: _Function) -> _Function:
+    """Take the store in the second place too, with a `DeprecationWarning`: there it stood before the encoder."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 2 and isinstance(args[1], GuardedStore | str):
+            warnings.warn("check: the encoder comes before the store now", DeprecationWarning, stacklevel=3)
+            args = (args[0], kwargs.pop("encoder", None), args[1])
+        if len(args) < 2:
+            kwargs.setdefault("encoder", None)
+        return function(*args, **kwargs)
+
+    return cast("_Function", call)
+
+
+@renamed(metadata="metadata_policy", within="filter")
+@_in_either_order
 def check(
     documents: Iterable[object],
+    encoder: TextEncoder | None,
     store: GuardedStore | str,
     *,
     collection: str,
-    metadata: MetadataMode = "strict",
-    within: Filter | None = None,
-    encoder: TextEncoder | None = None,
+    metadata_policy: MetadataMode = "strict",
+    filter: Filter | None = None,
     role: str = "document",
     vectors: int = 0,
     drop_broken: bool = False,
@@ -108,18 +128,32 @@ def check(
 ) -> CheckReport:
     """Compare a collection with its source, row by row: ids, content, and that the content is what was written.
 
-    With ``encoder``, ``vectors`` rows (chosen at random, the same at each run) are encoded anew and compared too. Only rows
-    that satisfy ``within`` are looked at, where it is given. ``metadata`` must be what the rows were ingested with.
-    ``drop_broken`` deletes the rows that are damaged or wrong, so that an ingest writes them anew; nothing else is changed.
+    Args:
+        documents: what was ingested, as `embedkit.ingest` takes it.
+        encoder: the bundle that the collection was made with; None to compare no vectors.
+        store: what `embedkit.open_store` returned, or a store URL.
+        collection: its name.
+        metadata_policy: what the rows were ingested with; ``strict`` by default.
+        filter: only rows of the collection that satisfy it are looked at, made with `embedkit.F`; None for all.
+        role: the role by which the texts were encoded; ``document`` by default.
+        vectors: so many rows (chosen at random, the same at each run) are encoded anew and compared too; 0 by default.
+        drop_broken: deletes the rows that are damaged or wrong, so that an ingest writes them anew; nothing else is
+            changed. False by default.
+        progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
 
-    Raises `CollectionNotFoundError`; `CollectionMismatchError` where the collection belongs to another model than
-    ``encoder``; `InputError` where vectors are asked for without an encoder.
+    Returns:
+        What was found; ``consistent`` tells whether they agree.
+
+    Raises:
+        CollectionNotFoundError: there is no such collection.
+        CollectionMismatchError: it belongs to another model than ``encoder``.
+        OptionError: vectors are asked for without an encoder.
     """
     if vectors and encoder is None:
-        raise InputError("check: vectors can be compared with an encoder only; give the bundle's")
+        raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
     with (
         opened(store) as connection,
-        Reading(documents, metadata=metadata) as reading,
+        Reading(documents, metadata_policy=metadata_policy) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = connection.open(collection)
@@ -127,7 +161,7 @@ def check(
             rows.require_fingerprint(encoder.fingerprint)
         for window in reading.windows(lambda: _WINDOW):
             bar.update(len(window))
-        run = _Check(rows, reading, within, CheckReport(collection, source=len(reading.ledger), bad=reading.bad))
+        run = _Check(rows, reading, filter, CheckReport(collection, source=len(reading.ledger), bad=reading.bad))
         sample = run.stored(vectors, bar)
         run.unmet()
         if encoder is not None and sample:
@@ -139,15 +173,15 @@ def check(
 
 
 class _Check:
-    def __init__(self, rows: GuardedCollection, reading: Reading, within: Filter | None, report: CheckReport) -> None:
-        self.rows, self.reading, self.within, self.report = rows, reading, within, report
+    def __init__(self, rows: GuardedCollection, reading: Reading, filter: Filter | None, report: CheckReport) -> None:
+        self.rows, self.reading, self.filter, self.report = rows, reading, filter, report
         self.broken: list[str] = []
 
     def stored(self, sample: int, bar: tqdm[Any]) -> list[Record]:
         """Look at each stored row; so many of them, chosen at random (reservoir sampling, Vitter's algorithm R)."""
         report, chance = self.report, random.Random(0)
         chosen: list[Record] = []
-        for row, digest in compared(self.rows, self.reading, self.within):
+        for row, digest in compared(self.rows, self.reading, self.filter):
             report.rows += 1
             bar.update()
             if content_hash(row.text, row.metadata) != row.hash:
@@ -163,7 +197,7 @@ class _Check:
         return chosen
 
     def unmet(self) -> None:
-        """Look for the rows of the source that were not met: they may lie outside of ``within``."""
+        """Look for the rows of the source that were not met: they may lie outside of ``filter``."""
         unmet = self.reading.ledger.unmet()
         while part := [row_id for row_id, _ in islice(unmet, _WINDOW)]:
             known = self.rows.hashes(part)
@@ -176,10 +210,10 @@ class _Check:
 
     def vectors(self, sample: list[Record], encoder: TextEncoder, role: str) -> None:
         """Compare the vectors of some rows with those that the model gives."""
-        items = Items(encoder, role)
+        modality = encoder.modality(role)
         stored = self.rows.get([row.id for row in sample], with_vectors=True)
         columns = Columns.of(encoder, role, None, self.rows.info)
-        texts = [items.of(row.text, row.metadata) for row in stored]
+        texts = [modality.of_row(row.text, row.metadata) for row in stored]
         fresh = columns.columns(encoder.encode_outputs(texts, role=role, outputs=list(columns.names.values())))
         near = [np.ones(len(stored))]
         if "dense" in columns.names:

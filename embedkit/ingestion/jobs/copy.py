@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
-from embedkit.errors import InputError, StoreError
+from embedkit.errors import OptionError, StoreError
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Record
@@ -19,6 +19,7 @@ from embedkit.stores.contract import CollectionInfo, CollectionSpec
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.stores.writer import Writer
+from embedkit.system.renames import renamed
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
@@ -50,21 +51,38 @@ class CopyReport:
         return "\n".join([*lines, *self.reasons])
 
 
+@renamed(within="filter")
 def copy(
     source: GuardedStore | str,
     target: GuardedStore | str,
     *,
     collection: str,
     name: str | None = None,
-    within: Filter | None = None,
+    filter: Filter | None = None,
     progress: bool | None = False,
 ) -> CopyReport:
-    """Copy the rows of ``collection``, or of it those that satisfy ``within``, to a collection of the target (called
-    ``name``, by default the same), which is made with the same metric and fingerprint if it is not there.
+    """Copy the rows of a collection, vectors included, to a collection with the same metric and fingerprint, which is made if
+    it is not there.
 
     Rows that the target has with the same content are not read further, so a run that was cut is simply run again. Rows
-    that only the target has stay. Raises `CollectionNotFoundError`, `CollectionMismatchError` where the target's
-    collection was made for something else, and `StoreError` where a store fails for good.
+    that only the target has stay.
+
+    Args:
+        source: the store that is read: what `embedkit.open_store` returned, or a store URL.
+        target: the store that is written to; may be the same.
+        collection: the name of the collection in the source.
+        name: its name in the target; by default the same.
+        filter: only rows that satisfy it, made with `embedkit.F`; None for all.
+        progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
+
+    Returns:
+        What became of the rows.
+
+    Raises:
+        CollectionNotFoundError: the source has no such collection.
+        CollectionMismatchError: the target's collection was made for something else.
+        OptionError: source and target are the same collection.
+        StoreError: a store failed for good, or another ingest writes to the target.
     """
     started = time.perf_counter()
     name = collection if name is None else name
@@ -77,13 +95,13 @@ def copy(
         rows = here.open(collection)
         info = rows.info
         if _same_place(here, there) and name == collection:
-            raise InputError(f"copy: source and target are the same collection {name!r}; give --as another name")
+            raise OptionError(f"copy: source and target are the same collection {name!r}; give --as another name")
         if not bar.disable:
-            bar.total = rows.count(within)
+            bar.total = rows.count(filter)
         spec = CollectionSpec(name, info.dim, info.metric, info.fingerprint, info.sparse, info.multivector)
         writer = Writer(there.ensure(spec))
         report = CopyReport(name)
-        for page in _pages(rows, within):
+        for page in _pages(rows, filter):
             known = writer.hashes([row.id for row in page])
             fresh = [row.id for row in page if known.get(row.id) != row.hash]
             report.read += len(page)
@@ -103,10 +121,10 @@ def _same_place(here: GuardedStore, there: GuardedStore) -> bool:
     return here is there or (here.address is not None and here.address == there.address)
 
 
-def _pages(rows: GuardedCollection, within: Filter | None) -> Iterator[list[Record]]:
+def _pages(rows: GuardedCollection, filter: Filter | None) -> Iterator[list[Record]]:
     cursor: str | None = None
     while True:
-        page = rows.scan(filter=within, cursor=cursor, limit=_PAGE)
+        page = rows.scan(filter=filter, cursor=cursor, limit=_PAGE)
         yield page.records
         cursor = page.cursor
         if cursor is None:

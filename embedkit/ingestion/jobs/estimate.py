@@ -16,13 +16,13 @@ from embedkit.encoders.base import TextEncoder
 from embedkit.errors import InputError, TruncationWarning
 from embedkit.ingestion.pipeline.columns import Columns, existing
 from embedkit.ingestion.pipeline.prune import check_prunable, gone
-from embedkit.ingestion.rows.items import Items
 from embedkit.ingestion.rows.reading import Reading
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter
-from embedkit.runtime.frontends.template import Text
+from embedkit.runtime.frontends.base import Item
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
+from embedkit.system.renames import renamed
 
 _WINDOW, _SAMPLE, _PART = 1000, 256, 32
 _LONG_ENOUGH = 3.0
@@ -71,6 +71,7 @@ class IngestEstimate:
         return "\n".join(lines)
 
 
+@renamed(metadata="metadata_policy", within="filter")
 def estimate(
     documents: Iterable[object],
     encoder: TextEncoder,
@@ -78,22 +79,38 @@ def estimate(
     *,
     collection: str,
     role: str = "document",
-    metadata: MetadataMode = "strict",
+    metadata_policy: MetadataMode = "strict",
     sync: bool = False,
-    within: Filter | None = None,
+    filter: Filter | None = None,
     outputs: Sequence[str] | None = None,
     progress: bool | None = False,
 ) -> IngestEstimate:
     """What `embedkit.ingest` would do with the same arguments. Reads the whole source and writes nothing.
 
-    Raises what the ingest would before it writes, and the `InputError` of a sync that may not delete.
+    Args:
+        documents: what would be ingested, as `embedkit.ingest` takes it.
+        encoder: what would give the vectors; a sample is encoded to learn how long that takes.
+        store: what `embedkit.open_store` returned, or a store URL.
+        collection: its name; need not be there.
+        role: the bundle's role by which the texts would be encoded; ``document`` by default.
+        metadata_policy: what would be done with values that no store can keep; ``strict`` by default.
+        sync: counts what a sync would delete; False by default.
+        filter: a sync would delete only among the rows that satisfy it; None for all.
+        outputs: names of what of the bundle would be kept, as in the ingest.
+        progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
+
+    Returns:
+        Rows by what would become of them; seconds, tokens and bytes are estimates.
+
+    Raises:
+        EmbedkitError: what the ingest would raise before it writes, and the `InputError` of a sync that may not delete.
     """
     chance = random.Random(0)
-    sample: list[Text] = []
+    sample: list[Item] = []
     new = changed = unchanged = 0
     with (
         opened(store) as connection,
-        Reading(documents, metadata=metadata) as reading,
+        Reading(documents, metadata_policy=metadata_policy) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = existing(connection, collection)
@@ -101,7 +118,7 @@ def estimate(
             rows.require_fingerprint(encoder.fingerprint)
         columns = Columns.of(encoder, role, outputs, rows.info if rows else None)
         connection.require_able(columns.spec(collection, encoder.metric))
-        items = Items(encoder, role)
+        modality = encoder.modality(role)
         for window in reading.windows(lambda: _WINDOW):
             known = rows.hashes([document.id for document, _ in window]) if rows else {}
             for document, digest in window:
@@ -110,12 +127,12 @@ def estimate(
                     continue
                 new += document.id not in known
                 changed += document.id in known
-                _choose(sample, items.of(document.text, document.metadata), new + changed, chance)
+                _choose(sample, modality.of_row(document.text, document.metadata), new + changed, chance)
             bar.update(len(window))
         lost = 0
         if sync:
             check_prunable(reading)
-            lost = sum(1 for _ in gone(rows, reading, within)) if rows else 0
+            lost = sum(1 for _ in gone(rows, reading, filter)) if rows else 0
         sampled, tokens, seconds, size = _measured(encoder, role, columns, sample)
         share = (new + changed) / sampled if sampled else 0.0
         return IngestEstimate(
@@ -135,14 +152,14 @@ def estimate(
         )
 
 
-def _choose(sample: list[Text], item: Text, seen: int, chance: random.Random) -> None:
+def _choose(sample: list[Item], item: Item, seen: int, chance: random.Random) -> None:
     """Keep ``_SAMPLE`` of all items, each as likely as any other (reservoir sampling, Vitter's algorithm R)."""
     place = seen - 1 if seen <= _SAMPLE else chance.randrange(seen)
     if place < _SAMPLE:
         sample[place : place + 1] = [item]
 
 
-def _measured(encoder: TextEncoder, role: str, columns: Columns, sample: list[Text]) -> tuple[int, int, float, int]:
+def _measured(encoder: TextEncoder, role: str, columns: Columns, sample: list[Item]) -> tuple[int, int, float, int]:
     """How many texts were encoded, their tokens, the seconds that they took and the bytes of their vectors: parts of the
     sample, until it has been long enough. A part that cannot be encoded is left out."""
     texts = tokens = size = 0

@@ -16,7 +16,6 @@ from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.pipeline.ingest import ingest
 from embedkit.ingestion.pipeline.report import IngestError, IngestInterrupted, IngestReport
 from embedkit.ingestion.readers.files import read
-from embedkit.ingestion.readers.lines import TooLong, lines, shown
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.readers.tables.delimited import table_row
 from embedkit.ingestion.readers.tables.jsonlines import json_row
@@ -27,8 +26,12 @@ from embedkit.records.coercion import MetadataMode
 from embedkit.records.metadata import load_metadata
 from embedkit.stores.contract import Metric
 from embedkit.stores.guarded import GuardedStore
+from embedkit.system.atomic import move
+from embedkit.system.files.lines import TooLong, lines, shown
+from embedkit.system.renames import renamed
 
 
+@renamed(metadata="metadata_policy")
 def retry(
     letters: str | os.PathLike[str],
     encoder: TextEncoder,
@@ -39,7 +42,7 @@ def retry(
     chunking: Chunking | None = None,
     role: str = "document",
     metric: Metric | None = None,
-    metadata: MetadataMode = "strict",
+    metadata_policy: MetadataMode = "strict",
     progress: bool | None = False,
     window: int | None = None,
     outputs: Sequence[str] | None = None,
@@ -49,10 +52,27 @@ def retry(
     The file stays as it is until the run has come to its end, so that one that is cut loses no row. Rows may be
     repaired in the file before: ``document`` is tried where it is there, else ``row``, with ``fields``; of a file that
     could not be read all rows are read again. A row that repeats an id fails until its document has another one.
-    Chunks are written as they are; ``chunking`` is for rows that were never cut.
 
-    Errors are those of `embedkit.ingest`, so `IngestError` where the store refuses all of the rows; `InputError` where
-    ``letters`` is no dead-letter file.
+    Args:
+        letters: a dead-letter file that an ingest wrote.
+        encoder: what gives the vectors.
+        store: what `embedkit.open_store` returned, or a store URL.
+        collection: its name.
+        fields: which part of a row is what, as the ingest had it; by default ``id`` and ``text``, the rest is metadata.
+        chunking: how rows that were never cut are cut; chunks are written as they are. None: not at all.
+        role: the bundle's role by which the texts are encoded; ``document`` by default.
+        metric: for a new collection; by default the model's own.
+        metadata_policy: what is done with values that no store can keep; ``strict`` by default.
+        progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
+        window: how many rows are encoded and written together, as in the ingest.
+        outputs: names of what of the bundle is kept, as in the ingest.
+
+    Returns:
+        What became of the rows.
+
+    Raises:
+        InputError: ``letters`` is no dead-letter file.
+        EmbedkitError: what the ingest raises, so `IngestError` where the store refuses all of the rows.
     """
     path = Path(letters)
     if not path.is_file() or not is_dead_letters(path):
@@ -64,13 +84,13 @@ def retry(
     rows = LetterRows(path, fields or Fields())
     try:
         report = ingest(
-            chunked(rows, encoder, chunking, role=role, metadata=metadata) if chunking else rows,
+            chunked(rows, encoder, chunking, role=role, metadata_policy=metadata_policy) if chunking else rows,
             encoder,
             store,
             collection=collection,
             role=role,
             metric=metric,
-            metadata=metadata,
+            metadata_policy=metadata_policy,
             dead_letters=left,
             progress=progress,
             window=window,
@@ -83,8 +103,7 @@ def retry(
         if not report.dead:
             path.unlink()
             return report
-        _sync(left)
-        os.replace(left, path)
+        move(left, path)
         return replace(report, dead_letters=str(path))
     finally:
         with suppress(OSError):
@@ -158,8 +177,3 @@ def _document(value: Mapping[str, Any] | None, bad: BadRow) -> SourcedDocument |
         return None
     metadata = load_metadata(json.dumps(value["metadata"]))
     return SourcedDocument(value["id"], value["text"], metadata, source=bad.source, line=bad.line, row=bad.row)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -10,7 +10,7 @@ import numpy as np
 
 from embedkit.encoders.base import TextEncoder
 from embedkit.errors import CollectionNotFoundError, InputError
-from embedkit.runtime.outputs import none
+from embedkit.runtime.outputs import empty_values
 from embedkit.stores.contract import CollectionInfo, CollectionSpec, Metric
 from embedkit.stores.fingerprint import bundle_of, chosen, firsts, space
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
@@ -74,7 +74,7 @@ class Columns:
 
     def empty(self, encoder: TextEncoder, role: str) -> dict[str, Values]:
         """No rows of each output."""
-        return {name: none(encoder.outputs(role)[name]) for name in self.names.values()}
+        return {name: empty_values(encoder.outputs(role)[name]) for name in self.names.values()}
 
     def columns(self, values: Mapping[str, Values]) -> dict[str, Any]:
         """The fields ``vectors``, ``sparse`` and ``multivectors`` of a `RecordBatch`."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from embedkit.checks import positive
 from embedkit.encoders.base import TextEncoder
-from embedkit.errors import CollectionMismatchError, InputError, StoreError, TruncationWarning
+from embedkit.errors import CollectionMismatchError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.reading import Fresh, Reading
 from embedkit.ingestion.rows.row import BadRow, refused
@@ -27,6 +28,7 @@ from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.stores.writer import Writer
+from embedkit.system.renames import renamed
 from embedkit.vectors.values import Values
 
 from .background import Background
@@ -42,6 +44,7 @@ _WINDOWS_ENCODED = 2
 _WINDOWS_WAITING = 2
 
 
+@renamed(metadata="metadata_policy", within="filter")
 def ingest(
     documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
     encoder: TextEncoder,
@@ -50,51 +53,63 @@ def ingest(
     collection: str,
     role: str = "document",
     metric: Metric | None = None,
-    metadata: MetadataMode = "strict",
+    metadata_policy: MetadataMode = "strict",
     dead_letters: str | os.PathLike[str] | None = None,
     progress: bool | None = False,
     window: int | None = None,
     sync: bool = False,
-    within: Filter | None = None,
+    filter: Filter | None = None,
     outputs: Sequence[str] | None = None,
 ) -> IngestReport:
     """Encode documents and write them to a collection, which is made if it is not there; in bounded memory.
 
-    A document may also be a mapping (``{"id": ..., "text": ...}``, the rest is metadata) or a string, whose id is then a
-    hash of it. A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
+    A row whose content (text and metadata) the collection holds already is neither encoded nor written, so a run that
     was cut is simply run again. Of several rows with one id in a run the first counts. A row that cannot be kept goes
-    to the file ``dead_letters`` (by default ``COLLECTION.dead.jsonl`` in the working folder); the others are written.
+    to a file of its own; the others are written. Long texts are cut by `embedkit.chunked`; of a source that has fewer
+    chunks than before, or that the collection holds as a whole, the rows that it has no more are removed. One ingest at
+    a time writes to a place.
 
-    Long texts are cut by `embedkit.chunked`; of a source that has fewer chunks than before, or that the collection holds
-    as a whole, the rows that it has no more are removed.
+    Args:
+        documents: `embedkit.Document` objects, mappings (``{"id": ..., "text": ...}``, the rest is metadata) or strings, whose id
+            is then a hash of them; `FileRows` and `chunked` give such rows.
+        encoder: what gives the vectors.
+        store: what `embedkit.open_store` returned, or a store URL.
+        collection: its name.
+        role: the bundle's role by which the texts are encoded; ``document`` by default.
+        metric: ``cosine``, ``dot`` or ``euclidean``, for a new collection; by default the model's own. Another one is refused where
+            it would rank vectors otherwise.
+        metadata_policy: what is done with values that no store can keep as they are: ``strict`` (the default) refuses the
+            row, ``coerce`` takes the nearest value, ``json`` keeps nothing but JSON, see
+            `embedkit.records.coercion.converted`.
+        dead_letters: the file of the rows that cannot be kept; by default ``COLLECTION.dead.jsonl`` in the working folder.
+        progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
+        window: how many documents are looked up, encoded and written together; by default 128 at first, then up to 2,048
+            as long as that takes some seconds (`embedkit.ingestion.pipeline.pace`).
+        sync: deletes at the end the rows of the collection that ``documents`` has not. Nothing is deleted by a source that
+            is empty, or that has a row whose id cannot be read. A row that cannot be used keeps what is stored of it.
+        filter: a sync deletes only among the rows that satisfy it, made with `embedkit.F`; None for all.
+        outputs: names of what of the bundle is kept, at most one of each kind (dense, sparse, multivector); by default all that
+            the collection has, or for a new one the first of each kind that the bundle gives.
 
-    ``store`` is what `embedkit.open_store` returned, or a store URL. ``metric`` is the model's own unless given; another one is
-    refused where it would rank vectors otherwise. ``metadata`` says what is done with values that no store can keep as
-    they are: ``strict``, ``coerce`` or ``json``, see `embedkit.records.coercion.converted`.
-    ``progress`` draws a bar on stderr; None draws one where stderr is a terminal. ``window`` is the number of documents
-    that are looked up, encoded and written together; by default 128 at first, then up to 2,048 as long as that takes some
-    seconds (`embedkit.ingestion.pipeline.pace`).
+    Returns:
+        What became of the rows.
 
-    With ``sync`` the rows of the collection that ``documents`` has not are deleted at the end, only among those that satisfy
-    ``within`` where it is given. Nothing is deleted by a source that is empty, or that has a row whose id cannot be read:
-    `InputError` tells it, after the other rows were written. A row that cannot be used keeps what is stored of it.
-
-    ``outputs`` names what of the bundle is kept, at most one of each kind (dense, sparse, multivector); by default all that the
-    collection has, or for a new one the first of each kind that the bundle gives. A store that keeps no such vectors raises
-    `StoreError` before anything is encoded.
-
-    One ingest at a time writes to a place: a second one raises `StoreError`.
-    Raises `CollectionMismatchError` where the collection belongs to another model; `IngestError` where the store fails
-    for good, and `IngestInterrupted` (a `KeyboardInterrupt`) at Ctrl-C, both with the report of what was done before.
+    Raises:
+        InputError: a sync may delete nothing, which is told after the other rows were written; `OptionError` for options that
+            do not fit, and `DiskError` where the dead letters cannot be written.
+        CollectionMismatchError: the collection belongs to another model.
+        StoreError: another ingest writes to this place, or the store keeps no such vectors, before anything is encoded.
+        IngestError: the store fails for good; with the report of what was done before.
+        IngestInterrupted: Ctrl-C (it is a `KeyboardInterrupt`); with the same report.
     """
-    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
-        raise InputError(f"window: expected a positive integer, found {window!r}")
+    if window is not None:
+        positive("window", window)
     if metric is not None and not encoder.allows(metric):
         raise CollectionMismatchError(
             f"metric: this model's vectors are compared by {encoder.metric!r} and are not of unit length, so an index by {metric!r} "
             "would rank them otherwise; leave metric out"
         )
-    Columns.of(encoder, role, outputs)
+    columns = Columns.of(encoder, role, outputs)
     with (
         DeadLetters(
             dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=getattr(documents, "paths", ())
@@ -106,11 +121,12 @@ def ingest(
         if not bar.disable:
             bar.total = length_hint(documents) or None
         known = existing(connection, collection)
-        columns = Columns.of(encoder, role, outputs, known.info if known else None)
+        if known:
+            columns = Columns.of(encoder, role, outputs, known.info)
         spec = columns.spec(collection, metric or encoder.metric)
         writer = Writer(connection.ensure(spec), stopping=threading.Event())
         run = _Run(encoder, role, columns, writer, dead, bar, window)
-        return run.run(documents, metadata, sync=sync, within=within)
+        return run.run(documents, metadata_policy, sync=sync, filter=filter)
 
 
 @dataclass(slots=True)
@@ -149,9 +165,9 @@ class _Run:
         self.truncated_before = encoder.stats.truncated
 
     def run(
-        self, documents: Iterable[object], metadata: MetadataMode, *, sync: bool, within: Filter | None
+        self, documents: Iterable[object], metadata_policy: MetadataMode, *, sync: bool, filter: Filter | None
     ) -> IngestReport:
-        self.reading = Reading(documents, metadata=metadata, bury=self._bury, passed=self.bar.update)
+        self.reading = Reading(documents, metadata_policy=metadata_policy, bury=self._bury, passed=self.bar.update)
         try:
             for rows in self.reading.windows(self.pace):
                 self._process(rows)
@@ -159,7 +175,7 @@ class _Run:
             self._account(waiting=0)
             if sync:
                 check_prunable(self.reading)
-                self.counts.deleted = prune(self.writer.collection, self.reading, within)
+                self.counts.deleted = prune(self.writer.collection, self.reading, filter)
             self.writer.flush()
             self.dead.finish()
         except KeyboardInterrupt:
@@ -178,7 +194,7 @@ class _Run:
                 "tokens that the model reads and were cut; split them into chunks to have all of their text in the "
                 "vectors",
                 TruncationWarning,
-                stacklevel=3,
+                stacklevel=4,  # run, ingest and what takes its old keywords
             )
         return report
 

@@ -17,14 +17,15 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from embedkit.errors import InputError, StoreError
+from embedkit.errors import DiskError, StoreError
 from embedkit.stores.guarded import GuardedStore
 from embedkit.system import cache
 
 
 @contextmanager
 def one_writer(store: GuardedStore, collection: str) -> Iterator[None]:
-    """Hold the lock for the block. Raises `StoreError`, which says who holds it, where it is taken.
+    """Hold the lock for the block. Raises `StoreError`, which says who holds it, where it is taken, and `DiskError`
+    where it cannot be made.
 
     A store in memory, and one that was not opened by its URL, has none.
     """
@@ -36,8 +37,9 @@ def one_writer(store: GuardedStore, collection: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise InputError(
-            f"the lock {path} cannot be made: {error.strerror}; give write access, or set EMBEDKIT_CACHE to a folder that has it"
+        raise DiskError(
+            f"the lock {path} cannot be made: {error.strerror}; give write access, or set EMBEDKIT_CACHE to a folder that has it",
+            error,
         ) from error
     try:
         try:

@@ -29,30 +29,30 @@ def check_prunable(reading: Reading) -> None:
         )
 
 
-def prune(collection: GuardedCollection, reading: Reading, within: Filter | None) -> int:
+def prune(collection: GuardedCollection, reading: Reading, filter: Filter | None) -> int:
     """Delete the rows that `gone` names; how many. Afterwards a scan finds none."""
     deleted = 0
     while True:
-        ids = [row.id for row, _ in zip(gone(collection, reading, within), range(_AT_ONCE), strict=False)]
+        ids = [row.id for row, _ in zip(gone(collection, reading, filter), range(_AT_ONCE), strict=False)]
         if not ids:
             return deleted
         collection.delete(ids=ids)
         deleted += len(ids)
 
 
-def gone(collection: GuardedCollection, reading: Reading, within: Filter | None) -> Iterator[Record]:
-    """The rows of the collection that satisfy ``within`` and that a source, which was read to its end, does not have."""
-    return (row for row, digest in compared(collection, reading, within) if digest is None)
+def gone(collection: GuardedCollection, reading: Reading, filter: Filter | None) -> Iterator[Record]:
+    """The rows of the collection that satisfy ``filter`` and that a source, which was read to its end, does not have."""
+    return (row for row, digest in compared(collection, reading, filter) if digest is None)
 
 
 def compared(
-    collection: GuardedCollection, reading: Reading, within: Filter | None
+    collection: GuardedCollection, reading: Reading, filter: Filter | None
 ) -> Iterator[tuple[Record, str | None]]:
-    """Each row of the collection that satisfies ``within``, with the hash that it has in the source, or None. A row of the
+    """Each row of the collection that satisfies ``filter``, with the hash that it has in the source, or None. A row of the
     source that cannot be used stands for the row of its id, and for all chunks of it, as they are."""
     cursor: str | None = None
     while True:
-        page = collection.scan(filter=within, cursor=cursor, limit=_PAGE)
+        page = collection.scan(filter=filter, cursor=cursor, limit=_PAGE)
         known = reading.ledger.hashes([row.id for row in page.records])
         lost = [row for row in page.records if row.id not in known]
         sources = {row.id: _source(row) for row in lost}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from embedkit.errors import StoreError
 
@@ -65,6 +66,9 @@ class IngestInterrupted(KeyboardInterrupt):
     def __init__(self, report: IngestReport) -> None:
         self.report = report
         super().__init__(f"interrupted; {report.written:,} rows were written and stay: run again to go on")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.report,), self.__dict__
 
 
 class IngestError(StoreError):

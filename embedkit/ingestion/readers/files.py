@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from embedkit.checks import one_of
+from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
+from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
 
-from ...errors import InputError
-from .compression import BROKEN, decompressed, state, uncompressed_name
 from .registry import FORMATS, format_of
 from .source import Source
 
@@ -30,11 +31,23 @@ class FileRows:
     Hidden files, dead letters, linked folders and files of unknown suffix that are no text are not read; ``skipped``
     names the last ones.
 
-    ``id_field``, ``text_field``, ``metadata_fields``, ``id_from`` and ``types`` are those of `Fields`. A row that cannot be
-    read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
+    A row that cannot be read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
-    Raises `InputError` at once, naming every file that cannot be read; while reading, where a table lacks a column that
-    was named; and `MissingExtraError` where a format needs a package that is not installed.
+    Args:
+        paths: files and folders; ``-`` is standard input.
+        id_field: the field that holds a row's id, ``a.b`` for b in the object a; ``id`` by default.
+        text_field: the field that holds its text (``text`` by default), several that are joined, or a template such as
+            ``{title}: {body}``.
+        metadata_fields: the fields that are kept as metadata; by default all but id and text.
+        id_from: for rows without an id: ``text`` (a hash), ``path`` (with the line) or ``row`` (the line); None: they are bad.
+        types: what the text in a field of metadata stands for: ``int``, ``float``, ``bool``, ``date`` or ``json``, by name.
+        format: one of the names above for all inputs; by default their names tell.
+
+    Raises:
+        InputError: at once, naming every file that cannot be read; while reading, where a table lacks a column that was
+            named.
+        OptionError: options that do not fit.
+        MissingExtraError: a format needs a package that is not installed.
     """
 
     def __init__(
@@ -52,8 +65,8 @@ class FileRows:
         self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
         self.format = format
         self.skipped: list[str] = []
-        if format is not None and format not in FORMATS:
-            raise InputError(f"format: expected one of {', '.join(FORMATS)}, found {format!r}")
+        if format is not None:
+            one_of("format", format, FORMATS)
         problems = [problem for path in self.paths if (problem := _problem(path))]
         if self.paths.count("-") > 1:
             problems.append("-: standard input can be read once only")

@@ -15,9 +15,10 @@ from embedkit.ingestion.readers.tables.delimited import read_table
 from embedkit.ingestion.readers.tables.jsonlines import read_json_lines
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
+from embedkit.system.files import delimited, jsonlines
+from embedkit.system.files.compression import uncompressed_name
+from embedkit.system.files.lines import count_lines
 
-from .compression import uncompressed_name
-from .lines import count_lines
 from .source import Source
 
 
@@ -40,9 +41,9 @@ def _unknown(path: str) -> int:
 
 
 FORMATS = {
-    "jsonl": Format((".jsonl", ".ndjson", ".json-lines"), read_json_lines, count_lines),
-    "csv": Format((".csv",), read_table, count_lines),
-    "tsv": Format((".tsv", ".tab"), read_table, count_lines),
+    "jsonl": Format(jsonlines.SUFFIXES, read_json_lines, count_lines),
+    "csv": Format(delimited.SUFFIXES["csv"], read_table, count_lines),
+    "tsv": Format(delimited.SUFFIXES["tsv"], read_table, count_lines),
     "parquet": Format((".parquet", ".pq"), read_parquet, count_parquet, seeks=True),
     "arrow": Format((".arrow", ".feather", ".ipc", ".arrows"), read_arrow, _unknown),
     "markdown": Format((".md", ".markdown"), read_markdown, _one),

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, NoDocument
 from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, shown_as_json
 from embedkit.records.metadata import dump_metadata
-
-from ...errors import InputError
 
 TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
 """The formats of which a file holds any number of documents."""

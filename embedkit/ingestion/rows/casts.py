@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from embedkit.errors import InputError
+from embedkit.checks import one_of
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -33,10 +33,9 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
 
 
 def check_types(types: Mapping[str, str]) -> None:
-    """Raise `InputError` for a type that is not in `TYPES`."""
+    """Raise `OptionError` for a type that is not in `TYPES`."""
     for name, kind in types.items():
-        if kind not in TYPES:
-            raise InputError(f"type of the field {name!r}: expected one of {', '.join(TYPES)}, found {kind!r}")
+        one_of(f"type of the field {name!r}", kind, TYPES)
 
 
 def typed(value: Any, kind: str) -> Any:

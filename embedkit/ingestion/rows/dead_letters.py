@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from embedkit.errors import InputError
+from embedkit.errors import DiskError, InputError, OptionError
 from embedkit.records.documents import Document
 from embedkit.records.metadata import dump_metadata
 
@@ -21,8 +21,8 @@ class DeadLetters:
 
     It is made at the first bad row, and removed by `finish` where a run has none. ``jq -r .row FILE`` gives the rows
     back as they were read; ``document`` is ``{"id", "text", "metadata"}`` where a row could be read, else null, and
-    `embedkit.ingestion.retry` tries them again. Raises `InputError` where ``path`` cannot be written, is one of ``inputs`` or holds anything
-    else.
+    `embedkit.ingestion.retry` tries them again. Raises `DiskError` where ``path`` cannot be written, and `OptionError`
+    where it is one of ``inputs`` or holds anything else.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, inputs: Iterable[str] = ()) -> None:
@@ -39,7 +39,7 @@ class DeadLetters:
             self._file.write(json.dumps(_letter(bad)) + "\n")
             self._file.flush()
         except OSError as error:
-            raise InputError(f"dead letters: writing {self.path} failed: {error}") from error
+            raise DiskError(f"dead letters: writing {self.path} failed: {error}", error) from error
         self.count += 1
 
     def finish(self) -> None:
@@ -65,13 +65,16 @@ class DeadLetters:
     def _check(self, inputs: Iterable[str]) -> None:
         folder = self.path.parent
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InputError(f"dead letters: {folder} is no folder that can be written; choose another path for them")
+            raise DiskError(
+                f"dead letters: {folder} is no folder that can be written; choose another path for them",
+                filename=folder,
+            )
         if not self.path.exists():
             return
         if any(os.path.exists(path) and os.path.samefile(path, self.path) for path in inputs):
-            raise InputError(f"dead letters: {self.path} is one of the inputs; choose another path for them")
+            raise OptionError(f"dead letters: {self.path} is one of the inputs; choose another path for them")
         if not self.path.is_file() or not is_dead_letters(self.path):
-            raise InputError(f"dead letters: {self.path} holds something else; choose another path for them")
+            raise OptionError(f"dead letters: {self.path} holds something else; choose another path for them")
 
 
 def _letter(bad: BadRow) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from embedkit.checks import one_of
 from embedkit.errors import InputError
 from embedkit.records.metadata import Metadata
+from embedkit.system.files.jsonlines import kind_of
 
 from .casts import check_types, typed
 
@@ -56,8 +58,8 @@ class Fields:
             raise InputError("text_field: give one template such as '{title}: {body}', or several plain names")
         if isinstance(self.metadata, str):
             raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
-        if self.id_from is not None and self.id_from not in get_args(IdFrom):
-            raise InputError(f"id_from: expected 'text', 'path' or 'row', found {self.id_from!r}")
+        if self.id_from is not None:
+            one_of("id_from", self.id_from, get_args(IdFrom))
         check_types(self.types)
 
     @property
@@ -162,14 +164,6 @@ class Fields:
 def text_id(text: str) -> str:
     """An id made of a text: sha256, 32 hex digits; of equal texts the same."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def kind_of(value: object) -> str:
-    """What a JSON value is, in words."""
-    if value is None:
-        return "null"
-    names = {bool: "a bool", int: "a number", float: "a number", str: "text", list: "a list", bytes: "bytes"}
-    return names.get(type(value), "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}")
 
 
 def _is_template(name: str) -> bool:

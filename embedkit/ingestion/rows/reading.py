@@ -29,12 +29,12 @@ class Reading:
         self,
         documents: Iterable[object],
         *,
-        metadata: MetadataMode = "strict",
+        metadata_policy: MetadataMode = "strict",
         bury: Callable[[BadRow], None] = lambda row: None,
         passed: Callable[[], object] = lambda: None,
     ) -> None:
-        check_mode(metadata)
-        self._documents, self._metadata, self._bury, self._passed = documents, metadata, bury, passed
+        check_mode(metadata_policy)
+        self._documents, self._policy, self._bury, self._passed = documents, metadata_policy, bury, passed
         self.ledger = Ledger()
         self.read = self.duplicates = self.bad = self.nameless = 0
 
@@ -72,8 +72,8 @@ class Reading:
     def _usable(self, document: SourcedDocument) -> Fresh | BadRow | None:
         """None for a row that repeats an earlier one."""
         try:
-            if self._metadata != "strict":
-                document = replace(document, metadata=converted(document.metadata, self._metadata))
+            if self._policy != "strict":
+                document = replace(document, metadata=converted(document.metadata, self._policy))
             digest = fingerprint_of(document)
         except InputError as error:
             return refused(document, str(error))

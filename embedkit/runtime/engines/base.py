@@ -1,10 +1,13 @@
-"""What runs a graph: the interface that each engine fills."""
+"""What runs a graph: the interface that each engine fills, and what is known of an engine before it is loaded."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +17,7 @@ class Session(ABC):
     """One graph, loaded by one engine. Several threads may call `run` at once."""
 
     @abstractmethod
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """The named outputs of the graph, float32, (rows, dim) or (rows, tokens, dim), of inputs that are (rows, tokens) or
         (rows,)."""
 
@@ -37,7 +40,7 @@ class Spread(Session):
         for session in sessions:
             self._idle.put(session)
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """The outputs of the session that was idle first."""
         session = self._idle.get()
         try:
@@ -52,3 +55,45 @@ class Spread(Session):
     def rows(self, count: int) -> int:
         """Those of each of the sessions."""
         return self._first.rows(count)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where graphs are computed: ``cpu``, or another kind with the numbers of its devices."""
+
+    kind: str = "cpu"
+    indices: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{','.join(map(str, self.indices))}" if self.indices else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine on one kind of device, told without importing its package.
+
+    ``open`` makes the session of a graph's file for a precision, devices and a number of callers at a time; ``available``
+    tells whether it can be used here (asked for a device other than the CPU when none is named).
+    """
+
+    name: str
+    package: str
+    open: Callable[[Path, str, Device, int], Session]
+    device: str = "cpu"
+    available: Callable[[], bool] = field(default=lambda: True)
+    missing: str = ""
+    """What to do where it is not available, for the message."""
+    variants: tuple[str, ...] | None = None
+    """The variants of a bundle that it reads; None for all."""
+    preferred: tuple[str, ...] = ("int8", "fp32")
+    """The variant that is taken where none is named: the first of these that the bundle has."""
+    precisions: tuple[str, ...] = ()
+    """Names that may stand behind its own and a colon; where it has some and none is named, the first, or that which
+    was found to be the fastest here that keeps what the bundle promises."""
+    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The precisions that are tried in the place of a variant (or of ``*``, any other) where the engine is left open."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What ``engine=`` may say to mean it."""
+        return (self.name, *(f"{self.name}:{precision}" for precision in self.precisions))

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from embedkit.errors import BundleError, DeviceError
 
-from .base import Session
+from . import onnxruntime as cpu
+from .base import Device, Engine, Session, Spread
 from .onnxruntime import onnxruntime, session_options
 
 _HEAVY = ("MatMul", "Gemm", "Attention", "LayerNorm", "Softmax", "Gelu", "QuantizeLinear", "Conv")
@@ -57,7 +58,7 @@ class Cuda(Session):
         self._lock = threading.Lock()
         self._bound: OrderedDict[Any, tuple[Any, dict[str, Any]]] = OrderedDict()
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """The named outputs, float32. One call at a time computes."""
         with self._lock:
             binding, values = self._binding(inputs, outputs)
@@ -76,9 +77,7 @@ class Cuda(Session):
         """Rounded up, two counts an octave."""
         return int(_STEPS[np.searchsorted(_STEPS, count)])
 
-    def _binding(
-        self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]
-    ) -> tuple[Any, dict[str, Any]]:
+    def _binding(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> tuple[Any, dict[str, Any]]:
         """The input tensors of these shapes on the device, and the binding that names them and the outputs; those used
         last are kept."""
         key = tuple(outputs), tuple((name, array.shape) for name, array in inputs.items())
@@ -121,3 +120,19 @@ def _assigned(session: Any) -> list[tuple[str, str]]:
         for part in session.get_provider_graph_assignment_info()
         for node in part.get_nodes()
     ]
+
+
+def _open(path: Path, precision: str, device: Device, threads: int) -> Session:
+    return Spread([Cuda(path, index) for index in device.indices])
+
+
+ENGINE = Engine(
+    "onnxruntime",
+    "onnxruntime",
+    _open,
+    device="cuda",
+    available=lambda: cpu.has_cuda(),
+    missing="this onnxruntime has no CUDA provider; run  pip uninstall onnxruntime && pip install 'embedkit-onnx[gpu]'"
+    "  or load with device='cpu'",
+    preferred=("fp16", "fp32"),
+)

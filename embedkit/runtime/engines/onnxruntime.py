@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embedkit.errors import BundleError, MissingExtraError
 
-from .base import Session
+from .base import Device, Engine, Session
 
 # On CPU the fused operator takes several times as long as Add and LayerNormalization apart.
 _SLOWER_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion", "EmbedLayerNormFusion"]
@@ -37,7 +37,7 @@ class OnnxRuntime(Session):
         self._part.add_run_config_entry("only_execute_path_to_fetches", "1")
         self._all = len(self._session.get_outputs())
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """The named outputs, float32."""
         options = self._part if len(outputs) < self._all else None
         found: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), dict(inputs), options)
@@ -54,6 +54,8 @@ def session_options() -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Where a CPU's 8-bit products of unsigned and signed numbers overflow (x86 without VNNI), unsigned ones are multiplied.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
@@ -69,3 +71,10 @@ def onnxruntime() -> Any:
     except ImportError as error:
         raise MissingExtraError("onnxruntime", "cpu", "encoding (use the extra gpu instead of cpu for CUDA)") from error
     return onnxruntime
+
+
+def _open(path: Path, precision: str, device: Device, threads: int) -> Session:
+    return OnnxRuntime(path)
+
+
+ENGINE = Engine("onnxruntime", "onnxruntime", _open)

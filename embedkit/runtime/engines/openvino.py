@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from embedkit.errors import BundleError, MissingExtraError
 
-from .base import Session
+from .base import Device, Engine, Session
 
 WIDTH = 16
 """Rows are padded to a multiple of it: the engine sums a row of the softmax in so many lanes and what is left over apart,
@@ -37,7 +37,7 @@ class OpenVino(Session):
         self._compile()
         _open.add(self)
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int64]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """The named outputs, float32."""
         if self._compiled is None:
             with self._lock:
@@ -135,3 +135,18 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def _open_graph(path: Path, precision: str, device: Device, threads: int) -> Session:
+    return OpenVino(path, precision=precision, threads=threads)
+
+
+ENGINE = Engine(
+    "openvino",
+    "openvino",
+    _open_graph,
+    variants=("fp32",),
+    preferred=("fp32",),
+    precisions=("f32", "bf16", "int8"),
+    rivals={"fp32": ("f32",), "*": ("int8", "bf16")},
+)

@@ -1,86 +1,109 @@
-"""What runs a graph: the interface that each engine fills, and which device, variant and engine a request means."""
+"""Which engine, device and variant a request means, and a graph opened by them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from embedkit.errors import DeviceError, InputError
 
-from .base import Session, Spread
+from .base import Device, Engine, Session
 
-ENGINES = ("onnxruntime", "openvino", "openvino:f32", "openvino:bf16", "openvino:int8")
-"""What ``engine`` may name beside ``auto``."""
+GROUP = "embedkit.engines"
+"""The entry point group of further engines: each names an `Engine`."""
 
-_PREFERENCE = {"cpu": ("int8", "fp32"), "cuda": ("fp16", "fp32")}
+DEFAULT = "onnxruntime"
+"""The engine that computes where nothing speaks for another."""
+
+_OWN = (
+    "embedkit.runtime.engines.onnxruntime:ENGINE",
+    "embedkit.runtime.engines.cuda:ENGINE",
+    "embedkit.runtime.engines.openvino:ENGINE",
+)
 
 
-def open_session(path: Path, *, engine: str, device: str, indices: Sequence[int], threads: int) -> Session:
-    """The graph in ``path``, run by ``engine`` (one of `ENGINES`, with its precision) on ``device``: for CUDA on each of
-    ``indices``, on CPU for ``threads`` callers at a time."""
-    if engine.startswith("openvino"):
-        from .openvino import OpenVino
+@cache
+def engines() -> tuple[Engine, ...]:
+    """Every engine on every kind of device, those of this package first."""
+    own = (name.partition(":") for name in _OWN)
+    found: list[Engine] = [getattr(import_module(module), attribute) for module, _, attribute in own]
+    return (*found, *(entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)))
 
-        return OpenVino(path, precision=engine.partition(":")[2], threads=threads)
-    if device == "cuda":
-        from .cuda import Cuda
 
-        return Spread([Cuda(path, index) for index in indices])
-    from .onnxruntime import OnnxRuntime
+def engine_names() -> tuple[str, ...]:
+    """What ``engine=`` may name beside ``auto``."""
+    return tuple(dict.fromkeys(name for engine in engines() for name in engine.names))
 
-    return OnnxRuntime(path)
+
+def find_engine(name: str, device: str = "cpu") -> Engine:
+    """The engine of a name (``auto`` is the default one) on a kind of device; `DeviceError` where it is not there."""
+    base = DEFAULT if name == "auto" else name.partition(":")[0]
+    for engine in engines():
+        if engine.name == base and engine.device == device:
+            return engine
+    raise DeviceError(f"device {device!r}: {base} does not compute there; load with engine={DEFAULT!r}")
+
+
+def open_session(path: Path, *, engine: str, device: Device, threads: int) -> Session:
+    """The graph in ``path``, run by an engine (with its precision) on a device, for ``threads`` callers at a time."""
+    return find_engine(engine, device.kind).open(path, engine.partition(":")[2], device, threads)
 
 
 def check_engine(engine: str) -> None:
     """`InputError` for an engine that there is not."""
-    if engine not in ("auto", *ENGINES):
-        raise InputError(f"engine: expected 'auto' or one of {', '.join(ENGINES)}, found {engine!r}")
+    if engine != "auto" and engine not in engine_names():
+        raise InputError(f"engine: expected 'auto' or one of {', '.join(engine_names())}, found {engine!r}")
 
 
-def choose_device(device: str, engine: str = "auto") -> tuple[str, tuple[int, ...]]:
-    """(``cpu``, ()), or ``cuda`` and the numbers of the devices, for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or
-    ``cuda:N,M``; `DeviceError` where what was asked for is not there."""
+def choose_device(device: str, engine: str = "auto") -> Device:
+    """The CPU, or devices of another kind, for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``cuda:N,M``; `DeviceError` where
+    what was asked for is not there."""
     kind, colon, numbers = device.partition(":")
     parts = numbers.split(",") if colon else ["0"]
+    others = list(dict.fromkeys(entry.device for entry in engines() if entry.device != "cpu"))
     if (
-        kind not in ("auto", "cpu", "cuda")
-        or (colon and kind != "cuda")
+        kind not in ("auto", "cpu", *others)
+        or (colon and kind not in others)
         or not all(part.isascii() and part.isdecimal() for part in parts)
         or len({int(part) for part in parts}) < len(parts)
     ):
-        raise DeviceError(f"device: expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'cuda:N,M', found {device!r}")
-    if engine.startswith("openvino"):
-        if kind == "cuda":
-            raise DeviceError(f"device {device!r}: openvino computes on CPU here; load with engine='onnxruntime'")
-        return "cpu", ()
-    if kind == "cpu":
-        return "cpu", ()
-    from .onnxruntime import has_cuda
+        forms = [
+            "'auto'",
+            "'cpu'",
+            *(form for name in others for form in (f"'{name}'", f"'{name}:N'", f"'{name}:N,M'")),
+        ]
+        raise DeviceError(f"device: expected {', '.join(forms[:-1])} or {forms[-1]}, found {device!r}")
+    base = DEFAULT if engine == "auto" else engine.partition(":")[0]
+    able = [entry for entry in engines() if entry.name == base and entry.device != "cpu"]
+    if kind not in ("auto", "cpu") and kind not in [entry.device for entry in able]:
+        raise DeviceError(f"device {device!r}: {base} computes on CPU here; load with engine={DEFAULT!r}")
+    for entry in able if kind == "auto" else [entry for entry in able if entry.device == kind]:
+        if entry.available():
+            return Device(entry.device, tuple(int(part) for part in parts))
+        if kind != "auto":
+            raise DeviceError(f"device {device!r}: {entry.missing}")
+    return Device()
 
-    if has_cuda():
-        return "cuda", tuple(int(part) for part in parts)
-    if kind == "cuda":
-        raise DeviceError(
-            f"device {device!r}: this onnxruntime has no CUDA provider; run  pip uninstall onnxruntime && pip install 'embedkit-onnx[gpu]'"
-            "  or load with device='cpu'"
-        )
-    return "cpu", ()
 
-
-def choose_variant(variant: str, available: Mapping[str, object], device: str, engine: str = "onnxruntime") -> str:
+def choose_variant(variant: str, available: Mapping[str, object], device: str, engine: str = DEFAULT) -> str:
     """The variant asked for, or for ``auto`` the fastest that suits the device; `DeviceError` names what the bundle
-    has, or that openvino reads fp32 only."""
+    has, or what the engine reads."""
     if variant != "auto" and variant not in available:
         raise DeviceError(
             f"variant {variant!r}: this bundle has {', '.join(available)}; load one of them, or export again with --variants"
         )
-    if engine.startswith("openvino"):
-        if variant not in ("auto", "fp32") or "fp32" not in available:
+    chosen = find_engine(engine, device)
+    if chosen.variants is not None:
+        readable = [name for name in chosen.variants if name in available]
+        if not readable or variant not in ("auto", *readable):
             raise DeviceError(
-                f"variant {variant!r}: openvino reads the variant fp32, of which it makes its own 8 bits, and this bundle has "
-                f"{', '.join(available)}; load with variant='fp32', engine='openvino:int8', or with engine='onnxruntime'"
+                f"variant {variant!r}: {chosen.name} reads the variant {' or '.join(chosen.variants)}, and makes its own "
+                f"precisions of it, and this bundle has {', '.join(available)}; load with variant={chosen.variants[0]!r}, "
+                f"engine='{chosen.names[-1]}', or with engine={DEFAULT!r}"
             )
-        return "fp32"
     if variant != "auto":
         return variant
-    return next((name for name in _PREFERENCE[device] if name in available), next(iter(available)))
+    return next((name for name in chosen.preferred if name in available), next(iter(available)))

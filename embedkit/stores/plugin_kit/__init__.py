@@ -1,1 +1,1 @@
-"""What plugins share: names, room on the disk, the network."""
+"""What plugins share: names, room on the disk, the network, the translation of errors; all of it is exported by `embedkit.stores`."""

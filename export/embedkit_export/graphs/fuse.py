@@ -19,11 +19,16 @@ import onnx_ir as ir
 from .biases import fold_biases
 from .convolutions import expand
 from .idioms import assemble
-from .ir_tools import constant, initializer, producer, remove_unused, replace
+from .ir_tools import constant, initializer, named_outputs, producer, remove_unused, replace
 
 
 def fuse(model: ir.Model) -> Counter[str]:
-    """Rewrite ``model`` in place; how often each rewrite was made."""
+    """Rewrite ``model`` in place; how often each rewrite was made. Its outputs keep their names."""
+    with named_outputs(model):
+        return +_rewrite(model)
+
+
+def _rewrite(model: ir.Model) -> Counter[str]:
     made = assemble(model)
     made["convolution"] = expand(model)
     graph = model.graph
@@ -39,7 +44,7 @@ def fuse(model: ir.Model) -> Counter[str]:
     remove_unused(model)  # a node that nothing reads would count as a reader of its inputs
     made.update({name: count for name, count in fold_biases(graph).items() if count})
     remove_unused(model)
-    return +made
+    return made
 
 
 def _split_bias(node: ir.Node) -> tuple[ir.Value, npt.NDArray[Any], ir.Value] | None:

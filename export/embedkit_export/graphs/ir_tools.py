@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy.typing as npt
@@ -44,6 +46,20 @@ def initializer(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value
 def replace(old: ir.Value, new: ir.Value) -> None:
     """Let every reader of ``old`` read ``new``."""
     old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+@contextmanager
+def named_outputs(model: ir.Model) -> Iterator[None]:
+    """After the block the outputs have the names of before, whatever values they have become: a bundle asks by name."""
+    graph = model.graph
+    names = [out.name for out in graph.outputs]
+    yield
+    held = {value.name: value for node in graph for value in node.outputs}
+    for out, name in zip(graph.outputs, names, strict=True):
+        if out.name != name:
+            if name in held:
+                held[name].name = f"{name}.before"
+            out.name = name
 
 
 def remove_unused(model: ir.Model) -> None:

@@ -48,6 +48,9 @@ class EncoderGraph(nn.Module):
         self.masked = masked
         taken = inspect.signature(backbone.forward).parameters
         self.options: dict[str, Any] = {"use_cache": False} if "use_cache" in taken else {}
+        open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken.values())
+        # A module that was written by hand may do without a mask.
+        self.unread = set() if open_ended else {MASK} - set(taken)
         if self.layers != [-1]:
             self.options["output_hidden_states"] = True
 
@@ -58,7 +61,7 @@ class EncoderGraph(nn.Module):
 
     def read(self, named: dict[str, Tensor]) -> Any:
         """What the backbone gives."""
-        given = {name: tensor for name, tensor in named.items() if name != POOL_MASK}
+        given = {name: tensor for name, tensor in named.items() if name != POOL_MASK and name not in self.unread}
         return self.backbone(**given, **self.options)
 
     def hidden(self, named: dict[str, Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.bundle.manifest import Manifest, Variant
+from embedkit.bundle.manifest import IdsFrontend, Manifest, Variant
 from embedkit.errors import ExportError, InputError
 from embedkit_export.plan.builder import pair_head
 from embedkit_export.plan.plan import Plan
@@ -25,10 +25,12 @@ from embedkit_export.reporting.pair_graph import write_pair_graph
 from embedkit_export.reporting.picture import Point, draw
 from embedkit_export.reporting.profile import speeds
 from embedkit_export.reporting.report import ExportReport
+from embedkit_export.reporting.tables import write_tables
 from embedkit_export.tensors import DENSE, VARIANTS
 from embedkit_export.verification.gates import Gates, GatesByVariant, by_variant
 from embedkit_export.verification.judge import Judge
 from embedkit_export.verification.sample import Sample, read
+from embedkit_export.verification.texts import typical
 
 from .progress import Steps
 from .variant_maker import Maker, grounds
@@ -78,7 +80,7 @@ def export(
             (``classifier``); ``auto`` is what the model's files say, and dense for a
             plain transformers folder.
         timing: measure the variants' speed; without it two exports of a model are the same bytes.
-        progress: a progress bar on standard error.
+        progress: tell the steps on standard error: a progress bar in a terminal, else a line for each with its seconds.
 
     Raises:
         ExportError: the model cannot be exported, or no variant passed its checks; the message lists what was measured.
@@ -103,8 +105,7 @@ def export(
             kind=kind,
         )
         step("read the sample")
-        fields = [name for name in _fields(prepared.plan) if name]
-        sampled = read(Path(sample) if sample is not None else None, fields=fields)
+        sampled = _sample(prepared.plan, sample)
         with bundle.writing(target, overwrite=overwrite) as folder:
             manifest, made = _make(
                 prepared, sampled, folder, chosen, required, step, timing=timing, asked=variants is not None
@@ -113,9 +114,20 @@ def export(
     return ExportReport(target, manifest, made.operators, sampled.name, notes, time.monotonic() - began, made.missing)
 
 
+def _sample(planned: Plan, path: str | os.PathLike[str] | None) -> Sample:
+    """What is calibrated and judged on: the user's file, else texts or sequences that are always the same."""
+    frontend = planned.roles["default"].frontend
+    if isinstance(frontend, IdsFrontend) and path is None:
+        return Sample("random sequences of ids", tuple(typical(frontend)))
+    return read(Path(path) if path is not None else None, fields=_fields(planned))
+
+
 def _fields(planned: Plan) -> list[str]:
     """The fields that a sample has to have: those of the default role's template without a text of their own."""
-    template = planned.roles["default"].frontend.template
+    frontend = planned.roles["default"].frontend
+    if isinstance(frontend, IdsFrontend):
+        return ["text"]
+    template = frontend.template
     required = [part.field for part in template if part.field and part.default is None]
     return [str(name) for name in required] if len(required) > 1 else ["text"]
 
@@ -142,6 +154,7 @@ def _make(
     """Write all of the bundle into ``folder``."""
     plan = prepared.plan
     tokenizers = Tokenizers(plan, folder)
+    write_tables(plan, folder)
     head = pair_head(plan) if plan.recipe.pair is not None else None
     step("capture the graph")
     captured, notes = grounds(plan, tokenizers, sampled)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
-from embedkit.bundle.manifest import Choice, Frontend, Input, Output, Part, PoolMask, Truncate
+from embedkit.bundle.manifest import Choice, IdsFrontend, Input, Output, Part, PoolMask, TextFrontend, Truncate
 from embedkit.errors import ExportError, InputError
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
@@ -25,7 +27,7 @@ from embedkit_export.recipes.recipe import Pooling, Recipe, Role, parts
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.weight_files import Weights
-from embedkit_export.tensors import DENSE, IDS, MASK, POOL_MASK, TYPES
+from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
 
 from .backbone import pooler, positions, set_causal, tokenizer_json
 from .plan import GraphPlan, Plan, RolePlan
@@ -130,7 +132,12 @@ class _Builder:
             self.plan.notes += found.notes
         return self.origins[key]
 
-    def _frontend(self, name: str, role: Role, origin: Source) -> Frontend:
+    def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend | IdsFrontend:
+        if self.recipe.ids is not None:
+            return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
+        return self._text(name, role, origin)
+
+    def _text(self, name: str, role: Role, origin: Source) -> TextFrontend:
         where = f"role {name}"
         tokenizer = origin.tokenizer
         template = parts(role.template or "{text}", role.fields or {}, where)
@@ -152,8 +159,7 @@ class _Builder:
         pad_id = tokenizer.pad_token_id or 0
         if role.pad_token is not None:
             pad_id = _token_id(tokenizer, role.pad_token, f"{where}: pad_token")
-        frontend = Frontend(
-            kind="text",
+        frontend = TextFrontend(
             tokenizer="tokenizer.json",
             template=template,
             truncate=Truncate(max=limit, mode=role.truncate or "smart", applies_to=cut),
@@ -213,7 +219,9 @@ class _Builder:
             field=given.field, values={key: known[token] for key, token in given.values.items()}, default=given.default
         )
 
-    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, Frontend]) -> GraphPlan:
+    def _graph(
+        self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend | IdsFrontend]
+    ) -> GraphPlan:
         where = f"role {owner}"
         backbone = origin.backbone
         if self.recipe.causal is not None:
@@ -238,12 +246,15 @@ class _Builder:
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
-        if needs_pool and any(frontend.pool_mask for frontend in frontends.values()):
+        texts = [frontend for frontend in frontends.values() if isinstance(frontend, TextFrontend)]
+        if needs_pool and any(frontend.pool_mask for frontend in texts):
             inputs.append(Input(name=POOL_MASK, dtype="int64", source="pool_mask"))
-        pairs = any(part.pair for frontend in frontends.values() for part in frontend.template)
+        pairs = any(part.pair for frontend in texts for part in frontend.template)
         typed = "token_type_ids" in getattr(origin.tokenizer, "model_input_names", ())
         if pairs and typed and (getattr(getattr(backbone, "config", None), "type_vocab_size", 0) or 0) > 1:
             inputs.append(Input(name=TYPES, dtype="int64", source="types"))
+        if self.recipe.ids is not None and LENGTH in inspect.signature(backbone.forward).parameters:
+            inputs.append(Input(name=LENGTH, dtype="int64", source="length"))
         for name, side in self.recipe.inputs.items():
             inputs.append(Input(name=name, dtype="int64", source="choice", choice=side.choice()))
         module = EncoderGraph(
@@ -278,11 +289,11 @@ class _Builder:
             module=module,
             inputs=inputs,
             outputs=described,
-            max_tokens=max(frontend.truncate.max for frontend in frontends.values()),
+            max_tokens=max(frontend.longest for frontend in frontends.values()),
             pad_id=next(iter(frontends.values())).pad_id,
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
-            kept=any(frontend.padding == "kept" for frontend in frontends.values()),
+            kept=any(frontend.padding == "kept" for frontend in texts),
         )
 
     def _pools(
@@ -345,6 +356,8 @@ class _Builder:
         return int(_short_run(run, module, where).shape[-1])
 
     def _tokenizer_json(self, tokenizer: Any) -> str:
+        if tokenizer is None:
+            return ""
         if id(tokenizer) not in self.tokenizer_json:
             self.tokenizer_json[id(tokenizer)] = tokenizer_json(tokenizer)
         return self.tokenizer_json[id(tokenizer)]
@@ -358,7 +371,9 @@ def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGra
         for name in module.inputs
     }
     for name in module.inputs:
-        if name not in (IDS, MASK, POOL_MASK, TYPES):
+        if name == LENGTH:
+            given[name] = torch.full((2,), 4, dtype=torch.int64)
+        elif name not in (IDS, MASK, POOL_MASK, TYPES):
             given[name] = torch.zeros(2, dtype=torch.int64)
     with quiet(), torch.no_grad():
         try:

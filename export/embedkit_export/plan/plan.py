@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from embedkit.bundle.manifest import Frontend, Input, Output
+from embedkit.bundle.manifest import IdsFrontend, Input, Output, TextFrontend
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.recipes.recipe import Recipe
 from embedkit_export.sources.weight_files import Weights
@@ -37,7 +37,7 @@ class GraphPlan:
 class RolePlan:
     """One role: its frontend, its graph (the name of the first role that has it), and torch's tokenizer."""
 
-    frontend: Frontend
+    frontend: TextFrontend | IdsFrontend
     graph: str
     tokenizer: Any
     tokenizer_json: str

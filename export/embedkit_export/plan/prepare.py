@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.summary import about
+from embedkit.bundle.manifest import IdsFrontend
+from embedkit.bundle.summary import about, reads
 from embedkit.errors import InputError
 from embedkit_export.recipes.outputs import similarity
 from embedkit_export.recipes.recipe import Inferred, Recipe, read
@@ -50,6 +51,10 @@ class Prepared:
             lines.append(f"similarity  {self.recipe.similarity}")
         for name, role in self.plan.roles.items():
             frontend = role.frontend
+            if isinstance(frontend, IdsFrontend):
+                sides = f"padded on the {frontend.pad} with {frontend.pad_id}"
+                lines.append(f"role        {name}: {reads(frontend)}, {sides}")
+                continue
             template = [
                 part.lit if part.lit is not None else "|" if part.pair else f"{{{part.field}}}"
                 for part in frontend.template
@@ -111,6 +116,7 @@ def prepare(
         base or Path(),
         revision,
         trust_remote_code,
+        given is not None and given.ids is not None,
         CLASSES.get(kind, ""),
     )
     origin = load(model, loading)

@@ -21,7 +21,15 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from embedkit.errors import InputError
-from embedkit_export.graphs.ir_tools import MICROSOFT, constant, initializer, own_copy, remove_unused, replace
+from embedkit_export.graphs.ir_tools import (
+    MICROSOFT,
+    constant,
+    initializer,
+    named_outputs,
+    own_copy,
+    remove_unused,
+    replace,
+)
 from embedkit_export.tensors import Feed, Floats
 
 from .calibration import open_session
@@ -93,23 +101,24 @@ def block_weights(
     found = products(model)
     known = moments or {}
     factors: dict[str, Floats] = {}
-    for product in found:
-        name = str(product.source.name)
-        if name in known and name not in factors:
-            factors = {name: inverse_factor(known[name])}  # only the last one: they are large
-        width = 8 if product.name in fine else bits
-        blocks = quantise_blocks(product.weight, width, block, symmetric=symmetric, factor=factors.get(name))
-        _replace_product(model.graph, product, blocks, symmetric, accuracy_level)
     tables = 0
-    for node in list(model.graph):
-        table = _table(node, block)
-        if table is not None:
-            width = (table_bits or bits) if table.size >= COARSE_TABLE else 8
-            blocks = quantise_blocks(table.T, width, block, symmetric=symmetric)
-            _replace_table(model.graph, node, blocks)
-            tables += 1
-    model.opset_imports[MICROSOFT] = 1
-    remove_unused(model)
+    with named_outputs(model):
+        for product in found:
+            name = str(product.source.name)
+            if name in known and name not in factors:
+                factors = {name: inverse_factor(known[name])}  # only the last one: they are large
+            width = 8 if product.name in fine else bits
+            blocks = quantise_blocks(product.weight, width, block, symmetric=symmetric, factor=factors.get(name))
+            _replace_product(model.graph, product, blocks, symmetric, accuracy_level)
+        for node in list(model.graph):
+            table = _table(node, block)
+            if table is not None:
+                width = (table_bits or bits) if table.size >= COARSE_TABLE else 8
+                blocks = quantise_blocks(table.T, width, block, symmetric=symmetric)
+                _replace_table(model.graph, node, blocks)
+                tables += 1
+        model.opset_imports[MICROSOFT] = 1
+        remove_unused(model)
     return len(found) + tables
 
 

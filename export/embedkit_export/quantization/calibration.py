@@ -79,24 +79,22 @@ def open_session(model: ir.Model, outputs: Sequence[str] = ()) -> Any:
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as the runtime does
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # numpy computes between two runs
-    graph = model.graph
+    tapped = model.clone()  # a value that was an output for a while may keep traces of it; weights are shared
+    graph = tapped.graph
     by_name = {value.name: value for node in graph for value in node.outputs}
-    before = len(graph.outputs)
     present = {value.name for value in graph.outputs}
     graph.outputs.extend(by_name[name] for name in outputs if name not in present)
-    try:
-        size = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
-        elsewhere = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.initializers.values())
-        if size < IN_MEMORY_BYTES and not elsewhere:
-            source: Any = ir.to_proto(model).SerializeToString()
-            return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "graph.onnx"
-            ir.save(model, path, external_data="graph.onnx.data")
-            return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    finally:
-        del graph.outputs[before:]
+    size = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
+    elsewhere = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.initializers.values())
+    if size < IN_MEMORY_BYTES and not elsewhere:
+        source: Any = ir.to_proto(tapped).SerializeToString()
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        ir.save(tapped, path, external_data="graph.onnx.data")
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 class _Sums:

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from embedkit_export.graphs.ir_tools import MICROSOFT, initializer, own_copy, remove_unused, replace
+from embedkit_export.graphs.ir_tools import MICROSOFT, initializer, named_outputs, own_copy, remove_unused, replace
 from embedkit_export.tensors import Feed, Floats
 
 from . import calibration
@@ -78,11 +78,12 @@ def rowwise_int8(model: ir.Model, choices: Mapping[str, Choice] | None = None, *
         choices = choose(model)
     rewrite = _Rewrite(model.graph)
     done = 0
-    for name, group in _groups(model, keep).items():
-        rewrite.quantise(group, choices[name])
-        done += len(group)
-    model.opset_imports[MICROSOFT] = 1
-    remove_unused(model)
+    with named_outputs(model):
+        for name, group in _groups(model, keep).items():
+            rewrite.quantise(group, choices[name])
+            done += len(group)
+        model.opset_imports[MICROSOFT] = 1
+        remove_unused(model)
     return done
 
 

@@ -106,6 +106,26 @@ class Role(_Piece, frozen=True):
     stages: list[Any] | None = None
 
 
+class IdsInput(_Piece, frozen=True):
+    """A model that reads sequences of ids below ``size`` in the place of texts: at most ``max`` of one, the ``keep`` ones;
+    ``pad_id``, which no sequence holds, fills batches up on the side ``pad``, to ``length`` where there is one."""
+
+    size: Positive
+    max: Positive
+    keep: Literal["first", "last"] = "last"
+    pad: Literal["left", "right"] = "right"
+    pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
+    length: Positive | None = None
+
+
+class TableOf(_Piece, frozen=True):
+    """Vectors of things that are not encoded: rows of the model's parameter ``weights`` (n, dim), but those of the numbers
+    ``skip``; a row's number is its id."""
+
+    weights: str
+    skip: list[Annotated[int, msgspec.Meta(ge=0)]] = []
+
+
 class Recipe(_Piece, frozen=True):
     """All that an export needs to know of a model beside its weights."""
 
@@ -143,6 +163,10 @@ class Recipe(_Piece, frozen=True):
     pad_token: str | None = None
     without_tokens: list[str] = []
     first_token: TokenChoice | None = None
+    ids: IdsInput | None = None
+    """That the model reads sequences of ids, not texts."""
+    tables: dict[str, TableOf] = {}
+    """Tables of vectors that go into the bundle, comparable with the pooled vector."""
 
     def role(self, name: str) -> Role:
         """A role with all that it takes from the recipe. A recipe without the roles ``default``, ``query`` or

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Scorer, Tower, Variant
+from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Scorer, Table, TextFrontend, Tower, Variant
 from embedkit.bundle.manifest import Source as SourceEntry
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
@@ -17,6 +17,7 @@ from embedkit_export.sources.load import weights_sha256
 from embedkit_export.tensors import DENSE
 
 from .pair_graph import PAIR_FILE
+from .tables import table_file
 
 GOLDEN_FILE = "golden.npz"
 _EMPTY_SHA256 = "0" * 64
@@ -34,7 +35,9 @@ class Description:
         plan = self.prepared.plan
         towers: dict[str, Tower] = {}
         for name, role in plan.roles.items():
-            frontend = msgspec.structs.replace(role.frontend, tokenizer=self.tokenizers[name])
+            frontend = role.frontend
+            if isinstance(frontend, TextFrontend):
+                frontend = msgspec.structs.replace(frontend, tokenizer=self.tokenizers[name])
             if name != role.graph:
                 towers[name] = Tower(frontend=frontend, like=role.graph)
                 continue
@@ -46,13 +49,14 @@ class Description:
                 outputs=graph.outputs,
             )
         return Manifest(
-            schema=1,
+            schema=1 if all(isinstance(role.frontend, TextFrontend) for role in plan.roles.values()) else 2,
             source=self._source,
             towers=towers,
             scorers=self._scorers,
             files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
             golden=GOLDEN_FILE,
             fingerprint=_EMPTY_SHA256,
+            tables={name: Table(file=table_file(name), output=f"default.{DENSE}") for name in plan.recipe.tables},
         )
 
     @property

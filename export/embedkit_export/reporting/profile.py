@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
-from embedkit.bundle.manifest import Tower
+from embedkit.bundle.manifest import IdsFrontend, Tower
 from embedkit.runtime.engines.onnxruntime import OnnxRuntime
+from embedkit.runtime.frontends.batching import Padding, TokenBatch
+from embedkit.runtime.tower import graph_inputs
 from embedkit_export.tensors import IDS
 
 _ROUNDS = 5
@@ -46,16 +48,13 @@ class Profile:
 
 def feed(tower: Tower, tokens: int) -> dict[str, npt.NDArray[Any]]:
     """Inputs of a batch of about 512 token slots, without padding."""
-    width = tower.frontend.fixed or min(tokens, tower.frontend.truncate.max)
+    width = getattr(tower.frontend, "fixed", None) or min(tokens, tower.frontend.longest)
     rows = max(1, _SLOTS // width)
-    ids = np.random.default_rng(0).integers(5, 50, (rows, width))
-    tensors = {"ids": ids, "mask": np.ones_like(ids), "pool_mask": np.ones_like(ids), "types": np.zeros_like(ids)}
-    return {
-        entry.name: (np.zeros(rows, np.int64) if entry.choice is not None else tensors[entry.source]).astype(
-            entry.dtype
-        )
-        for entry in tower.inputs
-    }
+    most = min(50, tower.frontend.size) if isinstance(tower.frontend, IdsFrontend) else 50
+    ids = np.random.default_rng(0).integers(min(5, most - 1), most, (rows, width))
+    numbers = {entry.name: np.zeros(rows, np.int64) for entry in tower.inputs if entry.choice is not None}
+    batch = TokenBatch(np.arange(rows), width, {"ids": list(ids)}, np.zeros(rows, np.bool_), Padding(0), numbers)
+    return graph_inputs(batch, batch.tensors(rows), tower.inputs, rows)
 
 
 def speeds(folder: Path, tower: Tower, files: Mapping[str, str], *, tokens: int = 64) -> dict[str, float]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 
 from embedkit.bundle.manifest import Manifest
+from embedkit.bundle.quality import measure_table, quality_table, size_table
+from embedkit.bundle.summary import measured_variants, variant_bytes
 
 
 @dataclass(frozen=True)
@@ -25,37 +27,17 @@ class ExportReport:
     """Variants that were asked for and are not in the bundle, with the reason."""
 
     def text(self) -> str:
-        """The report as a table for a terminal."""
-        tower = self.manifest.towers["default"]
-        variants = (tower if tower.graph else self.manifest.towers[str(tower.like)]).graph.variants  # type: ignore[union-attr]
-        labels = list(dict.fromkeys(name for variant in variants.values() for name in variant.quality.labels))
+        """The report as tables for a terminal."""
+        variants = measured_variants(self.manifest)
+        sizes = {name: variant_bytes(self.manifest, variant) for name, variant in variants.items()}
+        texts = next(iter(variants.values())).quality.texts
         lines = [
-            f"{'variant':8} {'MB':>7} {'mean cosine':>12} {'worst cosine':>13} {'top-10 overlap':>15} {'max difference':>15}"
-            + "".join(f" {name:>10}" for name in labels)
+            quality_table(variants, sizes).text(),
+            f"against torch on {texts} texts ({self.sample}); what is made of a text is independent of its batch, bit for bit",
         ]
-        for name, variant in variants.items():
-            size = sum(self.manifest.files[file].bytes for file in (variant.file, *variant.data)) / 1e6
-            q = variant.quality
-            lines.append(
-                f"{name:8} {size:7.1f} {q.cosine_mean:12.5f} {q.cosine_min:13.5f} {q.top10_overlap:15.3f} {q.max_abs:15.2e}"
-                + "".join(f" {q.labels[label]:10.4f}" for label in labels)
-            )
-        lines.append(
-            f"against torch on {q.texts} texts ({self.sample}); what is made of a text is independent of its batch, bit for bit"
-        )
-        for name, variant in variants.items():
-            for cut in variant.quality.matryoshka:
-                measured = {
-                    "mean cosine": cut.cosine_mean,
-                    "worst": cut.cosine_min,
-                    "top-10 overlap": cut.top10_overlap,
-                }
-                figures = [f"{what} {value:.4f}" for what, value in (measured | cut.labels).items()]
-                lines.append(f"{name}, first {cut.dim} numbers: {', '.join(figures)}")
-        for name, variant in variants.items():
-            if variant.quality.measures:
-                said = [f"{what} {value:.4f}" for what, value in variant.quality.measures.items()]
-                lines.append(f"{name}: {', '.join(said)}")
+        if smaller := size_table(variants).text():
+            lines += ["the first numbers of a vector, against as many of torch's:", smaller]
+        lines += filter(None, [measure_table(variants).text()])
         lines.extend(f"{name}: {v.form}" for name, v in variants.items() if v.form and "with" in v.form)
         lines.extend(f"{name}: NOT WRITTEN: {reason}" for name, reason in self.missing.items())
         lines.extend(f"note: {note}" for note in self.notes)

@@ -29,7 +29,7 @@ class Source:
     backbone: Any
     """The transformers model (or a module with its call), token ids in, ``last_hidden_state`` out."""
     tokenizer: Any
-    """The transformers tokenizer."""
+    """The transformers tokenizer; None where the model reads ids."""
     folder: Path | None = None
     model: Any = None
     """The sentence-transformers model around the backbone, where there is one."""
@@ -52,6 +52,8 @@ class Loading:
     """What paths in the surgery are relative to."""
     revision: str | None = None
     trust_remote_code: bool = False
+    ids: bool = False
+    """Whether the model is a module that reads sequences of ids and has no tokenizer."""
     kind: str = ""
     """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
 
@@ -90,10 +92,16 @@ def load(model: Any, how: Loading | None = None) -> Source:
             whole = live if live is not backbone else None
             name = type(backbone).__name__
             return Source(name, backbone, model[1], folder=None, records=records, notes=notes, whole=whole)
+        if how.ids:
+            from torch import nn
+
+            if not isinstance(model, nn.Module):
+                raise ExportError(f"model: expected a module of torch beside `ids`, found {type(model).__name__}")
+            return Source(type(model).__name__, copy.deepcopy(model).to("cpu").float().eval(), None)
         if not isinstance(model, str | os.PathLike):
             raise ExportError(
                 "model: expected a folder, a hub name, a SentenceTransformer or a pair (model, tokenizer), "
-                f"found {type(model).__name__}"
+                f"found {type(model).__name__}; a module that reads ids needs `ids` in the recipe"
             )
         folder, records = folders.find(model, revision=how.revision, code=how.trust_remote_code)
         name = folders.name(folder.resolve()) if Path(model).exists() else str(model)

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
+from embedkit.bundle.manifest import IdsFrontend
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
-from embedkit.runtime import selfcheck as probing
-from embedkit.vectors.arrays import truncate
+from embedkit.runtime import selfcheck
 from embedkit.vectors.values import Values
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
@@ -24,6 +24,7 @@ from . import parity as verify
 from . import reference, texts
 from . import sample as samples
 from .gates import Gates
+from .labels import LabelledSample
 
 
 class Judge:
@@ -42,18 +43,23 @@ class Judge:
     def _case(self, name: str) -> verify.Case:
         """A role with a graph of its own is judged on all texts, others on the fixed ones."""
         plan = self.prepared.plan
-        hostile, golden = (self.tokenizers.items(name, given) for given in (texts.HOSTILE, texts.GOLDEN))
-        if len(golden) < len(texts.GOLDEN):
+        fixed = texts.fixed(plan.roles["default"].frontend)
+        hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))
+        if len(golden) < len(fixed.golden):
             raise ExportError(
                 f"role {name!r}: of a usual text no token is left to pool; look at the template, `without` and the maximal length"
             )
         typical = self.tokenizers.items(name, self._typical()) if name in plan.graphs else []
         items = [*hostile, *golden, *typical]
-        verify.check_tokens(self.tokenizers[name], plan.roles[name].tokenizer, items, name)
+        verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
         expected = reference.values(plan, name, items, self._model(name))
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         return verify.Case(name, items, expected, len(hostile))
+
+    @property
+    def _golden_texts(self) -> tuple[str, ...]:
+        return texts.fixed(self.prepared.plan.roles["default"].frontend).golden
 
     def _typical(self) -> list[Any]:
         gate: list[Any] = self.sample.judged(texts.GATE_TEXTS)
@@ -64,7 +70,7 @@ class Judge:
         """The model of sentence-transformers with the length that is exported, where it is exported as it is."""
         model = self.prepared.origin.model if self.prepared.inferred.stated else None
         frontend = self.prepared.plan.roles[role].frontend
-        if frontend.least > frontend.truncate.max:  # it has one length for both
+        if isinstance(frontend, IdsFrontend) or frontend.least > frontend.truncate.max:  # it has one length for both
             return None
         if model is not None:
             model.truncate_dim = None  # whole vectors are compared
@@ -73,7 +79,7 @@ class Judge:
 
     def write_golden(self, path: Path) -> None:
         """Write the golden texts with torch's vectors."""
-        arrays: dict[str, Any] = {"texts": np.array(texts.GOLDEN)}
+        arrays: dict[str, Any] = {"texts": np.array(self._golden_texts)}
         for role, found in self.golden.items():
             for output, values in found.items():
                 arrays |= bundle.golden_arrays(values, bundle.golden_key(role, output))
@@ -83,16 +89,20 @@ class Judge:
         """The verdict on a variant, and its worst cosine on the golden texts."""
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
         verdict = verify.judge(encoder, self.cases, self.gates[variant], sizes=self._sizes)
-        worst = min(probing.worst_nearness(encoder, role, texts.GOLDEN, golden) for role, golden in self.golden.items())
+        worst = min(
+            selfcheck.worst_nearness(encoder.loaded, role, self._golden_texts, golden)
+            for role, golden in self.golden.items()
+        )
         if (self.sample.pairs or self.sample.queries) and encoder.kind in ("dense", "sparse", "multivector"):
-            by_size = self._labels(encoder)
-            labels = by_size.pop(None)
+            labelled = LabelledSample(self.sample, encoder)
+            labels = labelled.figures()
             if variant == "fp32":
                 self._fp32_labels = labels
             else:
                 verdict.problems += verify.judge_labels(labels, self._fp32_labels, self.gates[variant])
             sized = [
-                msgspec.structs.replace(cut, labels=_rounded(by_size[cut.dim])) for cut in verdict.quality.matryoshka
+                msgspec.structs.replace(cut, labels=_rounded(labelled.figures(cut.dim)))
+                for cut in verdict.quality.matryoshka
             ]
             verdict.quality = msgspec.structs.replace(verdict.quality, labels=_rounded(labels), matryoshka=sized)
         return verdict, worst
@@ -103,25 +113,6 @@ class Judge:
         plan = self.prepared.plan
         dense = plan.graphs[plan.roles["default"].graph].dense
         return sorted(size for size in set(plan.recipe.matryoshka) if dense and size < dense.dim)
-
-    def _labels(self, encoder: Encoder) -> dict[int | None, dict[str, float]]:
-        """What the sample's labels give at each size, and (None) whole; every text is encoded once."""
-        plan = self.prepared.plan
-        whole: dict[str, Any] = {}
-
-        def encode(given: list[str], role: str, size: int | None) -> Any:
-            if role not in whole:
-                whole[role] = encoder.encode(list(given), role=role)
-            if size is None:
-                return whole[role]
-            dense = plan.graphs[plan.roles[role].graph].dense
-            return truncate(whole[role], size, normalize=dense is not None and dense.normalized)
-
-        similarity = plan.recipe.similarity
-        return {
-            size: samples.evaluate(self.sample, lambda given, role, size=size: encode(given, role, size), similarity)  # type: ignore[misc]
-            for size in (None, *self._sizes)
-        }
 
 
 def _rounded(labels: Mapping[str, float]) -> dict[str, float]:

@@ -7,7 +7,6 @@ together, against `reference`.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,22 +15,26 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import Output, Quality, SizeQuality
+from embedkit.bundle.manifest import IdsFrontend, Output, Quality, SizeQuality
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
-from embedkit.runtime.frontends.template import Text
-from embedkit.runtime.frontends.tokenizer import TextTokenizer
+from embedkit.runtime.frontends.base import Item
+from embedkit.runtime.selfcheck import dependence
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-from embedkit.vectors.values import Kind, Values, equal, largest_difference, nearness, scale
+from embedkit.vectors.values import Kind, Values, largest_difference, nearness, scale
+from embedkit_export.plan.plan import RolePlan
+from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.quiet import reason
 from embedkit_export.tensors import DENSE
 
-from . import measures as metrics
 from .gates import Gates
-from .reference import Floats, tokens
+from .labels import rank_correlation
+from .reference import Floats, sequence, tokens
 
 _MAXSIM_TEXTS = 128
+_BUDGETS = (1, 333, 4096)
+"""One text a batch; odd batches; many texts padded together."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Case:
     """What one role is judged on: items, the first ``hostile`` of them unusual, and what torch makes of them, by output."""
 
     role: str
-    items: list[Text]
+    items: list[Item]
     expected: Mapping[str, Values]
     hostile: int = 0
 
@@ -53,15 +56,24 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
 
-def check_tokens(own: TextTokenizer, tokenizer: Any, items: Sequence[Text], role: str) -> None:
-    """Raise `ExportError` where the runtime's token ids, types or pooled places differ from those of transformers."""
+def check_tokens(tokenizers: Tokenizers, role: str, planned: RolePlan, items: Sequence[Item]) -> None:
+    """Raise `ExportError` where the runtime's token ids, types or pooled places differ from those of transformers, or its
+    ids from those that were given."""
+    own, frontend = tokenizers[role], planned.frontend
     for item in items:
-        found = own.encode([item])
-        ids, types, pool = tokens(tokenizer, own.frontend, item)
+        if isinstance(frontend, IdsFrontend):
+            found = tokenizers.batch(role, tokenizers.modalities[role].check(item, role))
+            mine = found.tensors(1)["ids"][0].tolist()
+            expected = sequence(frontend, item)
+            if [number for number in mine if number != frontend.pad_id] != expected:
+                raise ExportError(f"role {role!r}: expected the ids {expected[:12]}, found {mine[:12]}")
+            continue
+        ragged = own.encode([item])
+        ids, types, pool = tokens(planned.tokenizer, frontend, item)
         for what, mine, theirs in (
-            ("token ids", found.ids, ids),
-            ("token types", found.types, types),
-            ("pooled tokens", found.pool, pool),
+            ("token ids", ragged.ids, ids),
+            ("token types", ragged.types, types),
+            ("pooled tokens", ragged.pool, pool),
         ):
             if mine and mine[0].tolist() != theirs:
                 raise ExportError(
@@ -259,7 +271,7 @@ def _measures(found: Values, expected: Values, kind: Kind) -> dict[str, float]:
     a, b = np.asarray(found), np.asarray(expected)
     if a.shape[1] > 1:
         return {"agreement": float((a.argmax(axis=1) == b.argmax(axis=1)).mean())}
-    return {"rank correlation": metrics.spearman(a[:, 0], b[:, 0])}
+    return {"rank correlation": rank_correlation(a[:, 0], b[:, 0])}
 
 
 def _unit(x: Floats) -> npt.NDArray[np.float64]:
@@ -267,31 +279,26 @@ def _unit(x: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
-def independence(encoder: Encoder, role: str, items: Sequence[Text], together: Mapping[str, Values]) -> list[str]:
+def independence(encoder: Encoder, role: str, items: Sequence[Item], together: Mapping[str, Values]) -> list[str]:
     """Problems where what is made of a text depends on its batch: alone, in another order and in other batch sizes it must
     be the same bytes."""
-    order = np.random.default_rng(0).permutation(len(items))
-    back = np.argsort(order)
-    for budget in (1, 333, 4096):  # one text a batch; odd batches; many texts padded together
-        other = copy.copy(encoder)  # the graph of a large model takes long to load
-        other.token_budget = budget
-        turned = other.encode_outputs([items[i] for i in order], role=role)
-        for name, expected in together.items():
-            found: Values = turned[name][back]
-            differ = [i for i in range(len(items)) if not equal(found[i : i + 1], expected[i : i + 1])]
-            if differ:
-                change = largest_difference(found, expected)
-                read = change > 1e-4
-                return [
-                    f"row independence: {len(differ)} of {len(items)} vectors change with their batch, by up to {change:.1e}"
-                    f"{'' if name == DENSE else f' (output {name!r})'}; first: {items[differ[0]]!r:.80}"
-                    + (
-                        "; the model reads padding: a fixed length (pad = N in the recipe) takes that away"
-                        if read
-                        else ""
-                    )
-                ]
-    return []
+    modality = encoder.modality(role)
+    checked = [modality.check(item, modality.noun) for item in items]
+    found = dependence(
+        checked, lambda items, budget: encoder.loaded.computed(role, items, budget=budget), _BUDGETS, expected=together
+    )
+    if found is None:
+        return []
+    where = "" if found.output == DENSE else f" (output {found.output!r})"
+    advice = (
+        "; the model reads padding: a fixed length (pad = N in the recipe) takes that away"
+        if found.change > 1e-4
+        else ""
+    )
+    return [
+        f"row independence: {len(found.rows)} of {len(items)} vectors change with their batch, by up to {found.change:.1e}"
+        f"{where}; first: {items[found.rows[0]]!r:.80}{advice}"
+    ]
 
 
 def _rounded(value: Any) -> float:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.bundle.manifest import Choice, Frontend, Output
-from embedkit.runtime.frontends.template import Text
+from embedkit.bundle.manifest import Choice, IdsFrontend, Output, TextFrontend
+from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
@@ -25,7 +25,7 @@ from embedkit_export.modules.encoder_graph import EncoderGraph, last
 from embedkit_export.modules.pooling import Pool
 from embedkit_export.plan.plan import Plan
 from embedkit_export.quiet import quiet
-from embedkit_export.tensors import DENSE, IDS, MASK, TYPES
+from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
 
 Floats = npt.NDArray[np.float32]
 
@@ -77,6 +77,8 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     chosen = plan.roles[role]
     graph = plan.graphs[chosen.graph]
     frontend, module = chosen.frontend, graph.module
+    if isinstance(frontend, IdsFrontend):
+        return _alone_ids(plan, role, item)  # type: ignore[arg-type]
     ids, types, pool = tokens(chosen.tokenizer, frontend, item)
     mask = [1] * len(ids)
     missing = frontend.least - len(ids)
@@ -101,6 +103,34 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     for name, head in module.heads.items():
         out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
     return out
+
+
+def _alone_ids(plan: Plan, role: str, item: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
+    """What torch makes of one sequence of ids, by itself: cut, and padded only where it has a fixed length."""
+    graph = plan.graphs[plan.roles[role].graph]
+    frontend, module = plan.roles[role].frontend, graph.module
+    assert isinstance(frontend, IdsFrontend)
+    ids = sequence(frontend, item)
+    mask = [1] * len(ids)
+    filling = [0] * max(0, frontend.least - len(ids))
+    padding = [frontend.pad_id] * len(filling)
+    left = frontend.pad == "left"
+    named = {
+        IDS: torch.tensor([[*padding, *ids] if left else [*ids, *padding]]),
+        MASK: torch.tensor([[*filling, *mask] if left else [*mask, *filling]]),
+    }
+    if LENGTH in module.inputs:
+        named[LENGTH] = torch.tensor([len(ids)])
+    hidden = module.hidden(named)[0]
+    pooled = torch.cat([_pooled(part, module, hidden, named, named[MASK][0]) for part in module.pools])
+    staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+    return {DENSE: staged[0, 0].numpy()}
+
+
+def sequence(frontend: IdsFrontend, item: Sequence[int]) -> list[int]:
+    """The ids of a sequence that are read."""
+    ids = [int(number) for number in item]
+    return ids[-frontend.max :] if frontend.keep == "last" else ids[: frontend.max]
 
 
 def _headed(
@@ -160,7 +190,7 @@ def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str,
     return rows.sum(dim=0) / (len(rows) ** 0.5 if pool.mode == "mean_sqrt_length" else len(rows))
 
 
-def tokens(tokenizer: Any, frontend: Frontend, item: Text) -> tuple[list[int], list[int], list[int]]:
+def tokens(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int], list[int], list[int]]:
     """Ids, token types and the places that are pooled, as the transformers tokenizer has them."""
     given = {_main(frontend): item} if isinstance(item, str) else dict(item)
     segments, field_ends, before = [""], [], ""
@@ -238,7 +268,7 @@ def _enough(tokenizer: Any, text: str, limit: int) -> str:
     return beginning if len(tokenizer(beginning, add_special_tokens=False)["input_ids"]) > limit else text
 
 
-def _main(frontend: Frontend) -> str:
+def _main(frontend: TextFrontend) -> str:
     names = [str(part.field) for part in frontend.template if part.field]
     required = [str(part.field) for part in frontend.template if part.field and part.default is None]
     return required[0] if required else "text" if "text" in names else names[0]

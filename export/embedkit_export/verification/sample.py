@@ -6,33 +6,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from embedkit.checks import check_text
 from embedkit.errors import InputError
-from embedkit.evaluation.labelled import Record, find, identified, listed, number_of, records, refuse, text_of
-from embedkit.vectors.multivector import MultiVectors
-from embedkit.vectors.sparse import SparseVectors
-
-from . import measures as metrics
+from embedkit.evaluation.beir import Files, entries, judgements
+from embedkit.evaluation.labelled import Record, grade_of, number_of, records, refuse, text_of
 
 Item: TypeAlias = str | dict[str, str]
 """A text, or the fields of a template that reads several."""
-Encode: TypeAlias = Callable[[list[str], str], npt.NDArray[np.float32]]
-"""Texts and role -> (n, dim) float32."""
 
 RESERVED = 200
 """The most texts that are kept for calibration and therefore never judged."""
 LIMIT = 2_000
 
 _PAIRS = (("text1", "text2", "score"), ("sentence1", "sentence2", "score"))
-_QRELS = (("query-id", "corpus-id", "score"), ("query-id", "doc-id", "relevance"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,7 @@ class Query:
     """A search; ``relevant`` maps indices of the sample's documents to grades over 0."""
 
     text: str
-    relevant: dict[int, float]
+    relevant: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -133,55 +125,6 @@ def read(
     return _retrieval(path, graded, corpus, limit, notes)
 
 
-def evaluate(sample: Sample, encode: Encode, fn: str) -> dict[str, float]:
-    """What ``encode`` reaches on the sample's labels: ``spearman`` for pairs (-1 to 1), ``ndcg@10`` and ``recall@10``
-    for searches (0 to 1), nothing without labels. ``fn``, "cosine" or "dot", compares two vectors.
-
-    ``encode(texts, role)`` gives (n, dim) float32, finite, of any length, `SparseVectors` (compared by dot product) or
-    `MultiVectors` (by MaxSim); the role is "default" for pairs, "query" and
-    "document" for searches.
-    """
-    if fn not in ("cosine", "dot"):
-        raise InputError(f"fn: expected cosine or dot, found {fn!r}")
-
-    def vectors(texts: list[str], role: str) -> Any:
-        given = encode(texts, role)
-        if isinstance(given, SparseVectors | MultiVectors):
-            return given
-        found = np.asarray(given, dtype=np.float64)
-        if found.ndim != 2 or len(found) != len(texts) or not np.isfinite(found).all():
-            raise InputError(
-                f"{role} vectors: expected ({len(texts)}, dim) finite numbers, found shape {found.shape}, "
-                f"{int((~np.isfinite(found)).sum())} numbers NaN or infinite"
-            )
-        lengths = np.linalg.norm(found, axis=1, keepdims=True) if fn == "cosine" else np.ones(1)
-        return np.asarray(found / np.maximum(lengths, 1e-12))
-
-    # Scores are computed in float64 and kept in float32: what differs by rounding only, such as the cosines of equal
-    # texts with themselves, ties.
-    results = {}
-    if sample.pairs:
-        texts = list(dict.fromkeys(text for pair in sample.pairs for text in (pair.a, pair.b)))
-        found = vectors(texts, "default")
-        row_of = {text: found[i : i + 1] for i, text in enumerate(texts)}
-        likeness = np.array([_scores(row_of[pair.a], row_of[pair.b])[0, 0] for pair in sample.pairs], dtype=np.float32)
-        results["spearman"] = metrics.spearman(likeness, [pair.score for pair in sample.pairs])
-    if sample.queries:
-        asked = vectors([query.text for query in sample.queries], "query")
-        scores = _scores(asked, vectors(list(sample.documents), "document")).astype(np.float32)
-        relevant = [query.relevant for query in sample.queries]
-        results["ndcg@10"] = metrics.ndcg(scores, relevant, 10)
-        results["recall@10"] = metrics.recall(scores, relevant, 10)
-    return results
-
-
-def _scores(a: Any, b: Any) -> npt.NDArray[Any]:
-    """(n, m): dot products, or MaxSim."""
-    if isinstance(a, SparseVectors):
-        return a.dot(b)
-    return np.asarray(a.maxsim(b) if isinstance(a, MultiVectors) else a @ b.T)
-
-
 def _docstrings(fields: Sequence[str]) -> Iterator[Record]:
     from embedkit.ingestion.readers.docstrings import standard_library
 
@@ -249,48 +192,69 @@ def _pairs(path: Path, records: Iterable[Record], limit: int | None, notes: Coun
     return _sample(path.name, texts, notes, pairs=tuple(kept))
 
 
-def _searches(records: Iterable[Record], notes: Counter[str]) -> tuple[dict[str, dict[str, float]], set[str]]:
+def _searches(records: Iterable[Record], notes: Counter[str]) -> tuple[dict[str, dict[str, int]], set[str]]:
     """Query -> document -> grade, and all documents."""
-    graded: dict[str, dict[str, float]] = {}
+    graded: dict[str, dict[str, int]] = {}
     corpus: set[str] = set()
     for where, record in records:
         query = text_of(record, "query", where)
         notes["repeated queries joined"] += query in graded
         grades = graded.setdefault(query, {})
-        relevant = list(listed(record, "relevant", where))
-        others = list(listed(record, "irrelevant", where)) if "irrelevant" in record else []
+        relevant = list(_listed(record, "relevant", where))
+        others = list(_listed(record, "irrelevant", where)) if "irrelevant" in record else []
         if both := sorted({text for text, _ in relevant} & {text for text, _ in others}):
             refuse(where, "a document to be relevant or irrelevant", f"both: {both[0]!r:.60}")
-        for text, grade in [*relevant, *((text, 0.0) for text, _ in others)]:
+        for text, grade in [*relevant, *((text, 0) for text, _ in others)]:
             if not text.strip():
                 notes["blank documents left out"] += 1
             else:
                 corpus.add(text)
-                grades[text] = max(grade, grades.get(text, 0.0))
+                grades[text] = max(grade, grades.get(text, 0))
     notes["blank queries left out"] = sum(not query.strip() for query in graded)
     return {query: grades for query, grades in graded.items() if query.strip()}, corpus
 
 
-def _folder(path: Path, notes: Counter[str]) -> tuple[dict[str, dict[str, float]], set[str]]:
+def _listed(record: dict[str, Any], name: str, where: str) -> Iterator[tuple[str, int]]:
+    """The documents of a list, each with its grade (1 where none is given)."""
+    documents = record.get(name)
+    if not isinstance(documents, list):
+        refuse(where, f'a list of documents in "{name}"', type(documents).__name__)
+    for document in documents:
+        if isinstance(document, dict):
+            yield text_of(document, "text", where), grade_of(document, "grade", where) if "grade" in document else 1
+        else:
+            yield check_text(document, f'{where}, field "{name}"'), 1
+
+
+def _folder(path: Path, notes: Counter[str]) -> tuple[dict[str, dict[str, int]], set[str]]:
     """As `_searches`, of a folder in the form of BEIR."""
-    documents = identified(find(path, "corpus.jsonl", "docs.jsonl"), "documents", notes)
-    queries = identified(find(path, "queries.jsonl"), "queries", notes)
-    graded: dict[str, dict[str, float]] = {text: {} for text in queries.values()}
-    for where, row in records(find(path, "qrels.tsv", "qrels/test.tsv")):
-        record = {name.replace("_", "-"): value for name, value in row.items()}
-        names = next((names for names in _QRELS if record.keys() >= set(names)), _QRELS[0])
-        query, document = (text_of(record, name, where) for name in names[:2])
-        grade = number_of(record, names[2], where)
+    found = Files.of(path)
+    documents = _by_id(found.corpus, "documents", notes)
+    queries = _by_id(found.queries, "queries", notes)
+    graded: dict[str, dict[str, int]] = {text: {} for text in queries.values()}
+    for _, query, document, grade in judgements(found.judgements):
         if query not in queries or document not in documents:
             notes["relevances of unknown or blank queries or documents left out"] += 1
         else:
             grades = graded[queries[query]]
-            grades[documents[document]] = max(grade, grades.get(documents[document], 0.0))
+            grades[documents[document]] = max(grade, grades.get(documents[document], 0))
     return graded, set(documents.values())
 
 
+def _by_id(path: Path, what: str, notes: Counter[str]) -> dict[str, str]:
+    """id -> text; blank ones are left out."""
+    found: dict[str, str] = {}
+    for key, text in entries(path):
+        if text.strip():
+            found[key] = text
+        else:
+            notes[f"blank {what} left out"] += 1
+    notes[f"repeated {what} joined"] = len(found) - len(set(found.values()))
+    return found
+
+
 def _retrieval(
-    path: Path, graded: dict[str, dict[str, float]], corpus: set[str], limit: int | None, notes: Counter[str]
+    path: Path, graded: dict[str, dict[str, int]], corpus: set[str], limit: int | None, notes: Counter[str]
 ) -> Sample:
     relevant = {query: {d: grade for d, grade in grades.items() if grade > 0} for query, grades in graded.items()}
     asked = sorted((query for query, grades in relevant.items() if grades), key=_digest)

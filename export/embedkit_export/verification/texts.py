@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
+from embedkit.bundle.manifest import Frontend, IdsFrontend
+
 GOLDEN = (
     "The harbour was quiet, and the last boat had already left.",
     "How do I read a compressed file line by line?",
@@ -38,3 +44,40 @@ GATE_TEXTS = 300
 def longest(gate: list[str]) -> list[str]:
     """Three texts that are longer than any model here reads, joined from ``gate`` texts."""
     return ["\n".join((gate * 1000)[start : start + 1000])[:40_000] for start in range(3)]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The texts that are the same for every export of a kind of frontend; those of ids are numbers with spaces between."""
+
+    golden: tuple[str, ...]
+    hostile: tuple[str, ...]
+
+
+def fixed(frontend: Frontend) -> Fixed:
+    """Golden and hostile texts for a frontend."""
+    if not isinstance(frontend, IdsFrontend):
+        return Fixed(GOLDEN, HOSTILE)
+    lengths = [1, 2, *np.unique(np.geomspace(3, frontend.max, 10).astype(int)).tolist()]
+    last = frontend.size - 1 if frontend.size - 1 != frontend.pad_id else frontend.size - 2
+    extremes = [[last], [last] * frontend.max, [last, *drawn(frontend, 1, frontend.max + 3)[0]]]
+    return Fixed(tuple(map(_joined, drawn(frontend, len(lengths), lengths))), tuple(map(_joined, extremes)))
+
+
+def typical(frontend: IdsFrontend, count: int = 600) -> list[str]:
+    """Random sequences of all lengths, always the same: what an export of ids is calibrated and judged on without a
+    sample."""
+    lengths = np.random.default_rng(1).integers(1, frontend.max + 1, count).tolist()
+    return [_joined(ids) for ids in drawn(frontend, count, lengths, seed=2)]
+
+
+def drawn(frontend: IdsFrontend, count: int, lengths: int | list[int], *, seed: int = 0) -> list[list[int]]:
+    """``count`` sequences of random ids that are no padding."""
+    rng = np.random.default_rng(seed)
+    known = np.delete(np.arange(frontend.size), frontend.pad_id)
+    sizes = [lengths] * count if isinstance(lengths, int) else lengths
+    return [rng.choice(known, size).tolist() for size in sizes]
+
+
+def _joined(ids: list[int]) -> str:
+    return " ".join(map(str, ids))

@@ -21,7 +21,7 @@ import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit.bundle.manifest import is_plain_name
 from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files
-from embedkit_export.graphs import fuse
+from embedkit_export.pipeline import variant_maker
 from embedkit_export.verification import parity as verify
 from embedkit_export.verification.gates import by_variant, from_options
 from embedkit_export.verification.parity import Case
@@ -47,9 +47,16 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def called(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """`run` in this process, which has loaded torch already."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
+class Terminal(io.StringIO):
+    """What is written to it is kept, and it says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def called(*arguments: object, terminal: bool = False) -> subprocess.CompletedProcess[str]:
+    """`run` in this process, which has loaded torch already; with ``terminal`` where standard error is one."""
+    out, err, code = io.StringIO(), Terminal() if terminal else io.StringIO(), 0
     with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["embedkit-export", *map(str, arguments)])
         try:
@@ -62,7 +69,7 @@ def called(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_a_wrong_graph_is_not_written(
     folder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = fuse.fuse
+    original = variant_maker.fuse
 
     def spoil(model: ir.Model) -> object:
         made = original(model)
@@ -71,7 +78,7 @@ def test_a_wrong_graph_is_not_written(
         weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1.02), name=weight.name)
         return made
 
-    monkeypatch.setattr(fuse, "fuse", spoil)
+    monkeypatch.setattr(variant_maker, "fuse", spoil)
     with pytest.raises(ExportError, match="fp32: parity: role 'default': largest difference from torch"):
         embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample)
     assert list(tmp_path.iterdir()) == []
@@ -327,6 +334,14 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert set(report["manifest"]["towers"]["default"]["graph"]["variants"]) == {"fp32", "int8"}
+    told = [re.fullmatch(r"(.+) \.\.\. (\d+\.\d) s", line) for line in done.stderr.splitlines()]
+    steps = {step[1]: float(step[2]) for step in told if step}
+    assert list(steps) == [
+        *("load the model", "read the sample", "capture the graph", "encode with torch"),
+        *("write fp32", "verify fp32", "write int8", "verify int8", "draw the report"),
+    ], done.stderr
+    assert len(told) == len(steps), done.stderr
+    assert 0.5 * report["seconds"] <= sum(steps.values()) <= report["seconds"] + 0.05 * len(steps)
     assert Encoder.load(out).encode("a").shape == (64,)
     card = (out / "README.md").read_text()
     assert "| int8 |" in card
@@ -334,12 +349,16 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "pass --overwrite" in again.stderr
     assert "Traceback" not in again.stderr
-    replaced = called(folder, "--output", out, "--sample", sample, "--overwrite", "--variants", "int8")
-    assert replaced.returncode == 0, replaced.stderr
+    replaced = called(folder, "--output", out, "--sample", sample, "--overwrite", "--variants", "int8", "--quiet")
+    assert (replaced.returncode, replaced.stderr) == (0, "")
     assert "mean is used" in replaced.stdout
     assert Encoder.load(out).variant == "int8"
-    without = called(folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1")
+    without = called(
+        folder, "--output", tmp_path / "other", "--sample", sample, "--min-cosine", "int8=1", terminal=True
+    )
     assert without.returncode == 3
+    assert re.search(r"\r 44%\|[^|]+\| \d\d:\d\d write fp32", without.stderr)
+    assert " ... " not in without.stderr
     assert "int8: NOT WRITTEN" in without.stdout
     assert Encoder.load(tmp_path / "other").variant == "fp32"
     wrong = called(folder, "--output", tmp_path / "third", "--max-loss", "int3=0.1")
@@ -348,6 +367,7 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
         folder, "--output", tmp_path / "third", "--sample", sample, "--min-cosine", "1", "--variants", "int8"
     )
     assert failed.returncode == 1
+    assert re.search(r"^verify int8 \.\.\. \d+\.\d s$", failed.stderr, re.MULTILINE)
     assert "nothing was written" in failed.stderr
     assert not (tmp_path / "third").exists()
     dry = called(folder, "--dry-run", "--pooling", "last")

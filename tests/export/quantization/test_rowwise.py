@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import erf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,14 +20,21 @@ from embedkit_export.quantization import calibration as calibrate
 from embedkit_export.quantization import gptq as rounding
 from embedkit_export.quantization import rowwise as quantize
 from helpers import models
+from helpers.untouched import untouched
 
 
 @pytest.fixture(scope="module")
-def fused(tmp_path_factory: pytest.TempPathFactory) -> ir.Model:
+def fused_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = models.save("bert", tmp_path_factory.mktemp("quantize") / "bert", layers=2)
     model = capture.capture(prepare(folder).plan.graphs["default"])
     fuse.fuse(model)
-    return model
+    return bytes(ir.to_proto(model).SerializeToString())
+
+
+@pytest.fixture
+def fused(fused_bytes: bytes) -> ir.Model:
+    """Of each test its own: what one of them does to it, no other sees."""
+    return ir.from_proto(onnx.load_model_from_string(fused_bytes))
 
 
 def feeds(*lengths: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
@@ -36,7 +44,7 @@ def feeds(*lengths: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
 
 
 def run(model: ir.Model, feed: dict[str, np.ndarray]) -> np.ndarray:
-    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = calibrate.open_session(model)
     return np.asarray(session.run(None, feed)[0])
 
 
@@ -305,12 +313,33 @@ def test_second_moments_have_a_limit(fused: ir.Model, monkeypatch: pytest.Monkey
 
 
 def test_calibration_leaves_the_graph_as_it_was(fused: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = ir.to_proto(fused).SerializeToString()
-    small = quantize.calibrate(fused, feeds(9))
+    with untouched(fused):
+        small = quantize.calibrate(fused, feeds(9))
     monkeypatch.setattr(calibrate, "IN_MEMORY_BYTES", 0)  # as for a graph that does not fit into one message
-    large = quantize.calibrate(fused, feeds(9))
-    assert ir.to_proto(fused).SerializeToString() == before
+    with untouched(fused):
+        large = quantize.calibrate(fused, feeds(9))
     assert all(np.array_equal(small[name].peak, large[name].peak) for name in small)
+
+
+def test_calibration_leaves_weights_in_their_file(fused: ir.Model, tmp_path: Path) -> None:
+    expected = quantize.calibrate(fused, feeds(9))
+    ir.save(fused, tmp_path / "graph.onnx", external_data="weights.data")
+    loaded = ir.load(tmp_path / "graph.onnx")
+    kept = (tmp_path / "weights.data").read_bytes()
+    with untouched(loaded):
+        found = quantize.calibrate(loaded, feeds(9))
+    assert any(isinstance(value.const_value, ir.ExternalTensor) for value in loaded.graph.initializers.values())
+    assert (tmp_path / "weights.data").read_bytes() == kept
+    assert all(np.array_equal(found[name].peak, expected[name].peak) for name in expected)
+
+
+def test_a_session_that_cannot_be_opened_leaves_the_graph_as_it_was() -> None:
+    model = one_product(np.ones((32, 8), np.float32), activation="Gelu")
+    model.graph[0].op_type = "NoSuchOperator"
+    with untouched(model), pytest.raises(Exception, match="NoSuchOperator"):
+        calibrate.open_session(model, ["activated"])
+    with untouched(model), pytest.raises(KeyError):
+        calibrate.open_session(model, ["activated", "no such value"])
 
 
 def test_a_graph_of_stock_operators_near_the_one_before(fused: ir.Model) -> None:
@@ -328,7 +357,7 @@ def test_a_graph_of_stock_operators_near_the_one_before(fused: ir.Model) -> None
 def test_an_int8_vector_does_not_depend_on_its_batch(fused: ir.Model) -> None:
     graph = fused.clone()
     quantize.rowwise_int8(graph, quantize.choose(fused, quantize.calibrate(fused, feeds(10, 20, 30))))
-    session = ort.InferenceSession(ir.to_proto(graph).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = calibrate.open_session(graph)
     rng = np.random.default_rng(8)
     lengths = rng.integers(2, 40, 40)
     ids = rng.integers(5, 100, (40, 40))
@@ -356,9 +385,8 @@ def test_the_most_sensitive_product_is_found(fused: ir.Model) -> None:
     weight[:, 0] = 0
     weight[0] *= 1000  # one huge weight a column: the others lose their steps
     target.node.replace_input_with(1, fuse.initializer(broken.graph, "spoilt", weight))
-    before = ir.to_proto(broken).SerializeToString()
-    order = quantize.sensitivity(broken, feeds(12, 30), quantize.choose(broken))
-    assert ir.to_proto(broken).SerializeToString() == before
+    with untouched(broken):
+        order = quantize.sensitivity(broken, feeds(12, 30), quantize.choose(broken))
     assert order[0][0] == target.name
     assert [gain for _, gain in order] == sorted((gain for _, gain in order), reverse=True)
     assert len(order) == len(quantize.products(broken))

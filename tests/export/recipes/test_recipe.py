@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 import embedkit_export
 from embedkit import Encoder, ExportError, InputError
-from embedkit_export.plan import plan
+from embedkit_export.plan import backbone
 from embedkit_export.plan.detection import detect as infer
 from embedkit_export.recipes import recipe
 from embedkit_export.sources import load as source
@@ -312,4 +312,4 @@ def test_a_model_card_says_the_pooling(folder: Path, tmp_path: Path) -> None:
     assert prepared.recipe.pooling.mode == "first"
     assert prepared.plan.graphs["default"].dense.normalized
     assert "because the model card's code has '[0][:, 0'" in prepared.text()
-    assert plan.positions(prepared.origin.backbone) == 64
+    assert backbone.positions(prepared.origin.backbone) == 64

@@ -93,7 +93,7 @@ def test_a_users_style_changes_nothing_and_stays(tmp_path: Path) -> None:
 def test_no_pyplot_and_no_matplotlib_before_it_is_needed(tmp_path: Path) -> None:
     code = f"""
 import sys
-from embedkit_export.picture import Point, draw
+from embedkit_export.reporting.picture import Point, draw
 assert "matplotlib" not in sys.modules
 draw([Point("fp32", 1.0, 1.0, 1.0, 1.0)], {str(tmp_path / "picture.png")!r}, title="one")
 assert "matplotlib.pyplot" not in sys.modules

@@ -18,7 +18,7 @@ import transformers
 
 from embedkit import ExportError
 from embedkit_export import prepare
-from embedkit_export.plan import plan
+from embedkit_export.plan import backbone
 from embedkit_export.sources import load as source
 from helpers import models
 
@@ -110,16 +110,16 @@ def test_live_objects_are_left_as_they_are() -> None:
     model, tokenizer = models.make("gpt2")
     model.half()
     found = source.load((model, tokenizer))
-    plan.set_causal(found.backbone, False)
+    backbone.set_causal(found.backbone, False)
     assert next(found.backbone.parameters()).dtype == torch.float32
     assert next(model.parameters()).dtype == torch.float16
     assert getattr(model.config, "is_causal", True)
 
 
 def test_positions_are_those_of_the_table() -> None:
-    assert plan.positions(models.make("roberta")[0]) == 64  # of 66, two before the first token
-    assert plan.positions(models.make("bert")[0]) == 64
-    assert plan.positions(torch.nn.Linear(2, 2)) is None
+    assert backbone.positions(models.make("roberta")[0]) == 64  # of 66, two before the first token
+    assert backbone.positions(models.make("bert")[0]) == 64
+    assert backbone.positions(torch.nn.Linear(2, 2)) is None
 
 
 def test_weights_have_one_digest_however_they_are_stored(tmp_path: Path) -> None:

@@ -10,17 +10,14 @@ import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.metrics import ndcg_score
 
 from embedkit import InputError
+from embedkit.evaluation import Retrieval
 from embedkit.ingestion.readers.docstrings import standard_library
-from embedkit_export.verification.sample import RESERVED, Pair, Query, Sample, evaluate, read
+from embedkit_export.verification.sample import RESERVED, Pair, Sample, read
 from helpers.texts import mixed
 
 
@@ -258,6 +255,7 @@ def test_searches(tmp_path: Path) -> None:
         ({"query": "q", "relevant": [3]}, 'line 2, field "relevant": expected a string'),
         ({"query": "q", "relevant": [{"grade": 1}]}, 'line 2: expected the field "text"; found grade'),
         ({"query": "q", "relevant": [{"text": "d", "grade": None}]}, 'line 2: expected a finite number in "grade"'),
+        ({"query": "q", "relevant": [{"text": "d", "grade": 0.5}]}, "line 2: expected a whole number as grade"),
         ({"query": "q", "relevant": ["d"], "irrelevant": ["e", "d"]}, "line 2: expected a document to be .* both: 'd'"),
     ],
 )
@@ -314,8 +312,8 @@ def test_a_folder_in_the_form_of_beir(tmp_path: Path, names: tuple[str, str, str
         (
             CORPUS,
             QUERIES,
-            "a\t1\t1\nb\t2\t1\n",
-            r"test\.tsv, line 1: expected a header with different names; found a, 1, 1",
+            "a\t1\nb\t2\n",
+            r"test\.tsv, line 1: expected query-id, corpus-id, score or .* without a header; found 2 columns: 'a, 1'",
         ),
         (
             CORPUS,
@@ -323,12 +321,29 @@ def test_a_folder_in_the_form_of_beir(tmp_path: Path, names: tuple[str, str, str
             "query-id\tcorpus-id\tscore\na\t1\tx\n",
             r'test\.tsv, line 2: expected a finite number in "score"',
         ),
+        (CORPUS, QUERIES, "a\t1\t0.5\n", r"line 1: expected a whole number as grade, at most 10,000; found '0\.5'"),
         (CORPUS, QUERIES, "query-id\tcorpus-id\tscore\na\t1\t0\n", "found none for any"),
     ],
 )
 def test_folders_that_cannot_be_used(tmp_path: Path, corpus: str, queries: str, qrels: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(beir(tmp_path, corpus, queries, qrels, names=NAMES[0]))
+
+
+def test_a_folder_is_judged_as_embedkit_eval_does(tmp_path: Path) -> None:
+    """By its header, without one, or with the columns of TREC: the same judgements."""
+    corpus = lines(*({"_id": str(n), "text": f"d{n}"} for n in range(5)))
+    for number, qrels in enumerate(
+        ("a\t1\t2\nb\t3\t1\n", "a 0 1 2\nb 0 3 1\n", "score\tquery-id\tcorpus-id\n2\ta\t1\n1\tb\t3\n")
+    ):
+        folder = tmp_path / str(number)
+        sample, task = read(beir(folder, corpus, QUERIES, qrels, names=NAMES[0])), Retrieval.read(folder)
+        texts = list(task.documents())
+        own = {q.text: {sample.documents[d]: grade for d, grade in q.relevant.items()} for q in sample.queries}
+        assert own == {
+            query: {texts[d]: grade for d, grade in found.items()}
+            for query, found in zip(task.queries, task.relevant, strict=True)
+        }
 
 
 def test_a_folder_without_a_file_that_is_needed(tmp_path: Path) -> None:
@@ -393,95 +408,3 @@ def test_labels_are_of_no_use_to_a_template_with_fields(tmp_path: Path) -> None:
         read(tmp_path, fields=("title", "text"))
     with pytest.raises(InputError, match=r"a\.txt, line 1: expected title \+ text or"):
         read(written(tmp_path, "a.txt", "one\ntwo\n"), fields=("title", "text"))
-
-
-# Evaluation
-
-
-class Encoder:
-    """Counts of words, projected so that different texts never tie; remembers what it was asked."""
-
-    def __init__(self, texts: tuple[Any, ...]) -> None:
-        self._words = TfidfVectorizer(token_pattern=r"\w+", norm=None).fit(texts)
-        self._project = np.random.default_rng(1).normal(size=(len(self._words.vocabulary_), 64))
-        self.asked: list[tuple[int, str]] = []
-
-    def __call__(self, texts: list[str], role: str) -> np.ndarray:
-        self.asked.append((len(texts), role))
-        return np.asarray(self._words.transform(texts) @ self._project, dtype=np.float32)
-
-
-def test_pairs_are_evaluated_as_scipy_does(tmp_path: Path) -> None:
-    path = table(tmp_path / "a.tsv", ["text1", "text2", "score"], SCORED, "\t")
-    sample = read(path)
-    encode = Encoder(sample.texts)
-    for fn in ("cosine", "dot"):
-        found = evaluate(sample, encode, fn)
-        a, b = (encode([getattr(pair, side) for pair in sample.pairs], "").astype(np.float64) for side in "ab")
-        if fn == "cosine":
-            a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
-        expected = spearmanr((a * b).sum(axis=1).round(6), [pair.score for pair in sample.pairs]).statistic
-        assert found == {"spearman": pytest.approx(expected, abs=1e-12)}
-    assert encode.asked[0] == (len(sample.texts), "default")
-
-
-def test_searches_are_evaluated_as_sklearn_does(tmp_path: Path) -> None:
-    words = [f"w{number}" for number in range(40)]
-    chance = random.Random(5)
-    documents = [" ".join(chance.choices(words, k=chance.randint(5, 30))) for _ in range(80)]
-    records = [
-        {
-            "query": " ".join(chance.choices(words, k=6)),
-            "relevant": [{"text": text, "grade": chance.randint(1, 3)} for text in chance.sample(documents, 7)],
-            "irrelevant": [],
-        }
-        for _ in range(25)
-    ]
-    sample = read(written(tmp_path, "a.jsonl", lines(*records)))
-    encode = Encoder(sample.texts)
-    for fn in ("cosine", "dot"):
-        found = evaluate(sample, encode, fn)
-        a, b = (encode(list(texts), "") for texts in ([query.text for query in sample.queries], sample.documents))
-        if fn == "cosine":
-            a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
-        scores = a @ b.T
-        grades = np.zeros(scores.shape)
-        for number, query in enumerate(sample.queries):
-            grades[number, list(query.relevant)] = list(query.relevant.values())
-        best = np.argsort(-scores, axis=1)[:, :10]
-        hits = np.take_along_axis(grades > 0, best, axis=1).sum(axis=1) / (grades > 0).sum(axis=1)
-        assert found == {
-            "ndcg@10": pytest.approx(ndcg_score(grades, scores, k=10, ignore_ties=True), abs=1e-6),
-            "recall@10": pytest.approx(hits.mean(), abs=1e-6),
-        }
-        assert 0.02 < found["ndcg@10"] < 0.9
-    assert encode.asked[:2] == [(25, "query"), (len(sample.documents), "document")]
-
-
-def test_vectors_that_differ_by_rounding_tie() -> None:
-    texts = tuple(f"t{number}" for number in range(40))
-    vectors = dict(zip(texts, np.random.default_rng(0).normal(size=(40, 7)).astype(np.float32), strict=True))
-    same = [Pair(text, text, number) for number, text in enumerate(texts[:20])]
-    other = Pair(texts[20], texts[21], -1.0)
-
-    def encode(asked: list[str], role: str) -> np.ndarray:
-        return np.array([vectors[text] for text in asked])
-
-    sample = Sample("a", texts, pairs=(*same, other))
-    assert evaluate(sample, encode, "cosine")["spearman"] == pytest.approx(
-        spearmanr([1] * 20 + [0], [pair.score for pair in sample.pairs]).statistic, abs=1e-12
-    )
-
-
-def test_nothing_is_evaluated_without_labels_or_with_bad_vectors() -> None:
-    def encode(texts: list[str], role: str) -> np.ndarray:
-        return np.full((len(texts), 3), np.nan, dtype=np.float32)
-
-    assert evaluate(Sample("a", ("b", "c")), encode, "cosine") == {}
-    sample = Sample("a", ("b", "c"), queries=(Query("b", {0: 1.0}),), documents=("c",))
-    with pytest.raises(InputError, match=r"query vectors: expected \(1, dim\) finite numbers, found .* 3 numbers NaN"):
-        evaluate(sample, encode, "dot")
-    with pytest.raises(InputError, match=r"query vectors: .* found shape \(2, 3\)"):
-        evaluate(sample, lambda texts, role: np.ones((2, 3), dtype=np.float32), "dot")
-    with pytest.raises(InputError, match="fn: expected cosine or dot, found 'l2'"):
-        evaluate(sample, encode, "l2")

@@ -108,12 +108,12 @@ def test_fields_of_the_template_count(store, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 0}, "chunk size: expected a whole number of at least 1, found 0"),
+        ({"size": 0}, "chunk size: expected an integer of at least 1, found 0"),
         ({"size": True}, "found True"),
         ({"size": 1.5}, "found 1.5"),
         ({"size": 10, "overlap": 10}, "expected less than the size 10, found 10"),
         ({"overlap": -1}, "chunk overlap"),
-        ({"by": "pages"}, "expected 'tokens', 'sentences' or 'headings', found 'pages'"),
+        ({"by": "pages"}, "chunk by: expected one of tokens, sentences, headings, found 'pages'"),
         ({"size": 63}, "reads 64 tokens, of which 2 are its own; expected at most 62, found 63"),
         ({"overlap": 62}, "expected less than the size 62, found 62"),
     ],

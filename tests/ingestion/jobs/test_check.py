@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +44,7 @@ def rewrite(store, row_id, **changed):
 
 
 def test_a_collection_that_agrees(encoder, store):
-    report = check(SOURCE, store, collection="docs", encoder=encoder, vectors=10)
+    report = check(SOURCE, encoder, store, collection="docs", vectors=10)
     assert report.consistent
     assert (report.source, report.rows, report.compared) == (50, 50, 10)
     assert report.worst_cosine == pytest.approx(1)
@@ -59,7 +60,7 @@ def test_each_difference_is_named(encoder, store):
     rewrite(store, "d5", vector=-docs.get(["d5"], with_vectors=True)[0].vector)
     source = [*SOURCE[:-1], Document("d49", "new text"), Document("bad", " ")]
     ingest([Document("x", "no longer there"), Document("bad", "kept")], encoder, store, collection="docs")
-    report = check(source, store, collection="docs", encoder=encoder, vectors=1000)
+    report = check(source, encoder, store, collection="docs", vectors=1000)
     assert not report.consistent
     assert report.bad == 1
     assert report.ids == {
@@ -71,34 +72,34 @@ def test_each_difference_is_named(encoder, store):
     }
     assert "2 in the source only: 'd1', 'd2'" in str(report)
     assert "they do not agree" in str(report)
-    again = check(source, store, collection="docs", encoder=encoder, vectors=1000, drop_broken=True)
+    again = check(source, encoder, store, collection="docs", vectors=1000, drop_broken=True)
     assert again.ids == report.ids
     ingest(source, encoder, store, collection="docs", sync=True)
-    assert check(source, store, collection="docs", encoder=encoder, vectors=1000).consistent
+    assert check(source, encoder, store, collection="docs", vectors=1000).consistent
 
 
 def test_within(encoder, store):
     even = [row for row in SOURCE if row.metadata["even"]]
-    assert check(even, store, collection="docs", within=F("even") == True).consistent  # noqa: E712
-    assert check(even, store, collection="docs").extra == 25
-    assert check(SOURCE, store, collection="docs", within=F("even") == True).consistent  # noqa: E712
+    assert check(even, None, store, collection="docs", filter=F("even") == True).consistent  # noqa: E712
+    assert check(even, None, store, collection="docs").extra == 25
+    assert check(SOURCE, None, store, collection="docs", filter=F("even") == True).consistent  # noqa: E712
     outside = [*even, Document("d1", "changed outside")]
-    assert check(outside, store, collection="docs", within=F("even") == True).changed == 1  # noqa: E712
+    assert check(outside, None, store, collection="docs", filter=F("even") == True).changed == 1  # noqa: E712
 
 
 def test_metadata_mode_is_that_of_the_ingest(encoder):
     store = fresh_store()
     source = [Document("a", "text", {"tags": {"x"}})]
-    ingest(source, encoder, store, collection="docs", metadata="coerce")
-    assert check(source, store, collection="docs", metadata="coerce").consistent
-    assert check(source, store, collection="docs").bad == 1
+    ingest(source, encoder, store, collection="docs", metadata_policy="coerce")
+    assert check(source, None, store, collection="docs", metadata_policy="coerce").consistent
+    assert check(source, None, store, collection="docs").bad == 1
 
 
 def test_what_cannot_be_checked(store):
     with pytest.raises(InputError, match="encoder"):
-        check(SOURCE, store, collection="docs", vectors=1)
+        check(SOURCE, None, store, collection="docs", vectors=1)
     with pytest.raises(CollectionNotFoundError):
-        check(SOURCE, store, collection="absent")
+        check(SOURCE, None, store, collection="absent")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
@@ -109,7 +110,7 @@ def test_what_cannot_be_checked(store):
 def test_counts_are_those_of_sets(encoder, here, there):
     store = fresh_store()
     ingest([Document(str(i), text) for i, text in here.items()], encoder, store, collection="docs")
-    report = check([Document(str(i), text) for i, text in there.items()], store, collection="docs")
+    report = check([Document(str(i), text) for i, text in there.items()], None, store, collection="docs")
     assert report.missing == len(there.keys() - here.keys())
     assert report.extra == len(here.keys() - there.keys())
     assert report.changed == sum(here[i] != there[i] for i in here.keys() & there.keys())
@@ -120,6 +121,26 @@ def test_the_sample_is_spread_over_the_rows(encoder, store):
     docs = store.open("docs")
     for i in range(0, 50, 2):
         rewrite(store, f"d{i}", vector=-docs.get([f"d{i}"], with_vectors=True)[0].vector)
-    report = check(SOURCE, store, collection="docs", encoder=encoder, vectors=20)
+    report = check(SOURCE, encoder, store, collection="docs", vectors=20)
     assert 3 <= report.wrong <= 17
     assert np.isclose(report.worst_cosine, -1)
+
+
+def test_the_order_of_before_and_the_old_keywords_go_on_working(store, encoder):
+    even = F("even") == True  # noqa: E712
+    new = check(SOURCE, encoder, store, collection="docs", vectors=3, filter=even, metadata_policy="json")
+    with pytest.warns(DeprecationWarning, match="now") as warned:
+        old = check(SOURCE, store, collection="docs", encoder=encoder, vectors=3, within=even, metadata="json")
+    assert old == new
+    assert [str(warning.message) for warning in warned] == [
+        "check: metadata= is called metadata_policy= now",
+        "check: within= is called filter= now",
+        "check: the encoder comes before the store now",
+    ]
+    assert {warning.filename for warning in warned} == {__file__}
+    with pytest.warns(DeprecationWarning, match="the encoder comes before the store now"):
+        assert check(SOURCE, store, collection="docs").consistent
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check(SOURCE, store=store, collection="docs", encoder=encoder, vectors=3).compared == 3
+        assert check(documents=SOURCE, store=store, collection="docs").consistent

@@ -82,7 +82,7 @@ def test_a_copy_that_was_cut_is_finished_by_the_next(monkeypatch, store, faulty)
 def test_another_name_and_only_some_rows():
     here = memory()
     filled(here)
-    report = copy(here, here, collection="docs", name="some", within=F("i") < 4)
+    report = copy(here, here, collection="docs", name="some", filter=F("i") < 4)
     assert report.written == 4
     assert here.open("some").count() == 4
     assert json.loads(report.to_json())["collection"] == "some"

@@ -73,7 +73,7 @@ def test_its_rows_and_questions_are_of_that_output(encoder: Encoder, entry_point
         scores = expected @ encoder.encode([question], output="turned")[0]
         assert [hit.id for hit in hits] == [ROWS[i]["id"] for i in np.argsort(-scores, kind="stable")[:3]]
         assert hits[0].score == pytest.approx(1.0)
-        checked = check(ROWS, store, collection="docs", encoder=encoder, vectors=len(ROWS))
+        checked = check(ROWS, encoder, store, collection="docs", vectors=len(ROWS))
         assert (checked.consistent, checked.compared) == (True, len(ROWS))
         assert estimate(ROWS, encoder, store, collection="docs").unchanged == len(ROWS)
         copy(store, store, collection="docs", name="copied")

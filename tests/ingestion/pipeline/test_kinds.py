@@ -72,7 +72,7 @@ def test_what_is_written_comes_back_and_is_written_once(encoder, entry_points, t
         agree(stored(rows), encoder, kept)
         again = ingest([*ROWS[:-1], {**ROWS[-1], "n": -1}], encoder, store, collection="docs", window=16)
         assert (again.unchanged, again.written, again.encoded) == (len(ROWS) - 1, 1, 1)
-        checked = check(ROWS, store, collection="docs", encoder=encoder, vectors=20)
+        checked = check(ROWS, encoder, store, collection="docs", vectors=20)
         assert (checked.changed, checked.wrong, checked.compared) == (1, 0, 20)
         ingest(ROWS, encoder, store, collection="docs")
         done = copy(store, store, collection="docs", name="other")

@@ -33,9 +33,9 @@ def cache(tmp_path, monkeypatch):
 
 HOLD = (
     "import sys, time\n"
-    "from embedkit.guard import GuardedStore\n"
-    "from embedkit.ingestion.one_writer import one_writer\n"
-    "from embedkit.store import Capabilities, StoreURL\n"
+    "from embedkit.stores.guarded import GuardedStore\n"
+    "from embedkit.ingestion.pipeline.lock import one_writer\n"
+    "from embedkit.stores.contract import Capabilities, StoreURL\n"
     "class Nothing: caps = Capabilities(multi_process=False)\n"
     "with one_writer(GuardedStore(Nothing(), StoreURL.parse(sys.argv[1])), 'docs'):\n"
     "    print('held', flush=True); time.sleep(60)\n"

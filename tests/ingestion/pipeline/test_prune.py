@@ -76,7 +76,7 @@ def test_a_row_that_cannot_be_used_keeps_what_is_stored_of_it(encoder, store):
 
 def test_rows_outside_of_within_are_left_alone(encoder, store):
     ingest([*documents("ab", site="x"), *documents("cd", site="y")], encoder, store, collection="docs")
-    ingest(documents("a", site="x"), encoder, store, collection="docs", sync=True, within=F("site") == "x")
+    ingest(documents("a", site="x"), encoder, store, collection="docs", sync=True, filter=F("site") == "x")
     assert ids_in(store) == {"a", "c", "d"}
 
 

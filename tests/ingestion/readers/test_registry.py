@@ -10,7 +10,7 @@ import pytest
 
 from embedkit.errors import InputError
 from embedkit.ingestion import BadRow, FileRows
-from embedkit.ingestion.readers import lines as pieces
+from embedkit.system.files import lines as pieces
 
 
 def rows(path, **options):

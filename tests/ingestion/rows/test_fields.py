@@ -78,7 +78,7 @@ def test_ids_can_be_made():
         ({"text": []}, "expected names"),
         ({"text": ["a", "{b}"]}, "one template"),
         ({"metadata": "a,b"}, "expected a list of names"),
-        ({"id_from": "hash"}, "expected 'text', 'path' or 'row', found 'hash'"),
+        ({"id_from": "hash"}, "id_from: expected one of text, path, row, found 'hash'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options, message):

@@ -11,7 +11,7 @@ import pytest
 
 import embedkit.runtime.engines.onnxruntime as engine
 from embedkit import DeviceError, Encoder
-from embedkit.runtime.engines.base import Session, Spread
+from embedkit.runtime.engines.base import Device, Session, Spread
 from embedkit.runtime.engines.cuda import Cuda, _assigned, check_assignment
 from embedkit.runtime.engines.selection import choose_device, choose_variant
 from embedkit.runtime.tower import Tower
@@ -26,9 +26,9 @@ def with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_devices(with_cuda: None) -> None:
-    assert choose_device("cpu") == ("cpu", ())
-    assert choose_device("auto") == choose_device("cuda") == choose_device("cuda:0") == ("cuda", (0,))
-    assert choose_device("cuda:2,0") == ("cuda", (2, 0))
+    assert choose_device("cpu") == Device()
+    assert choose_device("auto") == choose_device("cuda") == choose_device("cuda:0") == Device("cuda", (0,))
+    assert choose_device("cuda:2,0") == Device("cuda", (2, 0))
     for bad in (
         "tpu",
         "cpu:0",
@@ -48,7 +48,7 @@ def test_devices(with_cuda: None) -> None:
 
 def test_cuda_is_never_replaced_silently(minilm_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "has_cuda", lambda: False)
-    assert choose_device("auto") == ("cpu", ())
+    assert choose_device("auto") == Device()
     with pytest.raises(DeviceError, match=r"embedkit-onnx\[gpu\]"):
         Encoder.load(minilm_bundle, device="cuda:0,1")
 
@@ -86,9 +86,9 @@ def test_operators_that_would_move_to_the_cpu(minilm_bundle: Path) -> None:
 def bound(bundle: Path, variant: str = "fp32") -> tuple[Encoder, Tower, Cuda]:
     """An encoder, and its tower as on CUDA: bound tensors and few shapes, with the CPU in the device's place."""
     encoder = Encoder.load(bundle, variant=variant, engine="onnxruntime", on_truncate="ignore")
-    tower = encoder._towers["default"]
+    tower = encoder.loaded.towers["default"]
     session = Cuda(bundle / f"model.{variant}.onnx", 0, provider="CPUExecutionProvider")
-    return encoder, Tower(tower.tokenizer, session, tower._inputs, tower._outputs), session
+    return encoder, Tower(tower.modality, tower.preparer, session, tower.inputs, tower.outputs), session
 
 
 @pytest.mark.parametrize("budget", [1, 700, 20_000])
@@ -119,7 +119,7 @@ def test_tensors_of_shapes_long_not_seen_are_freed(bundle: Path) -> None:
     assert len(session._bound) <= 64
 
 
-class Device(Session):
+class Counting(Session):
     """Counts how many runs it has at a time."""
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class Device(Session):
 
 
 def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
-    devices = [Device(), Device()]
+    devices = [Counting(), Counting()]
     spread = Spread(devices)
 
     def work() -> None:
@@ -153,7 +153,7 @@ def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
 
 
 def test_a_device_that_fails_is_given_back() -> None:
-    class Broken(Device):
+    class Broken(Counting):
         def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
             raise RuntimeError("lost")
 

@@ -12,9 +12,12 @@ import pytest
 
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
+from openvino import Core
+
 from embedkit import BundleError, DeviceError, Encoder, EncoderPool, InputError
 from embedkit.runtime.engines.openvino import WIDTH, OpenVino, quantize_weights
 from embedkit.testing.tiny import tiny_bundle
+from helpers import machine
 from helpers.texts import mixed
 
 TEXTS = ["", "one", *mixed(70, longest=180), "word " * 400]
@@ -37,12 +40,14 @@ def test_near_the_other_engine(encoder: Encoder, reference: np.ndarray) -> None:
     assert (found * reference).sum(axis=1).min() > least
     if encoder.engine == "openvino:f32":
         assert np.abs(found - reference).max() < 1e-5
-    else:
+    elif encoder.engine != "openvino:bf16" or "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert np.abs(found - reference).max() > 1e-5, "it computes in the precision that was named"
     assert (encoder.variant, encoder.device) == ("fp32", "cpu")
 
 
 def test_a_vector_does_not_depend_on_its_batch(encoder: Encoder, minilm_bundle: Path) -> None:
+    if encoder.engine == "openvino:int8" and not machine.has("avx512_vnni"):
+        pytest.skip("openvino's 8-bit kernels of this processor sum in another order alone than in a batch")
     together = encoder.encode(TEXTS)
     order = random.Random(1).sample(range(len(TEXTS)), len(TEXTS))
     assert encoder.encode([TEXTS[i] for i in order]).tobytes() == together[order].tobytes()
@@ -57,7 +62,7 @@ def test_a_vector_does_not_depend_on_its_batch(encoder: Encoder, minilm_bundle: 
 
 def test_more_callers_than_threads(minilm_bundle: Path) -> None:
     encoder = Encoder.load(minilm_bundle, engine="openvino:f32", threads=1, on_truncate="ignore")
-    tower = encoder._towers["default"]
+    tower = encoder.loaded.towers["default"]
     batches = tower.prepare(encoder.fill(TEXTS[:40]), 64)
     expected = [tower.run(batch).values["dense"] for batch in batches]
     wrong = []
@@ -120,7 +125,7 @@ def test_workers_have_one_engine(minilm_bundle: Path) -> None:
     with EncoderPool.load(minilm_bundle, workers=2, engine="openvino", on_truncate="ignore") as pool:
         assert pool.engine.startswith("openvino:")
         assert pool.why
-        assert [worker.options["engine"] for worker in pool._crew.workers] == [pool.engine] * 2
+        assert [worker.options.engine for worker in pool._crew.workers] == [pool.engine] * 2
         one = Encoder.load(minilm_bundle, engine=pool.engine, on_truncate="ignore")
         assert pool.encode(TEXTS).tobytes() == one.encode(TEXTS).tobytes()
 

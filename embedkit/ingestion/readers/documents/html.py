@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from embedkit.errors import MissingExtraError
-from embedkit.ingestion.readers.lines import TooLong, not_utf8, whole
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
+from embedkit.system.extras import needed
+from embedkit.system.files.lines import TooLong, not_utf8, whole
 
 _DROPPED = {"script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "head", "select", "button"}
 _PARAGRAPHS = {"article", "blockquote", "dl", "figure", "main", "ol", "p", "pre", "section", "table", "ul"}
@@ -37,11 +37,7 @@ def read_html(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
 
 def page(markup: str) -> tuple[str, str]:
     """Title and visible text of a page."""
-    try:
-        from selectolax.lexbor import LexborHTMLParser
-    except ImportError as error:
-        raise MissingExtraError("selectolax", "html", "reading HTML") from error
-    tree = LexborHTMLParser(markup.replace("\0", "\ufffd"))
+    tree = needed("selectolax.lexbor", "reading HTML", extra="html").LexborHTMLParser(markup.replace("\0", "\ufffd"))
     title = tree.css_first("title")
     text = _Text()
     if tree.body is not None:

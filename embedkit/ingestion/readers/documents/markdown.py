@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from embedkit.errors import MissingExtraError
-from embedkit.ingestion.readers.lines import TooLong, not_utf8, whole
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
 from embedkit.records.metadata import Metadata
+from embedkit.system.extras import needed
+from embedkit.system.files.lines import TooLong, not_utf8, whole
 
 _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -52,10 +52,8 @@ def split_front_matter(text: str) -> tuple[str, Metadata]:
 
 
 def _yaml(text: str) -> Any:
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingExtraError("pyyaml", "markdown", "the front matter of a Markdown file") from error
+    needed("yaml", "the front matter of a Markdown file", extra="markdown")
+    import yaml  # by its name, for its types
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:

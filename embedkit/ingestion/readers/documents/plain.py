@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from embedkit.ingestion.readers.lines import TooLong, not_utf8, whole
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
+from embedkit.system.files.lines import TooLong, not_utf8, whole
 
 
 def read_text(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:

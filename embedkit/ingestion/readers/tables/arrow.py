@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from embedkit.errors import MissingExtraError
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
 from embedkit.records.coercion import converted
+from embedkit.system.extras import needed
 
 _ROWS = 256
 
@@ -92,12 +92,9 @@ def _microseconds(kind: Any) -> Any:
 
 
 def _arrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.ipc
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet", "reading Parquet and Arrow files") from error
-    return pyarrow
+    why = "reading Parquet and Arrow files"
+    needed("pyarrow.ipc", why, extra="parquet")  # which the package does not import itself
+    return needed("pyarrow", why, extra="parquet")
 
 
 def _first_line(error: Exception) -> str:

@@ -75,9 +75,9 @@ def test_the_scores_of_pairs_of_every_family_are_those_of_torch(family: str, tmp
     for i, item in enumerate(items):
         assert encoder.encode([item], output="logits").tobytes() == found[i : i + 1].tobytes()
     if family in SEGMENTED:  # Neg: with one segment only, the scores are others
-        kept = encoder._towers["default"]
-        real = kept._session.run
-        kept._session.run = lambda given, names: real({**given, "token_type_ids": 0 * given["token_type_ids"]}, names)  # type: ignore[method-assign]
+        kept = encoder.loaded.towers["default"]
+        real = kept.session.run
+        kept.session.run = lambda given, names: real({**given, "token_type_ids": 0 * given["token_type_ids"]}, names)  # type: ignore[method-assign]
         assert np.abs(encoder.encode(items, output="logits") - found).max() > 1e-3
 
 

@@ -170,7 +170,7 @@ def test_a_folder_of_pylate(tokens: tuple[str, str], about: dict[str, Any], tmp_
     encoder = export(str(folder), None, tmp_path)
     found = check(encoder, model)
     vocabulary = AutoTokenizer.from_pretrained(folder).get_vocab()
-    ids = encoder._towers["query"].tokenizer.encode(["the harbour"]).ids[0]  # type: ignore[attr-defined]
+    ids = encoder.loaded.towers["query"].preparer.encode(["the harbour"]).ids[0]  # type: ignore[attr-defined]
     assert ids[1] == vocabulary[tokens[0]]
     assert len(found["query"][0]) == (about["query_length"] if "do_query_expansion" not in about else 3)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embedkit.errors import MissingExtraError
 from embedkit.ingestion import FileRows
-from embedkit.ingestion.readers import lines as pieces
+from embedkit.system.files import lines as pieces
 
 
 def one(folder, raw, name, **options):

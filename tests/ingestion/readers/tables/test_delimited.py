@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from embedkit.errors import InputError
 from embedkit.ingestion import BadRow, FileRows
-from embedkit.ingestion.readers import lines as pieces
+from embedkit.system.files import lines as pieces
 
 
 def rows(folder, raw, name="docs.csv", **options):
@@ -92,7 +92,7 @@ def test_of_a_quote_that_swallows_the_rest_little_is_kept(tmp_path):
         ("id,text", {"text_field": "{title} {text}"}, "no column 'title'"),
         ("id,text", {"text_field": ["title", "body"]}, "no column 'title'"),
         ('id,"text', {}, "the header cannot be read"),
-        ("id,t\udcff", {}, "the header is not valid UTF-8"),
+        ("id,t\udcff", {}, "the header cannot be read: not valid UTF-8"),
     ],
 )
 def test_a_wrong_header_is_an_error(tmp_path, header, options, message):

@@ -1,0 +1,115 @@
+"""What an encoder says of itself: its roles, their items and outputs, and how these are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from embedkit.bundle.folder import Bundle
+from embedkit.bundle.manifest import Output
+from embedkit.errors import InputError
+from embedkit.runtime.frontends.base import Item, Modality
+from embedkit.runtime.frontends.registry import modality_of
+from embedkit.runtime.outputs import RoleInfo
+from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.similarity import similarity
+from embedkit.vectors.sparse import SparseVectors
+from embedkit.vectors.values import Values
+
+
+class EncoderInfo:
+    """The facts of a bundle's roles; ``roles`` are their names, which ``role=`` takes."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._roles: dict[str, RoleInfo] = {}
+        for name in bundle.manifest.towers:
+            tower = bundle.tower(name)
+            modality = modality_of(tower.frontend, tower.inputs)
+            self._roles[name] = RoleInfo(modality, tower.outputs, tower.frontend.longest)
+
+    def role(self, name: str) -> RoleInfo:
+        """What a role takes and gives; `InputError` for one that there is not."""
+        if name not in self._roles:
+            raise InputError(f"role: this bundle has {', '.join(self._roles)}, found {name!r}")
+        return self._roles[name]
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector of the first output."""
+        return self.role("default").output.dim
+
+    @property
+    def kind(self) -> str:
+        """What the first output is: ``dense``, ``sparse``, ``multivector``, ``tokens`` or ``logits``."""
+        return self.role("default").output.kind
+
+    def outputs(self, role: str = "default") -> dict[str, Output]:
+        """What the bundle makes of an item, by name; the first is what is meant where none is named."""
+        return dict(self.role(role).outputs)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the vector space: vectors of two encoders can be compared where this is equal."""
+        return self.bundle.manifest.fingerprint
+
+    @property
+    def metric(self) -> Literal["cosine", "dot"]:
+        """How this model's dense vectors are compared."""
+        dense = (scorer.fn for scorer in self.bundle.manifest.scorers.values() if scorer.fn in ("cosine", "dot"))
+        return next(dense, "dot")
+
+    def allows(self, metric: str) -> bool:
+        """Whether an index by ``metric`` ranks this model's dense vectors as the model does: its own does, and where all
+        vectors have unit length any does."""
+        return metric == self.metric or all(
+            output.normalized
+            for role in self._roles.values()
+            for output in role.outputs.values()
+            if output.kind == "dense"
+        )
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text (or ids of a sequence, ...) that are read, special ones included."""
+        return self.role("default").max_tokens
+
+    @property
+    def roles(self) -> list[str]:
+        """The names that ``role`` takes."""
+        return list(self._roles)
+
+    def modality(self, role: str = "default") -> Modality:
+        """What a role's items are: how they are checked, told apart, and made of a stored row."""
+        return self.role(role).modality
+
+    def fields(self, role: str = "default") -> dict[str, str | None]:
+        """The named fields of a role's items in order, then those that choose something (an expert, a domain), each
+        with what stands for it where it is not given (None where it must be). A lone string fills ``text``, or the only
+        field that must be given."""
+        modality = self.role(role).modality
+        return {**modality.fields, **{choice.field: choice.default for choice in modality.choices}}
+
+    def fill(self, texts: Sequence[str], role: str = "default") -> list[Item]:
+        """Items that the role can encode and that the texts stand for, each in all fields that must be given: for trying a
+        model out."""
+        return [self.role(role).modality.fill(text, i) for i, text in enumerate(texts)]
+
+    def similarity(self, a: npt.ArrayLike | Values, b: npt.ArrayLike | Values) -> FloatArray:
+        """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine or
+        dot product of dense vectors, dot product of `SparseVectors`, MaxSim of `MultiVectors` (questions first), divided by
+        the number of a question's vectors where the model was trained so."""
+        if isinstance(a, SparseVectors) and isinstance(b, SparseVectors):
+            return a.dot(b)
+        if isinstance(a, MultiVectors) and isinstance(b, MultiVectors):
+            scores = a.maxsim(b)
+            if any(scorer.fn == "meanmaxsim" for scorer in self.bundle.manifest.scorers.values()):
+                scores /= np.maximum(np.diff(a.offsets), 1)[:, None].astype(np.float32)
+            return scores
+        if isinstance(a, SparseVectors | MultiVectors) or isinstance(b, SparseVectors | MultiVectors):
+            raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
+        return similarity(a, b, fn=self.metric)

@@ -1,0 +1,119 @@
+"""What all kinds of input have: items that are checked, counted and known again, and batches of tensors made of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from embedkit.bundle.manifest import Choice, Input
+from embedkit.errors import BundleError
+
+Item: TypeAlias = Any
+"""One thing that is encoded: a string, a mapping of a template's fields, a sequence of ids, ...; what it may be is known to
+its `Modality` alone."""
+
+Rows: TypeAlias = npt.NDArray[np.intp]
+Ids: TypeAlias = npt.NDArray[np.int64]
+Widths: TypeAlias = Callable[[Ids, int], Ids]
+"""(items,) slots that items of so many tokens are padded to at least, none above the second argument unless its item is:
+`embedkit.runtime.engines.base.Session.widths`."""
+
+
+class Unencodable(Exception):
+    """An item that has no vector: its number in what was given, and why. Whoever knows the whole input turns it into
+    an `InputError`."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        self.number, self.reason = number, reason
+        super().__init__(number, reason)
+
+
+class Batch(ABC):
+    """Items that go through a graph together: ``rows`` are their numbers in what was prepared, ``truncated`` (rows,) tells
+    which were cut, ``tokens`` how many are read of all."""
+
+    rows: Rows
+    truncated: npt.NDArray[np.bool_]
+    tokens: int
+
+    @abstractmethod
+    def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
+        """The tensors by the source that an `Input` names, with ``count`` rows: those beyond the batch's are filled with
+        anything that can be computed. ``mask`` and ``pool_mask`` (count, tokens), where there are tokens, tell which are
+        the item's, and which of these are to be pooled."""
+
+    @abstractmethod
+    def choice(self, entry: Input, count: int) -> npt.NDArray[np.int64]:
+        """(count,) the number that the choice of an input gives each item."""
+
+
+class Preparer(Protocol):
+    """Makes batches of a role's checked items; several threads may share it."""
+
+    def batches(self, items: Sequence[Item], budget: int, widths: Widths) -> list[Batch]:
+        """Batches of at most ``budget`` slots (token slots of text) that hold each item once; raises `Unencodable`."""
+        ...
+
+
+class Modality(ABC):
+    """The items of one kind of frontend, without what is heavy: that is opened with the bundle's files by `open`.
+
+    ``kind`` is the manifest's struct of this kind, ``sources`` what its batches can fill inputs with, and ``noun`` what an
+    item is called in messages; ``frontend`` is what the manifest says of one role, and ``inputs`` those of its graph.
+    Where items have named ``fields``, these are mapped to what stands for each where it is not given (None where it must
+    be).
+    """
+
+    kind: ClassVar[type]
+    sources: ClassVar[frozenset[str]]
+    noun: ClassVar[str] = "item"
+    fields: dict[str, str | None]
+    choices: list[Choice]
+
+    def __init__(self, frontend: Any, inputs: Sequence[Input]) -> None:
+        for entry in inputs:
+            if entry.source not in self.sources | {"choice"}:
+                raise BundleError(
+                    f"inputs.{entry.name}.source: expected one of {', '.join(sorted(self.sources))} beside a frontend of the "
+                    f"kind {frontend.kind}, found {entry.source!r}; export the bundle again"
+                )
+        self.frontend, self.inputs = frontend, list(inputs)
+        self.fields, self.choices = {}, []
+
+    @abstractmethod
+    def is_item(self, value: object) -> bool:
+        """Whether ``value`` is one item, rather than several."""
+
+    @abstractmethod
+    def check(self, value: object, where: str) -> Item:
+        """``value`` as it is encoded; `InputError` that begins with ``where`` and says what was expected."""
+
+    @abstractmethod
+    def key(self, item: Item) -> Hashable:
+        """Equal for items that are the same, which are computed once."""
+
+    @abstractmethod
+    def cost(self, item: Item) -> int:
+        """What an item takes of memory before it is a tensor, in characters of text: it bounds a window."""
+
+    @abstractmethod
+    def fill(self, text: str, number: int = 0) -> Item:
+        """The item that a text stands for (golden texts, samples, command lines), which need not be checked; ``number``
+        varies what a text does not say."""
+
+    @abstractmethod
+    def of_row(self, text: str, metadata: Mapping[str, Any]) -> Item:
+        """The item of a stored row, not checked."""
+
+    def portable(self, item: Item) -> Item:
+        """An item that can be sent to another process."""
+        return item
+
+    @abstractmethod
+    def open(self, path: Callable[[str], Path]) -> Preparer:
+        """What makes batches; ``path`` gives the bundle's checked files by name."""

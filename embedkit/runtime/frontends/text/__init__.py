@@ -1,0 +1,1 @@
+"""Text: templates, tokenizers, and what is cut."""

@@ -1,0 +1,49 @@
+"""How many tokens a model makes of a text, and where they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from embedkit.errors import InputError
+
+from .template import Template, Text
+
+
+class TokenCounter:
+    """Counts with a tokenizer and the template of one role, and cuts nothing off."""
+
+    def __init__(self, template: Template, tokenizer_file: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._template = template
+        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.max_tokens = template.frontend.longest
+        """Tokens that the model reads, special ones and those of the template included."""
+        empty = template.of_row("", dict.fromkeys(template.fields, ""))
+        self.own = self._count(empty)
+        """Tokens of an empty text: special ones and the template's."""
+
+    def whole(self, text: str, metadata: Mapping[str, Any]) -> int:
+        """Tokens of what is encoded for a document of this text and metadata.
+
+        Raises `InputError` where that cannot be encoded.
+        """
+        return self._count(self._template.check(self._template.of_row(text, metadata), "template"))
+
+    def ends(self, text: str) -> list[int]:
+        """The character at which each token of a text by itself ends, special tokens left out."""
+        return [end for _, end in self._encoded(text, special=False).offsets]
+
+    def _count(self, item: Text) -> int:
+        return len(self._encoded(self._template.spread(item)[0], special=True).ids)
+
+    def _encoded(self, content: Any, *, special: bool) -> Any:
+        try:
+            pair = content if isinstance(content, tuple) else (content, None)
+            return self._tokenizer.encode(*pair, add_special_tokens=special)
+        except Exception as error:  # the library raises nothing more special
+            raise InputError(f"the tokenizer cannot encode {content!r:.80}: {error}") from error

@@ -1,0 +1,66 @@
+"""Checks of what is handed in: what they give back, and what their messages tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from embedkit.checks import check_id, check_text, integer, one_of, positive
+from embedkit.errors import InputError, OptionError
+
+
+@pytest.mark.parametrize("value", [1, 7, 10**30])
+def test_a_positive_integer_is_given_back(value):
+    assert positive("k", value) is value
+
+
+@pytest.mark.parametrize("value", [0, -1, True, False, 1.0, "1", None, float("nan"), [1]])
+def test_what_is_no_positive_integer_is_refused_by_its_name(value):
+    with pytest.raises(OptionError) as caught:
+        positive("top_k", value)
+    assert str(caught.value) == f"top_k: expected a positive integer, found {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most", "fits"),
+    [
+        (0, 0, None, True),
+        (-1, 0, None, False),
+        (5, 1, 5, True),
+        (6, 1, 5, False),
+        (1, 1, 5, True),
+        (0, 1, 5, False),
+        (True, 0, None, False),
+        (2.0, 0, 5, False),
+        (None, 0, 5, False),
+    ],
+)
+def test_an_integer_is_within_its_bounds(value, least, most, fits):
+    if fits:
+        assert integer("dim", value, least=least, most=most) is value
+        return
+    wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+    with pytest.raises(OptionError) as caught:
+        integer("dim", value, least=least, most=most)
+    assert str(caught.value) == f"dim: expected an integer {wanted}, found {value!r}"
+
+
+def test_one_of_what_is_allowed():
+    assert one_of("metric", "dot", ("cosine", "dot")) == "dot"
+    for value in ("", "Dot", "do", None, 1, ["dot"]):
+        with pytest.raises(OptionError) as caught:
+            one_of("metric", value, iter(("cosine", "dot")))
+        assert str(caught.value) == f"metric: expected one of cosine, dot, found {value!r}"
+
+
+@pytest.mark.parametrize("value", ["", "a\0b", "\ud800", 7, None, b"a"])
+def test_what_can_be_no_id(value):
+    with pytest.raises(InputError, match="^row 3: "):
+        check_id(value, "row 3")
+
+
+def test_text_may_be_empty_and_hold_nul_where_that_is_allowed():
+    assert (check_text(""), check_text("a\0"), check_id("ä")) == ("", "a\0", "ä")
+    with pytest.raises(InputError, match=r"U\+D800 at character 1"):
+        check_text("a\ud800")
+    with pytest.raises(InputError, match="NUL character at 1"):
+        check_text("a\0", allow_nul=False)
