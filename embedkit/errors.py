@@ -39,6 +39,31 @@ from __future__ import annotations
 import os
 from typing import Any
 
+__all__ = [
+    "BundleError",
+    "ClosedError",
+    "CollectionMismatchError",
+    "CollectionNotFoundError",
+    "DeviceError",
+    "DiskError",
+    "EmbedkitError",
+    "ExportError",
+    "FilterError",
+    "IngestError",  # noqa: F822 (it is loaded when it is asked for)
+    "IngestInterrupted",  # noqa: F822 (it is loaded when it is asked for)
+    "InputError",
+    "MissingExtraError",
+    "OptionError",
+    "OverloadedError",
+    "StaleIndexError",
+    "StoreError",
+    "StoreURLError",
+    "TransientStoreError",
+    "TruncationError",
+    "TruncationWarning",
+    "WorkerError",
+]
+
 
 class EmbedkitError(Exception):
     """Base of every error that embedkit raises on purpose."""

@@ -64,3 +64,18 @@ def test_text_may_be_empty_and_hold_nul_where_that_is_allowed():
         check_text("a\ud800")
     with pytest.raises(InputError, match="NUL character at 1"):
         check_text("a\0", allow_nul=False)
+
+
+@pytest.mark.parametrize("bad", ["", None, 1, b"x", "\ud800", "a\0"])
+def test_ids_that_are_refused(bad):
+    with pytest.raises(InputError):
+        check_id(bad)
+
+
+def test_text_that_is_refused():
+    assert check_text("a\0") == "a\0"
+    for bad in (None, 1, b"x", "ok\udfff"):
+        with pytest.raises(InputError):
+            check_text(bad)
+    with pytest.raises(InputError, match=r"U\+D800 at character 2"):
+        check_text("ab\ud800")

@@ -9,7 +9,7 @@ from .manifest import Quality, SizeQuality, Variant
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Cells as they are shown; each row has one for each column."""
 
     columns: tuple[str, ...]
@@ -37,7 +37,7 @@ class Table:
         return "\n".join([head, "|-" * len(self.columns) + "|", *body])
 
 
-def quality_table(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> Table:
+def quality_table(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> TextTable:
     """A row for each variant: its megabytes (of ``sizes``, bytes by variant), how near it is to torch, what it reached on
     the sample's labels, and its speed where that was measured."""
     labels = _labels([variant.quality for variant in variants.values()])
@@ -50,7 +50,7 @@ def quality_table(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> 
         *labels,
         *(["tokens per CPU-second"] if timed else []),
     )
-    return Table(
+    return TextTable(
         columns,
         tuple(
             (
@@ -66,20 +66,20 @@ def quality_table(variants: Mapping[str, Variant], sizes: Mapping[str, int]) -> 
     )
 
 
-def size_table(variants: Mapping[str, Variant]) -> Table:
+def size_table(variants: Mapping[str, Variant]) -> TextTable:
     """A row for each variant and each smaller size of its vectors that was measured."""
     cuts = [(name, cut) for name, variant in variants.items() for cut in variant.quality.matryoshka]
     labels = _labels([cut for _, cut in cuts])
-    return Table(
+    return TextTable(
         ("variant", "numbers", *_NEARNESS, *labels),
         tuple((name, str(cut.dim), *_nearness(cut), *_reached(cut, labels)) for name, cut in cuts),
     )
 
 
-def measure_table(variants: Mapping[str, Variant]) -> Table:
+def measure_table(variants: Mapping[str, Variant]) -> TextTable:
     """A row for each measure of a kind of output other than dense, or of a further output; a column for each variant."""
     names = dict.fromkeys(name for variant in variants.values() for name in variant.quality.measures)
-    return Table(
+    return TextTable(
         ("measured", *variants),
         tuple(
             (name, *(_number(variant.quality.measures.get(name), 5) for variant in variants.values())) for name in names

@@ -29,9 +29,9 @@ def summary(bundle: Bundle) -> dict[str, Any]:
             "outputs": {
                 name: {
                     "kind": given.kind,
-                    "similarity": similarity(manifest, name),
+                    "similarity": output_similarity(manifest, name),
                     **msgspec.to_builtins(given),
-                    "about": about(given, similarity(manifest, name)),
+                    "about": about(given, output_similarity(manifest, name)),
                 }
                 for name, given in tower.outputs.items()
             },
@@ -47,13 +47,13 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         "folder": str(bundle.folder),
         "name": manifest.source.name,
         "fingerprint": manifest.fingerprint,
-        "similarity": similarity(manifest, next(iter(bundle.tower("default").outputs))),
+        "similarity": output_similarity(manifest, next(iter(bundle.tower("default").outputs))),
         "tools": manifest.source.tools,
         "roles": roles,
     }
 
 
-def similarity(manifest: Manifest, output: str) -> str | None:
+def output_similarity(manifest: Manifest, output: str) -> str | None:
     """How two values of an output are compared, where they are."""
     return next((scorer.fn for scorer in manifest.scorers.values() if scorer.right.endswith(f".{output}")), None)
 
@@ -77,7 +77,7 @@ def about(output: Output, fn: str | None = None) -> str:
     return f"{output.kind}, {said}" + (f", compared by {fn}" if fn else "")
 
 
-def describe(bundle: Bundle) -> str:
+def summary_text(bundle: Bundle) -> str:
     """The same for reading."""
     whole = summary(bundle)
     lines = [f"{whole['name']}  ({whole['folder']})", f"fingerprint  {whole['fingerprint']}"]

@@ -85,7 +85,7 @@ class Loading:
 
 
 @dataclass(frozen=True)
-class Columns:
+class FieldOptions:
     """Which part of a row is what."""
 
     id_field: str = option_field(
@@ -194,7 +194,7 @@ class Cutting:
 
 
 loading_options = grouped("loading", Loading)
-columns_options = grouped("columns", Columns)
+columns_options = grouped("columns", FieldOptions)
 cutting_options = grouped("cutting", Cutting)
 
 

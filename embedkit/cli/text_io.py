@@ -14,16 +14,16 @@ import click
 from embedkit.errors import DiskError, InputError
 
 
-def shown(text: str, width: int) -> str:
+def one_line(text: str, width: int) -> str:
     """``text`` on one line of at most ``width`` characters, without characters that could steer a terminal."""
     line = " ".join(text.split())
     line = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in line)
     return line if len(line) <= width else line[: width - 3] + "..."
 
 
-def listed(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str]) -> str:
     """The first few names."""
-    return ", ".join(shown(name, 80) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    return ", ".join(one_line(name, 80) for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def as_json(value: object) -> str:
@@ -40,10 +40,10 @@ def given_texts(texts: Sequence[str], input: str | None) -> list[str]:
     """The texts of a command line, or the lines of the file ``input``: one of the two is to be given."""
     if bool(texts) == bool(input):
         raise click.BadParameter("give either texts or --input FILE")
-    return list(lines(input)) if input else list(texts)
+    return list(input_lines(input)) if input else list(texts)
 
 
-def lines(path: str) -> Iterator[str]:
+def input_lines(path: str) -> Iterator[str]:
     """The lines of a file of UTF-8 text, or of standard input (``-``), without their ends."""
     source = "standard input" if path == "-" else path
     try:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NoReturn, TypeAlias
 from embedkit.checks import check_text
 from embedkit.errors import InputError
 from embedkit.system.files import delimited, jsonlines
-from embedkit.system.files.compression import BROKEN, opened, uncompressed_name
+from embedkit.system.files.compression import BROKEN, decompressed, uncompressed_name
 from embedkit.system.files.lines import NotText, TooLong, Unreadable, decoded, lines, shown
 
 TEXTS = (("text1", "text2"), ("sentence1", "sentence2"), ("question1", "question2"))
@@ -76,7 +76,7 @@ def cells(path: Path, form: str = "tsv") -> Iterator[tuple[str, list[str]]]:
 def _reading(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file; `InputError` where it is gone, damaged or cut off."""
     try:
-        with opened(str(path)) as file:
+        with decompressed(str(path)) as file:
             yield file
     except BROKEN as error:
         refuse(f"sample {path}", "readable UTF-8 text", f"{error}")

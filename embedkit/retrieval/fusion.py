@@ -18,13 +18,13 @@ import numpy.typing as npt
 from embedkit.checks import one_of
 from embedkit.errors import InputError, OptionError
 
-Ranking: TypeAlias = Mapping[str, float]
+ScoresById: TypeAlias = Mapping[str, float]
 Fusion: TypeAlias = Literal["rrf", "minmax", "dbsf"]
 METHODS: tuple[Fusion, ...] = get_args(Fusion)
 _Scores: TypeAlias = npt.NDArray[np.float64]
 
 
-def rrf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None, *, k: float = 60.0) -> dict[str, float]:
+def rrf(rankings: Sequence[ScoresById], weights: Sequence[float] | None = None, *, k: float = 60.0) -> dict[str, float]:
     """Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009): the sum of weight / (k + rank), each weight 1 unless
     given.
 
@@ -35,7 +35,7 @@ def rrf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None, *, 
     return _fused(rankings, checked_weights(len(rankings), weights), lambda scores: 1.0 / (k + _ranks(scores)))
 
 
-def minmax(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) -> dict[str, float]:
+def minmax(rankings: Sequence[ScoresById], weights: Sequence[float] | None = None) -> dict[str, float]:
     """The weighted mean of the scores, where each ranking's are scaled so that its least is 0 and its greatest 1; between
     0 and 1. The weights are equal unless given.
 
@@ -44,7 +44,7 @@ def minmax(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) 
     return _fused(rankings, _shares(rankings, weights), _between_extremes)
 
 
-def dbsf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) -> dict[str, float]:
+def dbsf(rankings: Sequence[ScoresById], weights: Sequence[float] | None = None) -> dict[str, float]:
     """Distribution-based score fusion (Mazzeschi 2023): the weighted mean of the scores, where each ranking's are scaled
     so that their mean - 3 standard deviations is 0 and their mean + 3 is 1. The weights are equal unless given.
 
@@ -54,12 +54,12 @@ def dbsf(rankings: Sequence[Ranking], weights: Sequence[float] | None = None) ->
     return _fused(rankings, _shares(rankings, weights), _between_deviations)
 
 
-def fuse(rankings: Sequence[Ranking], method: Fusion, weights: Sequence[float] | None = None) -> dict[str, float]:
+def fuse(rankings: Sequence[ScoresById], method: Fusion, weights: Sequence[float] | None = None) -> dict[str, float]:
     """The rankings made one by `rrf`, `minmax` or `dbsf`."""
     return method_of(method)(rankings, weights)
 
 
-def method_of(name: str) -> Callable[[Sequence[Ranking], Sequence[float] | None], dict[str, float]]:
+def method_of(name: str) -> Callable[[Sequence[ScoresById], Sequence[float] | None], dict[str, float]]:
     """The function of that name; `OptionError` where it is no method."""
     methods = {"rrf": rrf, "minmax": minmax, "dbsf": dbsf}
     return methods[one_of("hybrid", name, METHODS)]
@@ -71,7 +71,7 @@ def scaled(scores: Sequence[float]) -> list[float]:
 
 
 def _fused(
-    rankings: Sequence[Ranking], weights: Sequence[float], scale: Callable[[_Scores], _Scores]
+    rankings: Sequence[ScoresById], weights: Sequence[float], scale: Callable[[_Scores], _Scores]
 ) -> dict[str, float]:
     total: dict[str, float] = {}
     for number, (ranking, weight) in enumerate(zip(rankings, weights, strict=True)):
@@ -106,7 +106,7 @@ def _between_deviations(scores: _Scores) -> _Scores:
     return np.asarray(np.maximum((scores - scores.mean()) / (6 * deviation) + 0.5, 0.0))
 
 
-def _shares(rankings: Sequence[Ranking], weights: Sequence[float] | None) -> list[float]:
+def _shares(rankings: Sequence[ScoresById], weights: Sequence[float] | None) -> list[float]:
     checked = checked_weights(len(rankings), weights)
     total = sum(checked)
     return [weight / total for weight in checked]

@@ -34,7 +34,7 @@ class Ranker(Protocol):
         """The hits of each query."""
 
 
-class Vectors:
+class VectorCache:
     """The (dim,) vectors of a collection's rows; each is read once."""
 
     def __init__(self, rows: GuardedCollection) -> None:
@@ -75,7 +75,7 @@ class VectorRanker:
     rows: GuardedCollection
     asked: Asked
     kind: str
-    full: Vectors | None = None
+    full: VectorCache | None = None
 
     def __call__(self, queries: Sequence[str], k: int, filter: Filter | None) -> Answers:
         """The ``k`` nearest rows of each query."""
@@ -90,7 +90,7 @@ class VectorRanker:
         return [_rescored(hits, vector, vectors, metric) for hits, vector in zip(answers, asked, strict=True)]
 
 
-def vector_rankers(rows: GuardedCollection, encoder: TextEncoder, full: Vectors | None) -> dict[str, Ranker]:
+def vector_rankers(rows: GuardedCollection, encoder: TextEncoder, full: VectorCache | None) -> dict[str, Ranker]:
     """A ranker for each kind of vectors that the collection keeps and the model gives: ``dense``, ``sparse``,
     ``multivector``, in this order. Raises `InputError` where there is none."""
     info = rows.info

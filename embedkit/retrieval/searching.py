@@ -23,7 +23,7 @@ from embedkit.vectors.similarity import similarity
 from .fusion import Fusion, scaled
 from .lexical import LexicalIndex
 from .mmr import diverse
-from .rankers import Answers, HybridRanker, LexicalRanker, Vectors, vector_rankers
+from .rankers import Answers, HybridRanker, LexicalRanker, VectorCache, vector_rankers
 from .rerank import Reranks, reranked
 
 _DIVERSE_AMONG = 200
@@ -150,7 +150,7 @@ def search(
             )
         if not rows.info.dim and (wanted.rescore or wanted.diversity):
             raise OptionError(f"rescore and diversity: collection {collection!r} keeps no dense vectors to compare")
-        vectors = Vectors(rows)
+        vectors = VectorCache(rows)
         rankers = vector_rankers(rows, encoder, vectors if wanted.rescore else None)
         name, ranker = next(iter(rankers.items()))
         index = LexicalIndex.load(lexical) if isinstance(lexical, str | os.PathLike) else lexical
@@ -231,7 +231,7 @@ class _Wanted:
         return 4 * self.end if self.rescore else self.end
 
 
-def _chosen(answers: Answers, wanted: _Wanted, vectors: Vectors, metric: str) -> Answers:
+def _chosen(answers: Answers, wanted: _Wanted, vectors: VectorCache, metric: str) -> Answers:
     """The first hits of each answer, above the threshold unless a reranker is to score them, and unlike each other where
     that is wanted."""
     if wanted.rerank is None:

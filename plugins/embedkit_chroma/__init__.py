@@ -20,6 +20,8 @@ from embedkit.stores import (
     require_server,
 )
 
+__all__ = ["CAPABILITIES", "FOLDER", "SERVER", "open_store"]
+
 FOLDER, SERVER = "chroma:FOLDER", "chroma://HOST:PORT"
 _FOLDER = Capabilities(
     max_batch_rows=5461,  # asked for at run time

@@ -9,6 +9,8 @@ import os
 
 from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
+__all__ = ["CAPABILITIES", "FOLDER", "open_store"]
+
 FOLDER = "lancedb:FOLDER"
 CAPABILITIES = {FOLDER: Capabilities(max_batch_rows=10_000, orders_integers=False, metrics=METRICS, multivector=True)}
 

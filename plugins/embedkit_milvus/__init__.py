@@ -20,6 +20,8 @@ from embedkit.stores import (
     require_server,
 )
 
+__all__ = ["CAPABILITIES", "FOLDER", "SERVER", "open_store"]
+
 FOLDER, SERVER = "milvus:FOLDER", "milvus://HOST:PORT"
 _SERVER = Capabilities(
     max_batch_rows=1000,

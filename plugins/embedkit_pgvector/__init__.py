@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
+__all__ = ["CAPABILITIES", "SERVER", "open_store"]
+
 SERVER = "pgvector://HOST:PORT/DATABASE"
 CAPABILITIES = {
     SERVER: Capabilities(

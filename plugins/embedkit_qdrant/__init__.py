@@ -20,6 +20,8 @@ from embedkit.stores import (
     require_server,
 )
 
+__all__ = ["CAPABILITIES", "FOLDER", "GRPC", "SERVER", "open_store"]
+
 FOLDER, SERVER, GRPC = "qdrant:FOLDER", "qdrant://HOST:PORT", "qdrant+grpc://HOST:PORT"
 _SERVER = Capabilities(
     max_batch_rows=256,

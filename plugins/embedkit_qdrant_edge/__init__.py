@@ -9,6 +9,8 @@ import os
 
 from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
+__all__ = ["CAPABILITIES", "FOLDER", "open_store"]
+
 FOLDER = "qdrant-edge:FOLDER"
 CAPABILITIES = {
     FOLDER: Capabilities(

@@ -10,6 +10,8 @@ import os
 
 from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
+__all__ = ["CAPABILITIES", "FILE", "open_store"]
+
 FILE = "sqlite-vec:FILE"
 CAPABILITIES = {FILE: Capabilities(max_batch_rows=5_000, metrics=METRICS)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from embedkit.bundle import Quality, SizeQuality, Variant
-from embedkit.bundle.quality import Table, measure_table, quality_table, size_table
+from embedkit.bundle.quality import TextTable, measure_table, quality_table, size_table
 
 
 def variant(cosine: float, *, speed: float | None = None, **more) -> Variant:
@@ -13,7 +13,7 @@ def variant(cosine: float, *, speed: float | None = None, **more) -> Variant:
     return Variant(file="a.onnx", quality=quality, golden_cosine_min=1.0, tokens_per_second=speed)
 
 
-def cells(table: Table) -> list[dict[str, str]]:
+def cells(table: TextTable) -> list[dict[str, str]]:
     """The Markdown read back: a row by its columns."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.markdown().splitlines()]
     head, rule, *rows = lines

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from embedkit.bundle import Bundle, Output, Part
-from embedkit.bundle.summary import about, describe, measured_variants, summary, template, variant_bytes
+from embedkit.bundle.summary import about, measured_variants, summary, summary_text, template, variant_bytes
 from embedkit.testing.tiny import tiny_bundle
 
 
@@ -25,7 +25,7 @@ def test_sizes_are_those_of_the_files(bundle):
 
 
 def test_the_two_forms_say_the_same(bundle):
-    whole, lines = json.loads(json.dumps(summary(bundle))), describe(bundle).splitlines()
+    whole, lines = json.loads(json.dumps(summary(bundle))), summary_text(bundle).splitlines()
     assert lines[0] == f"{whole['name']}  ({bundle.folder})"
     assert lines[1].split() == ["fingerprint", whole["fingerprint"]]
     shown = {line.split()[0]: line.split() for line in lines}

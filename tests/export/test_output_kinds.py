@@ -13,7 +13,7 @@ import pytest
 
 import embedkit_export
 from embedkit import AsyncEncoder, Bundle, Encoder, InputError, MultiVectors, SparseVectors
-from embedkit.bundle.summary import describe, summary
+from embedkit.bundle.summary import summary, summary_text
 from embedkit.cli import entry as command_line
 from embedkit.vectors.values import equal
 from helpers import models
@@ -96,7 +96,7 @@ def test_a_bundle_says_what_it_makes(made: Any, name: str, said: list[str], use:
     for part in (*said, use):
         assert part in card
     opened = Bundle.open(report.path)
-    shown = describe(opened)
+    shown = summary_text(opened)
     assert said[0].partition(": ")[2] in shown
     whole = summary(opened)
     json.dumps(whole)

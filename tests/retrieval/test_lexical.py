@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import subprocess
 import sys
-import uuid
 from collections import Counter
 
 import numpy as np
@@ -19,15 +17,11 @@ pytest.importorskip("bm25s")
 
 from embedkit import F
 from embedkit.errors import InputError, MissingExtraError, StaleIndexError
-from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
 from embedkit.retrieval.analyzer import cutter
 from embedkit.retrieval.lexical import LexicalIndex
-from embedkit.retrieval.lexical_cache import default_folder, kept
 from embedkit.retrieval.rankers import LexicalRanker
-from embedkit.stores.contract import CollectionSpec, StoreURL
-from embedkit.stores.guarded import GuardedStore
-from embedkit.stores.memory import open_store
+from helpers.word_rows import write
 
 DOCUMENTS = [
     Document("b", "Tea from the mountains, tea from China."),
@@ -52,43 +46,6 @@ def bm25(documents, question, cut):
                 tf = bag[word] / (bag[word] + 1.5 * (1 - 0.75 + 0.75 * length / average))
                 scores[row_id] = scores.get(row_id, 0.0) + idf * tf
     return dict(sorted(scores.items(), key=lambda item: (-round(item[1], 5), item[0])))
-
-
-@pytest.fixture
-def rows():
-    """A collection of 60 documents in memory."""
-    store = GuardedStore(open_store(StoreURL.parse(f"memory:{uuid.uuid4()}")))
-    rows = store.ensure(CollectionSpec("docs", 2))
-    write(rows, [Document(f"{i:02}", f"tea number {i}" + " tea" * (i % 7), {"n": i}) for i in range(60)])
-    rows.store = store
-    return rows
-
-
-def write(rows, documents):
-    vectors = np.ones((len(documents), 2), np.float32)
-    ids, texts = [document.id for document in documents], [document.text for document in documents]
-    rows.upsert(RecordBatch(ids, vectors, texts, [dict(document.metadata) for document in documents], ids))
-
-
-# Words
-
-
-@given(st.text(max_size=60))
-def test_words_are_runs_of_letters_in_lower_case(text):
-    assert all(word and word == word.lower() and not re.search(r"\W", word) for word in cutter()(text))
-
-
-def test_words():
-    assert cutter()("Hello, WORLD-wide x_1 42 Ｆｕｌｌ ﬁne") == ["hello", "world", "wide", "x_1", "42", "full", "fine"]
-    assert cutter()("東京タワー is 100m") == ["東", "京", "タ", "ワ", "ー", "is", "100m"]
-    assert cutter(stopwords=["the", "of"])("The end of THE day") == ["end", "day"]
-    pytest.importorskip("Stemmer")
-    assert cutter("english")("connections connected") == ["connect", "connect"]
-    assert cutter("de")("Häuser") == cutter("german")("Haus")
-    with pytest.raises(InputError, match="stems of 'klingon'; there are for arabic"):
-        cutter("klingon")
-    with pytest.raises(InputError, match="stopwords: expected a list of words"):
-        cutter(stopwords="the")
 
 
 # Scores
@@ -233,37 +190,6 @@ def test_a_collection_that_changed_is_noticed(rows):
         index.require_current(rows)
     write(rows, [Document("06", "tea number 6" + " tea" * 6, {"n": "only the metadata changed"})])
     assert ranker(["number 6"], 1, None)[0][0].metadata == {"n": "only the metadata changed"}
-
-
-def test_kept_in_a_folder(rows, tmp_path):
-    folder = tmp_path / "deep" / "index"
-    first = kept(rows, folder, language="english")
-    made = (folder / "lexical.json").stat().st_mtime_ns
-    assert kept(rows, folder).language == "english", "none is the one that it has"
-    assert (folder / "lexical.json").stat().st_mtime_ns == made
-    assert kept(rows, folder).search(["tea"], 60) == first.search(["tea"], 60)
-    write(rows, [Document("60", "new")])
-    assert (len(kept(rows, folder)), kept(rows, folder).language) == (61, "english")
-    assert kept(rows, folder, language="german").language == "german"
-    (folder / "ids.json").write_text("")
-    assert len(kept(rows, folder)) == 61
-    rows.delete(ids=["60"])
-    write(rows, [Document("61", "newer")])
-    assert not kept(rows, folder).search(["newer"], 1)[0], "the number of rows is the same"
-    assert list(kept(rows, folder, rebuild=True).search(["newer"], 1)[0]) == ["61"]
-
-
-def test_where_it_is_kept(tmp_path, monkeypatch):
-    def place(url, collection="docs"):
-        return default_folder(GuardedStore(open_store(StoreURL.parse("memory:x")), StoreURL.parse(url)), collection)
-
-    monkeypatch.setenv("EMBEDKIT_CACHE", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    here = place("chroma:index")
-    assert here.parent == tmp_path / "lexical"
-    assert here == place(f"chroma://{tmp_path}/index") == place("chroma:./index")
-    others = [place("chroma:index", "books"), place("lancedb:index"), place("qdrant://h:1"), place("qdrant://h:2")]
-    assert len({here, *others}) == 5
 
 
 @pytest.mark.parametrize("missing", ["bm25s", "Stemmer"])

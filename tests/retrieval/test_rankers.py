@@ -1,20 +1,15 @@
-"""Hybrid search and reranking, from the library and from the command line."""
+"""Hybrid search: the rankings of several rankers, fused."""
 
 from __future__ import annotations
 
-import json
-import sys
 import uuid
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 pytest.importorskip("bm25s")
 
-import embedkit
 from embedkit import F
-from embedkit.cli import entry as cli
 from embedkit.errors import InputError, StaleIndexError
 from embedkit.ingestion import ingest
 from embedkit.records.documents import Document, Hit
@@ -26,53 +21,8 @@ from embedkit.retrieval.searching import search
 from embedkit.stores.contract import StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store
-
-SUBJECTS = ("tea", "coffee", "a railway")
-VERBATIM = [
-    "tea\nwith a second line\r\n\tand a tab ",
-    "  tea between spaces  ",
-    'tea "quoted" \\ {"json": [1]} <b>&amp;</b>',
-    "tea 日本語 é é \u202e \x1b[2J 🎉",
-    "tea " * 2000,
-]
-
-
-@pytest.fixture
-def store(encoder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    store = GuardedStore(open_store(StoreURL.parse(f"memory:{uuid.uuid4()}")))
-    texts = [f"{subject} {number}" for subject in SUBJECTS for number in range(20)]
-    ingest([Document(f"{i:02}", text, {"n": i}) for i, text in enumerate(texts)], encoder, store, collection="docs")
-    return store
-
-
-@pytest.fixture
-def index(store):
-    return LexicalIndex.build(store, collection="docs")
-
-
-@dataclass(frozen=True)
-class Result:
-    index: int
-    score: float
-
-
-class Overlap:
-    """Scores a text by the share of its letters that the query has, and remembers how many it was asked about."""
-
-    def __init__(self):
-        self.asked = []
-
-    def rank(self, query, documents, k=None):
-        self.asked.append(len(documents))
-        scores = [len(set(query) & set(text)) / len(set(text)) for text in documents]
-        order = sorted(range(len(documents)), key=lambda i: -scores[i])
-        return [Result(i, scores[i]) for i in order[:k]]
-
-
-def scores(hits):
-    return {hit.id: hit.score for hit in hits}
-
+from helpers.hits import SUBJECTS, VERBATIM, scores
+from helpers.reranking import Overlap
 
 # Fusion
 
@@ -195,105 +145,6 @@ def test_what_is_no_search(store, encoder, index, wrong, said):
         search("tea", encoder, store, collection="docs", **{"lexical": index, **wrong})
 
 
-# Reranking
-
-
-@pytest.mark.parametrize("hybrid", [None, "minmax"])
-def test_the_last_word_is_the_rerankers(store, encoder, index, hybrid):
-    found = {"collection": "docs", "lexical": index if hybrid else None, "hybrid": hybrid}
-    before = search("railway 7", encoder, store, k=30, **found)
-    reranker = Overlap()
-    hits = search("railway 7", encoder, store, k=30, rerank=reranker, rerank_top=30, **found)
-    expected = {hit.id: len(set("railway 7") & set(hit.text)) / len(set(hit.text)) for hit in before}
-    assert scores(hits) == expected
-    assert [hit.id for hit in hits] == sorted(expected, key=lambda row_id: (-expected[row_id], row_id))
-    name = "hybrid" if hybrid else "dense"
-    assert {hit.id: hit.parts[name] for hit in hits} == scores(before)
-    assert {hit.id: hit.parts.get("lexical") for hit in hits} == {h.id: h.parts.get("lexical") for h in before}
-    pages = [
-        search("railway 7", encoder, store, k=10, offset=start, rerank=reranker, rerank_top=30, **found)
-        for start in (0, 10, 20)
-    ]
-    assert [hit for page in pages for hit in page] == hits
-    least = hits[9].score
-    kept = search("railway 7", encoder, store, k=30, rerank=reranker, rerank_top=30, min_score=least, **found)
-    assert kept == [hit for hit in hits if hit.score >= least]
-    assert set(reranker.asked) == {30}
-
-
-def test_how_many_are_reranked(store, encoder):
-    reranker = Overlap()
-    for more in (
-        {},
-        {"rerank_top": 12},
-        {"candidates": 20},
-        {"k": 55},
-        {"filter": F("n") < 4},
-        {"filter": F("n") > 99},
-    ):
-        search(["tea", "coffee"], encoder, store, collection="docs", rerank=reranker, **more)
-    assert reranker.asked == [50, 50, 12, 12, 20, 20, 55, 55, 4, 4]
-    spread = search("tea", encoder, store, collection="docs", rerank=reranker, rerank_top=12, diversity=0.9)
-    assert reranker.asked[-1] == 12
-    plain = search("tea", encoder, store, collection="docs", rerank=reranker, rerank_top=12)
-    assert set(scores(spread)) != set(scores(plain))
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        lambda n: [Result(i, 0.0) for i in range(n - 1)],
-        lambda n: [Result(0, 0.0)] * n,
-        lambda n: [Result(i + 1, 0.0) for i in range(n)],
-        lambda n: [Result(i, float("nan")) for i in range(n)],
-    ],
-)
-def test_a_reranker_that_loses_documents_is_refused(store, encoder, told):
-    class Broken:
-        def rank(self, query, documents, k):
-            return told(len(documents))
-
-    with pytest.raises(InputError, match=r"Broken.rank: expected each index from 0 to 49 once with a finite score"):
-        search("tea", encoder, store, collection="docs", rerank=Broken())
-
-
-def test_a_cross_encoder_of_sentence_transformers(encoder, tmp_path, monkeypatch):
-    """With few lines around it, against the logits of its model."""
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("sentence_transformers")
-    from sentence_transformers import CrossEncoder
-    from transformers import BertConfig, BertForSequenceClassification
-
-    from helpers.models import SENTENCES, make_tokenizer
-
-    monkeypatch.chdir(tmp_path)
-    store = GuardedStore(open_store(StoreURL.parse(f"memory:{uuid.uuid4()}")))
-    ingest([Document(str(i), text) for i, text in enumerate(SENTENCES)], encoder, store, collection="docs")
-    tokenizer = make_tokenizer("word")
-    torch.manual_seed(0)
-    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-    config = BertConfig(vocab_size=len(tokenizer), num_labels=1, initializer_range=0.5, **size)
-    model = BertForSequenceClassification(config).eval()
-    model.save_pretrained(tmp_path / "cross")
-    tokenizer.save_pretrained(tmp_path / "cross")
-    cross = CrossEncoder(str(tmp_path / "cross"), device="cpu")
-
-    class Cross:
-        def rank(self, query, documents, k):
-            ranked = cross.rank(query, documents, top_k=k, activation_fn=torch.nn.Identity())
-            return [Result(one["corpus_id"], float(one["score"])) for one in ranked]
-
-    question = "the quiet harbour"
-    lexical = LexicalIndex.build(store, collection="docs")
-    hits = search(question, encoder, store, collection="docs", k=8, lexical=lexical, rerank=Cross())
-    inputs = tokenizer([question] * 8, list(SENTENCES), padding=True, return_tensors="pt")
-    with torch.no_grad():
-        logits = model(**inputs).logits[:, 0].numpy()
-    assert len({round(float(score), 3) for score in logits}) == 8
-    assert [hit.text for hit in hits] == [SENTENCES[i] for i in np.argsort(-logits)]
-    assert scores(hits) == pytest.approx({str(i): float(score) for i, score in enumerate(logits)}, abs=1e-5)
-
-
 # Texts reach the caller
 
 
@@ -312,130 +163,3 @@ def test_the_texts_reach_the_caller_as_they_were_written_and_in_order(encoder, t
         assert sorted(hit.text for hit in hits) == sorted(VERBATIM)
         assert [hit.text for hit in hits] == [VERBATIM[int(hit.id)] for hit in hits]
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-
-
-# The command
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path, entry_points):
-    """Calls the command in a folder with a filled store; its exit code, stdout and stderr."""
-    pytest.importorskip("sqlite_vec")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EMBEDKIT_CACHE", str(tmp_path / "cache"))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["embedkit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return call
-
-
-STORE = ["--store", "sqlite-vec:index.db", "--collection", "docs"]
-
-
-def fill(run, bundle, tmp_path, texts):
-    (tmp_path / "docs.jsonl").write_text(
-        "".join(json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(texts))
-    )
-    assert run("ingest", bundle, "docs.jsonl", *STORE, "--quiet")[0] == 0
-
-
-def answer(result):
-    code, out, err = result
-    assert code == 0, err
-    return json.loads(out)["hits"]
-
-
-def test_the_command_searches_by_words_too(run, bundle, tmp_path):
-    fill(run, bundle, tmp_path, VERBATIM)
-    query = ["search", bundle, "日本語", *STORE, "--json"]
-    plain = answer(run(*query))
-    assert all("parts" not in hit for hit in plain)
-    hits = answer(run(*query, "--hybrid", "rrf"))
-    assert [hit["text"] for hit in hits] == [VERBATIM[int(hit["id"])] for hit in hits]
-    assert hits[0]["id"] == "3"
-    assert set(hits[0]["parts"]) == {"dense", "lexical"}
-    minmax = answer(run(*query, "--hybrid", "minmax"))
-    assert minmax != hits
-    assert answer(run(*query, "--hybrid")) == minmax
-    assert answer(run("search", bundle, "--hybrid", "日本語", *STORE, "--json")) == minmax
-    assert answer(run("search", "--hybrid", bundle, "日本語", *STORE, "--json")) == minmax
-    (kept,) = (tmp_path / "cache" / "lexical").iterdir()
-    assert answer(run(*query, "--hybrid", "rrf", "--lexical", "words")) == hits
-    assert (tmp_path / "words" / "lexical.json").is_file()
-    weighed = answer(run(*query, "--hybrid", "minmax", "--weight", "dense=0"))
-    assert [(hit["id"], set(hit["parts"])) for hit in weighed] == [("3", {"lexical"})]
-    assert "one ranking cannot be fused" in run(*query, "--hybrid", "minmax", "--weight", "lexical=0")[2]
-    answer(run(*query, "--hybrid", "dbsf", "--language", "english"))
-    assert LexicalIndex.load(kept).language == "english"
-    assert run("search", bundle, "tea", *STORE, "--hybrid", "rrf")[1].startswith("  1.  0.0")
-
-
-def test_the_command_reads_the_words_again_when_the_collection_changed(run, bundle, tmp_path):
-    texts = [f"tea {i}" for i in range(9)]
-    fill(run, bundle, tmp_path, texts)
-    query = ["search", bundle, "tea 3", *STORE, "--json", "--hybrid", "minmax"]
-    assert len(answer(run(*query))) == 9
-    fill(run, bundle, tmp_path, [*texts, "tea 9"])
-    assert len(answer(run(*query))) == 10
-    fill(run, bundle, tmp_path, [*texts, "coffee 3"])
-    code, out, err = run(*query)
-    assert (code, err) == (0, "the collection has changed since its words were read; reading them again\n")
-    assert "coffee 3" in out
-    assert run(*query)[2] == ""
-    (tmp_path / "questions.txt").write_text("tea 1\ncoffee\n")
-    lines = run("search", bundle, "--input", "questions.txt", *STORE, "--hybrid", "minmax", "--reindex")[1].splitlines()
-    assert [json.loads(line)["hits"][0]["text"] for line in lines] == ["tea 1", "coffee 3"]
-
-
-def test_the_command_reranks(run, bundle, tmp_path, monkeypatch):
-    class Reranker(Overlap):
-        @classmethod
-        def load(cls, path, **options):
-            assert path == "cross"
-            assert options == {"device": "cpu", "threads": 1, "variant": "fp32", "engine": "onnxruntime"}
-            return cls()
-
-    monkeypatch.setattr(embedkit, "Reranker", Reranker, raising=False)
-    fill(run, bundle, tmp_path, ["abc", "abcd", "xyz"])
-    query = ["search", bundle, "xyz", *STORE, "--json", "--device", "cpu", "--threads", 1, "--rerank", "cross"]
-    query += ["--variant", "fp32", "--engine", "onnxruntime"]
-    hits = answer(run(*query))
-    assert [(hit["text"], hit["score"]) for hit in hits] == [("xyz", 1.0), ("abc", 0.0), ("abcd", 0.0)]
-    assert all(set(hit["parts"]) == {"dense"} for hit in hits)
-    assert len(answer(run(*query, "-k", 1, "--rerank-top", 2))) == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--language", "english"], "give --hybrid with"),
-        (["--lexical", "words"], "give --hybrid with"),
-        (["--reindex"], "give --hybrid with"),
-        (["--rerank-top", "3"], "give --rerank with --rerank-top"),
-        (["--hybrid", "rrf", "--weight", "lexical"], "expected NAME=NUMBER, as lexical=0.5"),
-        (["--hybrid=mean"], "'mean' is not one of 'minmax', 'dbsf', 'rrf'"),
-        (["--hybrid", "mean"], "unexpected extra argument (mean)"),
-    ],
-)
-def test_options_that_do_not_fit(run, options, said):
-    code, _, err = run("search", "bundle", "x", *STORE, *options)
-    assert code == 2
-    assert said in " ".join(err.split())
-
-
-def test_mistakes_are_errors_of_one_line(run, bundle, tmp_path):
-    fill(run, bundle, tmp_path, ["a"])
-    for options, said in (
-        (["--weight", "words=1"], "expected the names dense, lexical, found 'words'"),
-        (["--language", "klingon"], "stems of 'klingon'"),
-        (["--lexical", "."], "expected a folder that is empty, or holds a lexical index"),
-    ):
-        code, _, err = run("search", bundle, "x", *STORE, "--hybrid", "rrf", *options)
-        assert code == 1
-        assert err.startswith("error: ")
-        assert said in err

@@ -4,8 +4,6 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("qdrant_client")
 
@@ -15,7 +13,6 @@ from embedkit.ingestion import ingest
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import Document
 from embedkit.records.filters import F
-from embedkit.retrieval.mmr import diverse
 from embedkit.retrieval.searching import search
 from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
@@ -154,22 +151,6 @@ def test_rescoring_ranks_by_full_vectors(encoder, tmp_path, monkeypatch):
     twenty = search("tea", encoder, guarded, collection="docs", k=5, rescore=True)
     among = np.argsort(-(np.sign(vectors) @ np.sign(near)), kind="stable")[:20]
     assert [hit.id for hit in twenty] == [ids[i] for i in among[np.argsort(-true[among])][:5]]
-
-
-@given(st.integers(1, 12), st.integers(1, 12), st.floats(0, 1), st.integers(0, 1000))
-def test_maximal_marginal_relevance(n, count, diversity, seed):
-    rng = np.random.default_rng(seed)
-    vectors = rng.normal(size=(n, 4))
-    near, scores = vectors @ vectors.T, rng.normal(size=n)
-    expected: list[int] = []
-    while len(expected) < min(n, count):
-        value = {
-            i: (1 - diversity) * scores[i] - (diversity * max(near[i, j] for j in expected) if expected else 0)
-            for i in range(n)
-            if i not in expected
-        }
-        expected.append(max(value, key=lambda i: (value[i], -i)))
-    assert diverse(scores, near, diversity, count) == expected
 
 
 def test_diversity_spreads_the_hits(many, encoder):

@@ -24,7 +24,7 @@ from embedkit.cli.text_io import as_json
 def inspect(bundle: str, engine: str | None, json: bool) -> None:
     """Show what a bundle is: roles, templates, dimensions, variants with their measured quality, fingerprint."""
     from embedkit.bundle.folder import Bundle
-    from embedkit.bundle.summary import describe, summary
+    from embedkit.bundle.summary import summary, summary_text
 
     opened = Bundle.open(bundle)
     encoder = Loading(engine=engine).load(bundle) if engine else None
@@ -36,7 +36,7 @@ def inspect(bundle: str, engine: str | None, json: bool) -> None:
         )
         print(as_json(summary(opened) | ({"loaded": loaded} if loaded else {})))
         return
-    print(describe(opened))
+    print(summary_text(opened))
     if encoder:
         print(f"engine       {encoder.engine}, variant {encoder.variant}, device {encoder.device}: {encoder.why}")
 

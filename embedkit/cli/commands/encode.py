@@ -11,7 +11,7 @@ import click
 from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
 from embedkit.cli.options import Loading, bundle_argument, loading_options
-from embedkit.cli.text_io import lines
+from embedkit.cli.text_io import input_lines
 from embedkit.errors import DiskError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def encode(
     encoder = loading.load(bundle)
     about = _chosen(encoder, role, output_name)
     _check_file(output, about, output_name)
-    given = lines(input) if input else texts
+    given = input_lines(input) if input else texts
     known = _ranges(ranges) if ranges else None
     windows = encoder.stream(given, role=role, dim=dim, precision=kind, ranges=known, output=output_name)
     if output:

@@ -11,8 +11,8 @@ import click
 from embedkit.cli.app import app
 from embedkit.cli.click_ext import INTERRUPTED, argument
 from embedkit.cli.options import (
-    Columns,
     Cutting,
+    FieldOptions,
     Loading,
     bundle_argument,
     collection_option,
@@ -28,7 +28,7 @@ from embedkit.cli.options import (
     quiet_option,
     store_option,
 )
-from embedkit.cli.text_io import listed
+from embedkit.cli.text_io import first_few
 from embedkit.ingestion.pipeline.report import IngestError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def ingest(
     files: tuple[str, ...],
     store: str,
     collection: str,
-    columns: Columns,
+    columns: FieldOptions,
     format: str | None,
     cutting: Cutting,
     metric: str | None,
@@ -134,7 +134,7 @@ def sync(
     store: str,
     collection: str,
     filter: tuple[str, ...],
-    columns: Columns,
+    columns: FieldOptions,
     format: str | None,
     cutting: Cutting,
     metric: str | None,
@@ -189,7 +189,7 @@ def check(
     vectors: int,
     repair: bool,
     filter: tuple[str, ...],
-    columns: Columns,
+    columns: FieldOptions,
     format: str | None,
     cutting: Cutting,
     loading: Loading,
@@ -255,7 +255,7 @@ def retry(
     letters: str,
     store: str,
     collection: str,
-    columns: Columns,
+    columns: FieldOptions,
     cutting: Cutting,
     outputs: str | None,
     loading: Loading,
@@ -337,7 +337,7 @@ class _Run:
 
         report = _reported(action, self.json, self.quiet)
         if self.rows.skipped and not self.quiet:
-            names = listed(self.rows.skipped)
+            names = first_few(self.rows.skipped)
             print(f"not read, since they are no text ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
         if report.dead and fail_on_dead:
             sys.exit(1)
@@ -367,7 +367,7 @@ class _Run:
         print(report.to_json() if self.json else report)
 
 
-def _rows(files: Sequence[str], columns: Columns, format: str | None) -> FileRows:
+def _rows(files: Sequence[str], columns: FieldOptions, format: str | None) -> FileRows:
     from embedkit.ingestion import FileRows
 
     return FileRows(files, **columns.names(), format=format or None)

@@ -19,9 +19,8 @@ from embedkit.cli.options import (
     loading_options,
     store_option,
 )
-from embedkit.cli.text_io import as_json, lines, shown
-
-from .ranking import Ranking, ranking_options
+from embedkit.cli.ranking_options import RankingOptions, ranking_options
+from embedkit.cli.text_io import as_json, input_lines, one_line
 
 if TYPE_CHECKING:
     from embedkit.records.documents import Hit
@@ -82,7 +81,7 @@ def search(
     diversity: float,
     rescore: bool,
     candidates: int | None,
-    ranking: Ranking,
+    ranking: RankingOptions,
     loading: Loading,
     json: bool,
 ) -> None:
@@ -101,7 +100,7 @@ def search(
         "candidates": candidates,
     }
     encoder = loading.load(bundle)
-    queries = [query] if query is not None else [line for line in lines(input or "") if line.strip()]
+    queries = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
     answers = ranking.search(queries, encoder, store, collection, loading, wanted)
     if query is None:
         for text, hits in zip(queries, answers, strict=True):
@@ -112,7 +111,7 @@ def search(
         print(as_json(_answer(query, hits)))
         return
     for rank, hit in enumerate(hits, start=offset + 1):
-        print(f"{rank:3}. {hit.score:7.4f}  {shown(hit.id, 80)}\n     {shown(hit.text, 160)}")
+        print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
     if not hits:
         print(_why_none(filter, offset, min_score), file=sys.stderr)
 

@@ -10,7 +10,7 @@ from embedkit.checks import one_of
 from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
-from embedkit.system.files.compression import BROKEN, opened, state, uncompressed_name
+from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
 
 from .registry import FORMATS, format_of
 from .source import Source
@@ -117,7 +117,7 @@ def read(source: Source, fields: Fields) -> Iterator[Row]:
     before = state(source.path) if source.path != "-" else None
     line = 0
     try:
-        with opened(source.path) as file:
+        with decompressed(source.path) as file:
             if FORMATS[source.format].seeks and not (file.seekable() and _is_plain(source.path)):
                 raise OSError(f"{source.format} cannot be read from a compressed file; decompress it")
             for row in FORMATS[source.format].read(file, source, fields):
@@ -143,7 +143,7 @@ def _is_plain(path: str) -> bool:
 def _is_text(path: str) -> bool:
     """Whether a file that begins like this is read as text; one that cannot be read is, so that it is reported."""
     try:
-        with opened(path) as file:
+        with decompressed(path) as file:
             head = file.read(_LOOKED_AT)
     except BROKEN:
         return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, NoDocument
-from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, as_json
+from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, shown_as_json
 from embedkit.records.metadata import dump_metadata
 
 TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
@@ -54,4 +54,4 @@ def _record(value: Mapping[str, Any]) -> tuple[str, str]:
     try:
         return dump_metadata(value), "record"
     except InputError:
-        return as_json(value), ""
+        return shown_as_json(value), ""

@@ -68,7 +68,7 @@ def sourced(item: object, ordinal: int) -> Row:
                 *_FIELDS.document(item, path="documents", line=ordinal), source="documents", line=ordinal
             )
         except NoDocument as bad:
-            return BadRow("documents", ordinal, bad.reason, as_json(item), bad.id, "jsonl")
+            return BadRow("documents", ordinal, bad.reason, shown_as_json(item), bad.id, "jsonl")
     raise InputError(
         f"documents: expected embedkit.Document, a mapping with 'id' and 'text', or a string, "
         f"found {type(item).__name__} as number {ordinal}"
@@ -79,7 +79,7 @@ def refused(document: SourcedDocument, reason: str) -> BadRow:
     """The document as a bad row."""
     row_id = document.id if isinstance(document.id, str) else None
     whole = {"id": document.id, "text": document.text, "metadata": document.metadata}
-    row = document.row or as_json(whole)
+    row = document.row or shown_as_json(whole)
     return BadRow(document.source, document.line, reason, row, row_id, document=document)
 
 
@@ -93,7 +93,7 @@ def fingerprint_of(document: SourcedDocument) -> str:
     return content_hash(document.text, document.metadata)
 
 
-def as_json(value: Mapping[str, object]) -> str:
+def shown_as_json(value: Mapping[str, object]) -> str:
     """The value as JSON, or where that cannot be as Python shows it."""
     try:
         return json.dumps(value, default=repr)

@@ -35,7 +35,7 @@ def uncompressed_name(path: str) -> str:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
+def decompressed(path: str) -> Iterator[BinaryIO]:
     """The bytes of a file, or of standard input where ``path`` is ``-``; what is compressed, by its first bytes, is
     decompressed.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedkit.bundle.manifest import Manifest, Output
 from embedkit.bundle.quality import measure_table, quality_table, size_table
-from embedkit.bundle.summary import about, reads, similarity
+from embedkit.bundle.summary import about, output_similarity, reads
 
 PICTURE = "quality.png"
 
@@ -24,7 +24,7 @@ def model_card(manifest: Manifest, folder: Path, sample: str, missing: Mapping[s
         for name, variant in variants.items()
     }
     outputs = "\n".join(
-        f"- `{name}`: {about(given, similarity(manifest, name))}" for name, given in tower.outputs.items()
+        f"- `{name}`: {about(given, output_similarity(manifest, name))}" for name, given in tower.outputs.items()
     )
     first, kind = next((name, given.kind) for name, given in tower.outputs.items())
     compared = "" if kind == "dense" else f" {_COMPARED[kind].format(name=first)}"

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedkit.cli.click_ext import OptionalValue, grouped, option_field
+from .click_ext import OptionalValue, grouped, option_field
 
 if TYPE_CHECKING:
-    from embedkit.cli.options import Loading
     from embedkit.encoders.encoder import Encoder
     from embedkit.records.documents import Hit
     from embedkit.retrieval.rerank import Reranks
     from embedkit.stores.guarded import GuardedStore
 
+    from .options import Loading
+
 
 @dataclass(frozen=True)
-class Ranking:
+class RankingOptions:
     """What ranks beside the vectors."""
 
     hybrid: str | None = option_field(
@@ -118,4 +119,4 @@ class Ranking:
             ) from None
 
 
-ranking_options = grouped("ranking", Ranking)
+ranking_options = grouped("ranking", RankingOptions)

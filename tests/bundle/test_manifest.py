@@ -1,0 +1,19 @@
+"""What a manifest may say."""
+
+from __future__ import annotations
+
+import pytest
+
+from embedkit.bundle.manifest import is_plain_name
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "model.int8.onnx", "README.md", "a b.txt", "_x"])
+def test_plain_names(name: str) -> None:
+    assert is_plain_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", ".hidden", "a/b", "/a", "a\\b", "C:x", "a\0b", "a\n", "a.", "a ", "~", "é"]
+)
+def test_names_that_are_not_plain(name: str) -> None:
+    assert not is_plain_name(name)

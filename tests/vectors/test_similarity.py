@@ -1,0 +1,76 @@
+"""Scores of pairs against a double loop of Python's floats."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from embedkit.errors import InputError
+from embedkit.vectors.similarity import rescore, similarity
+
+exact = st.integers(-64, 64).map(float)  # their products and sums are exact in float32
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    dim = draw(st.integers(1, 7))
+    return tuple(  # type: ignore[return-value]
+        draw(hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(dim)), elements=exact)) for _ in range(2)
+    )
+
+
+def by_definition(a: list[float], b: list[float], fn: str) -> float:
+    dot = math.fsum(x * y for x, y in zip(a, b, strict=True))
+    if fn == "dot":
+        return dot
+    if fn == "euclidean":
+        return -math.dist(a, b)
+    lengths = math.hypot(*a) * math.hypot(*b)
+    return dot / lengths if lengths else 0.0
+
+
+@pytest.mark.parametrize("fn", ["cosine", "dot", "euclidean"])
+@given(given=pairs())
+def test_scores_are_those_of_the_definition(fn: str, given: tuple[np.ndarray, np.ndarray]) -> None:
+    a, b = given
+    found = similarity(a, b, fn=fn)
+    expected = [[by_definition(x.tolist(), y.tolist(), fn) for y in b] for x in a]
+    assert (found.dtype, found.shape) == (np.float32, (len(a), len(b)))
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_one_vector_counts_as_one_row() -> None:
+    assert similarity([1.0, 0.0], [[0.0, 1.0], [2.0, 0.0]]).tolist() == [[0.0, 1.0]]
+    assert rescore([1.0, 2.0], [[3.0, 4.0]], precision="float32").tolist() == [11.0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "fn", "message"),
+    [
+        ([[1.0, 2.0]], [[1.0, 2.0, 3.0]], "cosine", r"one dimension, found \(1, 2\) and \(1, 3\)"),
+        (np.zeros((2, 2, 2)), np.zeros((2, 2)), "dot", "one dimension"),
+        ([[1.0]], [[1.0]], "manhattan", "expected 'cosine', 'dot', 'euclidean' or 'hamming', found 'manhattan'"),
+    ],
+)
+def test_what_cannot_be_compared(a: object, b: object, fn: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        similarity(a, b, fn=fn)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("queries", "candidates", "message"),
+    [
+        (np.ones((2, 3), np.int8), np.ones((4, 3)), "expected float queries"),
+        (np.ones((1, 2, 3)), np.ones((4, 3)), "expected float queries"),
+        (np.ones((2, 3)), np.ones((3, 4, 3)), r"or \(2, m, width\), found \(3, 4, 3\)"),
+        (np.ones((2, 3)), np.ones(3), "expected candidates of shape"),
+    ],
+)
+def test_what_cannot_be_rescored(queries: np.ndarray, candidates: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        rescore(queries, candidates, precision="float32")
