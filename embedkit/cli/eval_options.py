@@ -19,7 +19,7 @@ from .options import Loading
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from embedkit.encoders.base import TextEncoder
+    from embedkit.encoders.base import BaseEncoder
     from embedkit.evaluation import EvaluationReport, Task
     from embedkit.evaluation.scores import Similarity
     from embedkit.evaluation.tasks.classification import Classifier
@@ -138,12 +138,12 @@ class Compared:
         None, type=click.IntRange(min=1), help="CPU threads; by default all that may be used."
     )
 
-    def encoders(self, bundles: Sequence[str]) -> dict[str, Callable[[], TextEncoder]]:
+    def encoders(self, bundles: Sequence[str]) -> dict[str, Callable[[], BaseEncoder]]:
         """What loads each variant of each bundle, by its name. Raises `BundleError` for a folder that is no bundle, and a
         usage error for one that is there twice."""
         from embedkit.bundle.folder import Bundle
 
-        found: dict[str, Callable[[], TextEncoder]] = {}
+        found: dict[str, Callable[[], BaseEncoder]] = {}
         for bundle, name in zip(bundles, _names(bundles), strict=True):
             Bundle.open(bundle)
             for variant in self.variant or ("auto",):

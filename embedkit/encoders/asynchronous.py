@@ -14,12 +14,11 @@ import numpy.typing as npt
 
 from embedkit.errors import EmbedkitError, InputError, OverloadedError
 from embedkit.runtime.frontends.base import Item
-from embedkit.runtime.options import OnTruncate, check_count
+from embedkit.runtime.options import EncodeOptions, Items, OnTruncate, PartKeywords, StreamKeywords, check_count
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.quantization import Precision, Ranges, Vectors, needs_ranges
 
-from .base import TextEncoder
-from .options import EncodeOptions, Items, PartKeywords, StreamKeywords
+from .base import BaseEncoder
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,7 +39,7 @@ class AsyncEncoder:
     AsyncEncoders may share one encoder. Use it as an async context manager, or call `aclose`.
     """
 
-    def __init__(self, encoder: TextEncoder, *, max_queue: int = 1024) -> None:
+    def __init__(self, encoder: BaseEncoder, *, max_queue: int = 1024) -> None:
         if max_queue is None:
             raise InputError("max_queue: expected a positive integer, found None")
         check_count("max_queue", max_queue)
@@ -254,7 +253,7 @@ class AsyncEncoder:
         self._schedule()
 
 
-def _encode(encoder: TextEncoder, group: list[_Request]) -> list[Any]:
+def _encode(encoder: BaseEncoder, group: list[_Request]) -> list[Any]:
     """The vectors of each request or its error; where one is refused, the group is halved until that one is alone."""
     options = group[0].options
     try:

@@ -7,6 +7,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, Unpack, overload
 
 import numpy as np
@@ -17,7 +18,15 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError, TruncationError, TruncationWarning
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows, Setup
-from embedkit.runtime.options import OnTruncate
+from embedkit.runtime.options import (
+    EncodeOptions,
+    Items,
+    Keywords,
+    OnTruncate,
+    RoleKeywords,
+    StreamKeywords,
+    check_on_truncate,
+)
 from embedkit.runtime.outputs import RoleInfo, empty_values
 from embedkit.runtime.streaming import stream
 from embedkit.runtime.tower import BatchResult
@@ -35,7 +44,6 @@ from embedkit.vectors.quantization import (
 from embedkit.vectors.values import Values, concatenate
 
 from .info import EncoderInfo
-from .options import EncodeOptions, Items, Keywords, RoleKeywords, StreamKeywords
 
 
 @dataclass(slots=True)
@@ -52,12 +60,12 @@ class Stats:
 class Source(Protocol):
     """What computes: a loaded bundle, or worker processes that each have one."""
 
-    def submit(self, role: str, items: Sequence[Item], outputs: Sequence[str], /) -> list[PendingRows]:
+    def submit(self, role: str, items: Sequence[Item], outputs: Sequence[str]) -> list[PendingRows]:
         """Begin to compute the named outputs of a role's checked items, each of which is in exactly one part."""
         ...
 
 
-class TextEncoder(EncoderInfo, ABC):
+class BaseEncoder(EncoderInfo, ABC):
     """An encoder of a bundle. Several threads may share one.
 
     The same item gives the same vector, bit for bit, whatever it is encoded together with and in whatever order.
@@ -232,7 +240,7 @@ class TextEncoder(EncoderInfo, ABC):
     ) -> dict[str, Values]:
         """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
         texts = _as_list(texts)
-        chosen = self.role(role).outputs
+        chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
         with _bar(len(texts), progress) as bar:
             for found in self.stream_outputs(texts, role=role, outputs=outputs, on_truncate=on_truncate):
@@ -256,7 +264,7 @@ class TextEncoder(EncoderInfo, ABC):
 
     def encode_with(self, texts: Items, options: EncodeOptions, *, progress: bool | None = False) -> Any:
         """`encode`, with its keywords as one object."""
-        if self.role(options.role).modality.is_item(texts):
+        if self._roles[options.role].modality.is_item(texts):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
         texts = _as_list(texts)
@@ -265,7 +273,7 @@ class TextEncoder(EncoderInfo, ABC):
             return self.encode_outputs(
                 texts, role=options.role, outputs=[name], progress=progress, on_truncate=options.on_truncate
             )[name]
-        own = needs_ranges(options.precision) and options.ranges is None
+        own = options.precision != "float32" and options.ranges is None and needs_ranges(options.precision)
         precision: Precision = "float32" if own else options.precision
         out: Vectors | None = None
         done = 0
@@ -299,8 +307,8 @@ class TextEncoder(EncoderInfo, ABC):
 
     def _output(self, options: EncodeOptions) -> tuple[str, Output]:
         """The output that is meant, once the options were found to be for it."""
-        role = self.role(options.role)
-        name = role.name(options.output)
+        role = self._roles[options.role]
+        name = next(iter(role.outputs)) if options.output is None else options.output
         about, dim = role.outputs[name], options.dim
         if options.precision != "float32":
             check_precision(options.precision)
@@ -321,7 +329,7 @@ class TextEncoder(EncoderInfo, ABC):
     ) -> Iterator[Any]:
         """Windows of dense vectors, cut and in a precision; the ranges are checked before the first."""
         ranges = None if options.ranges is None else Ranges.of(options.ranges)
-        if needs_ranges(precision) and ranges is not None:
+        if ranges is not None and needs_ranges(precision):
             check_ranges(ranges, options.dim or about.dim)
         windows = (found[name] for found in self._windows(texts, options, [name]))
         if options.dim is None and precision == "float32":
@@ -337,10 +345,19 @@ class TextEncoder(EncoderInfo, ABC):
     def _windows(
         self, texts: Iterable[Item], options: EncodeOptions, outputs: Sequence[str]
     ) -> Iterator[dict[str, Values]]:
-        role = self.role(options.role)
-        on_truncate = options.on_truncate or self.on_truncate
+        """Windows of the named outputs; what the options say of cut items is checked before the first."""
+        if options.on_truncate is not None:
+            check_on_truncate(options.on_truncate)
+        role = self._roles[options.role]
+        submit = partial(self.source.submit, options.role, outputs=outputs)
+        return self._counted(stream(texts, role.modality, submit), role, options.on_truncate or self.on_truncate)
+
+    def _counted(
+        self, windows: Iterator[BatchResult], role: RoleInfo, on_truncate: OnTruncate
+    ) -> Iterator[dict[str, Values]]:
+        """The values of each window, taken into the statistics; a warning at the end where items were cut."""
         truncated = total = 0
-        for window in stream(texts, role.modality, lambda items: self.source.submit(options.role, items, outputs)):
+        for window in windows:
             truncated += self._count(role, window, total, on_truncate)
             total += len(window.truncated)
             yield window.values
@@ -368,16 +385,17 @@ class TextEncoder(EncoderInfo, ABC):
         return cut
 
     def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:
-        about = self.role(role)
+        given = self._roles[role].outputs
         if isinstance(outputs, str):
             raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
-        return list(about.outputs) if outputs is None else [about.name(name) for name in dict.fromkeys(outputs)]
+        for name in outputs or ():
+            given[name]
+        return list(given if outputs is None else dict.fromkeys(outputs))
 
     def _refuse_one(self, texts: object, role: str, call: str) -> None:
-        if self.role(role).modality.is_item(texts):
-            raise InputError(
-                f"{call}: expected an iterable of {self.role(role).modality.noun}s, found one; put it in a list"
-            )
+        modality = self._roles[role].modality
+        if modality.is_item(texts):
+            raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
 
 
 def _as_list(texts: Items) -> list[Item]:

@@ -15,7 +15,6 @@ from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
 from .encoder import Encoder
-from .logits import logits_output
 
 
 class Classifier:
@@ -27,7 +26,7 @@ class Classifier:
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self._output = logits_output(encoder)
+        self._output = encoder.logits_output()
         about = encoder.outputs()[self._output]
         self.labels = about.labels or [str(i) for i in range(about.dim)]
         self._activation = about.activation

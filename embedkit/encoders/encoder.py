@@ -8,10 +8,10 @@ from embedkit.runtime.loaded import LoadedBundle
 from embedkit.runtime.loading import load
 from embedkit.runtime.options import LoadOptions, OnTruncate
 
-from .base import TextEncoder
+from .base import BaseEncoder
 
 
-class Encoder(TextEncoder):
+class Encoder(BaseEncoder):
     """An encoder loaded from a bundle. Several threads may share one.
 
     The same item gives the same vector, bit for bit, whatever it is encoded together with and in whatever order.

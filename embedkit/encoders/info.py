@@ -13,7 +13,7 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
 from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.frontends.registry import modality_of
-from embedkit.runtime.outputs import RoleInfo
+from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.similarity import similarity
@@ -26,31 +26,26 @@ class EncoderInfo:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._roles: dict[str, RoleInfo] = {}
+        found: dict[str, RoleInfo] = {}
         for name in bundle.manifest.towers:
             tower = bundle.tower(name)
             modality = modality_of(tower.frontend, tower.inputs)
-            self._roles[name] = RoleInfo(modality, tower.outputs, tower.frontend.longest)
-
-    def role(self, name: str) -> RoleInfo:
-        """What a role takes and gives; `InputError` for one that there is not."""
-        if name not in self._roles:
-            raise InputError(f"role: this bundle has {', '.join(self._roles)}, found {name!r}")
-        return self._roles[name]
+            found[name] = RoleInfo(modality, Named("output", tower.outputs), tower.frontend.longest)
+        self._roles = Named("role", found)
 
     @property
     def dim(self) -> int:
         """Numbers in a vector of the first output."""
-        return self.role("default").output.dim
+        return self._first.dim
 
     @property
     def kind(self) -> str:
         """What the first output is: ``dense``, ``sparse``, ``multivector``, ``tokens`` or ``logits``."""
-        return self.role("default").output.kind
+        return self._first.kind
 
     def outputs(self, role: str = "default") -> dict[str, Output]:
         """What the bundle makes of an item, by name; the first is what is meant where none is named."""
-        return dict(self.role(role).outputs)
+        return dict(self._roles[role].outputs)
 
     @property
     def fingerprint(self) -> str:
@@ -76,7 +71,7 @@ class EncoderInfo:
     @property
     def max_tokens(self) -> int:
         """Tokens of a text (or ids of a sequence, ...) that are read, special ones included."""
-        return self.role("default").max_tokens
+        return self._roles["default"].max_tokens
 
     @property
     def roles(self) -> list[str]:
@@ -85,19 +80,19 @@ class EncoderInfo:
 
     def modality(self, role: str = "default") -> Modality:
         """What a role's items are: how they are checked, told apart, and made of a stored row."""
-        return self.role(role).modality
+        return self._roles[role].modality
 
     def fields(self, role: str = "default") -> dict[str, str | None]:
         """The named fields of a role's items in order, then those that choose something (an expert, a domain), each
         with what stands for it where it is not given (None where it must be). A lone string fills ``text``, or the only
         field that must be given."""
-        modality = self.role(role).modality
+        modality = self._roles[role].modality
         return {**modality.fields, **{choice.field: choice.default for choice in modality.choices}}
 
     def fill(self, texts: Sequence[str], role: str = "default") -> list[Item]:
         """Items that the role can encode and that the texts stand for, each in all fields that must be given: for trying a
         model out."""
-        return [self.role(role).modality.fill(text, i) for i, text in enumerate(texts)]
+        return [self._roles[role].modality.fill(text, i) for i, text in enumerate(texts)]
 
     def similarity(self, a: npt.ArrayLike | Values, b: npt.ArrayLike | Values) -> FloatArray:
         """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine or
@@ -113,3 +108,18 @@ class EncoderInfo:
         if isinstance(a, SparseVectors | MultiVectors) or isinstance(b, SparseVectors | MultiVectors):
             raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
         return similarity(a, b, fn=self.metric)
+
+    def logits_output(self) -> str:
+        """The name of the output of kind ``logits``; `InputError` where there is none."""
+        given = self.outputs()
+        for name, output in given.items():
+            if output.kind == "logits":
+                return name
+        kinds = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
+        raise InputError(
+            f"this bundle gives no numbers for classes or pairs, but {kinds}; export a model that has a head for them"
+        )
+
+    @property
+    def _first(self) -> Output:
+        return next(iter(self._roles["default"].outputs.values()))

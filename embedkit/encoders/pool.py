@@ -12,12 +12,12 @@ from embedkit.bundle.folder import Bundle
 from embedkit.runtime.options import LoadOptions, OnTruncate, check_count
 from embedkit.system.processes import cpu_count
 
-from .base import TextEncoder
+from .base import BaseEncoder
 from .info import EncoderInfo
 from .workers import Crew
 
 
-class EncoderPool(TextEncoder):
+class EncoderPool(BaseEncoder):
     """`Encoder` in several worker processes, with the same vectors bit for bit; for machines where the threads of one
     process do not use all cores. Several threads may share one.
 

@@ -16,7 +16,6 @@ from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
 from .encoder import Encoder
-from .logits import logits_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Reranker:
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self._output = logits_output(encoder)
+        self._output = encoder.logits_output()
         self._about = encoder.outputs()[self._output]
         fields = [name for name, default in encoder.fields().items() if default is None]
         if len(fields) != 2 or self._about.dim != 1:

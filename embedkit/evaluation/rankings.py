@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.system.extras import needed
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
@@ -25,7 +25,7 @@ _AT_A_TIME = 256
 
 
 def nearest(
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     queries: Values,
     documents: Iterable[Values],
     *,
@@ -78,7 +78,7 @@ class _Best:
     """The best documents so far of some queries, best first and of equal ones the first."""
 
     def __init__(
-        self, encoder: TextEncoder, queries: Values, own: npt.NDArray[np.intp], fn: Similarity | None, depth: int
+        self, encoder: BaseEncoder, queries: Values, own: npt.NDArray[np.intp], fn: Similarity | None, depth: int
     ) -> None:
         self.encoder, self.queries, self.own, self.fn, self.depth = encoder, queries, own, fn, depth
         self.scores = np.empty((len(queries), 0), dtype=np.float32)

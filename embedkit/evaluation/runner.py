@@ -7,14 +7,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.tasks.task import Task
 
 from .bootstrap import Samples, interval, resampled
 from .report import Difference, Estimate, EvaluationReport, Result
 
-Encoders: TypeAlias = Mapping[str, TextEncoder | Callable[[], TextEncoder]]
+Encoders: TypeAlias = Mapping[str, BaseEncoder | Callable[[], BaseEncoder]]
 """Name -> an encoder, or what loads it when its turn comes."""
 
 
@@ -65,7 +65,7 @@ def evaluate_all(
     first: list[Samples] = []
     with tqdm(total=len(tasks) * len(encoders), unit="measurement", disable=not progress) as bar:
         for name, given in encoders.items():
-            encoder = given if isinstance(given, TextEncoder) else given()
+            encoder = given if isinstance(given, BaseEncoder) else given()
             for place, task in enumerate(tasks):
                 bar.set_description(f"{name}, {task.name}")
                 texts, truncated = encoder.stats.texts, encoder.stats.truncated

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.system.extras import needed
 from embedkit.vectors.arrays import FloatArray
@@ -26,7 +26,7 @@ def check_similarity(fn: str | None) -> None:
         raise InputError(f"similarity: expected cosine, dot or euclidean, found {fn!r}")
 
 
-def check_comparable(encoder: TextEncoder, fn: Similarity | None) -> None:
+def check_comparable(encoder: BaseEncoder, fn: Similarity | None) -> None:
     """`InputError` for a measure of dense vectors where the model's are of another kind."""
     if fn is not None and encoder.kind != "dense":
         raise InputError(
@@ -34,7 +34,7 @@ def check_comparable(encoder: TextEncoder, fn: Similarity | None) -> None:
         )
 
 
-def encoded(encoder: TextEncoder, texts: Sequence[str], role: str, *, progress: bool) -> Values:
+def encoded(encoder: BaseEncoder, texts: Sequence[str], role: str, *, progress: bool) -> Values:
     """The first output of n texts: (n, dim) float32, `SparseVectors` or `MultiVectors`, finite."""
     values: Values = encoder.encode(list(texts), role=role, progress=progress)
     check_finite(values, role)
@@ -50,7 +50,7 @@ def check_finite(values: Values, role: str) -> None:
         )
 
 
-def paired(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = None) -> FloatArray:
+def paired(encoder: BaseEncoder, a: Values, b: Values, fn: Similarity | None = None) -> FloatArray:
     """(n,) float32: the score of each row of ``a`` (n) with the same row of ``b``; a higher score is nearer."""
     check_comparable(encoder, fn)
     if isinstance(a, np.ndarray) and encoder.kind == "dense":
@@ -62,10 +62,10 @@ def paired(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = N
     return np.fromiter(each, dtype=np.float32, count=len(a))
 
 
-def crossed(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = None) -> FloatArray:
+def crossed(encoder: BaseEncoder, a: Values, b: Values, fn: Similarity | None = None) -> FloatArray:
     """(n, m) float32: the score of each row of ``a`` (n) with each of ``b`` (m); a higher score is nearer.
 
-    It is `TextEncoder.similarity`, but that scores of dense vectors are computed in float64, so that equal texts tie
+    It is `BaseEncoder.similarity`, but that scores of dense vectors are computed in float64, so that equal texts tie
     whatever they stand beside.
     """
     check_comparable(encoder, fn)
@@ -84,14 +84,14 @@ def crossed(encoder: TextEncoder, a: Values, b: Values, fn: Similarity | None = 
 class EncodedPairs:
     """n pairs of texts, of which each different text is encoded once: rows ``first[i]`` and ``second[i]`` of ``values``."""
 
-    encoder: TextEncoder
+    encoder: BaseEncoder
     values: Values
     first: npt.NDArray[np.intp]
     second: npt.NDArray[np.intp]
 
     @classmethod
     def of(
-        cls, encoder: TextEncoder, first: Sequence[str], second: Sequence[str], role: str, *, progress: bool = False
+        cls, encoder: BaseEncoder, first: Sequence[str], second: Sequence[str], role: str, *, progress: bool = False
     ) -> EncodedPairs:
         """The pairs of ``first`` (n) and ``second`` (n)."""
         texts = list(dict.fromkeys([*first, *second]))

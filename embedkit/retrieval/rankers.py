@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError, OptionError, StaleIndexError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
@@ -53,7 +53,7 @@ class VectorCache:
 class Asked:
     """What a model makes of queries, by kind of output: all kinds that were named, of one pass."""
 
-    def __init__(self, encoder: TextEncoder, outputs: Mapping[str, str]) -> None:
+    def __init__(self, encoder: BaseEncoder, outputs: Mapping[str, str]) -> None:
         self._encoder, self._outputs = encoder, dict(outputs)
         self._queries: Sequence[Any] | None = None
         self._values: Mapping[str, Any] = {}
@@ -90,7 +90,7 @@ class VectorRanker:
         return [_rescored(hits, vector, vectors, metric) for hits, vector in zip(answers, asked, strict=True)]
 
 
-def vector_rankers(rows: GuardedCollection, encoder: TextEncoder, full: VectorCache | None) -> dict[str, Ranker]:
+def vector_rankers(rows: GuardedCollection, encoder: BaseEncoder, full: VectorCache | None) -> dict[str, Ranker]:
     """A ranker for each kind of vectors that the collection keeps and the model gives: ``dense``, ``sparse``,
     ``multivector``, in this order. Raises `InputError` where there is none."""
     info = rows.info

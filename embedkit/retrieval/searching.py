@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from embedkit.checks import integer
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionMismatchError, InputError, OptionError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
@@ -37,7 +37,7 @@ _RERANKED = 50
 @overload
 def search(  # type: ignore[overload-overlap]
     query: str,
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -57,7 +57,7 @@ def search(  # type: ignore[overload-overlap]
 @overload
 def search(
     query: Sequence[str],
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -77,7 +77,7 @@ def search(
 @renamed(question="query")
 def search(
     query: str | Sequence[str],
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     store: GuardedStore | str,
     *,
     collection: str,

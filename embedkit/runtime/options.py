@@ -1,11 +1,17 @@
-"""How a bundle is loaded, checked once and handed on as one object."""
+"""How a bundle is loaded and how items are encoded: each as one object, made where a call begins and handed on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
+
+import numpy.typing as npt
 
 from embedkit.errors import InputError
+from embedkit.vectors.quantization import Precision, Ranges
+
+from .frontends.base import Item
 
 OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
 """What an item that is longer than the model reads gives: a warning, an error, or nothing but a count."""
@@ -30,6 +36,48 @@ class LoadOptions:
         for name in ("threads", "token_budget"):
             check_count(name, getattr(self, name))
         check_on_truncate(self.on_truncate)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeOptions:
+    """What `Encoder.encode` takes, with its meaning there; ``on_truncate`` None is what the encoder was loaded with."""
+
+    role: str = "default"
+    dim: int | None = None
+    precision: Precision = "float32"
+    ranges: Ranges | npt.ArrayLike | None = None
+    output: str | None = None
+    on_truncate: OnTruncate | None = None
+
+
+Items: TypeAlias = "Item | Iterable[Item]"
+"""One item, or any number of them."""
+
+
+class PartKeywords(TypedDict, total=False):
+    """The keywords that all forms of encoding share."""
+
+    dim: int | None
+    ranges: Ranges | npt.ArrayLike | None
+    on_truncate: OnTruncate | None
+
+
+class StreamKeywords(PartKeywords, total=False):
+    """Those of a call that names its role."""
+
+    role: str
+
+
+class RoleKeywords(PartKeywords, total=False):
+    """Those of a call that returns everything at once."""
+
+    progress: bool | None
+
+
+class Keywords(RoleKeywords, total=False):
+    """Those of a call that names its role and returns everything at once."""
+
+    role: str
 
 
 def check_count(name: str, value: object) -> None:

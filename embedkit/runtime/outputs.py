@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,27 +18,27 @@ from embedkit.vectors.values import Values
 
 from .frontends.base import Modality
 
+V = TypeVar("V")
+
+
+class Named(dict[str, V], Generic[V]):
+    """What a bundle has of one kind (``what``), by name; a name that is not there is an `InputError` that lists them."""
+
+    def __init__(self, what: str, entries: Mapping[str, V]) -> None:
+        super().__init__(entries)
+        self.what = what
+
+    def __missing__(self, name: str) -> V:
+        raise InputError(f"{self.what}: this bundle has {', '.join(self)}, found {name!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class RoleInfo:
-    """What a role takes and gives."""
+    """What a role takes and gives; of the outputs the first is what is meant where none is named."""
 
     modality: Modality
-    outputs: dict[str, Output]
+    outputs: Named[Output]
     max_tokens: int
-
-    @property
-    def output(self) -> Output:
-        """The first, which is what is meant where none is named."""
-        return next(iter(self.outputs.values()))
-
-    def name(self, output: str | None) -> str:
-        """The name of an output, or of the first; `InputError` for one that there is not."""
-        if output is None:
-            return next(iter(self.outputs))
-        if output not in self.outputs:
-            raise InputError(f"output: this bundle has {', '.join(self.outputs)}, found {output!r}")
-        return output
 
 
 def of_tensor(output: Output, tensor: FloatArray, tensors: Mapping[str, npt.NDArray[Any]], rows: int) -> Values:

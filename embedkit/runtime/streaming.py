@@ -44,13 +44,13 @@ def stream(items: Iterable[object], modality: Modality, submit: Submit) -> Itera
     try:
         for window in chain(windows(items, modality), (None, None)):
             if window is not None:
-                different, inverse = distinct(window, modality)
+                different, inverse = window
                 try:
                     parts = submit(different)
                 except Unencodable as error:
                     raise _input_error(error, modality, total, inverse) from None
                 running.append(_Window(total, inverse, len(different), parts))
-                total += len(window)
+                total += len(inverse)
             if running and (window is None or len(running) == 2):
                 yield _collect(running.popleft(), modality)
     finally:
@@ -59,32 +59,25 @@ def stream(items: Iterable[object], modality: Modality, submit: Submit) -> Itera
                 future.cancel()
 
 
-def windows(items: Iterable[object], modality: Modality) -> Iterator[list[Item]]:
-    """Lists of consecutive checked items, bounded in number and in cost."""
-    window: list[Item] = []
+def windows(items: Iterable[object], modality: Modality) -> Iterator[tuple[list[Item], Rows]]:
+    """Consecutive items, checked, bounded in number and in cost: each different one once, in the order of first appearance,
+    and (n,) the place of every item among them."""
+    places: dict[object, int] = {}
+    different: list[Item] = []
+    inverse: list[int] = []
     cost = 0
     for i, item in enumerate(items):
         checked = modality.check(item, f"{modality.noun} {i}")
-        window.append(checked)
+        place = places.setdefault(modality.key(checked), len(different))
+        if place == len(different):
+            different.append(checked)
+        inverse.append(place)
         cost += modality.cost(checked)
-        if len(window) == WINDOW_ITEMS or cost >= WINDOW_COST:
-            yield window
-            window, cost = [], 0
-    if window:
-        yield window
-
-
-def distinct(items: list[Item], modality: Modality) -> tuple[list[Item], Rows]:
-    """Each different item once, in the order of first appearance, and (n,) the place of every item among them."""
-    places: dict[object, int] = {}
-    found: list[Item] = []
-    inverse = np.empty(len(items), dtype=np.intp)
-    for i, item in enumerate(items):
-        place = places.setdefault(modality.key(item), len(found))
-        if place == len(found):
-            found.append(item)
-        inverse[i] = place
-    return found, inverse
+        if len(inverse) == WINDOW_ITEMS or cost >= WINDOW_COST:
+            yield different, np.array(inverse, dtype=np.intp)
+            places, different, inverse, cost = {}, [], [], 0
+    if inverse:
+        yield different, np.array(inverse, dtype=np.intp)
 
 
 def _collect(window: _Window, modality: Modality) -> BatchResult:

@@ -60,7 +60,7 @@ class Tower:
         """The values of a batch, computed on the calling thread (on CPU)."""
         names = list(self.outputs) if outputs is None else list(outputs)
         rows = len(batch.rows)
-        count = self.session.rows(rows)
+        count = rows if self.session.rows is None else self.session.rows(rows)
         tensors = batch.tensors(count)
         found = self.session.run(graph_inputs(batch, tensors, self.inputs, count), names)
         values: dict[str, Values] = {}

@@ -10,7 +10,7 @@ import os
 import sys
 from functools import partial
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.encoder import Encoder
 from embedkit.ingestion import Chunking, FileRows, chunked, ingest
 from embedkit.ingestion.pipeline import ingest as pipeline
@@ -20,7 +20,7 @@ from embedkit.stores.writer import Retry, Writer
 
 def main(bundle: str, url: str, source: str, log: str, window: str = "64") -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    encode, upsert = TextEncoder.encode_outputs, GuardedCollection.upsert
+    encode, upsert = BaseEncoder.encode_outputs, GuardedCollection.upsert
 
     def encoding(self, texts, **options):  # type: ignore[no-untyped-def]
         os.write(file, "".join(f"{text}\n" for text in texts).encode())
@@ -33,7 +33,7 @@ def main(bundle: str, url: str, source: str, log: str, window: str = "64") -> No
         return result
 
     encoder = Encoder.load(bundle, variant="fp32", threads=1, on_truncate="ignore")
-    TextEncoder.encode_outputs = encoding  # type: ignore[method-assign, assignment]
+    BaseEncoder.encode_outputs = encoding  # type: ignore[method-assign, assignment]
     GuardedCollection.upsert = upserting  # type: ignore[method-assign]
     if "QUICK_RETRIES" in os.environ:
         pipeline.Writer = partial(Writer, retry=Retry(first_wait=0.02))  # type: ignore[misc, assignment]

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 
 from embedkit.bundle.manifest import Output
-from embedkit.encoders.base import Stats, TextEncoder
-from embedkit.runtime.outputs import RoleInfo
+from embedkit.encoders.base import BaseEncoder, Stats
+from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.values import Values
 
 
-class Given(TextEncoder):
+class Given(BaseEncoder):
     """Gives each text the row of ``values`` that is its; what roles were asked for is noted in ``asked``."""
 
     metric = "cosine"
@@ -38,9 +38,11 @@ class Given(TextEncoder):
         outputs = {"first": Output(kind=kind, dim=size)}
         if tokens is not None:
             outputs["tokens"] = Output(kind="tokens", dim=tokens.dim)
-        about = RoleInfo(SimpleNamespace(is_item=lambda value: isinstance(value, str), noun="text"), outputs, 9)
+        about = RoleInfo(
+            SimpleNamespace(is_item=lambda value: isinstance(value, str), noun="text"), Named("output", outputs), 9
+        )
         self.bundle = SimpleNamespace(manifest=SimpleNamespace(scorers={}))
-        self._roles = dict.fromkeys(("default", "query", "document"), about)
+        self._roles = Named("role", dict.fromkeys(("default", "query", "document"), about))
 
     @property
     def concurrency(self):

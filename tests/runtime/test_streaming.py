@@ -17,11 +17,10 @@ from embedkit import Encoder, InputError
 from embedkit.bundle.manifest import Part, TextFrontend, Truncate
 from embedkit.encoders.base import Stats
 from embedkit.runtime.frontends.text.modality import TextModality
-from embedkit.runtime.streaming import distinct
+from embedkit.runtime.streaming import windows
 
-MODALITY = TextModality(
-    TextFrontend(tokenizer="tokenizer.json", template=[Part(field="text")], truncate=Truncate(max=9)), []
-)
+FIELDS = [Part(field="x", default=""), Part(field="y", default="")]
+MODALITY = TextModality(TextFrontend(tokenizer="tokenizer.json", template=FIELDS, truncate=Truncate(max=9)), [])
 
 
 @settings(max_examples=60, deadline=None)
@@ -30,9 +29,9 @@ MODALITY = TextModality(
         st.one_of(st.sampled_from("abc"), st.dictionaries(st.sampled_from("xy"), st.sampled_from("pq"))), max_size=30
     )
 )
-def test_distinct(items: list[object]) -> None:
-    found, inverse = distinct(items, MODALITY)  # type: ignore[arg-type]
-    assert [found[i] for i in inverse] == items
+def test_equal_items_of_a_window_are_there_once(items: list[object]) -> None:
+    found, inverse = next(windows(items, MODALITY), ([], []))
+    assert [found[i] for i in inverse] == [MODALITY.check(item, "item") for item in items]
     assert all(found.index(item) == i for i, item in enumerate(found))
 
 

@@ -16,7 +16,7 @@ from embedkit.errors import DiskError
 
 if TYPE_CHECKING:
     from embedkit.bundle.manifest import Output
-    from embedkit.encoders.base import TextEncoder
+    from embedkit.encoders.base import BaseEncoder
     from embedkit.vectors.quantization import Ranges
 
 
@@ -105,7 +105,7 @@ def encode(
         )
 
 
-def _chosen(encoder: TextEncoder, role: str, name: str | None) -> Output:
+def _chosen(encoder: BaseEncoder, role: str, name: str | None) -> Output:
     outputs = encoder.outputs(role)
     if name is not None and name not in outputs:
         raise click.BadParameter(f"this bundle has {', '.join(outputs)}, found {name!r}", param_hint="--output-name")

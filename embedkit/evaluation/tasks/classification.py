@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import labelled, refuse
 from embedkit.evaluation.scores import crossed, encoded
@@ -117,7 +117,7 @@ class Classification(Task):
         note = f"a quarter of the texts, drawn with the seed {seed} from each label, is the test"
         return cls(str(path), tuple(train), tuple(held), role, (note,), classifier)
 
-    def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
+    def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of the test texts; the classifier is trained once."""
         judges = needed("sklearn.metrics", "judging labels")
         x, test = (
@@ -159,7 +159,7 @@ def _features(values: Values) -> Any:
     return values.astype(np.float64)
 
 
-def _nearest(encoder: TextEncoder, x: Values, y: npt.NDArray[np.intp], test: Values) -> npt.NDArray[np.intp]:
+def _nearest(encoder: BaseEncoder, x: Values, y: npt.NDArray[np.intp], test: Values) -> npt.NDArray[np.intp]:
     """The labels that most of the nearest ``x`` have."""
     out = []
     for rows in blocks(len(test), 256):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, refuse
 from embedkit.evaluation.scores import EncodedPairs, Similarity, check_comparable, check_similarity, crossed
@@ -86,7 +86,7 @@ class Pairs(Task):
         first, second, same = zip(*found, strict=True)
         return cls(str(path), first, second, same, role, similarity)
 
-    def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
+    def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of pairs, and how the vectors lie."""
         judges = needed("sklearn.metrics", "judging pairs")
         check_comparable(encoder, self.similarity)
@@ -143,7 +143,7 @@ def best_thresholds(scores: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tu
 
 
 def partner_ranks(
-    encoder: TextEncoder, values: Values, a: Rows, b: Rows, candidates: Rows, fn: Similarity | None = None
+    encoder: BaseEncoder, values: Values, a: Rows, b: Rows, candidates: Rows, fn: Similarity | None = None
 ) -> npt.NDArray[np.float64]:
     """(n,) the rank, from 1, of row ``b[i]`` of the ``values`` among the rows ``candidates`` (ascending) by their
     nearness to row ``a[i]``; that row itself is no candidate unless it is the partner. Equal scores share their mean

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.beir import Files, entries, judgements
 from embedkit.evaluation.labelled import check_file, refuse
@@ -132,7 +132,7 @@ class Retrieval(Task):
             tuple(_wording(check_file(other), asked) for other in wordings),
         )
 
-    def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
+    def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of each query; their means are the statistic."""
         rankings = self.ranking(encoder, progress=progress)
         count = len(self.queries)
@@ -157,7 +157,7 @@ class Retrieval(Task):
             out[query] = ranks.var(axis=0).mean()
         return out
 
-    def ranking(self, encoder: TextEncoder, *, depth: int = DEPTH, progress: bool = False) -> list[Ranking]:
+    def ranking(self, encoder: BaseEncoder, *, depth: int = DEPTH, progress: bool = False) -> list[Ranking]:
         """For each query up to ``depth`` documents, the best first; then for each in its next wording."""
         from tqdm import tqdm
 

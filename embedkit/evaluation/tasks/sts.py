@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, number_of
 from embedkit.evaluation.scores import EncodedPairs, Similarity, check_comparable, check_similarity, correlations
@@ -70,7 +70,7 @@ class Similarities(Task):
         first, second, scores = zip(*found, strict=True)
         return cls(str(path), first, second, scores, role, similarity)
 
-    def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
+    def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The correlations of any resample of pairs, and how the vectors lie."""
         check_comparable(encoder, self.similarity)
         pairs = EncodedPairs.of(encoder, self.first, self.second, self.role, progress=progress)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 
@@ -41,5 +41,5 @@ class Task(ABC):
             """How much there is of what, such as pairs."""
 
     @abstractmethod
-    def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
+    def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """Encode the texts and measure the vectors."""

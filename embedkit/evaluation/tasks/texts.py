@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import check_file, records, text_of
 from embedkit.evaluation.scores import check_finite
@@ -56,7 +56,7 @@ class Texts(Task):
         blank = len(found) - len(kept)
         return cls(str(Path(path)), kept, role, (f"blank texts left out: {blank:,}",) if blank else ())
 
-    def measure(self, encoder: TextEncoder, *, progress: bool = False) -> Measured:
+    def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """How the vectors lie; `InputError` for a bundle whose first output is not dense."""
         from tqdm import tqdm
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from embedkit.checks import integer, one_of
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.ledger import Ledger
 from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
@@ -77,7 +77,7 @@ class chunked:
     def __init__(
         self,
         documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
-        encoder: TextEncoder,
+        encoder: BaseEncoder,
         chunking: Chunking | None = None,
         *,
         role: str = "document",

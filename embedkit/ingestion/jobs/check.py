@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from tqdm import tqdm
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
@@ -115,7 +115,7 @@ def _in_either_order(function: _Function) -> _Function:
 @_in_either_order
 def check(
     documents: Iterable[object],
-    encoder: TextEncoder | None,
+    encoder: BaseEncoder | None,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -208,7 +208,7 @@ class _Check:
                 elif known[row_id] != digests[row_id]:
                     self.report.note("changed", row_id)
 
-    def vectors(self, sample: list[Record], encoder: TextEncoder, role: str) -> None:
+    def vectors(self, sample: list[Record], encoder: BaseEncoder, role: str) -> None:
         """Compare the vectors of some rows with those that the model gives."""
         modality = encoder.modality(role)
         stored = self.rows.get([row.id for row in sample], with_vectors=True)

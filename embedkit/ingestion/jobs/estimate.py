@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from tqdm import tqdm
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError, TruncationWarning
 from embedkit.ingestion.pipeline.columns import Columns, existing
 from embedkit.ingestion.pipeline.prune import check_prunable, gone
@@ -74,7 +74,7 @@ class IngestEstimate:
 @renamed(metadata="metadata_policy", within="filter")
 def estimate(
     documents: Iterable[object],
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -159,7 +159,7 @@ def _choose(sample: list[Item], item: Item, seen: int, chance: random.Random) ->
         sample[place : place + 1] = [item]
 
 
-def _measured(encoder: TextEncoder, role: str, columns: Columns, sample: list[Item]) -> tuple[int, int, float, int]:
+def _measured(encoder: BaseEncoder, role: str, columns: Columns, sample: list[Item]) -> tuple[int, int, float, int]:
     """How many texts were encoded, their tokens, the seconds that they took and the bytes of their vectors: parts of the
     sample, until it has been long enough. A part that cannot be encoded is left out."""
     texts = tokens = size = 0

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.pipeline.ingest import ingest
@@ -34,7 +34,7 @@ from embedkit.system.renames import renamed
 @renamed(metadata="metadata_policy")
 def retry(
     letters: str | os.PathLike[str],
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     store: GuardedStore | str,
     *,
     collection: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import StoreError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
@@ -17,7 +17,7 @@ _ROWS = 1_000
 
 
 def ingest_table(
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     store: GuardedStore | str,
     *,
     collection: str,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionNotFoundError, InputError
 from embedkit.runtime.outputs import empty_values
 from embedkit.stores.contract import CollectionInfo, CollectionSpec, Metric
@@ -33,7 +33,7 @@ class Columns:
 
     @classmethod
     def of(
-        cls, encoder: TextEncoder, role: str, outputs: Sequence[str] | None, info: CollectionInfo | None = None
+        cls, encoder: BaseEncoder, role: str, outputs: Sequence[str] | None, info: CollectionInfo | None = None
     ) -> Columns:
         """The ``outputs`` that are named; else the first of each kind that the collection has, where it is there, or that
         the bundle has. Raises `InputError` where there is none, or several of a kind were named."""
@@ -72,7 +72,7 @@ class Columns:
             name, size("dense", 0), metric, self.space, sparse=size("sparse", 0), multivector=size("multivector", 0)
         )
 
-    def empty(self, encoder: TextEncoder, role: str) -> dict[str, Values]:
+    def empty(self, encoder: BaseEncoder, role: str) -> dict[str, Values]:
         """No rows of each output."""
         return {name: empty_values(encoder.outputs(role)[name]) for name in self.names.values()}
 

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from embedkit.checks import positive
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionMismatchError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.reading import Fresh, Reading
@@ -47,7 +47,7 @@ _WINDOWS_WAITING = 2
 @renamed(metadata="metadata_policy", within="filter")
 def ingest(
     documents: Iterable[Document | BadRow | Mapping[str, Any] | str],
-    encoder: TextEncoder,
+    encoder: BaseEncoder,
     store: GuardedStore | str,
     *,
     collection: str,
@@ -142,7 +142,7 @@ class _Counts:
 class _Run:
     def __init__(
         self,
-        encoder: TextEncoder,
+        encoder: BaseEncoder,
         role: str,
         columns: Columns,
         writer: Writer,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import ClosedError, InputError, OptionError
 from embedkit.ingestion.rows.reading import Fresh
 from embedkit.runtime.frontends.base import Item
@@ -35,7 +35,7 @@ class Encoded:
 class WindowEncoder:
     """Encodes windows; several threads may call it."""
 
-    def __init__(self, encoder: TextEncoder, role: str, columns: Columns) -> None:
+    def __init__(self, encoder: BaseEncoder, role: str, columns: Columns) -> None:
         self.encoder, self.role, self.columns = encoder, role, columns
         self.modality = encoder.modality(role)
         # What was cut is told once, at the end.

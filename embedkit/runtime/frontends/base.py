@@ -19,9 +19,9 @@ its `Modality` alone."""
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 Ids: TypeAlias = npt.NDArray[np.int64]
-Widths: TypeAlias = Callable[[Ids, int], Ids]
+Widths: TypeAlias = "Callable[[Ids, int], Ids] | None"
 """(items,) slots that items of so many tokens are padded to at least, none above the second argument unless its item is:
-`embedkit.runtime.engines.base.Session.widths`."""
+`embedkit.runtime.engines.base.Session.widths`, None where all are the same to the engine."""
 
 
 class Unencodable(Exception):

@@ -85,9 +85,11 @@ def batches(
     """Batches of at most ``budget`` token slots that hold each row once. ``longest`` tokens are read at most, and every
     row is padded to ``fixed`` where there is one."""
     lengths = np.fromiter((len(row) for row in ragged["ids"]), dtype=np.int64, count=len(ragged["ids"]))
+    if widths is not None:
+        lengths = widths(lengths, longest)
     # Never one token: a product with a single row takes another kernel, and sums in another order.
     least = max(2, padding.least)
-    lengths = np.maximum(widths(lengths, longest), least) if fixed is None else np.full_like(lengths, fixed)
+    lengths = np.maximum(lengths, least) if fixed is None else np.full_like(lengths, fixed)
     return [
         TokenBatch(
             rows,

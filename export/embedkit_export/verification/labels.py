@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.encoders.base import TextEncoder
+from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.rankings import judged, nearest
 from embedkit.evaluation.scores import correlations, encoded, paired
@@ -22,7 +22,7 @@ SEARCH = ("ndcg@10", "recall@10")
 class LabelledSample:
     """A sample's labels with what an encoder makes of its texts; each is encoded once, whatever sizes are measured."""
 
-    def __init__(self, sample: Sample, encoder: TextEncoder) -> None:
+    def __init__(self, sample: Sample, encoder: BaseEncoder) -> None:
         self.sample, self.encoder = sample, encoder
         self._values: dict[str, Values] = {}
 

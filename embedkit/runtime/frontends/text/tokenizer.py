@@ -51,7 +51,7 @@ class TextTokenizer:
         self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
         self._tokenizer.no_padding()
         self._has_heads = has_heads(self._tokenizer)
-        self._max = frontend.truncate.max
+        self._max, self._fixed = frontend.truncate.max, frontend.fixed
         types = self._types = any(entry.source == "types" for entry in inputs)
         self._pools = any(entry.source == "pool_mask" for entry in inputs)
         self._slice = frontend.truncate.mode == "slice"
@@ -92,7 +92,7 @@ class TextTokenizer:
             budget,
             widths,
             longest=self._max,
-            fixed=self.frontend.fixed,
+            fixed=self._fixed,
             numbers={e.name: self.template.choice(e.choice, items) for e in self._inputs if e.choice is not None},
         )
 
