@@ -45,10 +45,7 @@ def short(file: Path) -> str:
 TESTED_ELSEWHERE = {
     "embedkit/__main__.py": "`python -m embedkit` is run by tests/cli/test_entry.py",
     "embedkit/_version.py": "a number, which `embedkit --version` shows in tests/cli/test_entry.py",
-    "embedkit/evaluation/tasks/task.py": "the base of the tasks, each of which has its test",
-    "embedkit/runtime/engines/base.py": "the interface of the engines, each of which has its test",
-    "embedkit/testing/store_tests.py": "tests themselves, run for each store in tests/stores and tests/plugins",
-    "embedkit/testing/row_tests.py": "tests themselves, as those above",
+    "embedkit/testing/row_tests.py": "tests themselves, run for each store in tests/stores and tests/plugins",
     "embedkit/testing/vector_tests.py": "tests themselves, as those above",
     "embedkit/testing/filter_tests.py": "tests themselves, as those above",
     "embedkit/testing/bulk_tests.py": "tests themselves, as those above",

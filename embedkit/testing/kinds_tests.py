@@ -187,8 +187,8 @@ class KindsTests:
             assert len(docs.scan(limit=2 * ROWS).records) == docs.count() == ROWS
             if self.persistent:
                 name, info = docs.info.name, docs.info
-                store.close()
-                store.inner, store._closed = connect(), False
+                store.inner.close()
+                store.inner = connect()
                 assert store.open(name).info == info
                 assert store.open(name).count() == ROWS
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import embedkit
 import embedkit_export
-from embedkit import BundleError, Encoder, InputError
+from embedkit import Encoder, InputError
 from embedkit.ingestion import ingest_table
 from embedkit_export import Recipe
 from embedkit_export.recipes.recipe import IdsInput, TableOf
@@ -184,12 +184,6 @@ def test_a_recipe_that_does_not_fit(model: SasRec, tmp_path: Path) -> None:
     with pytest.raises(embedkit.ExportError, match="needs `ids` in the recipe"):
         embedkit_export.export(model, output=tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
-
-
-def test_a_table_that_is_not_there(bundle: Path) -> None:
-    encoder = Encoder.load(bundle)
-    with pytest.raises(BundleError, match=r"expected a table of this bundle \(items\), found 'users'"):
-        ingest_table(encoder, "memory:none", collection="users", table="users")
 
 
 def test_the_dry_run_shows_what_is_read(model: SasRec) -> None:

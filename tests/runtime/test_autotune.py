@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, InputError, MissingExtraError
-from embedkit.runtime import autotune, loaded, selfcheck
+from embedkit.runtime import autotune, loaded
 from embedkit.runtime.engines.base import Session
 from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 from embedkit.system import cache
@@ -204,16 +204,6 @@ def test_a_missing_package_names_its_extra(bundle: Path, monkeypatch: pytest.Mon
     assert Encoder.load(bundle).engine == "onnxruntime"
     with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[openvino\]"):
         Encoder.load(bundle, engine="openvino")
-
-
-def test_measuring(bundle: Path) -> None:
-    encoder = Encoder.load(bundle, engine="onnxruntime")
-    slow = Encoder.load(bundle, engine="onnxruntime", token_budget=1)
-    found = selfcheck.measure({"fast": encoder.loaded, "slow": slow.loaded})
-    assert 0 < found["fast"] < found["slow"]
-    texts = selfcheck.pieces(encoder.loaded, encoder.bundle.golden()[0])
-    assert len({len(text.split()) for text in texts}) == len(texts) > 10
-    assert max(len(text.split()) for text in texts) > encoder.max_tokens - 2
 
 
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])

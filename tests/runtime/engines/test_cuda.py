@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import embedkit.runtime.engines.onnxruntime as engine
 from embedkit import DeviceError, Encoder
-from embedkit.runtime.engines.base import Device, Session, Spread
 from embedkit.runtime.engines.cuda import Cuda, _assigned, check_assignment
-from embedkit.runtime.engines.selection import choose_device, choose_variant
 from embedkit.runtime.tower import Tower
 from helpers.texts import mixed
 
 TEXTS = ["", *mixed(60, longest=100)]
-
-
-@pytest.fixture
-def with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "has_cuda", lambda: True)
-
-
-def test_devices(with_cuda: None) -> None:
-    assert choose_device("cpu") == Device()
-    assert choose_device("auto") == choose_device("cuda") == choose_device("cuda:0") == Device("cuda", (0,))
-    assert choose_device("cuda:2,0") == Device("cuda", (2, 0))
-    for bad in (
-        "tpu",
-        "cpu:0",
-        "auto:0",
-        "cuda:",
-        "cuda:x",
-        "cuda:0,",
-        "cuda:0,0",
-        "cuda:0,00",
-        "cuda:-1",
-        "cuda:²",
-        "CUDA",
-    ):
-        with pytest.raises(DeviceError, match="expected 'auto', 'cpu'"):
-            choose_device(bad)
-
-
-def test_cuda_is_never_replaced_silently(minilm_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "has_cuda", lambda: False)
-    assert choose_device("auto") == Device()
-    with pytest.raises(DeviceError, match=r"embedkit-onnx\[gpu\]"):
-        Encoder.load(minilm_bundle, device="cuda:0,1")
 
 
 def test_a_provider_that_is_named_and_not_there_is_an_error(minilm_bundle: Path, with_cuda: None) -> None:
@@ -60,13 +22,6 @@ def test_a_provider_that_is_named_and_not_there_is_an_error(minilm_bundle: Path,
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(DeviceError, match="could not start CUDA"):
         Encoder.load(minilm_bundle, device="cuda")
-
-
-def test_the_variant_that_suits_the_device() -> None:
-    all_ = dict.fromkeys(("fp32", "int8", "fp16", "w8"))
-    assert choose_variant("auto", all_, "cuda") == "fp16"
-    assert choose_variant("auto", {"fp32": 0, "int8": 0}, "cuda") == "fp32"
-    assert choose_variant("auto", all_, "cpu") == "int8"
 
 
 def test_operators_that_would_move_to_the_cpu(minilm_bundle: Path) -> None:
@@ -117,50 +72,6 @@ def test_tensors_of_shapes_long_not_seen_are_freed(bundle: Path) -> None:
         ids = np.repeat(ids, width // 64 + 1, axis=0)
         session.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, ["dense"])
     assert len(session._bound) <= 64
-
-
-class Counting(Session):
-    """Counts how many runs it has at a time."""
-
-    def __init__(self) -> None:
-        self.runs = self.now = self.most = 0
-        self.both = threading.Barrier(2, timeout=10)
-
-    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-        self.now += 1
-        self.most = max(self.most, self.now)
-        self.runs += 1
-        self.now -= 1
-        return list(inputs.values())
-
-
-def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
-    devices = [Counting(), Counting()]
-    spread = Spread(devices)
-
-    def work() -> None:
-        for _ in range(200):
-            spread.run({"x": np.zeros(1)}, ["x"])
-
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(device.runs for device in devices) == 1200
-    assert [device.most for device in devices] == [1, 1]
-    assert all(device.runs for device in devices)
-
-
-def test_a_device_that_fails_is_given_back() -> None:
-    class Broken(Counting):
-        def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-            raise RuntimeError("lost")
-
-    spread = Spread([Broken()])
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match="lost"):
-            spread.run({}, [])
 
 
 @pytest.fixture

@@ -156,31 +156,6 @@ def test_the_first_token_and_other_numbers_are_chosen_by_fields(file: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("item", "message"),
-    [
-        ("alone", "expected a mapping with the fields 'title', 'body', found a string"),
-        ({"title": "a"}, "the field 'body' is missing"),
-        ({"title": "a", "body": "b", "more": "c"}, "found the field 'more'"),
-        ({"title": "a", "body": None}, "field 'body': expected a string, found NoneType"),
-        ({"title": "\ud800", "body": "b"}, "lone surrogate"),
-        (7, "expected a string, found int"),
-    ],
-)
-def test_a_bad_item_is_named(item: Any, message: str, file: Path) -> None:
-    tokenizer = make(file, [Part(field="title"), Part(lit=" "), Part(field="body")])
-    with pytest.raises(InputError, match=message):
-        tokenizer.template.check(item, "text 3")
-
-
-def test_filling_makes_an_item_that_passes(file: Path) -> None:
-    choice = Choice(field="domain", values={"bio": 0, "law": 1})
-    tokenizer = make(file, [Part(field="title"), Part(lit=" "), TEXT], choices=[choice])
-    items = [tokenizer.template.fill("w1", i) for i in range(3)]
-    assert [item["domain"] for item in items if not isinstance(item, str)] == ["bio", "law", "bio"]
-    assert all(tokenizer.template.check(item, "x") == item for item in items)
-
-
-@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"template": [Part(lit="a")]}, "at least one field"),

@@ -1,0 +1,69 @@
+"""What commands read and print."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from embedkit.cli.text_io import as_json, first_few, given_texts, input_lines, one_line, print_json_line
+from embedkit.errors import DiskError, InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\n b\t c", "a b c"),
+        ("\x1b[31mred", "\ufffd[31mred"),
+        ("a\u202eb\ud800", "a\ufffdb\ufffd"),
+        ("0123456789", "0123456789"),
+        ("0123456789a", "0123456..."),
+        ("", ""),
+    ],
+)
+def test_one_line_cannot_steer_a_terminal(text: str, shown: str) -> None:
+    assert one_line(text, 10) == shown
+
+
+def test_the_first_few_names() -> None:
+    assert first_few(["a"]) == "a"
+    assert first_few(list("abcde")) == "a, b, c, d, e"
+    assert first_few(list("abcdef")) == "a, b, c, d, e, ..."
+
+
+def test_json_keeps_what_is_not_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"é": "日\n"}
+    print_json_line(value)
+    line = capsys.readouterr().out
+    assert (json.loads(line), line.count("\n"), "日" in line) == (value, 1, True)
+    assert json.loads(as_json(value)) == value
+
+
+def test_lines_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = "\ufefffirst\r\n\n  héllo \n\ufefflast".encode()
+    file = tmp_path / "lines.txt"
+    file.write_bytes(raw)
+    expected = ["first", "", "  héllo ", "\ufefflast"]
+    assert list(input_lines(str(file))) == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    assert given_texts([], "-") == expected
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_bytes(b"fine\nbad \xff\n")
+    with pytest.raises(InputError, match=r"lines\.txt, line 2: not valid UTF-8"):
+        list(input_lines(str(file)))
+    with pytest.raises(DiskError, match="nothing: No such file"):
+        list(input_lines(str(tmp_path / "nothing")))
+
+
+def test_texts_or_a_file_and_never_both() -> None:
+    assert given_texts(["a", "b"], None) == ["a", "b"]
+    for texts, file in (([], None), (["a"], "file")):
+        with pytest.raises(click.BadParameter, match="either texts or --input"):
+            given_texts(texts, file)
