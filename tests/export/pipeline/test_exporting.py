@@ -19,7 +19,6 @@ import pytest
 
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
-from embedkit.bundle.manifest import is_plain_name
 from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files
 from embedkit_export.pipeline import variant_maker
 from embedkit_export.verification import parity as verify
@@ -324,15 +323,6 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert "embedkit-export ./my-model" in called("--help").stdout
 
 
-@pytest.mark.parametrize("package", ["torch", "onnx_ir", "sentence_transformers"])
-def test_a_missing_package_names_the_extra(package: str, tmp_path: Path) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; from embedkit_export import cli; sys.argv[1:] = ['x', '-o', 'y']; cli.main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 1
-    assert f"needs the package {package!r}: run  pip install 'embedkit-onnx[export]'" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_killed_export_leaves_no_bundle(folder: Path, sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     child = subprocess.Popen(
@@ -398,10 +388,3 @@ def test_two_sets_of_weights_in_one_bundle(sample: Path, tmp_path: Path) -> None
         )
         expected = Encoder.load(alone.path).encode(list(models.SENTENCES))
         assert np.abs(both.encode(list(models.SENTENCES), role=role) - expected).max() < 1e-6
-
-
-def test_a_role_of_any_name_has_a_file_of_its_own() -> None:
-    roles = ["default", "query", "a/b", "a_b", "\u00e9", "../up", "A B", "x" * 300]
-    names = [files.file_name(role, "int8") for role in roles]
-    assert len(set(names)) == len(roles)
-    assert all(is_plain_name(name) and len(name) < 100 for name in names)

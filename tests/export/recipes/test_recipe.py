@@ -299,11 +299,6 @@ def test_what_a_recipe_says_is_checked_against_the_model(folder: Path) -> None:
             embedkit_export.prepare(folder, recipe=given)
 
 
-def test_a_pooler_that_is_not_there_is_not_used() -> None:
-    with pytest.raises(ExportError, match="ElectraModel has no pooler"):
-        embedkit_export.prepare(models.make("electra"), recipe=recipe.Recipe(pooling="pooler"))
-
-
 def test_a_model_card_says_the_pooling(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model"
     shutil.copytree(folder, copy)
