@@ -12,7 +12,7 @@ import msgspec
 import torch
 from torch import nn
 
-from embedkit.bundle.manifest import Choice, IdsFrontend, Input, Output, Part, PoolMask, TextFrontend, Truncate
+from embedkit.bundle.manifest import IdsFrontend, Input, Output, TextFrontend
 from embedkit.errors import ExportError, InputError
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
@@ -23,13 +23,14 @@ from embedkit_export.modules.pooling import AttentionPool, Pool
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.outputs import Logits, Named, Sparse, checked_output
 from embedkit_export.recipes.pair import checked_pair
-from embedkit_export.recipes.recipe import Pooling, Recipe, Role, parts
+from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
 
-from .backbone import pooler, positions, set_causal, tokenizer_json
+from .backbone import pooler, set_causal, tokenizer_json
+from .frontend import text_frontend
 from .plan import GraphPlan, Plan, RolePlan
 
 
@@ -135,89 +136,7 @@ class _Builder:
     def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend | IdsFrontend:
         if self.recipe.ids is not None:
             return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
-        return self._text(name, role, origin)
-
-    def _text(self, name: str, role: Role, origin: Source) -> TextFrontend:
-        where = f"role {name}"
-        tokenizer = origin.tokenizer
-        template = parts(role.template or "{text}", role.fields or {}, where)
-        pooling = as_pooling(role.pooling)
-        mask = isinstance(pooling, Pooling) and "mask" in (
-            [pooling.mode] if isinstance(pooling.mode, str) else pooling.mode
-        )
-        without = role.without if role.without is not None else pooling.without if isinstance(pooling, Pooling) else []
-        if getattr(tokenizer, "truncation_side", "right") != "right":
-            raise ExportError(
-                f"{where}: the tokenizer cuts long texts at their beginning (truncation_side = 'left'), which a bundle cannot; set it to "
-                "'right' in tokenizer_config.json, if the model may read beginnings"
-            )
-        cut = role.cut or ("content" if mask and role.truncate != "slice" else "all")
-        limit = self._limit(role, origin, where)
-        if mask:
-            self._check_mask(template, tokenizer, where)
-        dropped = self._dropped(role, tokenizer, where)
-        pad_id = tokenizer.pad_token_id or 0
-        if role.pad_token is not None:
-            pad_id = _token_id(tokenizer, role.pad_token, f"{where}: pad_token")
-        frontend = TextFrontend(
-            tokenizer="tokenizer.json",
-            template=template,
-            truncate=Truncate(max=limit, mode=role.truncate or "smart", applies_to=cut),
-            pad=_pad(role),
-            pad_id=pad_id,
-            padding=role.padding or "ignored",
-            pool_mask=PoolMask(drop=list(without), ids=dropped) if without or dropped else None,
-            first_token=self._first_token(role, tokenizer, where),
-        )
-        literals = "".join(part.lit or "" for part in template)
-        fixed = len(tokenizer(literals)["input_ids"])
-        if fixed >= limit and (cut == "content" or not literals):
-            raise ExportError(
-                f"max length: {limit} tokens leave no room for text beside {fixed} tokens of the template and special tokens; "
-                "pass a larger --max-tokens"
-            )
-        return frontend
-
-    def _limit(self, role: Role, origin: Source, where: str) -> int:
-        """Tokens that are read: what the recipe says, bounded by the option, the positions and a fixed length."""
-        stated = getattr(origin.tokenizer, "model_max_length", None)
-        room = positions(origin.backbone)
-        limits = [
-            limit
-            for limit in (role.max_tokens or stated, self.max_tokens, room, None if role.pad_least else role.pad)
-            if limit and limit < 1 << 30
-        ]
-        if not limits:
-            raise ExportError(
-                f"{where}: max length: neither the model nor its tokenizer says how many tokens it reads; pass --max-tokens"
-            )
-        return int(min(limits))
-
-    @staticmethod
-    def _check_mask(template: list[Part], tokenizer: Any, where: str) -> None:
-        literals = "".join(part.lit or "" for part in template)
-        if tokenizer.mask_token is None or literals.count(tokenizer.mask_token) != 1:
-            raise ExportError(
-                f"{where}: pooling at the mask needs a template with exactly one {tokenizer.mask_token or 'mask token'}, found {literals!r}"
-            )
-
-    @staticmethod
-    def _dropped(role: Role, tokenizer: Any, where: str) -> list[int]:
-        """The ids of the tokens that the role leaves out."""
-        return sorted({_token_id(tokenizer, t, f"{where}: without_tokens") for t in role.without_tokens or []})
-
-    @staticmethod
-    def _first_token(role: Role, tokenizer: Any, where: str) -> Choice | None:
-        given = role.first_token
-        if given is None:
-            return None
-        known = tokenizer.get_vocab()
-        unknown = [token for token in given.values.values() if token not in known]
-        if unknown:
-            raise ExportError(f"{where}: first_token: the tokenizer has no token {unknown[0]!r}")
-        return Choice(
-            field=given.field, values={key: known[token] for key, token in given.values.items()}, default=given.default
-        )
+        return text_frontend(role, origin, f"role {name}", self.max_tokens)
 
     def _graph(
         self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend | IdsFrontend]
@@ -380,19 +299,6 @@ def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGra
             return run(given)
         except Exception as error:
             raise ExportError(f"{where}: the model cannot be run as the recipe says: {reason(error)}") from error
-
-
-def _token_id(tokenizer: Any, token: str, where: str) -> int:
-    found = tokenizer.get_vocab().get(token)
-    if found is None:
-        raise ExportError(f"{where}: the tokenizer has no token {token!r}")
-    return int(found)
-
-
-def _pad(role: Role) -> str:
-    if role.pad_least:
-        return f"least:{role.pad_least}"
-    return "longest" if role.pad is None else f"fixed:{role.pad}"
 
 
 def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:

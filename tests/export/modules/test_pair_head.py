@@ -92,11 +92,6 @@ def slerped(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (share * (x + y)).reshape(a.shape).to(a.dtype)
 
 
-def test_what_is_no_regression_is_refused() -> None:
-    with pytest.raises(InputError, match="call fit"):
-        embedkit_export.logistic_head(LogisticRegression())
-
-
 # DSE: an MLP reads u, v, u * v and abs(u - v) of two stored vectors.
 
 

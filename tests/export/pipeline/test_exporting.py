@@ -19,26 +19,10 @@ import pytest
 
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
-from embedkit.bundle.manifest import is_plain_name
-from embedkit_export import ExportReport, Gates, Pooling, Recipe, cli, files
-from embedkit_export.pipeline import variant_maker
+from embedkit_export import Gates, Pooling, Recipe, cli, files
 from embedkit_export.verification import parity as verify
 from embedkit_export.verification.parity import Case
-from helpers import models, slow
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.save("bert", tmp_path_factory.mktemp("exporting") / "bert")
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sample") / "texts.jsonl"
-    path.write_text(
-        "\n".join(json.dumps({"id": i, "text": f"{text} {i}"}) for i in range(8) for text in models.SENTENCES)
-    )
-    return path
+from helpers import models
 
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -65,24 +49,6 @@ def called(*arguments: object, terminal: bool = False) -> subprocess.CompletedPr
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
-def test_a_wrong_graph_is_not_written(
-    folder: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = variant_maker.fuse
-
-    def spoil(model: ir.Model) -> object:
-        made = original(model)
-        weight = next(value for name, value in model.graph.initializers.items() if "scaled" in name)
-        assert weight.const_value is not None
-        weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1.02), name=weight.name)
-        return made
-
-    monkeypatch.setattr(variant_maker, "fuse", spoil)
-    with pytest.raises(ExportError, match="fp32: parity: role 'default': largest difference from torch"):
-        embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_variant_below_its_gate_is_not_written(folder: Path, sample: Path, tmp_path: Path) -> None:
     """It is tried in safer forms; if none passes, the bundle is written without it, and without any other not at all."""
     strict = Gates(cosine_min=1.0)
@@ -97,38 +63,6 @@ def test_a_variant_below_its_gate_is_not_written(folder: Path, sample: Path, tmp
     with pytest.raises(ExportError, match=r"(?s)int8: row-wise int8: worst cosine.*next: export fp32 too"):
         embedkit_export.export(folder, output=tmp_path / "other", variants=["int8"], sample=sample, gates=strict)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-
-
-@pytest.mark.parametrize(
-    ("variant", "first_form"), slow.but(["int8"], [("int8", "row-wise int8"), ("w4", "4-bit weights in blocks of 32")])
-)
-def test_the_next_safer_form_is_tried(
-    variant: str, first_form: str, folder: Path, sample: Path, tmp_path: Path
-) -> None:
-    def make(name: str, gates: Gates) -> ExportReport:
-        return embedkit_export.export(
-            folder, output=tmp_path / name, variants=["fp32", variant], sample=sample, gates=gates, timing=False
-        )
-
-    loose = Gates(cosine_min=0, cosine_mean=0, top10_overlap=0)
-    first = make("first", loose).manifest.towers["default"].graph.variants[variant]  # type: ignore[union-attr]
-    assert first.form == first_form
-    worst = first.quality.cosine_min
-    gates = Gates(cosine_min=worst + (1 - worst) * 0.02, cosine_mean=0, top10_overlap=0)
-    report = make("bundle", gates)
-    made = report.manifest.towers["default"].graph.variants[variant]  # type: ignore[union-attr]
-    finer = r" with the (most sensitive|first) \d+% of the products in (fp32|8 bits)"
-    assert re.fullmatch(first_form + finer, made.form), made.form
-    assert made.quality.cosine_min >= gates.cosine_min
-    assert any(note.startswith(f"{variant}: {first_form} did not pass: worst cosine") for note in report.notes)
-    written = ir.load(report.path / made.file).graph
-    if variant == "int8":
-        counted = sum(node.op_type == "MatMulIntegerToFloat" for node in written)
-        assert counted < 12
-        assert report.operators["int8"]["MatMulIntegerToFloat"] == counted  # of the form that was written
-    else:
-        bits = [node.attributes["bits"].as_int() for node in written if node.op_type == "MatMulNBits"]
-        assert (len(bits), min(bits), max(bits)) == (12, 4, 8)
 
 
 def test_a_role_that_pools_nothing_of_a_usual_text(folder: Path, sample: Path, tmp_path: Path) -> None:
@@ -324,15 +258,6 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert "embedkit-export ./my-model" in called("--help").stdout
 
 
-@pytest.mark.parametrize("package", ["torch", "onnx_ir", "sentence_transformers"])
-def test_a_missing_package_names_the_extra(package: str, tmp_path: Path) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; from embedkit_export import cli; sys.argv[1:] = ['x', '-o', 'y']; cli.main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 1
-    assert f"needs the package {package!r}: run  pip install 'embedkit-onnx[export]'" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_killed_export_leaves_no_bundle(folder: Path, sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     child = subprocess.Popen(
@@ -398,10 +323,3 @@ def test_two_sets_of_weights_in_one_bundle(sample: Path, tmp_path: Path) -> None
         )
         expected = Encoder.load(alone.path).encode(list(models.SENTENCES))
         assert np.abs(both.encode(list(models.SENTENCES), role=role) - expected).max() < 1e-6
-
-
-def test_a_role_of_any_name_has_a_file_of_its_own() -> None:
-    roles = ["default", "query", "a/b", "a_b", "\u00e9", "../up", "A B", "x" * 300]
-    names = [files.file_name(role, "int8") for role in roles]
-    assert len(set(names)) == len(roles)
-    assert all(is_plain_name(name) and len(name) < 100 for name in names)

@@ -285,25 +285,6 @@ def test_whitening_is_an_affine_stage(folder: Path, sample: Path, tmp_path: Path
     assert np.abs(found - white).max() < 1e-3
 
 
-def test_what_a_recipe_says_is_checked_against_the_model(folder: Path) -> None:
-    for given, message in (
-        (recipe.Recipe(stages=[{"kind": "linear", "weights": "none.safetensors:x"}]), "there is no such file"),
-        (recipe.Recipe(stages=[{"kind": "linear", "weights": "checkpoint:nowhere"}]), "nothing under 'nowhere'"),
-        (recipe.Recipe(matryoshka=[65]), "matryoshka: expected sizes up to 64, found 65"),
-        (recipe.Recipe(pooling=recipe.Pooling(padding=True)), "give a fixed length"),
-        (recipe.Recipe(pooling="mask"), "exactly one \\[MASK\\]"),
-        (recipe.Recipe(max_tokens=2), "leave no room for text"),
-        (recipe.Recipe(model_class="NoModel"), "no class 'NoModel'"),
-    ):
-        with pytest.raises(ExportError, match=message):
-            embedkit_export.prepare(folder, recipe=given)
-
-
-def test_a_pooler_that_is_not_there_is_not_used() -> None:
-    with pytest.raises(ExportError, match="ElectraModel has no pooler"):
-        embedkit_export.prepare(models.make("electra"), recipe=recipe.Recipe(pooling="pooler"))
-
-
 def test_a_model_card_says_the_pooling(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model"
     shutil.copytree(folder, copy)

@@ -84,13 +84,6 @@ def test_a_tokenizer_without_an_unknown_token_is_refused(kind: str) -> None:
         prepare((models.make("bert")[0], tokenizer))
 
 
-def test_a_tokenizer_that_cuts_the_beginning_is_refused() -> None:
-    model, tokenizer = models.make("bert")
-    tokenizer.truncation_side = "left"
-    with pytest.raises(ExportError, match="role default: the tokenizer cuts long texts at their beginning"):
-        prepare((model, tokenizer))
-
-
 def test_an_encoder_of_two_halves(tmp_path: Path) -> None:
     config = transformers.T5Config(vocab_size=200, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
     transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
@@ -114,12 +107,6 @@ def test_live_objects_are_left_as_they_are() -> None:
     assert next(found.backbone.parameters()).dtype == torch.float32
     assert next(model.parameters()).dtype == torch.float16
     assert getattr(model.config, "is_causal", True)
-
-
-def test_positions_are_those_of_the_table() -> None:
-    assert backbone.positions(models.make("roberta")[0]) == 64  # of 66, two before the first token
-    assert backbone.positions(models.make("bert")[0]) == 64
-    assert backbone.positions(torch.nn.Linear(2, 2)) is None
 
 
 def test_weights_have_one_digest_however_they_are_stored(tmp_path: Path) -> None:
@@ -222,12 +209,6 @@ else:
     assert load("team/encoder", SHA) == first
     assert not [path for path in asked if "model.safetensors" in path], "it is in the cache"
     assert "no model of this name could be fetched from the hub" in load("team/nothing")
-
-
-def test_a_name_that_is_no_folder_and_no_hub_name() -> None:
-    for name in ("./absent", "/absent/folder", "a/b/c", "~/model", ""):
-        with pytest.raises(ExportError, match="there is no such folder"):
-            source.load(name)
 
 
 def test_a_gguf_file(tmp_path: Path) -> None:

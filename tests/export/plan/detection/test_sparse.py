@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import embedkit_export
-from embedkit import ExportError, InputError
 from embedkit.runtime.verification import verify
 from embedkit.vectors.sparse import SparseVectors
 from embedkit_export.recipes.recipe import Recipe
@@ -148,31 +146,3 @@ def test_dense_and_sparse_of_one_pass_of_a_decoder(family: str, tmp_path: Path) 
         assert alone["dense"].tobytes() == found["dense"][i : i + 1].tobytes()
     # Neg: with the pool mask on the dense vector too, another token would be the last.
     assert np.abs(encoder.encode(WORDS[:3])[0] - encoder.encode(WORDS[:3])[1]).max() > 1e-3
-
-
-def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
-    body = models.save("bert", tmp_path / "plain")
-    transformer = st.base.modules.Transformer(str(body))
-    pool = st.sentence_transformer.modules.Pooling(64)
-    auto = st.sparse_encoder.modules.SparseAutoEncoder(64, 128, k=8)
-    with pytest.raises(ExportError, match="SpladePooling"):
-        embedkit_export.prepare(st.SparseEncoder(modules=[transformer, pool, auto], device="cpu"))
-    sparse = {"kind": "sparse"}
-    with pytest.raises(ExportError, match="without a head for words"):
-        embedkit_export.prepare(body, recipe=Recipe(dense=False, outputs={"words": sparse}))
-    for outputs, message in (
-        ({"a b": sparse}, "expected a name"),
-        ({"dense": sparse}, "other than 'dense'"),
-        ({"words": {"kind": "odd"}}, "words"),
-        ({"words": {"kind": "sparse", "top": 0}}, "words"),
-        ({}, "expected a pooled vector"),
-    ):
-        with pytest.raises(InputError, match=message):
-            embedkit_export.prepare(body, recipe=Recipe(dense=False, outputs=outputs))
-    with pytest.raises(InputError, match="kind: expected"):
-        embedkit_export.prepare(body, kind="odd")
-    about = body / "modules.json"
-    about.write_text("[]")
-    (body / "config_sentence_transformers.json").write_text(json.dumps({"model_type": "Unheard"}))
-    with pytest.raises(ExportError, match="found one of Unheard"):
-        embedkit_export.prepare(body)

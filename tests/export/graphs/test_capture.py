@@ -1,0 +1,40 @@
+"""From torch to ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+import pytest
+import transformers
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+import embedkit_export
+from embedkit import ExportError
+from embedkit_export import prepare
+from embedkit_export.graphs import capture
+from helpers import models
+
+
+def test_capture_leaves_the_plan_and_transformers_as_they_were(tmp_path: Path) -> None:
+    plan = prepare(models.save("bert", tmp_path / "bert", layers=1)).plan.graphs["default"]
+    before = {name: tensor.clone() for name, tensor in plan.module.state_dict().items()}
+    attention, masks = dict(ALL_ATTENTION_FUNCTIONS), dict(ALL_MASK_ATTENTION_FUNCTIONS)
+    how = plan.module.backbone.config._attn_implementation
+    first, second = (ir.to_proto(capture.capture(plan)).SerializeToString() for _ in range(2))
+    assert first == second
+    assert plan.module.backbone.config._attn_implementation == how
+    assert dict(ALL_ATTENTION_FUNCTIONS) == attention
+    assert dict(ALL_MASK_ATTENTION_FUNCTIONS) == masks
+    after = plan.module.state_dict()
+    assert all(tensor.equal(after[name]) for name, tensor in before.items())
+    assert list(after) == list(before)
+
+
+def test_a_graph_of_one_length_is_refused() -> None:
+    sizes = {"d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "block_sizes": [1, 1], "vocab_size": 400}
+    model = transformers.FunnelModel(transformers.FunnelConfig(**sizes)).eval()
+    plan = embedkit_export.prepare((model, models.make_tokenizer("word")), max_tokens=60).plan
+    with pytest.raises(ExportError, match=r"FunnelModel: the captured graph takes tokens = 7 only"):
+        capture.capture(plan.graphs["default"])

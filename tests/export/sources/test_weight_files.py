@@ -1,0 +1,42 @@
+"""Weights that a recipe names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from embedkit.errors import ExportError
+from embedkit_export.sources.weight_files import Weights
+
+
+def test_the_first_folder_that_has_the_file_and_the_checkpoint(tmp_path: Path) -> None:
+    recipe, model = tmp_path / "recipe", tmp_path / "model"
+    for number, folder in enumerate((recipe, model)):
+        folder.mkdir()
+        np.savez(folder / "w.npz", **{"a.b": np.full(2, number, np.float32), "c": np.zeros(1, np.float32)})
+    save_file({"head.weight": torch.ones(3)}, model / "model.safetensors")
+    found = Weights([recipe, model], model)
+    assert found.get("w.npz:a")["b"].tolist() == [0, 0]
+    assert set(found.get("w.npz")) == {"a.b", "c"}
+    assert found.get("checkpoint:head")["weight"].tolist() == [1, 1, 1]
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{"head.weight": np.ones(1, np.float32)})
+    for reference, message in (
+        ("w.npz:hea", "nothing under 'hea'; there are head"),
+        ("none.npz:x", "'none.npz': there is no such file"),
+        ("checkpoint:x", "'checkpoint': there is no such file"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            Weights([tmp_path], None).get(reference)
+
+
+def test_objects_are_not_unpickled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        Weights([tmp_path], None).get("w.npz")
