@@ -6,7 +6,6 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, Unpack, overload
 
@@ -43,18 +42,7 @@ from embedkit.vectors.quantization import (
 )
 from embedkit.vectors.values import Values, concatenate
 
-from .info import EncoderInfo
-
-
-@dataclass(slots=True)
-class Stats:
-    """What an encoder has done since it was loaded. ``texts`` and ``truncated`` count every item; ``tokens``, and
-    ``slots`` with padding, what the model read: equal items that came together once."""
-
-    texts: int = 0
-    truncated: int = 0
-    tokens: int = 0
-    slots: int = 0
+from .info import EncoderInfo, Stats
 
 
 class Source(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,17 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.similarity import similarity
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
+
+
+@dataclass(slots=True)
+class Stats:
+    """What an encoder has done since it was loaded. ``texts`` and ``truncated`` count every item; ``tokens``, and
+    ``slots`` with padding, what the model read: equal items that came together once."""
+
+    texts: int = 0
+    truncated: int = 0
+    tokens: int = 0
+    slots: int = 0
 
 
 class EncoderInfo:

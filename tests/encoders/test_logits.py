@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from embedkit.encoders.logits import logits_output
 
 from embedkit import Encoder, InputError
-from embedkit.encoders.logits import logits_output
 from embedkit.testing.tiny import tiny_bundle
 from helpers.small_bundles import DIM, eighths, with_logits
 

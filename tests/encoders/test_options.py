@@ -7,9 +7,9 @@ import inspect
 
 import numpy as np
 import pytest
+from embedkit.encoders.options import EncodeOptions
 
 from embedkit import Encoder, InputError
-from embedkit.encoders.options import EncodeOptions
 
 
 @pytest.mark.parametrize("given", ["warn", "error", "ignore", None])

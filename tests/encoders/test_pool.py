@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, EncoderPool, InputError, TruncationError, TruncationWarning, WorkerError, fit_ranges
-from embedkit.encoders.base import Stats
+from embedkit.encoders.info import Stats
 from embedkit.testing.tiny import tiny_bundle
 from helpers.texts import mixed
 

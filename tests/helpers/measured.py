@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from embedkit.bundle.manifest import Output
-from embedkit.encoders.base import BaseEncoder, Stats
+from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import Stats
 from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.values import Values

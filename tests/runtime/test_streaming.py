@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from embedkit import Encoder, InputError
 from embedkit.bundle.manifest import Part, TextFrontend, Truncate
-from embedkit.encoders.base import Stats
+from embedkit.encoders.info import Stats
 from embedkit.runtime.frontends.text.modality import TextModality
 from embedkit.runtime.streaming import windows
 

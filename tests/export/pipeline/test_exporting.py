@@ -19,7 +19,7 @@ import pytest
 
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
-from embedkit_export import Gates, Pooling, Recipe, cli, files
+from embedkit_export import Gates, cli, files
 from embedkit_export.verification import parity as verify
 from embedkit_export.verification.parity import Case
 from helpers import models
@@ -63,13 +63,6 @@ def test_a_variant_below_its_gate_is_not_written(folder: Path, sample: Path, tmp
     with pytest.raises(ExportError, match=r"(?s)int8: row-wise int8: worst cosine.*next: export fp32 too"):
         embedkit_export.export(folder, output=tmp_path / "other", variants=["int8"], sample=sample, gates=strict)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-
-
-def test_a_role_that_pools_nothing_of_a_usual_text(folder: Path, sample: Path, tmp_path: Path) -> None:
-    recipe = Recipe(pooling=Pooling(without=["first:60"]))
-    with pytest.raises(ExportError, match="role 'default': of a usual text no token is left to pool"):
-        embedkit_export.export(folder, output=tmp_path / "bundle", sample=sample, recipe=recipe)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_that_depends_on_its_batch_is_caught(
@@ -273,33 +266,6 @@ def test_a_killed_export_leaves_no_bundle(folder: Path, sample: Path, tmp_path: 
         Encoder.load(out)
     embedkit_export.export(folder, output=out, sample=sample)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-
-
-def test_labels_are_measured_and_gated(folder: Path, tmp_path: Path) -> None:
-    sentences = models.SENTENCES
-    pairs = tmp_path / "pairs.jsonl"
-    pairs.write_text(
-        "\n".join(
-            json.dumps({"text1": f"{a} {i}", "text2": b, "score": len(set(a.split()) & set(b.split())) + i / 100})
-            for i, a in enumerate(sentences)
-            for b in sentences
-        )
-    )
-    report = embedkit_export.export(folder, output=tmp_path / "pairs", sample=pairs, timing=False)
-    assert "spearman" in report.text()
-    fp32, int8 = (report.manifest.towers["default"].graph.variants[name].quality.labels for name in ("fp32", "int8"))  # type: ignore[union-attr]
-    assert abs(fp32["spearman"] - int8["spearman"]) < 0.02
-    searches = tmp_path / "searches.jsonl"
-    searches.write_text(
-        "\n".join(
-            json.dumps({"query": " ".join(s.split()[:4]), "relevant": [s], "irrelevant": ["no"]}) for s in sentences
-        )
-    )
-    report = embedkit_export.export(
-        folder, output=tmp_path / "searches", sample=searches, timing=False, gates=Gates(labels=-1)
-    )
-    assert set(report.manifest.towers["default"].graph.variants["fp32"].quality.labels) == {"ndcg@10", "recall@10"}  # type: ignore[union-attr]
-    assert "allowed to lose -1" in report.missing["int8"]
 
 
 def test_two_sets_of_weights_in_one_bundle(sample: Path, tmp_path: Path) -> None:
