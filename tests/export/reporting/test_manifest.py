@@ -33,7 +33,7 @@ def test_a_role_without_a_graph_of_its_own_is_like_another(pair: tuple[Any, Any]
     assert found.towers["query"].like == found.towers["document"].like == "default"
     assert [found.towers[name].frontend.tokenizer for name in FILES] == list(FILES.values())  # type: ignore[union-attr]
     assert [entry.source for entry in found.towers["default"].inputs] == ["ids", "mask"]
-    assert found.towers["default"].outputs["dense"].dim == 32
+    assert found.towers["default"].outputs["dense"].dim == 64
 
 
 @pytest.mark.parametrize("fn", ["cosine", "dot"])
