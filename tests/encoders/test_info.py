@@ -11,7 +11,7 @@ import pytest
 from embedkit import Encoder, InputError
 from embedkit.bundle.manifest import Manifest
 from embedkit.testing.tiny import tiny_bundle
-from helpers.small_bundles import changed
+from helpers.small_bundles import DIM, changed, eighths, with_logits
 
 
 def test_similarity(trained: Encoder) -> None:
@@ -34,10 +34,10 @@ def test_facts_of_a_bundle(encoder: Encoder) -> None:
     assert list(encoder.outputs()) == ["dense"], "what is handed out is a copy"
 
 
-@pytest.mark.parametrize("ask", ["role", "outputs", "modality", "fields"])
+@pytest.mark.parametrize("ask", ["outputs", "modality", "fields", "fill"])
 def test_a_role_that_there_is_not_is_named(encoder: Encoder, ask: str) -> None:
     with pytest.raises(InputError, match="role: this bundle has default, query, document, found 'passage'"):
-        getattr(encoder, ask)("passage")
+        getattr(encoder, ask)(*([["a"]] if ask == "fill" else []), "passage")
 
 
 def test_vectors_of_unit_length_may_be_indexed_by_any_metric(encoder: Encoder, tmp_path: Path) -> None:
@@ -67,3 +67,15 @@ def test_similarity_by_kind(tmp_path: Path) -> None:
         encoder.similarity(sparse, dense)
     with pytest.raises(InputError, match="give two of one kind"):
         encoder.similarity(several, sparse)
+
+
+def test_the_output_of_logits_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    encoder = Encoder.load(with_logits(tmp_path / "bundle", eighths(DIM, 3)))
+    assert list(encoder.outputs()) == ["dense", "logits"]
+    assert encoder.logits_output() == "logits"
+
+
+def test_a_bundle_without_logits_says_what_it_gives(tmp_path: Path) -> None:
+    encoder = Encoder.load(tiny_bundle(tmp_path / "bundle", kinds=("dense", "sparse")))
+    with pytest.raises(InputError, match=r"but dense \(dense\), sparse \(sparse\); export a model that has a head"):
+        encoder.logits_output()

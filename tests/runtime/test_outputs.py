@@ -6,17 +6,15 @@ import numpy as np
 import pytest
 
 from embedkit import InputError, MultiVectors, SparseVectors
-from embedkit.bundle.manifest import IdsFrontend, Output
-from embedkit.runtime.frontends.ids import IdsModality
-from embedkit.runtime.outputs import RoleInfo, activated, empty_values, of_tensor
+from embedkit.bundle.manifest import Output
+from embedkit.runtime.outputs import Named, activated, empty_values, of_tensor
 
 
-def test_the_first_output_is_meant_where_none_is_named() -> None:
-    outputs = {"b": Output(kind="sparse", dim=9), "a": Output(kind="dense", dim=3)}
-    role = RoleInfo(IdsModality(IdsFrontend(size=9, max=4), []), outputs, 4)
-    assert (role.output, role.name(None), role.name("a")) == (outputs["b"], "b", "a")
+def test_what_is_not_there_is_named_beside_what_is() -> None:
+    outputs = Named("output", {"b": 1, "a": 2})
+    assert (list(outputs), outputs["a"], outputs.get("c")) == (["b", "a"], 2, None)
     with pytest.raises(InputError, match="output: this bundle has b, a, found 'c'"):
-        role.name("c")
+        outputs["c"]
 
 
 @pytest.mark.parametrize("kind", ["multivector", "tokens"])

@@ -44,6 +44,17 @@ def test_batches_are_spread_over_the_devices_one_at_a_time() -> None:
     assert all(device.runs for device in devices)
 
 
+def test_several_sessions_have_the_shapes_of_one() -> None:
+    class Rounding(Counting):
+        def widths(self, lengths: np.ndarray, longest: int) -> np.ndarray:
+            return np.minimum(lengths * 2, longest)
+
+    spread = Spread([Rounding(), Rounding()])
+    assert spread.widths is not None
+    assert spread.widths(np.array([1, 7]), 9).tolist() == [2, 9]
+    assert spread.rows is None
+
+
 def test_a_device_that_fails_is_given_back() -> None:
     class Broken(Counting):
         def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
