@@ -60,7 +60,7 @@ class Bundle:
     def path(self, name: str, *, hashed: bool = True) -> Path:
         """The path of a file of the bundle, once its size and (unless that is not asked for) sha256 were found to be those of
         the manifest."""
-        path = self._inside(name)
+        path = self._found(name)
         if name not in self._checked:
             entry = self.manifest.files[name]
             try:
@@ -68,21 +68,22 @@ class Bundle:
                 found = sha256_file(path) if hashed and size == entry.bytes else ""
             except OSError as error:
                 raise BundleError(f"{path}: cannot be read ({error}); copy or export the bundle again") from error
+            link = f" (a link to {os.path.realpath(path)})" if path.is_symlink() else ""
             if size != entry.bytes:
                 raise BundleError(
-                    f"{path}: bytes: expected {entry.bytes}, found {size}; the file was changed or cut: copy or export the bundle again"
+                    f"{path}{link}: bytes: expected {entry.bytes}, found {size}; the file was changed or cut: copy or export the bundle again"
                 )
             if not hashed:
                 return path
             if found != entry.sha256:
                 raise BundleError(
-                    f"{path}: sha256: expected {entry.sha256}, found {found}; the file was changed: copy or export the bundle again"
+                    f"{path}{link}: sha256: expected {entry.sha256}, found {found}; the file was changed: copy or export the bundle again"
                 )
             self._checked.add(name)
         return path
 
     def graph_path(self, role: str, variant: str, *, hashed: bool = True) -> Path:
-        """The path of a role's ONNX file; it and its external data are inside the folder and unchanged (as `path` checks it), and
+        """The path of a role's ONNX file; it and its external data are files of the bundle and unchanged (as `path` checks it), and
         it takes and gives what the manifest says."""
         tower = self.tower(role)
         assert tower.graph is not None
@@ -129,7 +130,7 @@ class Bundle:
             raise BundleError(f"{self.folder}: expected a table of this bundle ({known}), found {name!r}")
         table = self.manifest.tables[name]
         role, _, output = table.output.partition(".")
-        return read_table(self.path(table.file), self.tower(role).outputs[output].dim)
+        return read_table(self.path(table.file), name, self.tower(role).outputs[output].dim)
 
     def verify_files(self) -> int:
         """Check every file against the manifest; the number of files. Raises `BundleError` at the first that
@@ -144,18 +145,15 @@ class Bundle:
                 self.head_path(key)
         return len(self.manifest.files)
 
-    def _inside(self, name: str) -> Path:
+    def _found(self, name: str) -> Path:
+        """The path of a file by its plain name. It may be a link, as in the cache of huggingface_hub and in Kubernetes' volumes:
+        what is behind it is checked as if it lay here."""
         path = self.folder / name
-        try:
-            real = path.resolve(strict=True)
-        except OSError:
-            raise BundleError(
-                f"{path}: the manifest names this file and it is missing; copy or export the bundle again"
-            ) from None
-        if real.parent != self.folder.resolve() or not real.is_file():
-            raise BundleError(
-                f"{path}: expected a file inside the bundle, found a link to {real}; copy the file itself into the bundle"
-            )
+        if not os.path.exists(path):
+            lost = "leads nowhere" if path.is_symlink() else "is missing"
+            raise BundleError(f"{path}: the manifest names this file and it {lost}; copy or export the bundle again")
+        if not path.is_file():
+            raise BundleError(f"{path}: expected a file, found a folder or a device; copy or export the bundle again")
         return path
 
 

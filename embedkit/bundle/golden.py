@@ -49,10 +49,11 @@ def read_golden(
 ) -> tuple[list[str], dict[str, dict[str, Values]]]:
     """The golden texts in ``path`` and each role's values, by the name of the output, of the ``outputs`` by role. A role has
     values of at least one output. Raises `BundleError` where they are not those of these outputs, a row a text."""
-    data = _arrays(path)
-    texts = [str(text) for text in _strings(data, "texts", path)]
+    where = f"{path}: golden"
+    data = _arrays(path, where)
+    texts = [str(text) for text in _strings(data, "texts", where)]
     if not texts:
-        raise BundleError(f"{path}: texts: expected at least one text; export the bundle again")
+        raise BundleError(f"{where}: texts: expected at least one text; export the bundle again")
     found: dict[str, dict[str, Values]] = {}
     for role, given in outputs.items():
         for name, output in given.items():
@@ -65,48 +66,49 @@ def read_golden(
                     raise InputError("they are of another kind")
             except (InputError, KeyError) as error:
                 raise BundleError(
-                    f"{path}: {key}: expected values of the {output.kind} output {name!r} of the role {role!r} for each of "
+                    f"{where}: {key}: expected values of the {output.kind} output {name!r} of the role {role!r} for each of "
                     f"{len(texts)} texts ({error}); export the bundle again"
                 ) from None
         if role not in found:
             wanted = " or ".join(f"{name!r} ({output.kind})" for name, output in given.items())
             raise BundleError(
-                f"{path}: expected values of the output {wanted} of the role {role!r}, found {', '.join(data)}; export the "
+                f"{where}: expected values of the output {wanted} of the role {role!r}, found {', '.join(data)}; export the "
                 "bundle again"
             )
     return texts, found
 
 
-def read_table(path: Path, dim: int) -> tuple[list[str], FloatArray]:
-    """The ids and the (n, ``dim``) finite float32 vectors of the table in ``path``; `BundleError` where there are none."""
-    data = _arrays(path)
-    ids = [str(row) for row in _strings(data, "ids", path)]
+def read_table(path: Path, name: str, dim: int) -> tuple[list[str], FloatArray]:
+    """The ids and the (n, ``dim``) finite float32 vectors of the table ``name`` in ``path``; `BundleError` where there are none."""
+    where = f"{path}: tables.{name}"
+    data = _arrays(path, where)
+    ids = [str(row) for row in _strings(data, "ids", where)]
     vectors = data.get("vectors", np.empty(0))
     if vectors.shape != (len(ids), dim) or vectors.dtype.kind not in "fiu":
         raise BundleError(
-            f"{path}: expected numbers of the shape {(len(ids), dim)}, a vector for each of {len(ids)} ids, found the shape "
+            f"{where}: expected numbers of the shape {(len(ids), dim)}, a vector for each of {len(ids)} ids, found the shape "
             f"{vectors.shape} of {vectors.dtype}; export the bundle again"
         )
     with np.errstate(over="ignore"):
         numbers = np.asarray(vectors, dtype=np.float32)
     if not np.isfinite(numbers).all():
-        raise BundleError(f"{path}: vectors: found NaN or infinity; export the bundle again")
+        raise BundleError(f"{where}: vectors: found NaN or infinity; export the bundle again")
     return ids, numbers
 
 
-def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _arrays(path: Path, where: str) -> dict[str, npt.NDArray[Any]]:
     """All arrays of an .npz file; nothing of it is run."""
     try:
         with np.load(path, allow_pickle=False) as data:
             return dict(data)
     except Exception as error:  # numpy, zipfile and zlib each raise their own
-        raise BundleError(f"{path}: expected arrays in an .npz file ({error}); export the bundle again") from error
+        raise BundleError(f"{where}: expected arrays in an .npz file ({error}); export the bundle again") from error
 
 
-def _strings(data: Mapping[str, npt.NDArray[Any]], name: str, path: Path) -> npt.NDArray[Any]:
+def _strings(data: Mapping[str, npt.NDArray[Any]], name: str, where: str) -> npt.NDArray[Any]:
     found = data.get(name, np.empty(0))
     if found.ndim != 1 or found.dtype.kind != "U":
-        raise BundleError(f"{path}: {name}: expected strings in one dimension, found {found.shape} of {found.dtype}")
+        raise BundleError(f"{where}: {name}: expected strings in one dimension, found {found.shape} of {found.dtype}")
     return found
 
 

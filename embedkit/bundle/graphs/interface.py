@@ -11,13 +11,8 @@ from embedkit.errors import BundleError
 
 from .protobuf import Buffer, numbers, parts, read_model
 
-_TYPES = {
-    number: name
-    for number, name in enumerate(
-        ("float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64"),
-        start=1,
-    )
-}
+_NAMES = ("float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64")
+_TYPES = dict(enumerate(_NAMES, start=1))
 """By their numbers in onnx.proto's TensorProto.DataType."""
 _AXES = {"ids": 2, "mask": 2, "pool_mask": 2, "types": 2, "length": 1, "choice": 1}
 """The axes of what fills an input, of the sources that embedkit itself has."""

@@ -48,7 +48,7 @@ def compute(
                 f"too little memory to compute {shapes}; load with a smaller token_budget or fewer threads ({error})"
             ) from error
         raise BundleError(
-            f"{where}: the graph cannot compute {shapes} ({error}); what the manifest says of its frontend (truncate.max, pad_id) or "
+            f"{where}: the graph cannot compute {shapes} ({' '.join(str(error).split())}); what the manifest says of its frontend (truncate.max, pad_id) or "
             "the tokenizer's ids are not what the graph reads: export the bundle again"
         ) from error
 
