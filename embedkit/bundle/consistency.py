@@ -9,7 +9,7 @@ import numpy as np
 
 from embedkit.errors import BundleError
 
-from .manifest import Choice, Input, Manifest, Output, Scorer, TextFrontend, Tower, is_plain_name
+from .manifest import Choice, IdsFrontend, Input, Manifest, Output, Scorer, TextFrontend, Tower, is_plain_name
 
 _LARGEST = (1 << 63) - 1
 
@@ -35,9 +35,9 @@ def check_values(head: object, where: str) -> None:
                 _check_string(key, f"{where}: {place or 'manifest'}: a key")
                 left.append((f"{place}.{key}" if place else key, inside))
         elif isinstance(value, list):
-            left += [(f"{place}.{number}", inside) for number, inside in enumerate(value)]
+            left += [(f"{place}.{number}" if place else str(number), inside) for number, inside in enumerate(value)]
         elif isinstance(value, str):
-            _check_string(value, f"{where}: {place}")
+            _check_string(value, f"{where}: {place or 'manifest'}")
         elif isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
             raise BundleError(f"{where}: {place}: expected an integer of 64 bits, found one of {value.bit_length()}")
         elif isinstance(value, float) and not math.isfinite(value):
@@ -124,9 +124,15 @@ def _check_fits(entry: Input, where: str) -> None:
 
 def _check_choices(manifest: Manifest, tower: Tower, where: str) -> None:
     """A field that chooses is no text too, and takes the same values wherever it chooses."""
+    inputs = tower.inputs or (manifest.towers[tower.like].inputs if tower.like else [])
+    if isinstance(tower.frontend, IdsFrontend):
+        for number, entry in enumerate(inputs):
+            if entry.choice is not None:
+                raise BundleError(
+                    f"{where}.inputs.{number}.source: expected none that chooses beside a frontend of the kind ids, found 'choice'"
+                )
     if not isinstance(tower.frontend, TextFrontend):
         return
-    inputs = tower.inputs or (manifest.towers[tower.like].inputs if tower.like else [])
     found: list[tuple[str, Choice | None]] = [
         (f"inputs.{number}.choice", entry.choice) for number, entry in enumerate(inputs)
     ]

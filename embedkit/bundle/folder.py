@@ -12,7 +12,7 @@ from embedkit.errors import BundleError
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.values import Values
 
-from .golden import read_golden, read_table
+from .golden import read_golden, read_vectors
 from .graphs.external_data import external_files
 from .graphs.interface import check_interface, read_interface
 from .hashes import fingerprint, sha256_file
@@ -130,7 +130,7 @@ class Bundle:
             raise BundleError(f"{self.folder}: expected a table of this bundle ({known}), found {name!r}")
         table = self.manifest.tables[name]
         role, _, output = table.output.partition(".")
-        return read_table(self.path(table.file), name, self.tower(role).outputs[output].dim)
+        return read_vectors(self.path(table.file), name, self.tower(role).outputs[output].dim)
 
     def verify_files(self) -> int:
         """Check every file against the manifest; the number of files. Raises `BundleError` at the first that

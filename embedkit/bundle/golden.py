@@ -78,7 +78,7 @@ def read_golden(
     return texts, found
 
 
-def read_table(path: Path, name: str, dim: int) -> tuple[list[str], FloatArray]:
+def read_vectors(path: Path, name: str, dim: int) -> tuple[list[str], FloatArray]:
     """The ids and the (n, ``dim``) finite float32 vectors of the table ``name`` in ``path``; `BundleError` where there are none."""
     where = f"{path}: tables.{name}"
     data = _arrays(path, where)

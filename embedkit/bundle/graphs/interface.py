@@ -9,7 +9,7 @@ from pathlib import Path
 from embedkit.bundle.manifest import Input, Output
 from embedkit.errors import BundleError
 
-from .protobuf import Buffer, numbers, parts, read_model
+from .protobuf import Buffer, integers, parts, read_model
 
 _NAMES = ("float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64")
 _TYPES = dict(enumerate(_NAMES, start=1))
@@ -104,10 +104,10 @@ def _tensor(data: Buffer, start: int, end: int) -> Tensor:
     code, shape = 0, None
     for type_start, type_end in _of(data, start, end, 2):
         for a, b in _of(data, type_start, type_end, 1):
-            code = next((value for number, value in numbers(data, a, b) if number == 1), code)
+            code = next((value for number, value in integers(data, a, b) if number == 1), code)
             for x, y in _of(data, a, b, 2):
                 axes = list(_of(data, x, y, 1))
-                shape = tuple(next((size for n, size in numbers(data, *axis) if n == 1), 0) for axis in axes)
+                shape = tuple(next((size for n, size in integers(data, *axis) if n == 1), 0) for axis in axes)
     return Tensor(_TYPES.get(code, f"type {code}"), shape)
 
 

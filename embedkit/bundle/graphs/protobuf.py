@@ -10,10 +10,10 @@ from typing import TypeAlias, TypeVar
 from embedkit.errors import BundleError
 
 Buffer: TypeAlias = "mmap.mmap | bytes"
-T = TypeVar("T")
+Read = TypeVar("Read")
 
 
-def read_model(path: Path, read: Callable[[Buffer], T]) -> T:
+def read_model(path: Path, read: Callable[[Buffer], Read]) -> Read:
     """What ``read`` makes of a file's bytes; `BundleError` where they are no ONNX model."""
     try:
         if path.stat().st_size == 0:
@@ -33,7 +33,7 @@ def parts(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int, int
     return ((number, start, stop) for number, kind, start, stop in _fields(data, position, end) if kind == 2)
 
 
-def numbers(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int]]:
+def integers(data: Buffer, position: int, end: int) -> Iterator[tuple[int, int]]:
     """(field number, value) of each field that is one unsigned integer of variable length."""
     return ((number, value) for number, kind, value, _ in _fields(data, position, end) if kind == 0)
 

@@ -43,13 +43,14 @@ def compute(
         raise
     except Exception as error:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
-        if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _NO_MEMORY):
+        told = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or any(sign in told.lower() for sign in _NO_MEMORY):
             raise DeviceError(
-                f"too little memory to compute {shapes}; load with a smaller token_budget or fewer threads ({error})"
+                f"too little memory to compute {shapes}; load with a smaller token_budget or fewer threads ({told})"
             ) from error
         raise BundleError(
-            f"{where}: the graph cannot compute {shapes} ({' '.join(str(error).split())}); what the manifest says of its frontend (truncate.max, pad_id) or "
-            "the tokenizer's ids are not what the graph reads: export the bundle again"
+            f"{where}: the graph cannot compute {shapes} ({told}); what the manifest says of its frontend (truncate.max, pad_id) "
+            "or the tokenizer's ids are not what the graph reads: export the bundle again"
         ) from error
 
 

@@ -76,10 +76,10 @@ class Modality(ABC):
     choices: list[Choice]
 
     def __init__(self, frontend: Any, inputs: Sequence[Input]) -> None:
-        for number, entry in enumerate(inputs):
+        for entry in inputs:
             if entry.source not in self.sources | {"choice"}:
                 raise BundleError(
-                    f"inputs.{number}.source: expected one of {', '.join(sorted(self.sources))} beside a frontend of the "
+                    f"inputs.{entry.name}.source: expected one of {', '.join(sorted(self.sources))} beside a frontend of the "
                     f"kind {frontend.kind}, found {entry.source!r}; export the bundle again"
                 )
         self.frontend, self.inputs = frontend, list(inputs)

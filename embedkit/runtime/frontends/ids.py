@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.bundle.manifest import IdsFrontend, Input
-from embedkit.errors import BundleError, InputError
+from embedkit.bundle.manifest import IdsFrontend
+from embedkit.errors import InputError
 
 from .base import Batch, Ids, Modality, Preparer, Unencodable, Widths
 from .batching import Padding, batches
@@ -26,14 +26,6 @@ class IdsModality(Modality):
     kind = IdsFrontend
     sources = frozenset({"ids", "mask", "pool_mask", "types", "length"})
     noun = "sequence"
-
-    def __init__(self, frontend: IdsFrontend, inputs: Sequence[Input]) -> None:
-        super().__init__(frontend, inputs)
-        for number, entry in enumerate(inputs):
-            if entry.choice is not None:
-                raise BundleError(
-                    f"inputs.{number}.source: expected none that chooses beside a frontend of the kind ids, found 'choice'"
-                )
 
     def is_item(self, value: object) -> bool:
         """A string of numbers, or a sequence or one-dimensional array of integers; an empty one is no sequence yet."""

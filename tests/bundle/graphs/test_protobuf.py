@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from embedkit import BundleError
-from embedkit.bundle.graphs.protobuf import numbers, parts, read_model
+from embedkit.bundle.graphs.protobuf import integers, parts, read_model
 
 # 1: 300, 2: "ab", 3: a fixed32, 4: a fixed64, 5: b""
 MESSAGE = b"\x08\xac\x02\x12\x02ab\x1d\x00\x00\x00\x00\x21" + bytes(8) + b"\x2a\x00"
 
 
-def test_parts_and_numbers() -> None:
+def test_parts_and_integers() -> None:
     assert [(number, MESSAGE[a:b]) for number, a, b in parts(MESSAGE, 0, len(MESSAGE))] == [(2, b"ab"), (5, b"")]
-    assert list(numbers(MESSAGE, 0, len(MESSAGE))) == [(1, 300)]
+    assert list(integers(MESSAGE, 0, len(MESSAGE))) == [(1, 300)]
 
 
 @pytest.mark.parametrize("raw", [MESSAGE[:2], MESSAGE[:5], MESSAGE[:9], MESSAGE[:15], b"\x0b", b"\x08" + b"\xff" * 11])
