@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterable
+from numbers import Real
+from typing import Any
 
 from .errors import InputError, OptionError
 
@@ -20,6 +24,33 @@ def integer(name: str, value: object, *, least: int, most: int | None = None) ->
         wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise OptionError(f"{name}: expected an integer {wanted}, found {value!r}")
     return value
+
+
+def real(name: str, value: object, *, least: float = -math.inf, most: float = math.inf) -> float:
+    """``value`` if it is a number from ``least`` to ``most``, and neither a bool nor NaN; else `OptionError`."""
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.nan
+    if not least <= number <= most:
+        limits = f" from {least:g} to {most:g}" if math.isfinite(least) and math.isfinite(most) else ""
+        raise OptionError(f"{name}: expected a number{limits}, found {value!r:.80}")
+    return number
+
+
+def several(name: str, value: object) -> Iterable[Any]:
+    """``value`` if it holds several things, and is no text; else `InputError`."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "shape", None) == ():
+        raise InputError(f"{name}: expected a list, found {type(value).__name__} {value!r:.80}")
+    return value
+
+
+def path_of(name: str, value: object) -> str:
+    """``value`` as the path of a file; else `InputError`."""
+    try:
+        return os.fsdecode(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"{name}: expected a path, found {type(value).__name__} {value!r:.80}") from None
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
+from embedkit.checks import several
 from embedkit.errors import InputError, TruncationError, TruncationWarning
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows, Setup
@@ -298,8 +299,7 @@ class BaseEncoder(EncoderInfo, ABC):
         role = self._roles[options.role]
         name = next(iter(role.outputs)) if options.output is None else options.output
         about, dim = role.outputs[name], options.dim
-        if options.precision != "float32":
-            check_precision(options.precision)
+        check_precision(options.precision)
         if about.kind != "dense":
             if dim is not None or options.precision != "float32":
                 raise InputError(
@@ -374,10 +374,8 @@ class BaseEncoder(EncoderInfo, ABC):
 
     def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:
         given = self._roles[role].outputs
-        if isinstance(outputs, str):
-            raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
-        for name in outputs or ():
-            given[name]
+        if outputs is not None and not [given[name] for name in several("outputs", outputs)]:
+            raise InputError(f"outputs: expected at least one of {', '.join(given)}, found none")
         return list(given if outputs is None else dict.fromkeys(outputs))
 
     def _refuse_one(self, texts: object, role: str, call: str) -> None:
@@ -387,7 +385,7 @@ class BaseEncoder(EncoderInfo, ABC):
 
 
 def _as_list(texts: Items) -> list[Item]:
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable) or getattr(texts, "shape", None) == ():
         raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
     return texts if isinstance(texts, list) else list(texts)
 

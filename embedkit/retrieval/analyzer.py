@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
+from embedkit.checks import check_text
 from embedkit.errors import InputError, OptionError
 from embedkit.system.extras import needed
 
@@ -28,7 +29,7 @@ def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
     if isinstance(stopwords, str):
         raise OptionError(f"stopwords: expected a list of words, found the string {stopwords!r}")
     dropped = frozenset(stopwords)
-    stem = _stemmer(language) if language else None
+    stem = _stemmer(check_text(language, "language")) if language is not None else None
 
     def cut(text: str) -> list[str]:
         words: list[str] = _WORD.findall(unicodedata.normalize("NFKC", text).lower())

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from embedkit.checks import check_id, check_text
+from embedkit.checks import check_id, check_text, several
 from embedkit.errors import DiskError, InputError, MissingExtraError, StaleIndexError
 from embedkit.records.documents import Document, Hit, Record
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
@@ -86,7 +86,9 @@ class LexicalIndex:
         cut, bm25s = cutter(language, stopwords), _bm25s()
         vocabulary: dict[str, int] = {}
         rows: list[tuple[str, int, array[int]]] = []
-        for document in documents:
+        for document in several("documents", documents):
+            if not isinstance(document, Document | Record):
+                raise InputError(f"documents: expected embedkit.Document or Record objects, found {document!r:.80}")
             check_id(document.id)
             words = cut(check_text(document.text, f"the text of {document.id!r}"))
             numbers = array("i", (vocabulary.setdefault(word, len(vocabulary)) for word in words))

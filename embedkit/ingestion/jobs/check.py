@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.checks import integer
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
@@ -149,6 +150,7 @@ def check(
         CollectionMismatchError: it belongs to another model than ``encoder``.
         OptionError: vectors are asked for without an encoder.
     """
+    integer("vectors", vectors, least=0)
     if vectors and encoder is None:
         raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
     with (

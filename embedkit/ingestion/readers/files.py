@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from embedkit.checks import one_of
+from embedkit.checks import one_of, path_of, several
 from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
@@ -61,8 +61,8 @@ class FileRows:
         types: Mapping[str, str] | None = None,
         format: str | None = None,
     ) -> None:
-        self.paths = [os.fspath(path) for path in paths]
-        self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
+        self.paths = [path_of("paths", path) for path in several("paths", paths)]
+        self.fields = Fields(id_field, text_field, metadata_fields, id_from, {} if types is None else types)
         self.format = format
         self.skipped: list[str] = []
         if format is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from embedkit.checks import path_of
 from embedkit.errors import DiskError, InputError, OptionError
 from embedkit.records.documents import Document
 from embedkit.records.metadata import dump_metadata
@@ -26,7 +27,7 @@ class DeadLetters:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, inputs: Iterable[str] = ()) -> None:
-        self.path = Path(path)
+        self.path = Path(path_of("dead_letters", path))
         self.count = 0
         self._file: TextIO | None = None
         self._check(inputs)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from embedkit.checks import one_of
+from embedkit.checks import one_of, several
 from embedkit.errors import InputError
 from embedkit.records.metadata import Metadata
 from embedkit.system.files.jsonlines import kind_of
@@ -51,13 +51,15 @@ class Fields:
     types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        texts = [self.text] if isinstance(self.text, str) else list(self.text)
+        texts = [self.text] if isinstance(self.text, str) else list(several("text_field", self.text))
         if not texts or not all(isinstance(name, str) and name for name in [self.id, *texts]):
             raise InputError(f"id_field and text_field: expected names, found {self.id!r} and {self.text!r}")
         if len(texts) > 1 and any(map(_is_template, texts)):
             raise InputError("text_field: give one template such as '{title}: {body}', or several plain names")
-        if isinstance(self.metadata, str):
-            raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
+        if self.metadata is not None and not all(
+            isinstance(name, str) for name in several("metadata_fields", self.metadata)
+        ):
+            raise InputError(f"metadata_fields: expected a list of names, found {self.metadata!r:.80}")
         if self.id_from is not None:
             one_of("id_from", self.id_from, get_args(IdFrom))
         check_types(self.types)
@@ -115,7 +117,7 @@ class Fields:
             found = str(found)
         if isinstance(found, str) and (found or not self.id_from):
             return found
-        if found is _MISSING or found is None or found == "":
+        if found is _MISSING or found is None or (isinstance(found, str) and not found):
             if self.id_from:
                 return None
             raise NoDocument(f"the field {self.id!r} is missing or null; --id-from text, path or row makes an id")

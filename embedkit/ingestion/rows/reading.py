@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
-from embedkit.checks import check_id
+from embedkit.checks import check_id, several
 from embedkit.errors import InputError
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 
@@ -42,7 +42,7 @@ class Reading:
         """Lists of usable rows, ``most`` of which is asked for at each row, bounded in characters too."""
         rows: list[Fresh] = []
         characters = 0
-        for ordinal, item in enumerate(self._documents, start=1):
+        for ordinal, item in enumerate(several("documents", self._documents), start=1):
             row = sourced(item, ordinal)
             self.read += 1
             usable = row if isinstance(row, BadRow) else self._usable(row)
