@@ -29,7 +29,7 @@ def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
     if isinstance(stopwords, str):
         raise OptionError(f"stopwords: expected a list of words, found the string {stopwords!r}")
     dropped = frozenset(stopwords)
-    stem = _stemmer(check_text(language, "language")) if language is not None else None
+    stem = _stemmer(language) if language is not None and check_text(language, "language") else None
 
     def cut(text: str) -> list[str]:
         words: list[str] = _WORD.findall(unicodedata.normalize("NFKC", text).lower())

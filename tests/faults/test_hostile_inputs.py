@@ -50,6 +50,6 @@ def test_what_was_found_is_named(encoder: Encoder, call: Any, message: str) -> N
 def test_a_row_whose_id_is_an_array_is_one_bad_row(encoder: Encoder, tmp_path: Path) -> None:
     store = embedkit.open_store("memory:")
     rows = [{"id": np.zeros(3), "text": "a"}, {"id": "b", "text": "b"}]
-    report = embedkit.ingest(rows, encoder, store, collection="docs", dead_letters=tmp_path / "dead.jsonl")
+    report = embedkit.ingest(rows, encoder, store, collection="one bad row", dead_letters=tmp_path / "dead.jsonl")
     assert (report.dead, report.added) == (1, 1)
-    assert store.open("docs").count(F("x").exists()) == 0
+    assert store.open("one bad row").count(F("x").exists()) == 0

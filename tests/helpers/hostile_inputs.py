@@ -207,12 +207,12 @@ class Calls:
         good = [{"id": str(i), "text": f"text {i}", "n": i} for i in range(4)]
         self.file.write_text("".join(json.dumps(each) + "\n" for each in good))
         store = embedkit.open_store("memory:")
-        embedkit.ingest(good, encoder, store, collection="docs", dead_letters=self.folder / "good.jsonl")
-        at = store.open("docs")
+        embedkit.ingest(good, encoder, store, collection="hostile", dead_letters=self.folder / "good.jsonl")
+        at = store.open("hostile")
         vectors = np.ones((2, 8), np.float32)
         many = embedkit.MultiVectors.of([vectors])
         few = embedkit.SparseVectors.of(vectors)
-        place = {"encoder": encoder, "store": store, "collection": "docs"}
+        place = {"encoder": encoder, "store": store, "collection": "hostile"}
         letters = {"dead_letters": self.folder / "dead.jsonl"}
         calls: list[tuple[str, Callable[..., Any], dict[str, Any]]] = [
             (
@@ -306,7 +306,7 @@ class Calls:
                 {
                     "source": store,
                     "target": embedkit.open_store("memory:"),
-                    "collection": "docs",
+                    "collection": "hostile",
                     "name": "b",
                     "filter": None,
                 },
@@ -350,7 +350,7 @@ class Calls:
                     "format": "jsonl",
                 },
             ),
-            ("store.open", store.open, {"name": "docs", "metadata_policy": "strict"}),
+            ("store.open", store.open, {"name": "hostile", "metadata_policy": "strict"}),
             ("store.drop", store.drop, {"name": "other"}),
             ("get", at.get, {"ids": ["0", "x"], "with_vectors": True}),
             ("delete", at.delete, {"ids": ["0"]}),
@@ -376,16 +376,16 @@ COMMANDS: list[list[Any]] = [
     ["inspect", "BUNDLE", "--engine", "onnxruntime", "--json"],
     ["verify", "BUNDLE", "--variant", "fp32", "--device", "cpu"],
     ["stores", "--json"],
-    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "docs", "--format", "jsonl", "--quiet"],
-    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "docs", "--id-field", "id", "--text-field", "text", "--type", "n=int", "--metadata-fields", "n,a"],
-    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "docs", "--chunk", "20", "--overlap", "3", "--chunk-by", "tokens", "--metadata", "coerce"],
-    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "docs", "--id-from", "text", "--dry-run", "--metric", "cosine"],
-    ["sync", "BUNDLE", "FILE", "--store", "URL", "--collection", "docs", "--filter", "n > 1"],
-    ["check", "BUNDLE", "FILE", "--store", "URL", "--collection", "docs", "--filter", "n > 1"],
-    ["retry", "BUNDLE", "FILE", "--store", "URL", "--collection", "docs"],
-    ["search", "BUNDLE", "a question", "--store", "URL", "--collection", "docs", "--k", "3", "--filter", "n > 1", "--json"],
-    ["copy", "URL", "URL", "--collection", "docs"],
-    ["load-table", "BUNDLE", "--store", "URL", "--collection", "docs", "--table", "items"],
+    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile", "--format", "jsonl", "--quiet"],
+    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile", "--id-field", "id", "--text-field", "text", "--type", "n=int", "--metadata-fields", "n,a"],
+    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile", "--chunk", "20", "--overlap", "3", "--chunk-by", "tokens", "--metadata", "coerce"],
+    ["ingest", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile", "--id-from", "text", "--dry-run", "--metric", "cosine"],
+    ["sync", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile", "--filter", "n > 1"],
+    ["check", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile", "--filter", "n > 1"],
+    ["retry", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile"],
+    ["search", "BUNDLE", "a question", "--store", "URL", "--collection", "hostile", "--k", "3", "--filter", "n > 1", "--json"],
+    ["copy", "URL", "URL", "--collection", "hostile"],
+    ["load-table", "BUNDLE", "--store", "URL", "--collection", "hostile", "--table", "items"],
     ["rerank", "BUNDLE", "a question", "FILE"],
     ["classify", "BUNDLE", "a", "--json"],
     ["eval", "BUNDLE", "--texts", "FILE"],
