@@ -10,7 +10,7 @@ from .errors import InputError, OptionError
 def positive(name: str, value: object) -> int:
     """``value`` if it is a positive integer, and no bool; else `OptionError`, which names it."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f"{name}: expected a positive integer, found {value!r}")
+        raise OptionError(f"{name}: expected a positive integer, found {printed(value)}")
     return value
 
 
@@ -18,7 +18,7 @@ def integer(name: str, value: object, *, least: int, most: int | None = None) ->
     """``value`` if it is an integer, and no bool, from ``least`` to ``most`` (None for no end); else `OptionError`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise OptionError(f"{name}: expected an integer {wanted}, found {value!r}")
+        raise OptionError(f"{name}: expected an integer {wanted}, found {printed(value)}")
     return value
 
 
@@ -27,13 +27,13 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
     if isinstance(value, str) and value in allowed:
         return value
-    raise OptionError(f"{name}: expected one of {', '.join(allowed)}, found {value!r}")
+    raise OptionError(f"{name}: expected one of {', '.join(allowed)}, found {printed(value)}")
 
 
 def check_id(value: object, where: str = "id") -> str:
     """``value`` if it can be an id: a non-empty string of valid Unicode without NUL."""
     if not isinstance(value, str):
-        raise InputError(f"{where}: expected a non-empty string, found {type(value).__name__} {value!r}")
+        raise InputError(f"{where}: expected a non-empty string, found {type(value).__name__} {printed(value)}")
     if not value:
         raise InputError(f"{where}: expected a non-empty string, found an empty one")
     return check_text(value, where, allow_nul=False)
@@ -55,3 +55,11 @@ def check_text(value: object, where: str = "text", *, allow_nul: bool = True) ->
     if not allow_nul and "\0" in value:
         raise InputError(f"{where}: holds a NUL character at {value.index(chr(0))}; remove it")
     return value
+
+
+def printed(value: object) -> str:
+    """``value`` as Python shows it; its type where that cannot be (an integer of thousands of digits, a stranger's class)."""
+    try:
+        return repr(value)
+    except Exception:
+        return f"a value of the type {type(value).__name__}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedkit.checks import check_id, check_text, integer, one_of, positive
+from embedkit.checks import check_id, check_text, integer, one_of, positive, printed
 from embedkit.errors import InputError, OptionError
 
 
@@ -79,3 +79,14 @@ def test_text_that_is_refused():
             check_text(bad)
     with pytest.raises(InputError, match=r"U\+D800 at character 2"):
         check_text("ab\ud800")
+
+
+def test_a_value_that_cannot_be_shown_is_refused_all_the_same():
+    class Hidden:
+        def __repr__(self):
+            raise KeyError("no")
+
+    assert printed("a") == "'a'"
+    assert printed(Hidden()) == "a value of the type Hidden"
+    with pytest.raises(OptionError, match="k: expected an integer from 0 to 5, found a value of the type int"):
+        integer("k", 10**5000, least=0, most=5)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, TypeAlias
 
+from embedkit.checks import printed
 from embedkit.errors import FilterError, InputError
 
 from .metadata import plain_number
@@ -160,7 +161,7 @@ class F:
 
     def __init__(self, field: str) -> None:
         if not isinstance(field, str) or not field:
-            raise FilterError(f"a filter field must be a non-empty string, found {field!r}")
+            raise FilterError(f"a filter field must be a non-empty string, found {printed(field)}")
         self._field = field
 
     def _compare(self, op: Op, value: object) -> Filter:
@@ -257,7 +258,7 @@ def _checked(other: object) -> Filter:
 
 def _values(values: Iterable[object]) -> list[object]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise FilterError(f"is_in and not_in take a list of values, found {values!r}")
+        raise FilterError(f"is_in and not_in take a list of values, found {printed(values)}")
     return list(values)
 
 
@@ -276,11 +277,11 @@ def _scalar(field: str, op: str, value: object) -> Scalar:
         value = value.item()
     if not isinstance(value, str | int | float | bool) or (isinstance(value, float) and not math.isfinite(value)):
         raise FilterError(
-            f"F({field!r}) {op} takes text, a finite number, a bool, a datetime or a date, found {value!r}"
+            f"F({field!r}) {op} takes text, a finite number, a bool, a datetime or a date, found {printed(value)}"
         )
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise FilterError(
-            f"F({field!r}) {op} takes an integer of at most 64 bits, found {value}; no larger one can be filtered on"
+            f"F({field!r}) {op} takes an integer of at most 64 bits, found {printed(value)}; no larger one can be filtered on"
         )
     if op in ORDERINGS and isinstance(value, bool):
         raise FilterError(f"F({field!r}) {op} cannot order a bool; use == or !=")

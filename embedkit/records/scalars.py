@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from embedkit.checks import printed
 from embedkit.errors import InputError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -58,7 +59,7 @@ def timestamp(value: date) -> int:
     """
     found = plain(value)
     if not isinstance(found, date):
-        raise InputError(f"timestamp: expected a datetime or a date, found {value!r}")
+        raise InputError(f"timestamp: expected a datetime or a date, found {printed(value)}")
     moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
     return ((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) - _EPOCH) // timedelta(microseconds=1)
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, NoDocument
-from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, shown_as_json
-from embedkit.records.metadata import dump_metadata
+from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, recorded
 
 TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
 """The formats of which a file holds any number of documents."""
@@ -39,7 +37,7 @@ class Source:
             found = fields.document(value, path=self.id, line=line)
         except NoDocument as bad:
             if not raw:
-                raw, form = _record(value)
+                raw, form = recorded(value)
             return BadRow(self.name, line, bad.reason, raw, bad.id, form)
         return SourcedDocument(*found, source=self.name, line=line, row=raw)
 
@@ -48,10 +46,3 @@ class Source:
         row_id = fields.made_id(text, path=self.id, line=1) if fields.id_from == "text" else self.id
         about = fields.kept({"path": self.id, **metadata})
         return SourcedDocument(row_id, text, about, source=self.name, line=1, row=self.path)
-
-
-def _record(value: Mapping[str, Any]) -> tuple[str, str]:
-    try:
-        return dump_metadata(value), "record"
-    except InputError:
-        return shown_as_json(value), ""
