@@ -153,7 +153,7 @@ codecs.register_error("embedkit-euro", _euro)
 
 def _shift_jis(raw: bytes) -> str:
     text = raw.decode("cp932")
-    if match := re.search("[\xa0\uf8f1-\uf8f3]", text):  # what Python makes of single bytes that stand for nothing
+    if match := re.search("[\uf8f0-\uf8f3]", text):  # what Python makes of single bytes that stand for nothing
         start = len(text[: match.start()].encode("cp932"))
         raise UnicodeDecodeError("shift_jis", raw, start, start + 1, "no character")
     return text
