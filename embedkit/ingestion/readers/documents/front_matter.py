@@ -14,8 +14,11 @@ _FRONT = re.compile(
 )
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,4000})\Z", re.ASCII)
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
-_WORDS = dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
-_WORDS |= dict.fromkeys(("", "~", "null", "Null", "NULL"))
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+}
 _YAML = "tag:yaml.org,2002:"
 _TAGS = {"str", "null", "bool", "int", "float", "timestamp", "merge", "value", "seq", "map"}
 
