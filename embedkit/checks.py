@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
 
 from .errors import InputError, OptionError
 
@@ -55,6 +57,31 @@ def check_text(value: object, where: str = "text", *, allow_nul: bool = True) ->
     if not allow_nul and "\0" in value:
         raise InputError(f"{where}: holds a NUL character at {value.index(chr(0))}; remove it")
     return value
+
+
+def items_of(name: str, given: Any, noun: str = "string", *, ordered: bool = True) -> Iterable[Any]:
+    """``given`` if it is several of what ``noun`` names, one after another; else `InputError`, which says what it is.
+
+    What Python can iterate is refused where that gives something else: the characters of a string, the keys of a mapping,
+    the names of a data frame's columns; and a set, whose order is nobody's, where the answer is to be in their order.
+    """
+    kind = type(given).__name__
+    one = f"a {noun} or " if noun == "string" else ""
+    wanted = f"{name}: expected {one}an iterable of {noun}s, found {kind}"
+    if isinstance(given, str | bytes | bytearray | memoryview):
+        raise InputError(f"{wanted}; put one {noun} in a list")
+    if hasattr(given, "columns"):
+        raise InputError(
+            f"{wanted}, which gives the names of its columns; give one column, as frame['text'].tolist(), or its rows, as "
+            "frame.to_dict('records'), where mappings are taken"
+        )
+    if isinstance(given, Mapping) or (hasattr(given, "keys") and not hasattr(given, "dtype")):
+        raise InputError(f"{wanted}, which gives its keys; give its values, or put it in a list if it is one {noun}")
+    if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        raise InputError(f"{wanted}; put one {noun} in a list")
+    if ordered and isinstance(given, AbstractSet):
+        raise InputError(f"{wanted}, which has no order; give a list, as sorted(...)")
+    return given
 
 
 def printed(value: object) -> str:
