@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from .errors import InputError, OptionError
@@ -79,7 +78,7 @@ def items_of(name: str, given: Any, noun: str = "string", *, ordered: bool = Tru
         raise InputError(f"{wanted}, which gives its keys; give its values, or put it in a list if it is one {noun}")
     if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         raise InputError(f"{wanted}; put one {noun} in a list")
-    if ordered and isinstance(given, AbstractSet):
+    if ordered and isinstance(given, set | frozenset):
         raise InputError(f"{wanted}, which has no order; give a list, as sorted(...)")
     return given
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,8 +29,8 @@ class FileRows:
     Zstandard) is known by its first bytes.
 
     Of a folder all files below it are read in the order of their paths, and ids are paths relative to it, with ``/``.
-    Hidden files, dead letters, linked folders and files of unknown suffix that are no text are not read; ``skipped``
-    names the last ones.
+    Hidden files, dead letters and linked folders are not read, nor are pipes, sockets, devices and files of unknown suffix
+    that are no text; ``skipped`` names these.
 
     A row that cannot be read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
@@ -61,7 +62,7 @@ class FileRows:
         types: Mapping[str, str] | None = None,
         format: str | None = None,
     ) -> None:
-        self.paths = [os.fspath(path) for path in paths]
+        self.paths = [os.fsdecode(path) for path in paths]
         self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
         self.format = format
         self.skipped: list[str] = []
@@ -103,6 +104,9 @@ class FileRows:
         folder = Folder(path)
         for relative in folder:
             place = os.path.join(path, relative)
+            if _is_special(place):
+                self.skipped.append(place)
+                continue
             form = self.format or format_of(relative)
             if form or _is_text(place):
                 yield from read(Source(place, relative, form or "text"), self.fields)
@@ -154,6 +158,22 @@ def _is_text(path: str) -> bool:
     return b"\0" not in head
 
 
+def _is_special(path: str) -> bool:
+    """Whether a name stands for no file but a pipe, a socket or a device; False where that cannot be told."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _is_endless(path: str) -> bool:
+    """Whether this is a socket, a disk, or a device that gives bytes for ever, as /dev/zero does."""
+    found = os.stat(path)
+    endless = stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == 1 and os.minor(found.st_rdev) != 3
+    return endless or stat.S_ISSOCK(found.st_mode) or stat.S_ISBLK(found.st_mode)
+
+
 def _problem(path: str) -> str:
     if path == "-":
         return ""
@@ -162,8 +182,8 @@ def _problem(path: str) -> str:
             os.scandir(path).close()
         elif os.path.isfile(path):
             open(path, "rb").close()
-        else:
-            os.stat(path)
+        elif _is_endless(path):
+            return f"{path}: it is a socket or a device"
     except (OSError, ValueError) as error:
         return f"{path}: {getattr(error, 'strerror', None) or error}"
     return ""
