@@ -28,7 +28,7 @@ from embedkit.cli.options import (
     quiet_option,
     store_option,
 )
-from embedkit.cli.text_io import first_few
+from embedkit.cli.text_io import first_few, print_json
 
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
@@ -216,7 +216,7 @@ def check(
             progress=False if quiet else None,
         )
         if json:
-            print(report.to_json(), flush=True)
+            print_json(report.to_json())
         elif not quiet:
             print(report, flush=True)
         return report.consistent
@@ -363,7 +363,7 @@ class _Run:
             outputs=_names(outputs),
             progress=False if self.quiet else None,
         )
-        print(report.to_json() if self.json else report)
+        print_json(report.to_json()) if self.json else print(report)
 
 
 def _rows(files: Sequence[str], columns: FieldOptions, format: str | None) -> FileRows:
@@ -379,7 +379,7 @@ def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) ->
 
     def show(report: IngestReport) -> None:
         if as_json:
-            print(report.to_json(), flush=True)
+            print_json(report.to_json())
         elif not quiet:
             print(report, flush=True)
 
