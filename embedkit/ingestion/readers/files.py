@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from embedkit.checks import one_of
-from embedkit.errors import InputError
+from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
+from embedkit.system.files.encodings import Transcoded, named
 
 from .registry import FORMATS, format_of
 from .source import Source
@@ -43,6 +45,9 @@ class FileRows:
         id_from: for rows without an id: ``text`` (a hash), ``path`` (with the line) or ``row`` (the line); None: they are bad.
         types: what the text in a field of metadata stands for: ``int``, ``float``, ``bool``, ``date`` or ``json``, by name.
         format: one of the names above for all inputs; by default their names tell.
+        delimiter: what stands between the cells of CSV and TSV, one character; by default a comma, or a tab.
+        encoding: that of all texts, by a label of the web or Python's name (``windows-1252``, ``latin-1``, ``utf-16``); by default
+            UTF-8, or what a page of HTML says of itself.
 
     Raises:
         InputError: at once, naming every file that cannot be read; while reading, where a table lacks a column that was
@@ -61,10 +66,14 @@ class FileRows:
         id_from: IdFrom | None = None,
         types: Mapping[str, str] | None = None,
         format: str | None = None,
+        delimiter: str | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.paths = [os.fsdecode(path) for path in paths]
         self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
         self.format = format
+        self.delimiter = _checked_delimiter(delimiter)
+        self.encoding = named(encoding) if encoding else ""
         self.skipped: list[str] = []
         if format is not None:
             one_of("format", format, FORMATS)
@@ -85,7 +94,7 @@ class FileRows:
                 yield from self._folder(path)
             else:
                 form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
-                yield from read(Source(path, path, form), self.fields)
+                yield from read(Source(path, path, form, self.delimiter, self.encoding), self.fields)
 
     def __length_hint__(self) -> int:
         """The number of rows, at most: lines are counted, blank ones too. 0 where it is not known without reading."""
@@ -108,8 +117,8 @@ class FileRows:
                 self.skipped.append(place)
                 continue
             form = self.format or format_of(relative)
-            if form or _is_text(place):
-                yield from read(Source(place, relative, form or "text"), self.fields)
+            if form or _is_text(place, self.encoding):
+                yield from read(Source(place, relative, form or "text", self.delimiter, self.encoding), self.fields)
             else:
                 self.skipped.append(place)
         for place, reason in folder.failed:
@@ -124,6 +133,8 @@ def read(source: Source, fields: Fields) -> Iterator[Row]:
         with decompressed(source.path) as file:
             if FORMATS[source.format].seeks and not (file.seekable() and _is_plain(source.path)):
                 raise OSError(f"{source.format} cannot be read from a compressed file; decompress it")
+            if source.encoding and not FORMATS[source.format].binary:
+                file = io.BufferedReader(Transcoded(file, source.encoding))
             for row in FORMATS[source.format].read(file, source, fields):
                 line = row.line
                 yield row
@@ -144,11 +155,19 @@ def _is_plain(path: str) -> bool:
     return uncompressed_name(path) == path
 
 
-def _is_text(path: str) -> bool:
+def _checked_delimiter(delimiter: str | None) -> str:
+    if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
+        raise OptionError(f"delimiter: expected one character, such as ';', found {delimiter!r:.60}")
+    return delimiter or ""
+
+
+def _is_text(path: str, encoding: str = "") -> bool:
     """Whether a file that begins like this is read as text; one that cannot be read is, so that it is reported."""
     try:
         with decompressed(path) as file:
             head = file.read(_LOOKED_AT)
+            if encoding:
+                head = Transcoded(io.BytesIO(head), encoding).read(2 * _LOOKED_AT) or b""
     except BROKEN:
         return True
     try:

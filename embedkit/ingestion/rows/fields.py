@@ -89,7 +89,11 @@ class Fields:
         wanted = [*([] if self.id_from else [self.id]), *texts, *(self.metadata or ())]
         missing = [name for name in wanted if not there(name)]
         if missing:
-            hint = "name the right one with --id-field or --text-field"
+            hint = (
+                self._hint(missing[0], names)
+                or _delimiter_hint(missing[0], names)
+                or "name the right one with --id-field or --text-field"
+            )
             if missing[0] == self.id:
                 hint += ", or make ids with --id-from text, path or row"
             raise InputError(f"{where}: no column {missing[0]!r} among {', '.join(map(repr, names))}; {hint}")
@@ -101,6 +105,15 @@ class Fields:
         if row_id is None:
             row_id = self.made_id(text, path=path, line=line)
         return row_id, text, self._typed(self._metadata(row), row_id)
+
+    def _hint(self, wanted: str, names: Iterable[str]) -> str:
+        """What to give where a name is not there, and one with other capitals is."""
+        given = [name for name in names if isinstance(name, str)]
+        option = "--id-field" if wanted == self.id else "--text-field" if wanted in self.texts else "--metadata-fields"
+        for name in given:
+            if name != wanted and name.strip().casefold() == wanted.casefold():
+                return f"there is {name!r}: give {option} {name!r}"
+        return ""
 
     def readable(self, row: Metadata) -> Metadata:
         """The row with text where its id or text is bytes, and with a whole number where its id is a decimal; raises
@@ -141,7 +154,10 @@ class Fields:
         if found is _MISSING or found is None or found == "":
             if self.id_from:
                 return None
-            raise NoDocument(f"the field {self.id!r} is missing or null; --id-from text, path or row makes an id")
+            hint = self._hint(self.id, row)
+            hint = f"{hint}, or" if hint else "--id-from text, path or row makes an id"
+            hint += " make ids with --id-from text, path or row" if hint.endswith("or") else ""
+            raise NoDocument(f"the field {self.id!r} is missing or null; {hint}")
         raise NoDocument(f"the field {self.id!r} is {kind_of(found)}, expected text")
 
     def _text(self, row: Mapping[str, Any], row_id: str | None) -> str:
@@ -157,7 +173,10 @@ class Fields:
                 raise NoDocument(f"the field {name!r} is {kind_of(found)}, expected text", row_id)
         if not values:
             are = "is" if len(names) == 1 else "are"
-            raise NoDocument(f"the field {', '.join(map(repr, names))} {are} missing or null", row_id)
+            hint = self._hint(names[0], row)
+            raise NoDocument(
+                f"the field {', '.join(map(repr, names))} {are} missing or null{f'; {hint}' if hint else ''}", row_id
+            )
         if isinstance(self.text, str) and _is_template(self.text):
             return _IN_BRACES.sub(lambda match: values.get(match[1], ""), self.text).strip()
         return values[names[0]] if names == [self.text] else "\n\n".join(text for text in values.values() if text)
@@ -187,6 +206,14 @@ class Fields:
 def text_id(text: str) -> str:
     """An id made of a text: sha256, 32 hex digits; of equal texts the same."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _delimiter_hint(wanted: str, columns: Sequence[str]) -> str:
+    """What to give where a header seems to have been cut at the wrong places."""
+    for mark in ";\t|:,":
+        if any(mark in name and (len(columns) == 1 or wanted in name.split(mark)) for name in columns):
+            return f"the cells seem to stand between {mark!r}: give --delimiter {mark!r}"
+    return ""
 
 
 def _is_template(name: str) -> bool:

@@ -4,9 +4,16 @@ program on Windows, means by ``iso-8859-1``, ``shift_jis`` or ``gb2312``."""
 from __future__ import annotations
 
 import codecs
+import io
 import re
+from collections.abc import Callable
 from functools import cache
 from types import MappingProxyType
+from typing import Any, BinaryIO
+
+from embedkit.errors import OptionError
+
+_PIECE = 1 << 16
 
 _LABELS = """
 utf-8: unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf8 x-unicode20utf8
@@ -61,6 +68,7 @@ _CODECS = {
     "big5": "big5hkscs",
     "shift_jis": "cp932",
     "euc-kr": "cp949",
+    "iso-2022-jp": "iso2022_jp_ext",
     "utf-16be": "utf-16-be",
     "utf-16le": "utf-16-le",
 }
@@ -87,6 +95,50 @@ _EUC = re.compile(
 _ESCAPE = re.compile(rb"\x1b(\(B|\(J|\(I|\$@|\$B)")
 
 
+class Transcoded(io.RawIOBase):
+    """A file in another encoding (by `named`) as UTF-8 that begins with a byte order mark; bytes that are none of it stay, so that
+    they are no UTF-8 either."""
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self._decoder: Callable[[bytes, bool], str] | None = None
+        self._output, self._ended = codecs.BOM_UTF8, False
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer``; 0 at the end."""
+        while not self._output and not self._ended:
+            raw = self._file.read(_PIECE)
+            self._ended = not raw
+            if self._decoder is None:
+                found, length = bom_of(raw) if self._encoding in LABELS else ("", 0)
+                self._decoder, raw = _incremental(found or self._encoding), raw[length:]
+            self._output = self._decoder(raw, self._ended).encode("utf-8", "surrogateescape")
+        count = min(len(buffer), len(self._output))
+        buffer[:count] = self._output[:count]
+        self._output = self._output[count:]
+        return count
+
+
+def _incremental(encoding: str) -> Callable[[bytes, bool], str]:
+    if encoding in LABELS and encoding not in _WIDE:
+        table = single_bytes(encoding)
+        return lambda raw, final: codecs.charmap_decode(raw, "embedkit-raw", table)[0]
+    decoder = codecs.getincrementaldecoder(_CODECS.get(encoding, encoding))("embedkit-raw")
+    return decoder.decode
+
+
+def _raw(error: UnicodeError) -> tuple[str, int]:
+    if isinstance(error, UnicodeDecodeError):
+        return "".join(
+            chr(0xDC00 + byte) if byte > 0x7F else "\udcff" for byte in error.object[error.start : error.end]
+        ), error.end
+    raise error
+
+
 def _table() -> dict[str, str]:
     found: dict[str, str] = {}
     for line in _LABELS.split("\n"):
@@ -102,6 +154,22 @@ LABELS = MappingProxyType(_table())
 def encoding_of(label: str) -> str | None:
     """The encoding that a label means; None for no label of the standard."""
     return LABELS.get(label.strip("\t\n\f\r ").lower())
+
+
+def named(label: str) -> str:
+    """The encoding of a label that a user gives, one of the web or of Python's; `OptionError` for any other."""
+    found = encoding_of(label)
+    try:
+        name = codecs.lookup(label).name if found is None else found
+        found = found or encoding_of(name)
+        "".encode(name if found is None else "utf-8")  # raises where Python's codec is none of text
+        if found == "replacement":
+            raise LookupError(label)
+    except (LookupError, ValueError, TypeError):
+        raise OptionError(
+            f"encoding: expected a name such as utf-8, windows-1252 or utf-16, found {label!r:.60}"
+        ) from None
+    return found or name
 
 
 def bom_of(raw: bytes) -> tuple[str, int]:
@@ -149,6 +217,7 @@ def _euro(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("embedkit-euro", _euro)
+codecs.register_error("embedkit-raw", _raw)
 
 
 def _shift_jis(raw: bytes) -> str:

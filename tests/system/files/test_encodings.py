@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.system.files.encodings import LABELS, bom_of, decode, encoding_of, single_bytes
+from embedkit.system.files.encodings import LABELS, Transcoded, bom_of, decode, encoding_of, named, single_bytes
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,32 @@ def test_byte_order_marks():
     assert bom_of(b"\xff\xfea\0") == ("utf-16le", 2)
     assert bom_of(b"\xfe\xff\0a") == ("utf-16be", 2)
     assert bom_of(b"\xff") == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding"),
+    [
+        ("latin-1", "windows-1252"),
+        ("latin_1", "windows-1252"),
+        ("cp437", "cp437"),
+        ("utf8", "utf-8"),
+        ("U8", "utf-8"),
+        ("sjis", "shift_jis"),
+    ],
+)
+def test_names_of_python_are_taken_too(label, encoding):
+    assert named(label) == encoding
+
+
+@given(st.text(), st.sampled_from(["utf-8", "utf-16le", "gb18030", "utf-32"]))
+def test_a_file_in_another_encoding_is_utf_8(text, encoding):
+    text = text.removeprefix("\ufeff")
+    raw = text.encode({"utf-16le": "utf-16-le"}.get(encoding, encoding), "replace")
+    expected = text.encode("utf-8", "replace")
+    assert io.BufferedReader(Transcoded(io.BytesIO(raw), encoding)).read() == b"\xef\xbb\xbf" + expected
+
+
+@given(st.binary(max_size=30), st.sampled_from([*sorted({*LABELS.values()} - {"replacement"}), "cp437", "utf-7"]))
+def test_bytes_of_no_encoding_are_no_utf_8(raw, encoding):
+    found = io.BufferedReader(Transcoded(io.BytesIO(raw), encoding)).read()
+    assert found.startswith(b"\xef\xbb\xbf")

@@ -34,7 +34,7 @@ def read_html(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
     except TooLong as error:
         yield source.bad(str(error))
     except _Undecodable as error:
-        yield source.bad(str(error))
+        yield source.bad(source.not_text(error))
     else:
         yield source.document(text, {"title": title} if title else {}, fields)
 

@@ -29,7 +29,7 @@ def read_markdown(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Ro
         yield source.bad(str(error))
         return
     except UnicodeDecodeError as error:
-        yield source.bad(not_utf8(error))
+        yield source.bad(source.not_text(not_utf8(error)))
         return
     try:
         text, metadata = split_front_matter(text)

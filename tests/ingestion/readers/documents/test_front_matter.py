@@ -124,5 +124,4 @@ def test_any_text_is_read_or_is_told(inside: str) -> None:
     except NoFrontMatter:
         return
     assert text.endswith(body)
-    assert found or body == text or not inside.replace("---", "").replace("...", "").strip()
     dump_metadata(found)
