@@ -42,7 +42,7 @@ from .contract import (
 )
 from .fingerprint import bundle_of
 from .plugins import keeping
-from .post_filter import Ask, NoRows, PostFiltered, answers, pages, pushed_down
+from .post_filter import Ask, NoRows, PostFiltered, answers, filled, pages, pushed_down
 from .row_checks import unusable_rows, unusable_weights
 
 
@@ -245,8 +245,13 @@ class GuardedCollection:
         reason = next(iter(unusable_weights(vectors, self.caps).values()), "")
         if reason:
             raise InputError(f"query vectors: {reason}")
-        found = self._nearest(self.inner.query_sparse, vectors, k, filter)
-        return [[hit for hit in hits if hit.score] for hits in found]
+        ask = self.inner.query_sparse
+
+        def other_than_zero(vectors: Any, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+            # Weights may cancel out: a store that counts such a row among its best ones has a better one than it gave.
+            return filled(ask, vectors, k, filter=filter, first=k, keep=lambda hit: hit.score != 0)
+
+        return self._nearest(other_than_zero, vectors, k, filter)
 
     def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` rows with the largest MaxSim (`embedkit.MultiVectors.maxsim`) for each text's vectors, best first, equal

@@ -112,24 +112,14 @@ class PostFiltered:
     weak: Filter | None
 
     def query(self, ask: Ask, vectors: Any, k: int) -> list[list[Hit]]:
-        """The ``k`` nearest rows of each vector (of any kind) by the collection's method ``ask``: more and more candidates are
-        asked for until enough of them satisfy the filter, or the store has no more."""
-        out: list[list[Hit]] = [[] for _ in range(len(vectors))]
-        open_ = list(range(len(vectors)))
-        wanted = _FIRST * k
-        while open_:
-            found = ask(vectors[np.array(open_)], wanted, filter=self.weak)
-            for i, hits in zip(open_, found, strict=True):
-                out[i] = [hit for hit in hits if self.whole.matches(filterable(hit.metadata))][:k]
-            open_ = [i for i, hits in zip(open_, found, strict=True) if len(out[i]) < k and len(hits) == wanted]
-            wanted *= _GROWTH
-        return out
+        """The ``k`` nearest rows of each vector (of any kind) by the collection's method ``ask``."""
+        return filled(ask, vectors, k, filter=self.weak, first=_FIRST * k, keep=self._satisfies)
 
     def scan(self, cursor: str | None, limit: int) -> Page:
         """The next rows that satisfy the filter, at least one of them unless the scan is at its end."""
         while True:
             page = self.inner.scan(filter=self.weak, cursor=cursor, limit=limit)
-            records = [record for record in page.records if self.whole.matches(filterable(record.metadata))]
+            records = [record for record in page.records if self._satisfies(record)]
             if records or page.cursor is None:
                 return Page(records, page.cursor)
             cursor = page.cursor
@@ -142,8 +132,28 @@ class PostFiltered:
         """The ids of the rows that satisfy the filter."""
         return [record.id for record in self._records()]
 
+    def _satisfies(self, row: Hit | Record) -> bool:
+        return self.whole.matches(filterable(row.metadata))
+
     def _records(self) -> Iterator[Record]:
         return chain.from_iterable(pages(lambda cursor: self.scan(cursor, _PAGE)))
+
+
+def filled(
+    ask: Ask, vectors: Any, k: int, *, filter: Filter | None, first: int, keep: Callable[[Hit], bool]
+) -> list[list[Hit]]:
+    """The ``k`` nearest rows of each vector of which ``keep`` holds: ``first`` candidates are asked for, then more and more,
+    until ``k`` of them are kept or the store has no more."""
+    out: list[list[Hit]] = [[] for _ in range(len(vectors))]
+    open_ = list(range(len(vectors)))
+    wanted = first
+    while open_:
+        found = ask(vectors[np.array(open_)], wanted, filter=filter)
+        for i, hits in zip(open_, found, strict=True):
+            out[i] = [hit for hit in hits if keep(hit)][:k]
+        open_ = [i for i, hits in zip(open_, found, strict=True) if len(out[i]) < k and len(hits) == wanted]
+        wanted *= _GROWTH
+    return out
 
 
 def pages(scan: Callable[[str | None], Page]) -> Iterator[list[Record]]:
