@@ -168,7 +168,9 @@ class KindsTests:
         metadata = [{"n": i, "t": f"{i:02}"} for i in range(ROWS)]
         rows = RecordBatch(ids, np.empty((ROWS, 0), np.float32), ids, metadata, ids, sparse=weights)
         assert docs.upsert(rows).written == ROWS
-        asked = SparseVectors.of_rows([([5, 9], [1, 1]), ([5, 9], [1, -2]), ([9], [-1]), ([5, 9, 11], [2, 1, -0.5])], WORDS)
+        asked = SparseVectors.of_rows(
+            [([5, 9], [1, 1]), ([5, 9], [1, -2]), ([9], [-1]), ([5, 9, 11], [2, 1, -0.5])], WORDS
+        )
         scores = asked.dot(weights)
         for flushed in (False, True):
             if flushed:

@@ -24,23 +24,17 @@ from chromadb.errors import NotFoundError
 
 from embedkit.stores import (
     CONNECT_SECONDS,
-    ORDERINGS,
     CollectionInfo,
     CollectionNotFoundError,
     CollectionSpec,
-    Combine,
-    Compare,
     Filter,
     FloatArray,
     Hit,
-    Metadata,
     Page,
     Record,
     RecordBatch,
-    Scalar,
     StoreError,
     WriteResult,
-    filterable,
     load_metadata,
     request_seconds,
     require_room,
@@ -50,15 +44,14 @@ from embedkit.stores import (
 from . import CAPABILITIES, FOLDER, SERVER
 from ._errors import translated
 from ._folder import closed, keep_log, opened, recover
+from ._where import fields, where
 
-_INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash", "meta."
-_FLOAT = "float."
+_INFO, _JSON, _HASH = "embedkit.", "embedkit.metadata", "embedkit.hash"
 _IDS, _SCANS = 1000, 4
 """Most ids of one request, and most scans whose ids are kept."""
 _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
 """Of 40,000 vectors of sentences a search finds .999 of the 10 nearest (Chroma's own settings: .993); a construction effort of
 100 finds .9997 at 1.5 times the work."""
-_ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 
 def open_folder(path: str) -> ChromaStore:
@@ -164,7 +157,7 @@ class ChromaCollection:
         """
         ids = list(batch.ids)
         rows = [
-            {_JSON: kept, _HASH: digest, **_fields(metadata)}
+            {_JSON: kept, _HASH: digest, **fields(metadata)}
             for metadata, kept, digest in zip(batch.metadata, batch.metadata_json(), batch.hashes, strict=True)
         ]
         with translated(f"writing {len(ids)} rows to {self.info.name!r}"), self._writing:
@@ -198,7 +191,7 @@ class ChromaCollection:
 
     def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
         """Delete by ids or by filter; the number of such rows that there were."""
-        which: dict[str, Any] = {"where": _where(filter)} if ids is None else {"ids": list(ids)}
+        which: dict[str, Any] = {"where": where(filter)} if ids is None else {"ids": list(ids)}
         if ids is not None and not ids:
             return 0
         with translated(f"deleting from {self.info.name!r}"):
@@ -217,7 +210,7 @@ class ChromaCollection:
             found = self._inner.query(
                 query_embeddings=vectors,
                 n_results=k,
-                where=_where(filter),
+                where=where(filter),
                 include=["metadatas", "documents", "distances"],
             )
         answers = zip(found["ids"], found["distances"], found["documents"], found["metadatas"], strict=True)
@@ -229,7 +222,7 @@ class ChromaCollection:
             for columns in answers
         ]
         if any(len(hits) < k for hits in out):
-            ids = self._ids(_where(filter))
+            ids = self._ids(where(filter))
             out = [
                 self._completed(hits, vector, ids, k) if len(hits) < min(k, len(ids)) else hits
                 for hits, vector in zip(out, vectors, strict=True)
@@ -253,15 +246,15 @@ class ChromaCollection:
 
         Chroma pages by position, which moves where rows are deleted: so the ids are read once, and kept for the next pages.
         """
-        where = _where(filter)
-        kept = repr(where)
+        condition = where(filter)
+        kept = repr(condition)
         known = self._scans.get(kept) if cursor is not None else None
-        ids = self._ids(where) if known is None else known
+        ids = self._ids(condition) if known is None else known
         start = 0 if cursor is None else bisect_right(ids, cursor)
         records: list[Record] = []
         while len(records) < limit and start < len(ids):
             part = ids[start : start + min(limit - len(records), _IDS)]
-            records += sorted(self._records(ids=part, where=where), key=lambda record: record.id)
+            records += sorted(self._records(ids=part, where=condition), key=lambda record: record.id)
             start += len(part)
         if start == len(ids):
             self._scans.pop(kept, None)
@@ -277,7 +270,7 @@ class ChromaCollection:
             return (
                 int(self._inner.count())
                 if filter is None
-                else len(self._inner.get(where=_where(filter), include=[])["ids"])
+                else len(self._inner.get(where=where(filter), include=[])["ids"])
             )
 
     def flush(self) -> None:
@@ -286,9 +279,9 @@ class ChromaCollection:
     def _score(self, far: float) -> float:
         return -math.sqrt(max(far, 0.0)) if self.info.metric == "euclidean" else 1.0 - far
 
-    def _ids(self, where: dict[str, Any] | None) -> list[str]:
+    def _ids(self, condition: dict[str, Any] | None) -> list[str]:
         with translated(f"reading from {self.info.name!r}"):
-            return sorted(self._inner.get(where=where, include=[])["ids"])
+            return sorted(self._inner.get(where=condition, include=[])["ids"])
 
     def _records(self, *, with_vectors: bool = False, **which: Any) -> list[Record]:
         include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
@@ -309,46 +302,3 @@ def _info(found: Any) -> CollectionInfo | None:
         return None
     name, dim, metric, fingerprint = (kept[_INFO + key] for key in ("name", "dim", "metric", "fingerprint"))
     return CollectionInfo(name, dim, metric, fingerprint)
-
-
-def _fields(metadata: Metadata) -> dict[str, Scalar]:
-    """What can be filtered on. Chroma may round the last bit of a float, and finds 2 where 2.5 is asked for, because it
-    compares integers with the operand's integer part: so a float is also kept as text, for equality."""
-    values = {key: value for key, value in filterable(metadata).items() if isinstance(value, str | int | float)}
-    floats = {_FLOAT + key: repr(value) for key, value in values.items() if isinstance(value, float)}
-    return {_FIELD + key: value for key, value in values.items()} | floats
-
-
-def _where(expression: Filter | None) -> dict[str, Any] | None:
-    if expression is None:
-        return None
-    if isinstance(expression, Combine):
-        return _join("$" + expression.op, [_where(part) for part in expression.parts])
-    assert isinstance(expression, Compare)
-    if expression.op in ORDERINGS:
-        return _ordering(expression)
-    values = expression.value if isinstance(expression.value, tuple) else (expression.value,)
-    of_type: dict[type, list[Scalar]] = {}  # Chroma takes lists of one type only
-    for value in values:
-        of_type.setdefault(type(value), []).append(repr(value) if isinstance(value, float) else value)
-    op, join = ("$in", "$or") if expression.op in ("==", "in") else ("$nin", "$and")
-    fields = {kind: (_FLOAT if kind is float else _FIELD) + expression.field for kind in of_type}
-    return _join(join, [{fields[kind]: {op: listed}} for kind, listed in of_type.items()])
-
-
-def _ordering(expression: Compare) -> dict[str, Any]:
-    key, op, value = _FIELD + expression.field, expression.op, expression.value
-    assert isinstance(value, int | float)
-    if isinstance(value, int):
-        return {key: {_ORDER[op]: value}}
-    least, most = -(2**63), 2**63 - 1
-    if op in ("<", "<="):
-        parts = [{"$lt": value}, *([{"$lte": min(math.floor(value), most)}] if value > least else [])]
-    else:
-        parts = [{"$gt": value}, *([{"$gte": max(math.ceil(value), least)}] if value < most else [])]
-    equal = [{_FLOAT + expression.field: {"$eq": repr(value)}}] if op in ("<=", ">=") else []
-    return _join("$or", [*({key: part} for part in parts), *equal])
-
-
-def _join(op: str, parts: list[Any]) -> dict[str, Any]:
-    return {op: parts} if len(parts) > 1 else dict(parts[0])
