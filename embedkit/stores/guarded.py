@@ -23,7 +23,7 @@ from embedkit.errors import CollectionMismatchError, FilterError, InputError, St
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
-from embedkit.records.filters import Filter, push_down_not, simplified
+from embedkit.records.filters import Filter, depth, push_down_not, simplified
 from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
@@ -42,8 +42,11 @@ from .contract import (
 )
 from .fingerprint import bundle_of
 from .plugins import keeping
-from .post_filter import Ask, NoRows, PostFiltered, answers, filled, pages, pushed_down
+from .post_filter import MOST_HITS, Ask, NoRows, PostFiltered, answers, filled, pages, pushed_down
 from .row_checks import unusable_rows, unusable_weights
+
+MOST_LEVELS = 100
+"""Most levels of a filter; Python and the databases' parsers go down them by recursion."""
 
 
 class GuardedStore:
@@ -274,6 +277,7 @@ class GuardedCollection:
 
     def _nearest(self, ask: Ask, vectors: Any, k: int, filter: Filter | None) -> list[list[Hit]]:
         checked = self._filter(filter)
+        k = min(k, MOST_HITS)
         with self._lock:
             if isinstance(checked, PostFiltered | NoRows):
                 found = checked.query(ask, vectors, k)
@@ -294,6 +298,7 @@ class GuardedCollection:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
         the filter. Rows may be written and deleted meanwhile: no other is left out."""
         positive("limit", limit)
+        limit = min(limit, MOST_HITS)
         checked = self._filter(filter)
         with self._lock:
             if isinstance(checked, PostFiltered | NoRows):
@@ -342,6 +347,11 @@ class GuardedCollection:
         if not isinstance(expression, Filter):
             raise FilterError(
                 f"filter: expected an embedkit filter such as F('year') >= 2020, found {type(expression).__name__}"
+            )
+        if (levels := depth(expression)) > MOST_LEVELS:
+            raise FilterError(
+                f"filter: nested {levels:,} levels deep, at most {MOST_LEVELS} are taken; combine more of it at one level, and join "
+                "values with is_in"
             )
         whole = simplified(expression)
         if isinstance(whole, bool):

@@ -49,6 +49,8 @@ from ._where import fields, where
 _INFO, _JSON, _HASH = "embedkit.", "embedkit.metadata", "embedkit.hash"
 _IDS, _SCANS = 1000, 4
 """Most ids of one request, and most scans whose ids are kept."""
+_HITS = 10_000
+"""Most hits of one request to the index: each is one of the 32,766 parameters of a statement."""
 _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
 """Of 40,000 vectors of sentences a search finds .999 of the 10 nearest (Chroma's own settings: .993); a construction effort of
 100 finds .9997 at 1.5 times the work."""
@@ -203,43 +205,57 @@ class ChromaCollection:
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows; Chroma's inner-product distance is 1 - score, its other one the square.
 
-        Its index may lose the way to a row around which others were replaced: where it finds fewer than ``k``, those that it
-        left out are compared one by one.
+        Its index may lose the way to a row around which others were replaced: where it finds fewer than ``k``, and where ``k``
+        is more than it gives at once, those that it left out are compared one by one.
         """
+        condition = where(filter)
+        first = min(k, _HITS)
+        together = max(1, _HITS // first)
+        out = [
+            hits
+            for start in range(0, len(vectors), together)
+            for hits in self._indexed(vectors[start : start + together], first, condition)
+        ]
+        if any(len(hits) < k for hits in out):
+            ids = self._ids(condition)
+            short = [i for i, hits in enumerate(out) if len(hits) < min(k, len(ids))]
+            if short:
+                self._complete([out[i] for i in short], vectors[short], ids, k)
+        return out
+
+    def _indexed(self, vectors: FloatArray, k: int, condition: dict[str, Any] | None) -> list[list[Hit]]:
         with translated(f"searching {self.info.name!r}"):
             found = self._inner.query(
                 query_embeddings=vectors,
                 n_results=k,
-                where=where(filter),
+                where=condition,
                 include=["metadatas", "documents", "distances"],
             )
         answers = zip(found["ids"], found["distances"], found["documents"], found["metadatas"], strict=True)
-        out = [
+        return [
             [
                 Hit(row_id, self._score(far), text, load_metadata(row[_JSON]))
                 for row_id, far, text, row in zip(*columns, strict=True)
             ]
             for columns in answers
         ]
-        if any(len(hits) < k for hits in out):
-            ids = self._ids(where(filter))
-            out = [
-                self._completed(hits, vector, ids, k) if len(hits) < min(k, len(ids)) else hits
-                for hits, vector in zip(out, vectors, strict=True)
-            ]
-        return out
 
-    def _completed(self, hits: list[Hit], vector: FloatArray, ids: list[str], k: int) -> list[Hit]:
-        known = {hit.id for hit in hits}
-        rest = [row_id for row_id in ids if row_id not in known]
+    def _complete(self, short: list[list[Hit]], vectors: FloatArray, ids: list[str], k: int) -> None:
+        """Add to the hits of each of the vectors (n, dim) those of the rows ``ids`` that are missing, up to ``k`` in all."""
+        euclidean = self.info.metric == "euclidean"
+        known = [{hit.id for hit in hits} for hits in short]
+        common = set.intersection(*known)
+        rest = [row_id for row_id in ids if row_id not in common]
         for start in range(0, len(rest), _IDS):
             for record in self._records(with_vectors=True, ids=rest[start : start + _IDS]):
                 assert record.vector is not None
-                euclidean = self.info.metric == "euclidean"
-                score = -np.linalg.norm(record.vector - vector) if euclidean else record.vector @ vector
-                hits.append(Hit(record.id, float(score), record.text, record.metadata))
-            hits = sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
-        return hits
+                scores = -np.linalg.norm(vectors - record.vector, axis=1) if euclidean else vectors @ record.vector
+                for hits, there, score in zip(short, known, scores.tolist(), strict=True):
+                    if record.id not in there:
+                        hits.append(Hit(record.id, score, record.text, record.metadata))
+            for hits in short:
+                hits.sort(key=lambda hit: (-hit.score, hit.id))
+                del hits[k:]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their ids; the cursor is the last id.

@@ -56,8 +56,10 @@ def _any_of(field: str, value: Scalar | tuple[Scalar, ...]) -> Condition:
     listed = value if isinstance(value, tuple) else (value,)
     if not listed:
         return sql.SQL("false"), []
-    condition = sql.SQL(" OR ").join([sql.SQL("fields @> %s::jsonb")] * len(listed))
-    return sql.SQL("({})").format(condition), [_json({escape(field): one}) for one in listed]
+    if len(listed) == 1:
+        return sql.SQL("fields @> %s::jsonb"), [_json({escape(field): listed[0]})]
+    # One parameter: a statement has at most 65,535.
+    return sql.SQL("fields @> ANY(%s::text[]::jsonb[])"), [[_json({escape(field): one}) for one in listed]]
 
 
 def _ordered(field: str, op: str, value: Scalar) -> Condition:
