@@ -22,8 +22,8 @@ def unusable_rows(
     batch: RecordBatch, mode: MetadataMode, info: CollectionInfo, caps: Capabilities
 ) -> tuple[Sequence[Metadata], list[str], dict[int, str]]:
     """The rows' metadata as the mode keeps it, the same in its lossless form, and by their numbers the rows that cannot be
-    kept: metadata of a type that no store keeps, invalid Unicode, an id that is too long, no direction under cosine, no token, or weights that the
-    store does not take."""
+    kept: metadata of a type that no store keeps, invalid Unicode, an id that is too long, no direction under cosine, no token, or
+    weights that the store does not take."""
     kept, reasons = _kept_metadata(batch.metadata, mode)
     dumped, refused = _dumped(batch.texts, kept)
     found = refused | reasons

@@ -88,14 +88,11 @@ class BulkTests:
         assert numbered.count() == 58
 
     def test_many_values_in_a_filter(self, numbered: GuardedCollection) -> None:
-        for field, kind in (("n", int), ("t", str)):
-            values = [kind(i) for i in range(5, MANY)]
-            inside, outside = F(field).is_in(values), F(field).not_in(values)
-            assert (numbered.count(inside), numbered.count(outside)) == (55, 5)
-            assert numbered.count(inside & (F("n") < 8) | outside & (F("n") == 2)) == 4
-            assert {hit.id for hit in numbered.query(unit_vectors(1), 9, filter=outside)[0]} == set("01234")
-            assert len(numbered.query(unit_vectors(1), 100, filter=inside)[0]) == 55
-            assert {record.id for record in scanned(numbered, outside, limit=2)} == set("01234")
+        inside, outside = F("n").is_in(list(range(5, MANY))), F("t").not_in([str(i) for i in range(5, MANY)])
+        assert (numbered.count(inside), numbered.count(outside)) == (55, 5)
+        assert numbered.count(inside & (F("n") < 8) | outside & (F("n") == 2)) == 4
+        assert {hit.id for hit in numbered.query(unit_vectors(1), 9, filter=outside)[0]} == set("01234")
+        assert {record.id for record in scanned(numbered, outside)} == set("01234")
         assert numbered.delete(filter=F("n").not_in(list(range(3, MANY)))) in (3, None)
         assert {record.id for record in scanned(numbered)} == {str(i) for i in range(3, 60)}
 
