@@ -63,6 +63,9 @@ class Capabilities:
     """Most comparisons in one filter; what is beyond embedkit finishes itself."""
     max_filter_depth: int | None = None
     """Most levels of a filter, of which a comparison is one; what is beyond embedkit finishes itself."""
+    indexed: bool = True
+    """Whether a search goes by an index, which may lose a row; where not, it compares all rows, and `embedkit.check` need not
+    search for them."""
     max_id_bytes: int | None = None
     """Most bytes of an id in UTF-8; embedkit refuses a row that has a longer one."""
 
@@ -124,7 +127,7 @@ class Collection(Protocol):
         dimension, of unit length under cosine. When it returns, the rows it counts as written survive the process."""
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
-        """The rows that exist among ``ids`` (distinct), in any order."""
+        """The rows that exist among ``ids`` (distinct), in any order; ``vector`` is None where the store has lost it."""
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``, without fetching the rest of the row."""

@@ -1,9 +1,8 @@
 """What is the same for every store, done once above the plugins.
 
-`GuardedStore` and `GuardedCollection` have the methods of the contract and add: validation with expected and actual
-values, unit length under cosine, the last of several rows with one id, splitting by the store's row limit, a lock
-where the store is not thread-safe, filters that the store cannot answer finished here, and refusal of another model's
-vectors.
+`GuardedStore` and `GuardedCollection` have the methods of the contract and add: validation with expected and actual values,
+unit length under cosine, the last of several rows with one id, splitting by the store's limits, a lock where it is not
+thread-safe, filters that it cannot answer finished here, and refusal of another model's vectors.
 """
 
 from __future__ import annotations
@@ -187,13 +186,30 @@ class GuardedCollection:
         return WriteResult(written, tuple(failed))
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
-        """The rows that exist among ``ids``, in the order of ``ids``, each once; `InputError` for what can be no id."""
+        """The rows that exist among ``ids``, in the order of ``ids``, each once; `InputError` for what can be no id, `StoreError`
+        where the store has lost a vector that is asked for."""
+        found, lost = self._stored(ids, with_vectors)
+        if lost:
+            raise StoreError(
+                f"collection {self.info.name!r}: its index has lost the vectors of {len(lost)} rows, such as {lost[0]!r}; write them "
+                "again with  embedkit check --repair"
+            )
+        return found
+
+    def whole(self, ids: Sequence[str]) -> tuple[list[Record], list[str]]:
+        """The rows that exist among ``ids`` with their vectors, and the ids of those whose vectors the store has lost."""
+        return self._stored(ids, True)
+
+    def _stored(self, ids: Sequence[str], with_vectors: bool) -> tuple[list[Record], list[str]]:
         found: dict[str, Record] = {}
         parts = self._parts(ids)
         for part in parts:
             with self._lock:
                 found.update((record.id, record) for record in self.inner.get(part, with_vectors=with_vectors))
-        return [found[row_id] for part in parts for row_id in part if row_id in found]
+        rows = [found[row_id] for part in parts for row_id in part if row_id in found]
+        if not with_vectors or not self.info.dim:
+            return rows, []
+        return [row for row in rows if row.vector is not None], [row.id for row in rows if row.vector is None]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""

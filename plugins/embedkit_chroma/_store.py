@@ -49,6 +49,8 @@ from ._where import fields, where
 _INFO, _JSON, _HASH = "embedkit.", "embedkit.metadata", "embedkit.hash"
 _IDS, _SCANS = 1000, 4
 """Most ids of one request, and most scans whose ids are kept."""
+_LOST = "Error finding id"
+"""What Chroma says where its index has no vector of a row."""
 _HITS = 10_000
 """Most hits of one request to the index: each is one of the 32,766 parameters of a statement."""
 _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
@@ -248,7 +250,8 @@ class ChromaCollection:
         rest = [row_id for row_id in ids if row_id not in common]
         for start in range(0, len(rest), _IDS):
             for record in self._records(with_vectors=True, ids=rest[start : start + _IDS]):
-                assert record.vector is not None
+                if record.vector is None:
+                    continue
                 scores = -np.linalg.norm(vectors - record.vector, axis=1) if euclidean else vectors @ record.vector
                 for hits, there, score in zip(short, known, scores.tolist(), strict=True):
                     if record.id not in there:
@@ -301,8 +304,13 @@ class ChromaCollection:
 
     def _records(self, *, with_vectors: bool = False, **which: Any) -> list[Record]:
         include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
-        with translated(f"reading from {self.info.name!r}"):
-            found = self._inner.get(**which, include=include)
+        try:
+            with translated(f"reading from {self.info.name!r}"):
+                found = self._inner.get(**which, include=include)
+        except StoreError as error:
+            if not with_vectors or _LOST not in str(error):
+                raise
+            return self._around_lost(which["ids"])
         vectors = np.asarray(found["embeddings"], np.float32) if with_vectors else [None] * len(found["ids"])
         return [
             Record(row_id, text, load_metadata(row[_JSON]), row[_HASH], vector)
@@ -310,6 +318,14 @@ class ChromaCollection:
                 found["ids"], found["documents"], found["metadatas"], vectors, strict=True
             )
         ]
+
+    def _around_lost(self, ids: list[str]) -> list[Record]:
+        """Rows with their vectors, of which Chroma gives none where one is lost from its index; that one without."""
+        if len(ids) == 1:
+            return self._records(ids=ids)
+        middle = len(ids) // 2
+        halves = (ids[:middle], ids[middle:])
+        return [record for half in halves for record in self._records(with_vectors=True, ids=half)]
 
 
 def _info(found: Any) -> CollectionInfo | None:

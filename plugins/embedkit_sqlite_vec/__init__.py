@@ -14,7 +14,9 @@ __all__ = ["CAPABILITIES", "FILE", "open_store"]
 
 FILE = "sqlite-vec:FILE"
 CAPABILITIES = {
-    FILE: Capabilities(max_batch_rows=5_000, metrics=METRICS, max_filter_values=100_000, max_comparisons=1_000)
+    FILE: Capabilities(
+        max_batch_rows=5_000, metrics=METRICS, indexed=False, max_filter_values=100_000, max_comparisons=1_000
+    )
 }
 
 
