@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -63,6 +64,17 @@ def positions(backbone: Any) -> int | None:
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding) and module.padding_idx is not None:
             return module.num_embeddings - module.padding_idx - 1
     return stated
+
+
+def without_special(tokenizer: Any) -> Any:
+    """A copy of a transformers tokenizer that adds no special tokens; those that stand in a text it still knows."""
+    from tokenizers import Tokenizer
+
+    whole = json.loads(tokenizer_json(tokenizer))
+    whole["post_processor"] = None
+    made = copy.deepcopy(tokenizer)
+    made._tokenizer = Tokenizer.from_str(json.dumps(whole))
+    return made
 
 
 def tokenizer_json(tokenizer: Any) -> str:

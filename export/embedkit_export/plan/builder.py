@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
 
-from .backbone import pooler, set_causal, tokenizer_json
+from .backbone import pooler, set_causal, tokenizer_json, without_special
 from .frontend import text_frontend
 from .plan import GraphPlan, Plan, RolePlan
 
@@ -76,10 +77,13 @@ class _Builder:
         self.origins: dict[str, Source] = {}
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
+        self.bare: dict[int, Source] = {}
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
         origin = self._origin(name, role)
+        if role.special_tokens is False and origin.tokenizer is not None:
+            origin = self.bare.setdefault(id(origin), replace(origin, tokenizer=without_special(origin.tokenizer)))
         pooling = as_pooling(role.pooling)
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
         key = repr((id(origin), _key(pooling), staged))

@@ -47,9 +47,13 @@ class Tokens(_Output, frozen=True, tag="tokens"):
 
 
 class Logits(_Output, frozen=True, tag="logits"):
-    """A number for each class: from the model's own head, or by ``stages`` on the pooled vector."""
+    """A number for each class: from the model's own head, by ``stages`` on the pooled vector, or by a word that a language
+    model would say next."""
 
     stages: list[Any] | None = None
+    words: Annotated[list[str | int], msgspec.Meta(max_length=2)] = []
+    """Of a language model, one number: the logit of the first of these tokens (or ids) behind the text, less that of the
+    second where there is one (Qwen3-Reranker, Zhang et al. 2025: yes and no)."""
     labels: list[str] = []
     activation: Literal["identity", "sigmoid", "softmax"] = "identity"
 
