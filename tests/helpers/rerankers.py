@@ -17,7 +17,12 @@ from embedkit_export.plan.tokenizers import Tokenizers
 from helpers import models
 from helpers.systems import TEXTS, sample
 
-PAIRS = [*((TEXTS[i], TEXTS[-1 - i]) for i in range(len(TEXTS))), ("a", " two\n\nlines \n"), ("tea " * 90, "b"), ("b", "tea " * 200)]
+PAIRS = [
+    *((TEXTS[i], TEXTS[-1 - i]) for i in range(len(TEXTS))),
+    ("a", " two\n\nlines \n"),
+    ("tea " * 90, "b"),
+    ("b", "tea " * 200),
+]
 
 QWEN3 = (
     "<|im_start|>system\nJudge the Document.<|im_end|>\n<|im_start|>user\n<Instruct>: "
@@ -42,7 +47,9 @@ BACKWARDS = (
 )
 
 
-def language_model(folder: Path, template: str | None, *, family: str = "qwen3", limit: int = 200, **config: Any) -> Path:
+def language_model(
+    folder: Path, template: str | None, *, family: str = "qwen3", limit: int = 200, **config: Any
+) -> Path:
     """A plain folder of a decoder with a head for words, whose tokenizer has a chat template."""
     model, tokenizer = models.make(family, head="ForCausalLM", **{"max_position_embeddings": 256, **config})
     tokenizer.model_max_length = limit
@@ -85,7 +92,9 @@ def planned(model: Any, folder: Path, pairs: Sequence[tuple[str, str]] = PAIRS, 
     for query, document in pairs:
         feed = tokenizers.feed("default", {"query": query, "document": document})
         with torch.no_grad():
-            rows.append(graph.module(*(torch.from_numpy(np.asarray(feed[name])) for name in graph.module.inputs)).numpy())
+            rows.append(
+                graph.module(*(torch.from_numpy(np.asarray(feed[name])) for name in graph.module.inputs)).numpy()
+            )
     return activated(np.concatenate(rows), next(iter(graph.outputs.values())).activation)
 
 

@@ -56,7 +56,7 @@ class _FirstToken(nn.Module):
         return out
 
 
-class _Out(BaseModelOutputWithPooling):
+class _Out(BaseModelOutputWithPooling):  # type: ignore[misc]
     """What a backbone gives beside these two (caches, attentions) is None."""
 
     def __getattr__(self, name: str) -> None:
@@ -103,10 +103,10 @@ class ModelHead(nn.Module):
         shell._modules = dict(whole._modules)
         self.given = _Given(whole.base_model)
         shell._modules[whole.base_model_prefix] = self.given
-        self.pad_id = getattr(whole.config, "pad_token_id", None)
+        pad_id = getattr(whole.config, "pad_token_id", None)
+        self.pad_id: int = -1 if pad_id is None else pad_id
         """The id that the head knows padding by; one that no text has, where the model has none."""
-        if self.pad_id is None:
-            self.pad_id = -1
+        if pad_id is None:
             shell.config = copy.copy(whole.config)
             shell.config.pad_token_id = self.pad_id
         self.shell = shell

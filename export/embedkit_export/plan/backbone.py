@@ -68,12 +68,10 @@ def positions(backbone: Any) -> int | None:
 
 def without_special(tokenizer: Any) -> Any:
     """A copy of a transformers tokenizer that adds no special tokens; those that stand in a text it still knows."""
-    from tokenizers import Tokenizer
-
-    whole = json.loads(tokenizer_json(tokenizer))
-    whole["post_processor"] = None
     made = copy.deepcopy(tokenizer)
-    made._tokenizer = Tokenizer.from_str(json.dumps(whole))
+    backend = getattr(made, "backend_tokenizer", None)
+    if backend is not None:  # without one it is refused where its file is made
+        backend.post_processor = None
     return made
 
 

@@ -270,7 +270,9 @@ def _closing(tokenizer: Any, frontend: TextFrontend) -> list[int]:
     encoded = tokenizer(before + literal, return_offsets_mapping=True, return_special_tokens_mask=True)
     ids: list[int] = encoded["input_ids"]
     spans, special = encoded["offset_mapping"], encoded["special_tokens_mask"]
-    inside = [i for i, (span, added) in enumerate(zip(spans, special, strict=True)) if not added and span[0] < len(before)]
+    inside = [
+        i for i, (span, added) in enumerate(zip(spans, special, strict=True)) if not added and span[0] < len(before)
+    ]
     return ids[inside[-1] + 1 :] if inside else ids
 
 

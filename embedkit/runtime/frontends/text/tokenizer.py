@@ -194,7 +194,7 @@ class TextTokenizer:
     def _closing_ids(self) -> Ids:
         """The tokens of the template's closing literal and of what the tokenizer adds behind it, as they are after a digit."""
         last = max(i for i, part in enumerate(self.template.parts) if part.field is not None)
-        item = {name: "0" for name in self.template.fields}
+        item = dict.fromkeys(self.template.fields, "0")
         text, _, _ = self.template.spread(item)
         start = len(text) - sum(len(part.lit or "") for part in self.template.parts[last + 1 :])
         encoding = self._encodings(self._tokenizer.encode_batch, [text])[0]

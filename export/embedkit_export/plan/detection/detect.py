@@ -48,7 +48,9 @@ def infer(
         found = from_card(origin)
         known = language_model.published(origin)
         if known is not None and kind == "auto":
-            found.notes.append(f"this looks like {known.name}, which scores pairs: pass --kind reranker to export it so")
+            found.notes.append(
+                f"this looks like {known.name}, which scores pairs: pass --kind reranker to export it so"
+            )
     if pooling is not None or normalize is not None:
         if origin.model is not None:
             raise ExportError(

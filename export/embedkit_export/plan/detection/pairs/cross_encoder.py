@@ -63,7 +63,9 @@ def _prompts(model: Any) -> dict[str, str]:
 def _by_classes(origin: Source, model: Any) -> tuple[dict[str, Any], list[str]]:
     labels = label_names(origin.whole.config)
     head = Logits(labels=labels, activation=activation(model.activation_fn))
-    return {"outputs": {OUTPUT: head}}, [f"head: {type(origin.whole).__name__}, {origin.whole.config.num_labels} numbers"]
+    return {"outputs": {OUTPUT: head}}, [
+        f"head: {type(origin.whole).__name__}, {origin.whole.config.num_labels} numbers"
+    ]
 
 
 def _by_words(origin: Source, model: Any, score: Any) -> tuple[dict[str, Any], list[str]]:
@@ -77,7 +79,9 @@ def _by_words(origin: Source, model: Any, score: Any) -> tuple[dict[str, Any], l
 def _by_layers(model: Any, pipe: list[Any]) -> tuple[dict[str, Any], list[str]]:
     parts = modules.parts(pipe[:-1])
     if not parts.include_prompt and any(model.prompts.values()):
-        raise ExportError("modules: Pooling: leaves out a prompt (include_prompt = false), which pairs cannot; set it to true")
+        raise ExportError(
+            "modules: Pooling: leaves out a prompt (include_prompt = false), which pairs cannot; set it to true"
+        )
     last = modules.stage(pipe[-1], "sentence_embedding", gives="scores")
     several = pipe[-1].out_features > 1
     labels = label_names(pipe[0].config) if several else []

@@ -103,16 +103,25 @@ def inferred(origin: Source, given: Recipe | None = None) -> Inferred:
     if found is None and (given is None or given.template == Recipe().template):
         raise ExportError(
             f"{origin.name}: its chat template has no place for a question and a document, so nothing says what this reranker reads; "
-            "give `template` in a recipe, such as \"Query: {query}\\nDocument: {document}\\nRelevant:\", and the words that it answers "
+            'give `template` in a recipe, such as "Query: {query}\\nDocument: {document}\\nRelevant:", and the words that it answers '
             'with: outputs.logits = {kind = "logits", words = ["yes", "no"], activation = "sigmoid"}'
         )
     words: list[str | int] = ["yes", "no"]
-    recipe = Recipe(dense=False, outputs={OUTPUT: Logits(words=words, activation="sigmoid")}, **found.options() if found else {})
-    reasons = [reason, "head: the logit of 'yes' behind the text less that of 'no', as sentence-transformers takes them"]
-    notes = [] if found is not None and found.whole else [
-        "nothing in this folder says how a question and a document are joined: they follow each other as they are, as in "
-        "sentence-transformers; give `template` in a recipe where the model was trained on another form"
+    recipe = Recipe(
+        dense=False, outputs={OUTPUT: Logits(words=words, activation="sigmoid")}, **found.options() if found else {}
+    )
+    reasons = [
+        reason,
+        "head: the logit of 'yes' behind the text less that of 'no', as sentence-transformers takes them",
     ]
+    notes = (
+        []
+        if found is not None and found.whole
+        else [
+            "nothing in this folder says how a question and a document are joined: they follow each other as they are, as in "
+            "sentence-transformers; give `template` in a recipe where the model was trained on another form"
+        ]
+    )
     return Inferred(recipe, reasons, notes)
 
 
@@ -135,5 +144,7 @@ def _as_published(known: Published) -> Inferred:
     options: dict[str, Any] = PairTemplate(known.template, known.fields, whole=True).options()
     head = Logits(words=known.words, activation=known.activation)
     recipe = Recipe(dense=False, outputs={OUTPUT: head}, max_tokens=known.max_tokens, **options)
-    reason = f"template and words ({', '.join(map(str, known.words))}): those that the authors of {known.name} published"
+    reason = (
+        f"template and words ({', '.join(map(str, known.words))}): those that the authors of {known.name} published"
+    )
     return Inferred(recipe, [reason], [f"read as {known.name}; look at its template with --dry-run"])

@@ -14,7 +14,7 @@ QUERY, DOCUMENT, INSTRUCTION = "query", "document", "instruction"
 _MARKS = {QUERY: "Aq7xW", DOCUMENT: "Bd9zK", INSTRUCTION: "Cp5vR"}
 _PROBES = (
     {QUERY: " two words ", DOCUMENT: "\n a line\n\nand another \n", INSTRUCTION: " asked\n"},
-    {QUERY: "{x} {{y}}", DOCUMENT: "<|z|> 'quoted' \"twice\" \\n & <b>", INSTRUCTION: "{% if %}"},
+    {QUERY: "{x} {{y}}", DOCUMENT: "<|z|> {y} 'quoted' \"twice\" \\n & <b>", INSTRUCTION: "{% if %}"},
     {QUERY: "é 你好 🎉", DOCUMENT: "\t# Heading\r\n- İtem", INSTRUCTION: "Größe"},
 )
 """Texts that a template may change: white space around them, its own signs, other scripts."""
@@ -94,7 +94,7 @@ def of_chat(render: Render, prompt: str | None, *, closed: bool = True) -> PairT
             found = "does not hold" if _MARKS[name] not in shown else "repeats"
             raise ExportError(
                 f"chat template: what it renders {found} the {name}; give the text that the model reads as `template` in a recipe, "
-                'with {query} and {document}'
+                "with {query} and {document}"
             )
     for strips in product((False, True), repeat=len(names)):
         stripped = [name for name, strip in zip(names, strips, strict=True) if strip]
