@@ -159,7 +159,8 @@ class _Builder:
         made = {name: output_head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
-        if self.recipe.dense:
+        reads_vectors = any(isinstance(one, Logits) and one.stages is not None for one in outputs.values())
+        if self.recipe.dense or reads_vectors:
             pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             build_stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
@@ -191,6 +192,7 @@ class _Builder:
             stages=stages,
             heads=made,
             masked=masked,
+            given=self.recipe.dense,
         ).eval()
         tokens = self._width(module, where, pooled=False)
         for i, stage in enumerate(token_stages, 1):
@@ -205,6 +207,7 @@ class _Builder:
             for i, stage in enumerate(stages, 1):
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
+        if pools and module.given:
             described[DENSE] = Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka)
         if made:
             described |= self._described(module, outputs, where)

@@ -139,7 +139,7 @@ class Recipe(_Piece, frozen=True):
     stages: list[Any] = []
     """Stages on the vector, in order: see `recipes.stages`; or modules (batch, n, dim) -> (batch, n, dim)."""
     dense: bool = True
-    """Whether there is a pooled vector, the output ``dense``."""
+    """Whether the pooled vector is an output, ``dense``; heads may read it all the same."""
     outputs: dict[str, Any] = {}
     """Other outputs by name, each a table or one of `outputs`."""
     pair: Any = None

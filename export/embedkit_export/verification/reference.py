@@ -99,7 +99,8 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
         pooled = torch.cat([_pooled(part, module, hidden, named, kept) for part in module.pools])
         staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
         vector = staged
-        out[DENSE] = staged[0, 0].numpy()
+        if module.given:
+            out[DENSE] = staged[0, 0].numpy()
     for name, head in module.heads.items():
         out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
     return out
