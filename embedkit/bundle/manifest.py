@@ -325,11 +325,11 @@ class Tower(_Model, frozen=True):
 
 
 class Scorer(_Model, frozen=True):
-    """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot``, several a
+    """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot`` or ``sparse_cosine``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
     head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``."""
 
-    fn: Literal["cosine", "dot", "sparse_dot", "maxsim", "meanmaxsim", "pair"]
+    fn: Literal["cosine", "dot", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair"]
     left: str
     right: str
     graph: FileName | None = None

@@ -117,6 +117,35 @@ class TokenWeights(Head):
         return out * self.scale
 
 
+class StaticWords(Head):
+    """(batch, vocabulary): of each word of the text its weight in a table, however often it comes."""
+
+    def __init__(self, weight: Tensor) -> None:
+        """``weight`` (vocabulary,)."""
+        super().__init__()
+        self.register_buffer("weight", weight)
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, vocabulary)."""
+        ids = run.named["input_ids"]
+        weight: Any = self.weight
+        there = torch.zeros(ids.shape[0], weight.shape[0]).scatter_reduce(1, ids, run.mask, "amax")
+        return there * weight
+
+
+class VectorWords(Head):
+    """(batch, latents): what is above 0 of some stages on the pooled vector."""
+
+    def __init__(self, stages: nn.Module) -> None:
+        super().__init__()
+        self.stages = stages
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, latents)."""
+        assert run.vectors is not None
+        return torch.relu(self.stages(run.vectors)[:, 0])
+
+
 class TokenVectors(Head):
     """(batch, tokens, dim): each token's vector after some stages; which tokens are kept is decided outside the graph."""
 

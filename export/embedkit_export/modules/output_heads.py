@@ -12,6 +12,7 @@ from embedkit.errors import ExportError
 from embedkit_export.recipes.outputs import Logits, MultiVector, Named, Sparse
 from embedkit_export.recipes.stages import Linear
 from embedkit_export.sources.load import Source
+from embedkit_export.sources.routes import WordTable
 from embedkit_export.sources.weight_files import Weights
 
 from . import heads
@@ -23,6 +24,10 @@ from .vocabulary import Head, ModelHead, Vocabulary, some_words
 def output_head(given: Named, origin: Source, weights: Weights, where: str) -> Head:
     """The head of an output. Raises `ExportError` where the model has none of this kind."""
     if isinstance(given, Sparse):
+        if isinstance(origin.backbone, WordTable):
+            return heads.StaticWords(origin.backbone.table[:, 0].clone())
+        if given.stages is not None:
+            return heads.VectorWords(_stages(given.stages, weights, where))
         return _words(given, origin, where) if given.weights is None else _tokens(given, origin, weights, where)
     if isinstance(given, Logits):
         if given.stages is not None:

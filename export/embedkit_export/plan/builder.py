@@ -159,7 +159,7 @@ class _Builder:
         made = {name: output_head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
-        reads_vectors = any(isinstance(one, Logits) and one.stages is not None for one in outputs.values())
+        reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
         if self.recipe.dense or reads_vectors:
             pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [

@@ -31,6 +31,9 @@ class Sparse(_Output, frozen=True, tag="sparse"):
     """Only words whose token is in the text, and not left out by `without`."""
     stopwords: list[str] = []
     """Words without a weight: every token that is one of these, whatever its case, without the space around it."""
+    stages: list[Any] | None = None
+    """On the pooled vector, in place of a head for words: what is above 0 of the result are the weights (CSR)."""
+    similarity: Literal["sparse_dot", "sparse_cosine"] = "sparse_dot"
 
 
 class MultiVector(_Output, frozen=True, tag="multivector"):
@@ -78,4 +81,4 @@ def similarity(recipe: Recipe, name: str) -> str | None:
     if name == DENSE:
         return recipe.similarity
     given = checked_output(recipe.outputs[name], name)
-    return "sparse_dot" if isinstance(given, Sparse) else getattr(given, "similarity", None)
+    return getattr(given, "similarity", None)

@@ -170,8 +170,13 @@ def _headed(
         return np.asarray(said[:1] - (said[1:] if len(said) > 1 else 0.0))
     if isinstance(head, heads.ModelLogits):
         return np.asarray(head.head.whole.model(**named).logits[0].numpy())
+    if isinstance(head, heads.StaticWords):
+        table: Any = head.weight
+        there = np.isin(np.arange(len(table)), named[IDS][0].numpy()[read])
+        return np.where(there, table.numpy(), np.float32(0.0))
     assert vector is not None
-    return np.asarray(head.stages(vector)[0, 0].numpy())
+    made = head.stages(vector)[0, 0].numpy()
+    return np.asarray(np.maximum(made, 0.0) if isinstance(head, heads.VectorWords) else made)
 
 
 def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str, Tensor], kept: Tensor) -> Tensor:
