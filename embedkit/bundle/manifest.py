@@ -44,34 +44,39 @@ class FileEntry(_Model, frozen=True):
 
 class Part(_Model, frozen=True):
     """One part of a template: exactly one of a literal, the name of an input field (with the text that stands for it
-    where it is not given), and the border between a pair of segments."""
+    where it is not given, and whether the white space around it is taken off), and the border between a pair of
+    segments."""
 
     lit: str | None = None
     field: Name | None = None
     default: str | None = None
     pair: Literal[True] | None = None
+    strip: bool = False
 
     def __post_init__(self) -> None:
         if sum(x is not None for x in (self.lit, self.field, self.pair)) != 1:
             raise ValueError("expected exactly one of `lit`, `field` and `pair`")
         if self.default is not None and self.field is None:
             raise ValueError("expected `default` beside a `field` only")
+        if self.strip and self.field is None:
+            raise ValueError("expected `strip` beside a `field` only")
 
 
 class Truncate(_Model, frozen=True):
     """How a text that is too long is cut: to ``max`` tokens, special ones included.
 
     ``smart`` keeps the closing special tokens, ``slice`` cuts whatever stands at the end. A smart cut of ``content``
-    takes tokens from the end of the last field, then of the one before, and leaves literals whole; of ``all`` it takes
-    them from the end of the text, literals too (of a pair: from the longer segment).
+    takes tokens from the end of the last field, then of the one before, and leaves literals whole; of ``body`` it takes
+    them from the end of what stands before the closing literal, other literals too; of ``all`` from the end of the text
+    (of a pair: from the longer segment).
     """
 
     max: Positive
     mode: Literal["smart", "slice"] = "smart"
-    applies_to: Literal["all", "content"] = "all"
+    applies_to: Literal["all", "content", "body"] = "all"
 
     def __post_init__(self) -> None:
-        if self.mode == "slice" and self.applies_to == "content":
+        if self.mode == "slice" and self.applies_to != "all":
             raise ValueError("expected `applies_to` all beside the mode slice")
 
 
@@ -143,6 +148,8 @@ class TextFrontend(_Model, frozen=True, tag_field="kind", tag="text"):
             raise ValueError("expected a template with at least one field, each once")
         if sum(part.pair is not None for part in self.template) > 1:
             raise ValueError("expected a template of at most two segments")
+        if self.truncate.applies_to == "body" and any(part.pair for part in self.template):
+            raise ValueError("expected a template of one segment where its `body` is cut")
         if self.fixed is not None and self.fixed < self.truncate.max:
             raise ValueError("expected a fixed length of at least truncate.max")
         if self.padding != "ignored" and not self.least:
@@ -320,11 +327,11 @@ class Tower(_Model, frozen=True):
 
 
 class Scorer(_Model, frozen=True):
-    """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot``, several a
+    """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot`` or ``sparse_cosine``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
     head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``."""
 
-    fn: Literal["cosine", "dot", "sparse_dot", "maxsim", "meanmaxsim", "pair"]
+    fn: Literal["cosine", "dot", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair"]
     left: str
     right: str
     graph: FileName | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import positive, several
+from embedkit.checks import items_of, positive
 from embedkit.errors import InputError
 
 from .ragged import gather, loaded, numbers, one_size, vars_of
@@ -53,7 +53,7 @@ class MultiVectors:
         """Of (k, dim) arrays, one a text; ``dim`` is needed where there is none, and else must be theirs."""
         arrays = [
             numbers(text, np.float32, f"the vectors of text {i}")
-            for i, text in enumerate(several("MultiVectors.of", texts))
+            for i, text in enumerate(items_of("MultiVectors.of", texts, "array", ordered=False))
         ]
         wrong = next((array.shape for array in arrays if array.ndim != 2), None)
         if wrong is not None:

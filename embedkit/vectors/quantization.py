@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import one_of, several
+from embedkit.checks import items_of, one_of
 from embedkit.errors import InputError
 
 from .arrays import FloatArray
@@ -111,7 +111,7 @@ def fit_ranges(vectors: npt.ArrayLike | Iterable[npt.ArrayLike]) -> Ranges:
     Fit them once on vectors of a few thousand typical texts, of the same ``dim``, and keep them: vectors can be
     compared only where they were rounded with the same ranges.
     """
-    parts = [vectors] if isinstance(vectors, np.ndarray) else several("fit_ranges", vectors)
+    parts = [vectors] if isinstance(vectors, np.ndarray) else items_of("fit_ranges", vectors, "array", ordered=False)
     low = high = None
     for part in parts:
         array = _floats(part)

@@ -48,7 +48,7 @@ def text_frontend(role: Role, origin: Source, where: str, max_tokens: int | None
     )
     literals = "".join(part.lit or "" for part in template)
     fixed = len(tokenizer(literals)["input_ids"])
-    if fixed >= limit and (cut == "content" or not literals):
+    if fixed >= limit and (cut != "all" or not literals):
         raise ExportError(
             f"max length: {limit} tokens leave no room for text beside {fixed} tokens of the template and special tokens; "
             "pass a larger --max-tokens"
