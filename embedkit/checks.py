@@ -41,9 +41,12 @@ def real(name: str, value: object, *, least: float = -math.inf, most: float = ma
 def path_of(name: str, value: object) -> str:
     """``value`` as the path of a file; else `InputError`."""
     try:
-        return os.fsdecode(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(f"{name}: expected a path, found {type(value).__name__} {value!r:.80}") from None
+        path = os.fsdecode(value)  # type: ignore[arg-type]
+        if b"\0" not in os.fsencode(path):
+            return path
+    except (TypeError, UnicodeEncodeError):
+        pass
+    raise InputError(f"{name}: expected a path, found {type(value).__name__} {value!r:.80}")
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:

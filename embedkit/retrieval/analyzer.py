@@ -44,7 +44,7 @@ def _stemmer(language: str) -> Callable[[list[str]], list[str]]:
     stemmers = needed("Stemmer", "the stems of words", extra="lexical")
     try:
         stems: Callable[[list[str]], list[str]] = stemmers.Stemmer(language).stemWords
-    except KeyError:
+    except (KeyError, UnicodeEncodeError):
         raise InputError(
             f"language: there are no rules for the stems of {language!r}; there are for {', '.join(stemmers.algorithms())}"
         ) from None

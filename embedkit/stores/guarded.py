@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import check_id, check_text, items_of, positive
+from embedkit.checks import check_id, items_of, positive
 from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
@@ -108,9 +108,10 @@ class GuardedStore:
     def open(self, name: str, *, metadata_policy: MetadataMode = "strict") -> GuardedCollection:
         """Open an existing collection; raises `CollectionNotFoundError`. ``metadata_policy`` is as in `ensure`."""
         check_mode(metadata_policy)
-        check_id(name, "collection name")
         with self._lock:
-            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata_policy)
+            return GuardedCollection(
+                self.inner.open(check_id(name, "collection name")), self.caps, self._lock, metadata_policy
+            )
 
     def names(self) -> list[str]:
         """The collections' names, sorted."""
@@ -119,9 +120,8 @@ class GuardedStore:
 
     def drop(self, name: str) -> None:
         """Delete a collection and its rows; no error where there is none."""
-        check_id(name, "collection name")
         with self._lock:
-            self.inner.drop(name)
+            self.inner.drop(check_id(name, "collection name"))
 
     def close(self) -> None:
         """Release the connection; closing twice is no error."""
@@ -317,8 +317,6 @@ class GuardedCollection:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
         the filter. Rows may be written and deleted meanwhile: no other is left out."""
         positive("limit", limit)
-        if cursor is not None:
-            check_text(cursor, "cursor")
         limit = min(limit, MOST_HITS)
         checked = self._filter(filter)
         with self._lock:
