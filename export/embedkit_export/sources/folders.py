@@ -88,6 +88,18 @@ def has_projection(folder: Path) -> bool:
     return kind(folder) == "MultiVectorEncoder" or ".Dense" in named
 
 
+def check_stated(folder: Path, modules: list[str]) -> None:
+    """Raise `ExportError` where ``modules`` with weights, which sentence-transformers has behind the first, are not stated
+    by the folder: it makes them at random where a model was trained as another kind."""
+    named = (folder / MODULES).read_text(encoding="utf-8") if (folder / MODULES).is_file() else ""
+    made = [name for name in modules if name not in named]
+    if made and kind(folder) != "MultiVectorEncoder":  # whose layer may be among the first one's weights
+        raise ExportError(
+            f"{folder}: has no {made[0]}, and sentence-transformers would make one at random; train it as this kind of model first, or "
+            "leave --kind out"
+        )
+
+
 def _json(path: Path) -> dict[str, Any]:
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found if isinstance(found, dict) else {}
