@@ -134,6 +134,9 @@ class TextFrontend(_Model, frozen=True, tag_field="kind", tag="text"):
     pool_mask: PoolMask | None = None
     first_token: Choice | None = None
     """Token ids that take the place of the first token."""
+    vocabulary: Positive | None = None
+    """Rows of the model's table of tokens, where the tokenizer gives ids beyond it: a text with such a token has no
+    vector."""
 
     def __post_init__(self) -> None:
         names = [part.field for part in self.template if part.field is not None]

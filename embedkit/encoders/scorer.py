@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
-from embedkit.errors import InputError
+from embedkit.errors import EmbedkitError, InputError
 from embedkit.runtime.engines.selection import DEFAULT, check_engine, choose_device, open_session
 from embedkit.runtime.options import LoadOptions
 from embedkit.system.processes import cpu_count
@@ -82,4 +82,10 @@ class Scorer:
 
     def _run(self, left: FloatArray, right: FloatArray) -> FloatArray:
         given: Mapping[str, Any] = {"left": np.ascontiguousarray(left), "right": np.ascontiguousarray(right)}
-        return self._session.run(given, ["score"])[0]
+        try:
+            return self._session.run(given, ["score"])[0]
+        except EmbedkitError:
+            raise
+        except Exception as error:  # an engine's own
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise InputError(f"the engine cannot score these {len(left)} pairs of vectors: {reason}") from error

@@ -13,11 +13,12 @@ import msgspec
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Variant
+from embedkit.errors import InputError
 from embedkit.vectors.values import Values, scatter
 
 from .engines.base import Device, Session
 from .engines.selection import choose_variant, open_session
-from .frontends.base import Item, Preparer, Rows
+from .frontends.base import Item, Preparer, Rows, Unencodable
 from .frontends.registry import modality_of
 from .tower import BatchResult, Tower
 
@@ -84,8 +85,13 @@ class LoadedBundle:
     def values(
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
     ) -> dict[str, Values]:
-        """The values of checked items, of all outputs unless some are named, computed on the calling thread."""
-        return self.towers[role].values(items, budget or self.setup.token_budget, outputs)
+        """The values of checked items, of all outputs unless some are named, computed on the calling thread. Raises
+        `InputError` that names the item without any."""
+        tower = self.towers[role]
+        try:
+            return tower.values(items, budget or self.setup.token_budget, outputs)
+        except Unencodable as error:
+            raise InputError(f"{tower.modality.noun} {error.number}: {error.reason}") from error
 
     def submit(
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
@@ -99,11 +105,23 @@ class LoadedBundle:
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
     ) -> dict[str, Values]:
         """`values`, computed on the threads."""
-        parts = [(rows, part.result()) for rows, part in self.submit(role, items, outputs, budget=budget)]
+        noun = self.towers[role].modality.noun
+        try:
+            pending = self.submit(role, items, outputs, budget=budget)
+        except Unencodable as error:
+            raise InputError(f"{noun} {error.number}: {error.reason}") from error
+        parts = [(rows, _result(part, rows, noun)) for rows, part in pending]
         return {
             name: scatter([(rows, part.values[name]) for rows, part in parts], len(items))
             for name in parts[0][1].values
         }
+
+
+def _result(part: Future[BatchResult], rows: Rows, noun: str) -> BatchResult:
+    try:
+        return part.result()
+    except Unencodable as error:
+        raise InputError(f"{noun} {int(rows[error.number])}: {error.reason}") from error
 
 
 @cache

@@ -181,7 +181,7 @@ def _siblings(model: Any) -> Iterator[Callable[[], nn.Module]]:
     for kind in dict.fromkeys(kind for kind in kinds if isinstance(kind, type)):
         if kind is type(model):
             continue
-        own = kind.config_class
+        own: Any = getattr(kind, "config_class", None)
         yield lambda kind=kind, own=own: kind(small if own is None or isinstance(small, own) else own())  # type: ignore[misc]
 
 

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from embedkit import InputError
 from embedkit.bundle.manifest import Choice, Input, Part, PoolMask, TextFrontend, Truncate
+from embedkit.runtime.frontends.base import Unencodable
 from embedkit.runtime.frontends.batching import pad
 from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
@@ -176,3 +177,14 @@ def test_padding_is_never_one_wide_and_may_be_fixed() -> None:
     wide, mask = pad(rows, 9, 4)
     assert wide.shape == (2, 4)
     assert mask.sum() == 2
+
+
+def test_a_token_beyond_the_table_is_named(file: Path) -> None:
+    tokenizer = make(file, [TEXT], vocabulary=WORDS.index("w7"))
+    items = [tokenizer.template.check(text, "text") for text in ("w1 w6", "w2", "w7 w8")]
+    with pytest.raises(
+        Unencodable, match=r"its token 'w7' has the id 14, and the model has vectors for ids below 14 only"
+    ) as caught:
+        tokenizer.batches(items, 100, None)
+    assert caught.value.number == 2
+    assert sum(len(batch.rows) for batch in tokenizer.batches(items[:2], 100, None)) == 2
