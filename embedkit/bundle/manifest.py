@@ -298,7 +298,7 @@ class Output(_Model, frozen=True):
     """Of sparse vectors: how many numbers are kept, the largest."""
     labels: list[str] = []
     """Of logits: a name for each, where they have one."""
-    activation: Literal["identity", "sigmoid", "softmax"] = "identity"
+    activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
     """Of logits: what makes scores or probabilities of them."""
 
     def __post_init__(self) -> None:
@@ -321,11 +321,11 @@ class Tower(_Model, frozen=True):
 
 
 class Scorer(_Model, frozen=True):
-    """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot``, several a
+    """How two texts' vectors are compared: dense ones by cosine, dot product or distance, sparse ones by ``sparse_dot``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
     head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``."""
 
-    fn: Literal["cosine", "dot", "sparse_dot", "maxsim", "meanmaxsim", "pair"]
+    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "maxsim", "meanmaxsim", "pair"]
     left: str
     right: str
     graph: FileName | None = None

@@ -51,7 +51,7 @@ class Logits(_Output, frozen=True, tag="logits"):
 
     stages: list[Any] | None = None
     labels: list[str] = []
-    activation: Literal["identity", "sigmoid", "softmax"] = "identity"
+    activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
 
 
 Named: TypeAlias = Sparse | MultiVector | Tokens | Logits

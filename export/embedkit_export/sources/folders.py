@@ -100,6 +100,26 @@ def check_stated(folder: Path, modules: list[str]) -> None:
         )
 
 
+def check_activations(folder: Path) -> None:
+    """Raise `ExportError` where a module's function is code of the model's own, in whose place sentence-transformers takes
+    another one where that code is not run."""
+    for file in sorted({*folder.glob("*.json"), *folder.rglob("config.json")}):
+        found = _json(file)
+        inner = found.get("sentence_transformers")
+        stated = [
+            found.get("activation_function"),
+            found.get("activation_fn"),
+            found.get("sbert_ce_default_activation_function"),
+        ]
+        stated.append(inner.get("activation_fn") if isinstance(inner, dict) else None)
+        named = [name for name in stated if isinstance(name, str) and "." in name and not name.startswith("torch.")]
+        if named:
+            raise ExportError(
+                f"{file.relative_to(folder)}: the activation {named[0]} is code of the model's own, which is not run unless you ask "
+                "for it: read it, then pass --trust-remote-code, or name a class of torch.nn"
+            )
+
+
 def _json(path: Path) -> dict[str, Any]:
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found if isinstance(found, dict) else {}

@@ -153,6 +153,8 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
                 "recipe with an output of kind 'multivector' for the token vectors as they are"
             )
         kind: Any = getattr(sentence_transformers, wanted)
+        if not how.trust_remote_code:
+            folders.check_activations(folder)
         # In float32 each part is as it is stored: else all would be rounded to the precision of the first.
         precise = {"dtype": "float32"}
 

@@ -14,10 +14,11 @@ from embedkit_export.sources.load import Source
 
 OUTPUT = "logits"
 PAIR = ["{query}", "{document}"]
-_ACTIVATIONS: dict[str, Literal["identity", "sigmoid", "softmax"]] = {
+_ACTIVATIONS: dict[str, Literal["identity", "sigmoid", "softmax", "tanh"]] = {
     "Identity": "identity",
     "Sigmoid": "sigmoid",
     "Softmax": "softmax",
+    "Tanh": "tanh",
 }
 
 
@@ -64,7 +65,7 @@ def of_texts(origin: Source, *, pairs: bool) -> Inferred:
 def _inferred(
     origin: Source,
     template: str | list[str],
-    activation: Literal["identity", "sigmoid", "softmax"],
+    activation: Literal["identity", "sigmoid", "softmax", "tanh"],
     max_tokens: int | None,
     why: str,
 ) -> Inferred:

@@ -12,6 +12,7 @@ from embedkit_export.sources.load import Source
 
 from . import classifier, dense, multivector, sparse
 from .card import from_card
+from .settings import with_settings
 
 _STATED = {
     "SentenceTransformer": dense.from_modules,
@@ -40,6 +41,8 @@ def infer(
         found = classifier.of_texts(origin, pairs=False)
     else:
         found = from_card(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
+    if origin.model is not None and kind != "classifier":
+        found = with_settings(origin, found)
     if pooling is not None or normalize is not None:
         if origin.model is not None:
             raise ExportError(
