@@ -29,7 +29,6 @@ from embedkit.cli.options import (
     store_option,
 )
 from embedkit.cli.text_io import first_few
-from embedkit.ingestion.pipeline.report import IngestError
 
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
@@ -375,6 +374,7 @@ def _rows(files: Sequence[str], columns: FieldOptions, format: str | None) -> Fi
 
 def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
     """What an ingest did, printed, also where it was stopped or failed."""
+    from embedkit import IngestError
     from embedkit.ingestion import IngestInterrupted
 
     def show(report: IngestReport) -> None:

@@ -39,7 +39,7 @@ class NothingToQuantise(ExportError):
 
 
 @dataclass
-class Ground:
+class FusedGraph:
     """A fused fp32 graph with what calibrates it: typical inputs, one text each."""
 
     model: ir.Model
@@ -89,7 +89,7 @@ class Form:
     """One way to make a variant: what to call it, and how a ground becomes its graph."""
 
     name: str
-    build: Callable[[Ground], ir.Model]
+    build: Callable[[FusedGraph], ir.Model]
 
 
 def forms(variant: str) -> Iterator[Form]:
@@ -115,7 +115,7 @@ def forms(variant: str) -> Iterator[Form]:
         yield Form("a 4-bit table of tokens with all products in 8 bits", _blocks(8, 32, 4))
 
 
-def _fp16(ground: Ground) -> ir.Model:
+def _fp16(ground: FusedGraph) -> ir.Model:
     graph = own_copy(ground.model)
     if not fp16.fp16(graph):
         raise NothingToQuantise("fp16: the graph has no product of token vectors that could be halved")
@@ -123,7 +123,7 @@ def _fp16(ground: Ground) -> ir.Model:
     return graph
 
 
-def _check_range(graph: ir.Model, ground: Ground) -> None:
+def _check_range(graph: ir.Model, ground: FusedGraph) -> None:
     """onnxruntime computes fp16 in fp32 on CPU, where nothing overflows: here each number is rounded as on a GPU."""
     shown = own_copy(graph)
     fp16.show_rounding(shown)
@@ -139,15 +139,15 @@ def _check_range(graph: ir.Model, ground: Ground) -> None:
             )
 
 
-def _keeping(which: str, share: float) -> Callable[[Ground], ir.Model]:
-    def build(ground: Ground) -> ir.Model:
+def _keeping(which: str, share: float) -> Callable[[FusedGraph], ir.Model]:
+    def build(ground: FusedGraph) -> ir.Model:
         order = ground.in_order() if which == "first" else ground.sensitive()
         return _int8(ground, order[: max(1, round(share * len(order)))])
 
     return build
 
 
-def _int8(ground: Ground, keep: Sequence[str]) -> ir.Model:
+def _int8(ground: FusedGraph, keep: Sequence[str]) -> ir.Model:
     graph = own_copy(ground.model)
     if not rowwise.rowwise_int8(graph, ground.choices(), keep=keep):
         raise NothingToQuantise(
@@ -156,8 +156,8 @@ def _int8(ground: Ground, keep: Sequence[str]) -> ir.Model:
     return graph
 
 
-def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Callable[[Ground], ir.Model]:
-    def build(ground: Ground) -> ir.Model:
+def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Callable[[FusedGraph], ir.Model]:
+    def build(ground: FusedGraph) -> ir.Model:
         graph = own_copy(ground.model)
         moments = ground.moments()
         order = ground.fine(bits, block) if share else []
