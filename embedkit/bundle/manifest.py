@@ -141,6 +141,9 @@ class TextFrontend(_Model, frozen=True, tag_field="kind", tag="text"):
     pool_mask: PoolMask | None = None
     first_token: Choice | None = None
     """Token ids that take the place of the first token."""
+    vocabulary: Positive | None = None
+    """Rows of the model's table of tokens, where the tokenizer gives ids beyond it: a text with such a token has no
+    vector."""
 
     def __post_init__(self) -> None:
         names = [part.field for part in self.template if part.field is not None]
@@ -304,7 +307,7 @@ class Output(_Model, frozen=True):
     """Of sparse vectors: how many numbers are kept, the largest."""
     labels: list[str] = []
     """Of logits: a name for each, where they have one."""
-    activation: Literal["identity", "sigmoid", "softmax"] = "identity"
+    activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
     """Of logits: what makes scores or probabilities of them."""
 
     def __post_init__(self) -> None:
@@ -327,11 +330,12 @@ class Tower(_Model, frozen=True):
 
 
 class Scorer(_Model, frozen=True):
-    """How two texts' vectors are compared: dense ones by cosine or dot product, sparse ones by ``sparse_dot`` or ``sparse_cosine``, several a
+    """How two texts' vectors are compared: dense ones by cosine, dot product or distance, sparse ones by ``sparse_dot`` or
+    ``sparse_cosine``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
     head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``."""
 
-    fn: Literal["cosine", "dot", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair"]
+    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair"]
     left: str
     right: str
     graph: FileName | None = None

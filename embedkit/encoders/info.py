@@ -65,10 +65,12 @@ class EncoderInfo:
         return self.bundle.manifest.fingerprint
 
     @property
-    def metric(self) -> Literal["cosine", "dot"]:
+    def metric(self) -> Literal["cosine", "dot", "euclidean"]:
         """How this model's dense vectors are compared."""
-        dense = (scorer.fn for scorer in self.bundle.manifest.scorers.values() if scorer.fn in ("cosine", "dot"))
-        return next(dense, "dot")
+        for scorer in self.bundle.manifest.scorers.values():
+            if scorer.fn in ("cosine", "dot", "euclidean"):
+                return scorer.fn
+        return "dot"
 
     def allows(self, metric: str) -> bool:
         """Whether an index by ``metric`` ranks this model's dense vectors as the model does: its own does, and where all
@@ -107,9 +109,9 @@ class EncoderInfo:
         return [self._roles[role].modality.fill(text, i) for i, text in enumerate(texts)]
 
     def similarity(self, a: npt.ArrayLike | Values, b: npt.ArrayLike | Values) -> FloatArray:
-        """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine or
-        dot product of dense vectors and of `SparseVectors`, MaxSim of `MultiVectors` (questions first), divided by
-        the number of a question's vectors where the model was trained so."""
+        """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine, dot
+        product or minus the distance of dense vectors, dot product or cosine of `SparseVectors`, MaxSim of `MultiVectors`
+        (questions first), divided by the number of a question's vectors where the model was trained so."""
         if isinstance(a, SparseVectors) and isinstance(b, SparseVectors):
             if self.sparse_cosine:
                 lengths = np.maximum(a.lengths()[:, None] * b.lengths()[None, :], 1e-12)

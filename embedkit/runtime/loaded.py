@@ -92,8 +92,13 @@ class LoadedBundle:
     def values(
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
     ) -> dict[str, Values]:
-        """The values of checked items, of all outputs unless some are named, computed on the calling thread."""
-        return self.towers[role].values(items, budget or self.setup.token_budget, outputs)
+        """The values of checked items, of all outputs unless some are named, computed on the calling thread. Raises
+        `InputError` that names the item without any."""
+        tower = self.towers[role]
+        try:
+            return tower.values(items, budget or self.setup.token_budget, outputs)
+        except Unencodable as error:
+            raise InputError(f"{tower.modality.noun} {error.number}: {error.reason}") from error
 
     def submit(
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
@@ -107,7 +112,12 @@ class LoadedBundle:
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
     ) -> dict[str, Values]:
         """`values`, computed on the threads."""
-        parts = [(rows, part.result()) for rows, part in self.submit(role, items, outputs, budget=budget)]
+        noun = self.towers[role].modality.noun
+        try:
+            pending = self.submit(role, items, outputs, budget=budget)
+        except Unencodable as error:
+            raise InputError(f"{noun} {error.number}: {error.reason}") from error
+        parts = [(rows, _result(part, rows, noun)) for rows, part in pending]
         return {
             name: scatter([(rows, part.values[name]) for rows, part in parts], len(items))
             for name in parts[0][1].values
@@ -167,6 +177,13 @@ def _placed(bundle: Bundle, place: str) -> Iterator[None]:
 
 _TRIED = 1 << 14
 """Token slots of the batch that is tried, enough for both of its texts."""
+
+
+def _result(part: Future[BatchResult], rows: Rows, noun: str) -> BatchResult:
+    try:
+        return part.result()
+    except Unencodable as error:
+        raise InputError(f"{noun} {int(rows[error.number])}: {error.reason}") from error
 
 
 @cache

@@ -14,7 +14,7 @@ from embedkit.errors import BundleError
 from embedkit.vectors.values import Values, scatter
 
 from .engines.base import Session, compute
-from .frontends.base import Batch, Item, Modality, Preparer
+from .frontends.base import Batch, Item, Modality, Preparer, Unencodable
 from .outputs import of_tensor
 
 
@@ -50,21 +50,33 @@ class Tower:
 
     def values(self, items: Sequence[Item], budget: int, outputs: Sequence[str] | None = None) -> dict[str, Values]:
         """The values of checked items, of all outputs unless some are named, computed on the calling thread in batches of
-        ``budget``."""
+        ``budget``; raises `Unencodable`."""
         batches = self.prepare(items, budget)
-        computed = [self.run(batch, outputs) for batch in batches]
+        computed = [self._numbered(batch, outputs) for batch in batches]
         return {
             name: scatter([(b.rows, c.values[name]) for b, c in zip(batches, computed, strict=True)], len(items))
             for name in computed[0].values
         }
 
+    def _numbered(self, batch: Batch, outputs: Sequence[str] | None) -> BatchResult:
+        """`run`; raises `Unencodable` with the item's number in what was prepared."""
+        try:
+            return self.run(batch, outputs)
+        except Unencodable as error:
+            raise Unencodable(int(batch.rows[error.number]), error.reason) from error
+
     def run(self, batch: Batch, outputs: Sequence[str] | None = None) -> BatchResult:
-        """The values of a batch, computed on the calling thread (on CPU)."""
+        """The values of a batch, computed on the calling thread (on CPU). Raises `Unencodable`, with a row of the batch, where
+        the engine fails."""
         names = list(self.outputs) if outputs is None else list(outputs)
         rows = len(batch.rows)
         count = rows if self.session.rows is None else self.session.rows(rows)
         tensors = batch.tensors(count)
-        found = compute(self.session, graph_inputs(batch, tensors, self.inputs, count), names, f"{self.where}.graph")
+        given = graph_inputs(batch, tensors, self.inputs, count)
+        try:
+            found = compute(self.session, given, names, f"{self.where}.graph")
+        except BundleError as error:
+            found = self._alone(given, names, rows, error)
         values: dict[str, Values] = {}
         for name, tensor in zip(names, found, strict=True):
             output = self.outputs[name]
@@ -84,6 +96,23 @@ class Tower:
                 f"{self.where}.outputs.{name}: expected the shape {wanted} of float32, found {tensor.shape} of {tensor.dtype}; export "
                 "the bundle again"
             )
+
+    def _alone(
+        self, given: Mapping[str, npt.NDArray[Any]], names: Sequence[str], rows: int, error: BundleError
+    ) -> list[npt.NDArray[np.float32]]:
+        """What the graph gives for each of the rows by itself, where it failed for them together with ``error``: the same
+        bytes. Raises `Unencodable` for the first row that has no values alone either."""
+        if rows == 1:
+            raise Unencodable(0, str(error)) from error
+        count = 1 if self.session.rows is None else self.session.rows(1)
+        found = []
+        for row in range(rows):
+            single = {name: np.repeat(array[row : row + 1], count, axis=0) for name, array in given.items()}
+            try:
+                found.append(compute(self.session, single, names, f"{self.where}.graph"))
+            except BundleError as own:
+                raise Unencodable(row, str(own)) from own
+        return [np.concatenate([parts[i][:1] for parts in found]) for i in range(len(names))]
 
 
 def graph_inputs(

@@ -47,6 +47,9 @@ class OpenVino(Session):
             with self._lock:
                 if self._compiled is None:
                     self._compile()
+        for name, size in self._sizes.items():  # openvino reads what lies behind a table
+            if name in inputs and not inputs[name].max(initial=0) < size:
+                raise IndexError(f"{name}: {inputs[name].max()} is no row of the graph's table, which has {size}")
         request = self._idle.get()
         try:
             found = request.infer(dict(inputs))
@@ -73,6 +76,7 @@ class OpenVino(Session):
             core = ov.Core()
             with gathered(self._path) as path:
                 model = core.read_model(str(path))
+            self._sizes = table_sizes(model)
             if self._precision == "int8":
                 quantize_weights(model)
             self._compiled: Any = core.compile_model(model, "CPU", options)
@@ -108,6 +112,30 @@ def _link(file: Path, place: Path) -> None:
         os.link(file, place)
     except OSError:
         shutil.copyfile(file, place)
+
+
+def table_sizes(model: Any) -> dict[str, int]:
+    """The rows of the constant tables in which inputs of the graph are looked up, by the input's name; of several the
+    fewest."""
+    found: dict[str, int] = {}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Gather":
+            continue
+        table, ids, axis = (_behind(node.input_value(i)) for i in range(3))
+        if {table.get_type_name(), axis.get_type_name()} != {"Constant"} or ids.get_type_name() != "Parameter":
+            continue
+        rows = int(node.input_value(0).get_shape()[int(axis.get_data().item())])
+        for name in ids.output(0).get_names():
+            found[name] = min(rows, found.get(name, rows))
+    return found
+
+
+def _behind(value: Any) -> Any:
+    """The node that a value comes from, conversions of its type left out."""
+    node = value.get_node()
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return node
 
 
 def quantize_weights(model: Any) -> int:

@@ -124,11 +124,12 @@ class StaticWords(Head):
         """``weight`` (vocabulary,)."""
         super().__init__()
         self.register_buffer("weight", weight)
+        self.weight: Tensor
 
     def forward(self, run: Run) -> Tensor:
         """(batch, vocabulary)."""
         ids = run.named["input_ids"]
-        weight: Any = self.weight
+        weight: Tensor = self.weight
         there = torch.zeros(ids.shape[0], weight.shape[0]).scatter_reduce(1, ids, run.mask, "amax")
         return there * weight
 

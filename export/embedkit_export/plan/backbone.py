@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -73,6 +74,15 @@ def without_special(tokenizer: Any) -> Any:
     if backend is not None:  # without one it is refused where its file is made
         backend.post_processor = None
     return made
+
+
+def table_size(backbone: Any) -> int | None:
+    """Rows of the table in which the model looks up token ids, where it says which that is."""
+    table: Any = getattr(backbone, "table", None)
+    if hasattr(backbone, "get_input_embeddings"):
+        with suppress(NotImplementedError, AttributeError):
+            table = getattr(backbone.get_input_embeddings(), "weight", None)
+    return len(table) if isinstance(table, torch.Tensor) and table.ndim == 2 else None
 
 
 def tokenizer_json(tokenizer: Any) -> str:

@@ -58,7 +58,7 @@ class Logits(_Output, frozen=True, tag="logits"):
     """Of a language model, one number: the logit of the first of these tokens (or ids) behind the text, less that of the
     second where there is one (Qwen3-Reranker, Zhang et al. 2025: yes and no)."""
     labels: list[str] = []
-    activation: Literal["identity", "sigmoid", "softmax"] = "identity"
+    activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
 
 
 Named: TypeAlias = Sparse | MultiVector | Tokens | Logits

@@ -144,7 +144,7 @@ class Recipe(_Piece, frozen=True):
     """Other outputs by name, each a table or one of `outputs`."""
     pair: Any = None
     """A head that scores two pooled vectors: a table or a `pairs.Pair`."""
-    similarity: Literal["cosine", "dot"] = "cosine"
+    similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
     matryoshka: list[Positive] = []
     """Sizes that the first numbers of a vector were trained for."""
     causal: bool | None = None

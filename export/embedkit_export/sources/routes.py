@@ -99,6 +99,9 @@ def limit_length(model: Any, limit: int) -> None:
     for module in model.modules():
         if type(module).__name__ in ("Transformer", "MLMTransformer"):
             module.max_seq_length = limit
+            for options in getattr(module, "processing_kwargs", {}).values():
+                if options.get("max_length"):
+                    options["max_length"] = limit
             for own in ("query_length", "document_length"):
                 if getattr(module, own, None) is not None:
                     setattr(module, own, limit)

@@ -47,7 +47,7 @@ class TextTokenizer:
         self.frontend, self.template = frontend, template
         self._inputs = list(inputs)
         self._padding = Padding(frontend.pad_id, frontend.least, frontend.padding)
-        self._max, self._fixed = frontend.truncate.max, frontend.fixed
+        self._max, self._fixed, self._size = frontend.truncate.max, frontend.fixed, frontend.vocabulary
         types = self._types = any(entry.source == "types" for entry in inputs)
         self._pools = any(entry.source == "pool_mask" for entry in inputs)
         self._slice = frontend.truncate.mode == "slice"
@@ -77,6 +77,13 @@ class TextTokenizer:
         for i, ids in enumerate(ragged.ids):
             if not len(ids):
                 raise Unencodable(i, "the tokenizer makes no token of it, so it has no vector")
+            if self._size is not None and (beyond := ids[ids >= self._size]).size:
+                token = self._tokenizer.id_to_token(int(beyond[0]))
+                raise Unencodable(
+                    i,
+                    f"its token {token!r} has the id {beyond[0]}, and the model has vectors for ids below {self._size} only; leave "
+                    "the token out, or train the model with a larger table (resize_token_embeddings) and export it again",
+                )
         for i, pool in enumerate(ragged.pool if self._pools else ()):
             if not pool.any():
                 reason = "no token of it is left to pool, so it has no vector; it may be empty, or cut before its text begins"

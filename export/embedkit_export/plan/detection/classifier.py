@@ -13,14 +13,15 @@ from embedkit_export.sources.load import Source
 
 OUTPUT = "logits"
 PAIR = ["{query}", "{document}"]
-_ACTIVATIONS: dict[str, Literal["identity", "sigmoid", "softmax"]] = {
+_ACTIVATIONS: dict[str, Literal["identity", "sigmoid", "softmax", "tanh"]] = {
     "Identity": "identity",
     "Sigmoid": "sigmoid",
     "Softmax": "softmax",
+    "Tanh": "tanh",
 }
 
 
-def activation(function: Any) -> Literal["identity", "sigmoid", "softmax"]:
+def activation(function: Any) -> Literal["identity", "sigmoid", "softmax", "tanh"]:
     """The name of what makes scores of logits, of a module of torch. Raises `ExportError` for one that a bundle has not."""
     name = type(function).__name__
     if name not in _ACTIVATIONS:

@@ -145,9 +145,11 @@ def from_modules(origin: Source) -> Inferred:
     first, whole = pipes["default"], found["default"]
     if origin.backbone is None or origin.tokenizer is None:
         raise ExportError("modules: the first module reads no text with a transformers model")
-    similarity = model.similarity_fn_name or "cosine"
-    if similarity not in ("cosine", "dot"):
-        raise ExportError(f"similarity: expected cosine or dot, found {similarity!r}")
+    similarity: Any = model.similarity_fn_name or "cosine"
+    if similarity not in ("cosine", "dot", "euclidean"):
+        raise ExportError(
+            f"similarity: expected cosine, dot or euclidean, found {similarity!r}; set similarity_fn_name to one that the stores have"
+        )
     roles = {}
     for name, prompt in prompts.items():
         without = [] if found[name].include_prompt else ["prefix"]
@@ -161,7 +163,7 @@ def from_modules(origin: Source) -> Inferred:
         pooling=whole.pooling,
         token_stages=whole.token_stages,
         stages=whole.stages,
-        similarity="dot" if similarity == "dot" else "cosine",
+        similarity=similarity,
         matryoshka=[model.truncate_dim] if model.truncate_dim else [],
         max_tokens=whole.max_tokens,
         roles=roles,

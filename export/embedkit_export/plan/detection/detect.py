@@ -13,6 +13,7 @@ from embedkit_export.sources.load import Source
 from . import classifier, dense, multivector, sparse
 from .card import from_card
 from .pairs import cross_encoder, language_model
+from .settings import with_settings
 
 _STATED = {
     "SentenceTransformer": dense.from_modules,
@@ -51,6 +52,8 @@ def infer(
             found.notes.append(
                 f"this looks like {known.name}, which scores pairs: pass --kind reranker to export it so"
             )
+    if origin.model is not None and kind != "classifier":
+        found = with_settings(origin, found)
     if pooling is not None or normalize is not None:
         if origin.model is not None:
             raise ExportError(

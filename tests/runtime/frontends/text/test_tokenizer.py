@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from embedkit import InputError
 from embedkit.bundle.manifest import Choice, Input, Part, PoolMask, TextFrontend, Truncate
+from embedkit.runtime.frontends.base import Unencodable
 from embedkit.runtime.frontends.batching import pad
 from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.tokenizer import TextTokenizer
@@ -204,3 +205,14 @@ def test_white_space_is_taken_off_a_field_that_says_so(file: Path) -> None:
     )
     assert whole.spread(" w1 \n")[0] == "<w1>"
     assert not whole.plain
+
+
+def test_a_token_beyond_the_table_is_named(file: Path) -> None:
+    tokenizer = make(file, [TEXT], vocabulary=WORDS.index("w7"))
+    items = [tokenizer.template.check(text, "text") for text in ("w1 w6", "w2", "w7 w8")]
+    with pytest.raises(
+        Unencodable, match=r"its token 'w7' has the id 14, and the model has vectors for ids below 14 only"
+    ) as caught:
+        tokenizer.batches(items, 100, None)
+    assert caught.value.number == 2
+    assert sum(len(batch.rows) for batch in tokenizer.batches(items[:2], 100, None)) == 2
