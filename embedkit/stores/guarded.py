@@ -108,10 +108,9 @@ class GuardedStore:
     def open(self, name: str, *, metadata_policy: MetadataMode = "strict") -> GuardedCollection:
         """Open an existing collection; raises `CollectionNotFoundError`. ``metadata_policy`` is as in `ensure`."""
         check_mode(metadata_policy)
+        check_id(name, "collection name")
         with self._lock:
-            return GuardedCollection(
-                self.inner.open(check_id(name, "collection name")), self.caps, self._lock, metadata_policy
-            )
+            return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata_policy)
 
     def names(self) -> list[str]:
         """The collections' names, sorted."""
