@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from embedkit.ingestion.chunking.chunked import By
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
-    from embedkit.retrieval.rerank import Reranks
+    from embedkit.retrieval.rerank import RerankerLike
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(
@@ -70,11 +70,11 @@ class Loading:
             on_truncate="ignore",
         )
 
-    def reranker(self, bundle: str) -> Reranks:
+    def reranker(self, bundle: str) -> RerankerLike:
         """The reranker of a cross-encoder's bundle."""
         import embedkit
 
-        loaded: Reranks = embedkit.Reranker.load(
+        loaded: RerankerLike = embedkit.Reranker.load(
             bundle, variant=self.variant, device=self.device, engine=self.engine, threads=self.threads
         )
         return loaded

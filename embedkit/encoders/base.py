@@ -15,7 +15,7 @@ import numpy.typing as npt
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
 from embedkit.checks import items_of
-from embedkit.errors import InputError, TruncationError, TruncationWarning
+from embedkit.errors import InputError, OptionError, TruncationError, TruncationWarning
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows, Setup
 from embedkit.runtime.options import (
@@ -288,7 +288,7 @@ class BaseEncoder(EncoderInfo, ABC):
         if about.kind != "dense":
             return (found[name] for found in self._windows(texts, options, [name]))
         if needs_ranges(options.precision) and options.ranges is None:
-            raise InputError(
+            raise OptionError(
                 f"ranges: {options.precision} needs those of all vectors before the first; give "
                 "ranges=embedkit.fit_ranges(encoder.encode(sample)) of some thousand typical texts"
             )
@@ -303,14 +303,14 @@ class BaseEncoder(EncoderInfo, ABC):
             check_precision(options.precision)
         if about.kind != "dense":
             if dim is not None or options.precision != "float32":
-                raise InputError(
+                raise OptionError(
                     f"dim and precision are for dense vectors, and the output {name!r} is {about.kind}; leave them out"
                 )
         elif dim is not None:
             truncate(np.empty((0, about.dim), dtype=np.float32), dim, normalize=False)
             if about.matryoshka and dim not in (*about.matryoshka, about.dim):
                 sizes = ", ".join(map(str, sorted({*about.matryoshka, about.dim})))
-                raise InputError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
+                raise OptionError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
         return name, about
 
     def _dense(
@@ -376,7 +376,7 @@ class BaseEncoder(EncoderInfo, ABC):
     def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:
         given = self._roles[role].outputs
         if isinstance(outputs, str):
-            raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
+            raise OptionError(f"outputs: expected a list of names, found the string {outputs!r}")
         for name in outputs or ():
             given[name]
         return list(given if outputs is None else dict.fromkeys(outputs))
