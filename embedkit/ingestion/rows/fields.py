@@ -54,13 +54,15 @@ class Fields:
     types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        texts = [self.text] if isinstance(self.text, str) else list(self.text)
+        texts: list[Any] = list(self.text) if isinstance(self.text, list | tuple) else [self.text]
         if not texts or not all(isinstance(name, str) and name for name in [self.id, *texts]):
             raise InputError(f"id_field and text_field: expected names, found {self.id!r} and {self.text!r}")
         if len(texts) > 1 and any(map(_is_template, texts)):
             raise InputError("text_field: give one template such as '{title}: {body}', or several plain names")
         if isinstance(self.metadata, str):
             raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
+        if self.metadata is not None and not isinstance(self.metadata, Sequence):
+            raise InputError(f"metadata_fields: expected a list of names, found {type(self.metadata).__name__}")
         if self.id_from is not None:
             one_of("id_from", self.id_from, get_args(IdFrom))
         check_types(self.types)
@@ -151,7 +153,7 @@ class Fields:
         found = _converted(as_id, row, self.id, None)
         if isinstance(found, str) and (found or not self.id_from):
             return found
-        if found is _MISSING or found is None or found == "":
+        if found is _MISSING or found is None or isinstance(found, str):  # an empty one
             if self.id_from:
                 return None
             hint = self._hint(self.id, row)
