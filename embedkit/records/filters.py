@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from embedkit.checks import printed
@@ -90,8 +91,8 @@ class Compare(Filter):
         if self.op == "!=":
             return not _equal(found, self.value)
         if self.op in ("in", "not in"):
-            assert isinstance(self.value, tuple)
-            return any(_equal(found, v) for v in self.value) == (self.op == "in")
+            kind = _kind(found)
+            return (kind != "other" and (kind, found) in self._listed) == (self.op == "in")
         if not _comparable(found, self.value):
             return False
         left: Any = found
@@ -103,6 +104,11 @@ class Compare(Filter):
         if self.op == ">":
             return bool(left > right)
         return bool(left >= right)
+
+    @cached_property
+    def _listed(self) -> frozenset[tuple[str, Scalar]]:
+        assert isinstance(self.value, tuple)
+        return frozenset((_kind(value), value) for value in self.value)
 
     def ops(self) -> frozenset[str]:
         """See `Filter.ops`."""
@@ -223,6 +229,19 @@ def push_down_not(expression: Filter) -> Filter:
         return Combine("or" if inner.op == "and" else "and", tuple(push_down_not(Not(part)) for part in inner.parts))
     assert isinstance(inner, Compare)
     return Compare(inner.field, _NEGATED[inner.op], inner.value) if inner.op in _NEGATED else expression
+
+
+def depth(expression: Filter) -> int:
+    """The levels of an expression, of which a comparison is one."""
+    levels, below = 0, [expression]
+    while below:
+        levels += 1
+        below = [
+            part
+            for node in below
+            for part in (node.parts if isinstance(node, Combine) else (node.part,) if isinstance(node, Not) else ())
+        ]
+    return levels
 
 
 def simplified(expression: Filter) -> Filter | bool:

@@ -61,6 +61,17 @@ class Capabilities:
     """Most numbers other than 0 in a sparse vector; embedkit refuses a row, and a question, that has more."""
     multivector: bool = False
     """Whether a collection may keep several vectors a row, and its `Collection` is a `MultiVectorCollection`."""
+    max_filter_values: int | None = None
+    """Most values in one filter, those of all its comparisons together; what is beyond embedkit finishes itself."""
+    max_comparisons: int | None = None
+    """Most comparisons in one filter; what is beyond embedkit finishes itself."""
+    max_filter_depth: int | None = None
+    """Most levels of a filter, of which a comparison is one; what is beyond embedkit finishes itself."""
+    indexed: bool = True
+    """Whether a search goes by an index, which may lose a row; where not, it compares all rows, and `embedkit.check` need not
+    search for them."""
+    max_id_bytes: int | None = None
+    """Most bytes of an id in UTF-8; embedkit refuses a row that has a longer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,7 @@ class Collection(Protocol):
         dimension, of unit length under cosine. When it returns, the rows it counts as written survive the process."""
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
-        """The rows that exist among ``ids`` (distinct), in any order."""
+        """The rows that exist among ``ids`` (distinct), in any order; ``vector`` is None where the store has lost it."""
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``, without fetching the rest of the row."""
@@ -129,7 +140,7 @@ class Collection(Protocol):
         """Delete by ids or by filter (exactly one is given); the number deleted where the store knows it, else None."""
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """For each of the (n, dim) float32 vectors the ``k`` nearest rows that satisfy ``filter``, best first; a
+        """For each of the (n, dim) float32 vectors the ``k`` (below 2**31) nearest rows that satisfy ``filter``, best first; a
         higher score is nearer: the cosine or the dot product itself, or minus the euclidean distance. An approximate
         index may miss a few rows."""
 

@@ -25,8 +25,10 @@ def inspect(bundle: str, engine: str | None, json: bool) -> None:
     """Show what a bundle is: roles, templates, dimensions, variants with their measured quality, fingerprint."""
     from embedkit.bundle.folder import Bundle
     from embedkit.bundle.summary import summary, summary_text
+    from embedkit.runtime.verification import examine
 
     opened = Bundle.open(bundle)
+    examine(opened)
     encoder = Loading(engine=engine).load(bundle) if engine else None
     if json:
         loaded = (

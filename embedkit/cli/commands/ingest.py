@@ -172,6 +172,13 @@ def sync(
     default=0,
     help="Encode so many rows anew, and compare their vectors with the stored ones.",
 )
+@click.option(
+    "--searches",
+    type=click.IntRange(min=0),
+    default=10_000,
+    show_default=True,
+    help="Search for so many rows by their own vectors, where the store's index may lose rows.",
+)
 @click.option("--repair", is_flag=True, help="Then sync: write what is missing or wrong, delete what is extra.")
 @filter_option
 @columns_options
@@ -187,6 +194,7 @@ def check(
     store: str,
     collection: str,
     vectors: int,
+    searches: int,
     repair: bool,
     filter: tuple[str, ...],
     columns: FieldOptions,
@@ -213,6 +221,7 @@ def check(
             metadata_policy=cutting.mode(),
             filter=only,
             vectors=vectors,
+            searches=searches,
             drop_broken=drop_broken,
             progress=False if quiet else None,
         )
