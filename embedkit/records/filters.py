@@ -278,7 +278,10 @@ def _checked(other: object) -> Filter:
 def _values(values: Iterable[object]) -> list[object]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable) or getattr(values, "shape", None) == ():
         raise FilterError(f"is_in and not_in take a list of values, found {printed(values)}")
-    return list(values)
+    try:
+        return list(values)
+    except TypeError:  # an array of no dimension
+        raise FilterError(f"is_in and not_in take a list of values, found {printed(values)}") from None
 
 
 def _is_none(value: object) -> bool:

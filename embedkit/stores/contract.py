@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
@@ -261,7 +262,8 @@ def _path(written: str, text: str) -> str:
     if path.startswith("/") and _DRIVE.match(path[1:]):
         return path[1:]
     if written.startswith("~"):
-        path = os.path.expanduser(path)
+        with suppress(ValueError):  # the name of no user
+            path = os.path.expanduser(path)
         if path == "~" or path.startswith(("~/", "~\\")):
             raise StoreURLError(f"store URL {text!r}: the home folder is not known here; write the whole path")
     return path

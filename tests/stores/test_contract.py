@@ -85,6 +85,7 @@ def test_what_a_collection_is_made_for_outlives_its_spec() -> None:
         ("chroma:%7E/index", "~/index"),
         ("chroma:./~/index", "./~/index"),
         ("chroma:a~b", "a~b"),
+        ("chroma:~\ud800", "~\ud800"),
         ("chroma:50%", "50%"),
         ("chroma:100%25", "100%"),
         ("chroma:my index", "my index"),

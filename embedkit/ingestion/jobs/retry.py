@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,8 +28,10 @@ from embedkit.records.metadata import load_metadata
 from embedkit.stores.contract import Metric
 from embedkit.stores.guarded import GuardedStore
 from embedkit.system.atomic import move
-from embedkit.system.files.lines import TooLong, lines, shown
+from embedkit.system.files.lines import NOT_UTF_8, TooLong, lines, shown
 from embedkit.system.renames import renamed
+
+_ESCAPE = re.compile(r"\\x[89a-f][0-9a-f]")
 
 
 @renamed(metadata="metadata_policy")
@@ -153,6 +156,8 @@ class LetterRows:
         source = Source.of(bad.source, bad.id or bad.source, bad.format)
         if bad.format == "jsonl":
             yield json_row(bad.row.encode("utf-8", "surrogatepass"), bad.line, source, self.fields)
+        elif source.format in ("csv", "tsv") and bad.reason.startswith(NOT_UTF_8) and _ESCAPE.search(bad.row):
+            yield bad  # as it was: its bytes that are no UTF-8 stand there as escapes, which are no text of the table
         elif source.format in ("csv", "tsv"):
             yield replace(table_row(bad.row, bad.line, source, self.fields), line=bad.line)
         elif bad.format == "record":

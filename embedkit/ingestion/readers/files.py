@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from embedkit.checks import items_of, one_of, path_of
+from embedkit.checks import items_of, one_of, path_of, printed
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
@@ -156,9 +156,11 @@ def _is_plain(path: str) -> bool:
 
 
 def _checked_delimiter(delimiter: str | None) -> str:
-    if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
-        raise OptionError(f"delimiter: expected one character, such as ';', found {delimiter!r:.60}")
-    return delimiter or ""
+    if not delimiter:
+        return ""
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise OptionError(f"delimiter: expected one character, such as ';', found {printed(delimiter):.60}")
+    return delimiter
 
 
 def _is_text(path: str, encoding: str = "") -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from embedkit.checks import check_id, check_text
+from embedkit.checks import check_id, check_text, printed
 from embedkit.errors import InputError
 from embedkit.records.documents import Document
 from embedkit.records.metadata import content_hash, dump_metadata
@@ -110,6 +110,6 @@ def recorded(value: Mapping[str, Any], *, as_line: bool = False) -> tuple[str, s
 def shown_as_json(value: Mapping[str, object]) -> str:
     """The value as JSON, or where that cannot be as Python shows it."""
     try:
-        return json.dumps(value, default=repr)
+        return json.dumps(value, default=printed)
     except (TypeError, ValueError, RecursionError):
-        return repr(value)
+        return printed(value)

@@ -7,6 +7,7 @@ import codecs
 import io
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -76,6 +77,10 @@ _CODECS = {
 
 _WIDE = frozenset({"utf-8", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift_jis", "euc-kr", "utf-16be", "utf-16le"})
 """Encodings with more than a byte a character."""
+
+_NO_TEXT = {"replacement", "idna", "punycode", "undefined", "unicode-escape", "unicode_escape", "raw-unicode-escape"}
+_NO_TEXT |= {"raw_unicode_escape"}
+"""Encodings in which no file is: what browsers do not read, names of hosts, Python's own source."""
 
 _ADDED = {("windows-1255", 0xCA): "\u05ba"}
 """Characters that Python's tables lack."""
@@ -158,18 +163,15 @@ def encoding_of(label: str) -> str | None:
 
 def named(label: str) -> str:
     """The encoding of a label that a user gives, one of the web or of Python's; `OptionError` for any other."""
-    found = encoding_of(label)
-    try:
+    found = encoding_of(label) if isinstance(label, str) else "replacement"
+    with suppress(LookupError, ValueError):
         name = codecs.lookup(label).name if found is None else found
-        found = found or encoding_of(name)
-        "".encode(name if found is None else "utf-8")  # raises where Python's codec is none of text
-        if found == "replacement":
-            raise LookupError(label)
-    except (LookupError, ValueError, TypeError):
-        raise OptionError(
-            f"encoding: expected a name such as utf-8, windows-1252 or utf-16, found {label!r:.60}"
-        ) from None
-    return found or name
+        found = encoding_of(name) or name
+        if found not in _NO_TEXT:
+            "".encode(found if found not in LABELS else "utf-8")  # raises where Python's codec is none of text
+            return found
+    shown = repr(label) if isinstance(label, str) else type(label).__name__
+    raise OptionError(f"encoding: expected a name such as utf-8, windows-1252 or utf-16, found {shown:.60}")
 
 
 def bom_of(raw: bytes) -> tuple[str, int]:

@@ -8,6 +8,9 @@ from typing import BinaryIO
 MAX_BYTES = 64 << 20
 """Bytes of the longest line, cell or text file that is read; a longer one is a bad row."""
 
+NOT_UTF_8 = "not valid UTF-8"
+"""How the reason begins where bytes are none."""
+
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20
 
@@ -67,7 +70,7 @@ def decoded(raw: bytes) -> str:
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """Where bytes are not UTF-8."""
-    return f"not valid UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}"
+    return f"{NOT_UTF_8}: byte 0x{error.object[error.start]:02x} at {error.start}"
 
 
 def _skip_line(file: BinaryIO, raw: bytes) -> None:

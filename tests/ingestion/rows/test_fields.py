@@ -102,6 +102,11 @@ def test_which_columns_are_read():
         ({"text": []}, "expected names"),
         ({"text": ["a", "{b}"]}, "one template"),
         ({"metadata": "a,b"}, "expected a list of names"),
+        ({"metadata": 5}, "metadata_fields: expected a list of names, found int"),
+        ({"text": 5}, "expected names"),
+        ({"text": ["a", 5]}, "expected names"),
+        ({"id": None}, "expected names"),
+        ({"types": 5}, "types: expected a mapping of fields to types, found int"),
         ({"id_from": "hash"}, "id_from: expected one of text, path, row, found 'hash'"),
     ],
 )

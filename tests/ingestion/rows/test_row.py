@@ -6,6 +6,7 @@ import hashlib
 import json
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from embedkit.errors import InputError
@@ -99,3 +100,27 @@ def test_a_value_that_is_no_json_is_shown_all_the_same():
     itself["self"] = itself
     assert shown_as_json(itself) == "{'self': {...}}"
     assert shown_as_json({(1, 2): 3}) == "{(1, 2): 3}"
+
+
+class Hidden:
+    """A value that cannot be shown."""
+
+    def __repr__(self):
+        raise KeyError("no")
+
+
+VALUES = {
+    "hidden": Hidden(), "long": 10**5000, "array": np.array([1, 2]), "scalar": np.array("x"), "list": [Hidden()],
+    "mapping": {"a": Hidden()}, "keys": {1: Hidden()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_any_value_in_any_place_is_a_row_or_a_bad_row(kind):
+    value = VALUES[kind]
+    for item in ({"id": value, "text": "t"}, {"id": "a", "text": value}, {"text": "t", "x": value}):
+        row = sourced(item, 1)
+        assert isinstance(row, BadRow)
+        assert isinstance(row.row, str)
+    with pytest.raises(InputError):
+        fingerprint_of(SourcedDocument("a", "t", {"x": {1: value}}))

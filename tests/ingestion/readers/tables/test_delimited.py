@@ -143,7 +143,7 @@ def test_another_delimiter(tmp_path):
     again = table_row(bad.row.replace("many;", ""), 4, Source.of("docs.csv", "docs.csv", bad.format), Fields())
     assert (again.id, again.text) == ("3", "too")
     assert [row.text for row in read(tmp_path, b"id|text\n1|a,b\n", "docs.tsv", delimiter="|")] == ["a,b"]
-    for wrong in (";;", '"', "\n"):
+    for wrong in (";;", '"', "\n", 5):
         with pytest.raises(OptionError, match="delimiter: expected one character"):
             FileRows([tmp_path / "docs.csv"], delimiter=wrong)
 
@@ -167,7 +167,7 @@ def test_an_encoding_that_is_not_said_is_named(tmp_path):
     bad, good = read(tmp_path, b"id,text\n1,\xaa\n2,\xe1\n", encoding="windows-1253")
     assert "of what --encoding windows-1253 makes of it" in bad.reason
     assert good.text == "α"
-    for wrong in ("klingon", "hex", "rot13", "utf-8\n\0", "hz-gb-2312"):
+    for wrong in ("klingon", "hex", "rot13", "utf-8\n\0", "hz-gb-2312", "idna", "unicode_escape", 5):
         with pytest.raises(OptionError, match="encoding: expected a name such as"):
             read(tmp_path, b"", encoding=wrong)
 
