@@ -89,7 +89,7 @@ class Database:
     def _connected(self) -> psycopg.Connection[Any]:
         # A pooler in front of the server may give each transaction another session, which knows no prepared statement.
         return psycopg.connect(
-            **self._options, autocommit=True, client_encoding="utf8", **_NETWORK
+            **self._options, autocommit=True, client_encoding="utf8", prepare_threshold=None, **_NETWORK
         )
 
 

@@ -1,16 +1,16 @@
-"""A pooler in front of a PostgreSQL server: each transaction of a client gets the next of two sessions, as pgbouncer does in its
+"""A pooler in front of a PostgreSQL server: each transaction of a client gets one of two sessions, by chance, as pgbouncer does in its
 transaction mode, so that nothing that a session keeps (prepared statements, settings) is there in the next one."""
 
 from __future__ import annotations
 
 import os
+import random
 import select
 import socket
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import cycle
 
 from psycopg import pq
 
@@ -26,7 +26,7 @@ def pooled(conninfo: str) -> Iterator[int]:
     for backend in backends:
         backend.setblocking(True)
     listener = socket.create_server(("127.0.0.1", 0))
-    turn, using = cycle(backends), threading.Lock()
+    chance, using = random.Random(0), threading.Lock()
 
     def accept() -> None:
         with suppress(OSError):
@@ -39,7 +39,7 @@ def pooled(conninfo: str) -> Iterator[int]:
             _welcome(client)
             while select.select([client], [], []) and client.recv(1, socket.MSG_PEEK) not in (b"", b"X"):
                 with using:
-                    _transaction(client, next(turn))
+                    _transaction(client, chance.choice(backends))
 
     threading.Thread(target=accept, daemon=True).start()
     try:
