@@ -20,8 +20,8 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 demo: $(READY)
 	$(BIN)/embedkit demo
 
-# Two workers, a file at a time each: an export uses one core for most of its time.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 --durations-min=1
+# Three workers, a file at a time each: an export uses one core, and many tests wait for a server, a child or a disk.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --durations=20 --durations-min=1
 
 test: $(READY)
 	$(PYTEST) -m "not slow"

@@ -15,7 +15,7 @@ from .click_ext import OptionalValue, grouped, option_field
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
     from embedkit.records.documents import Hit
-    from embedkit.retrieval.rerank import Reranks
+    from embedkit.retrieval.rerank import RerankerLike
     from embedkit.stores.guarded import GuardedStore
 
     from .options import Loading
@@ -106,7 +106,7 @@ class RankingOptions:
         rows = store.open(collection)
         return kept(rows, folder, language=self.language, rebuild=rebuild, progress=None)
 
-    def _reranker(self, loading: Loading) -> Reranks | None:
+    def _reranker(self, loading: Loading) -> RerankerLike | None:
         return loading.reranker(self.rerank) if self.rerank else None
 
     def _weights(self) -> dict[str, float]:

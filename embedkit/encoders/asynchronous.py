@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,7 +11,8 @@ from typing import Any, Literal, Self, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.errors import EmbedkitError, InputError, OverloadedError
+from embedkit.checks import items_of
+from embedkit.errors import ClosedError, EmbedkitError, InputError, OptionError, OverloadedError
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import EncodeOptions, Items, OnTruncate, PartKeywords, StreamKeywords, check_count
 from embedkit.vectors.arrays import FloatArray
@@ -41,7 +41,7 @@ class AsyncEncoder:
 
     def __init__(self, encoder: BaseEncoder, *, max_queue: int = 1024) -> None:
         if max_queue is None:
-            raise InputError("max_queue: expected a positive integer, found None")
+            raise OptionError("max_queue: expected a positive integer, found None")
         check_count("max_queue", max_queue)
         self.encoder, self.max_queue = encoder, max_queue
         self._threads = ThreadPoolExecutor(encoder.concurrency, thread_name_prefix="embedkit-async")
@@ -91,9 +91,7 @@ class AsyncEncoder:
         place. Raises `OverloadedError` where ``max_queue`` texts wait already.
         """
         single = self.encoder.modality(role).is_item(texts)
-        if not single and (isinstance(texts, bytes) or not isinstance(texts, Iterable)):
-            raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
-        items: list[Item] = [texts] if single else list(texts)
+        items: list[Item] = [texts] if single else list(items_of("texts", texts))
         if needs_ranges(precision):
             if ranges is None:
                 raise InputError(
@@ -187,7 +185,7 @@ class AsyncEncoder:
     def _admit(self, count: int) -> None:
         loop = asyncio.get_running_loop()
         if self._closed:
-            raise InputError("this AsyncEncoder is closed; make another one")
+            raise ClosedError("this AsyncEncoder is closed; make another one")
         if self._loop is not loop:
             if self._requests or self._running:
                 raise InputError(

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
-from embedkit.errors import InputError, TruncationError, TruncationWarning
+from embedkit.checks import items_of
+from embedkit.errors import InputError, OptionError, TruncationError, TruncationWarning
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows, Setup
 from embedkit.runtime.options import (
@@ -227,7 +228,7 @@ class BaseEncoder(EncoderInfo, ABC):
         on_truncate: OnTruncate | None = None,
     ) -> dict[str, Values]:
         """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
-        texts = _as_list(texts)
+        texts = _listed(texts)
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
         with _bar(len(texts), progress) as bar:
@@ -255,7 +256,7 @@ class BaseEncoder(EncoderInfo, ABC):
         if self._roles[options.role].modality.is_item(texts):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
-        texts = _as_list(texts)
+        texts = _listed(texts)
         name, about = self._output(options)
         if about.kind != "dense":
             return self.encode_outputs(
@@ -287,7 +288,7 @@ class BaseEncoder(EncoderInfo, ABC):
         if about.kind != "dense":
             return (found[name] for found in self._windows(texts, options, [name]))
         if needs_ranges(options.precision) and options.ranges is None:
-            raise InputError(
+            raise OptionError(
                 f"ranges: {options.precision} needs those of all vectors before the first; give "
                 "ranges=embedkit.fit_ranges(encoder.encode(sample)) of some thousand typical texts"
             )
@@ -302,14 +303,14 @@ class BaseEncoder(EncoderInfo, ABC):
             check_precision(options.precision)
         if about.kind != "dense":
             if dim is not None or options.precision != "float32":
-                raise InputError(
+                raise OptionError(
                     f"dim and precision are for dense vectors, and the output {name!r} is {about.kind}; leave them out"
                 )
         elif dim is not None:
             truncate(np.empty((0, about.dim), dtype=np.float32), dim, normalize=False)
             if about.matryoshka and dim not in (*about.matryoshka, about.dim):
                 sizes = ", ".join(map(str, sorted({*about.matryoshka, about.dim})))
-                raise InputError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
+                raise OptionError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
         return name, about
 
     def _dense(
@@ -375,7 +376,7 @@ class BaseEncoder(EncoderInfo, ABC):
     def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:
         given = self._roles[role].outputs
         if isinstance(outputs, str):
-            raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
+            raise OptionError(f"outputs: expected a list of names, found the string {outputs!r}")
         for name in outputs or ():
             given[name]
         return list(given if outputs is None else dict.fromkeys(outputs))
@@ -384,12 +385,11 @@ class BaseEncoder(EncoderInfo, ABC):
         modality = self._roles[role].modality
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
+        items_of("texts", texts)
 
 
-def _as_list(texts: Items) -> list[Item]:
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
-    return texts if isinstance(texts, list) else list(texts)
+def _listed(texts: Items) -> list[Item]:
+    return texts if isinstance(texts, list) else list(items_of("texts", texts))
 
 
 def _bar(total: int, progress: bool | None) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from embedkit.errors import InputError
+from embedkit.errors import OptionError
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import OnTruncate
 from embedkit.runtime.outputs import activated
@@ -68,7 +68,7 @@ class Classifier:
         """A list with the most probable class of each text, of equally probable ones the first; or, where classes are decided one by one,
         the list of those whose probability is at least ``threshold``. A single text gives one answer."""
         if not 0.0 <= threshold <= 1.0:
-            raise InputError(f"threshold: expected a number from 0 to 1, found {threshold!r}")
+            raise OptionError(f"threshold: expected a number from 0 to 1, found {threshold!r}")
         single = self.encoder.modality().is_item(texts)
         given: Iterable[Item] = [texts] if single else texts
         found = self.chosen(self.predict_proba(given, progress=progress), threshold=threshold)

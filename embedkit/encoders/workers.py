@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.errors import EmbedkitError, WorkerError
+from embedkit.errors import ClosedError, EmbedkitError, WorkerError
 from embedkit.runtime.autotune import undecided
 from embedkit.runtime.frontends.base import Item, Modality, Rows, Unencodable
 from embedkit.runtime.loaded import LoadedBundle, PendingRows, Setup
@@ -92,7 +92,7 @@ class Crew:
     def submit(self, role: str, items: Sequence[Item], outputs: Sequence[str]) -> list[PendingRows]:
         """Hand checked items to the workers, each in exactly one part."""
         if not self._open:
-            raise WorkerError("this EncoderPool is closed; load another one")
+            raise ClosedError("this EncoderPool is closed; load another one")
         modality = self._modalities[role]
         costs = np.array([modality.cost(item) for item in items], dtype=np.int64)
         parts: list[PendingRows] = []

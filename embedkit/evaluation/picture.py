@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from embedkit.errors import InputError
+from embedkit.errors import DiskError, InputError, OptionError
 from embedkit.system.extras import needed
 
 from .measures import described
@@ -69,14 +69,16 @@ def draw(report: EvaluationReport | Sequence[EvaluationReport], path: str | os.P
                 else:
                     canvas.print_svg(file, metadata={"Date": None, "Creator": None})
         except OSError as error:
-            raise InputError(f"{os.fspath(path)}: {error.strerror}; name a file in a folder that exists") from error
+            raise DiskError(
+                f"{os.fspath(path)}: {error.strerror}; name a file in a folder that exists", error, filename=path
+            ) from error
 
 
 def check_picture(path: str | os.PathLike[str]) -> str:
-    """``png`` or ``svg``, as the name of a picture says; else `InputError`."""
+    """``png`` or ``svg``, as the name of a picture says; else `OptionError`."""
     kind = os.path.splitext(os.fspath(path))[1].lower()
     if kind not in (".png", ".svg"):
-        raise InputError(f"picture: expected a name that ends in .png or .svg, found {os.fspath(path)!r}")
+        raise OptionError(f"picture: expected a name that ends in .png or .svg, found {os.fspath(path)!r}")
     return kind[1:]
 
 

@@ -50,7 +50,7 @@ class VectorCache:
         return {row_id: vector for row_id in ids if (vector := self._known[row_id]) is not None}
 
 
-class Asked:
+class EncodedQueries:
     """What a model makes of queries, by kind of output: all kinds that were named, of one pass."""
 
     def __init__(self, encoder: BaseEncoder, outputs: Mapping[str, str]) -> None:
@@ -73,7 +73,7 @@ class VectorRanker:
     """Ranks by one kind of the vectors that a collection keeps, by dense ones with ``full`` as they are read back."""
 
     rows: GuardedCollection
-    asked: Asked
+    asked: EncodedQueries
     kind: str
     full: VectorCache | None = None
 
@@ -102,7 +102,7 @@ def vector_rankers(rows: GuardedCollection, encoder: BaseEncoder, full: VectorCa
             f"collection {info.name!r} keeps {', '.join(kind for kind, size in sizes.items() if size)} vectors, the model gives "
             f"{', '.join(outputs)}; search it with the bundle that it was made with"
         )
-    asked = Asked(encoder, {kind: outputs[kind] for kind in kinds})
+    asked = EncodedQueries(encoder, {kind: outputs[kind] for kind in kinds})
     return {kind: VectorRanker(rows, asked, kind, full) for kind in kinds}
 
 

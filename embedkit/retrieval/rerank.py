@@ -26,14 +26,14 @@ class Scored(Protocol):
         """Higher is more relevant."""
 
 
-class Reranks(Protocol):
+class RerankerLike(Protocol):
     """A reranker, such as a cross-encoder: it reads the query and a document together."""
 
     def rank(self, query: str, documents: Sequence[str], k: int | None) -> Sequence[Scored]:
         """The ``k`` best of the documents (None: all), in any order."""
 
 
-def reranked(query: str, hits: list[Hit], reranker: Reranks, name: str) -> list[Hit]:
+def reranked(query: str, hits: list[Hit], reranker: RerankerLike, name: str) -> list[Hit]:
     """The hits by what the reranker says of their texts; the score that each had becomes its part called ``name``.
 
     Raises `InputError` unless the reranker scores each text once, with a finite number.

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from embedkit.checks import integer
+from embedkit.checks import integer, items_of
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionMismatchError, InputError, OptionError
 from embedkit.records.documents import Hit
@@ -24,7 +24,7 @@ from .fusion import Fusion, scaled
 from .lexical import LexicalIndex
 from .mmr import diverse
 from .rankers import Answers, HybridRanker, LexicalRanker, VectorCache, vector_rankers
-from .rerank import Reranks, reranked
+from .rerank import RerankerLike, reranked
 
 _DIVERSE_AMONG = 200
 """Candidates that are made diverse, unless another number is given: one for all pages, so that these fit together."""
@@ -51,7 +51,7 @@ def search(  # type: ignore[overload-overlap]
     hybrid: Fusion | None = ...,
     lexical: LexicalIndex | str | os.PathLike[str] | None = ...,
     weights: Mapping[str, float] | None = ...,
-    rerank: Reranks | None = ...,
+    rerank: RerankerLike | None = ...,
     rerank_top: int | None = ...,
 ) -> list[Hit]: ...
 @overload
@@ -71,7 +71,7 @@ def search(
     hybrid: Fusion | None = ...,
     lexical: LexicalIndex | str | os.PathLike[str] | None = ...,
     weights: Mapping[str, float] | None = ...,
-    rerank: Reranks | None = ...,
+    rerank: RerankerLike | None = ...,
     rerank_top: int | None = ...,
 ) -> list[list[Hit]]: ...
 @renamed(question="query")
@@ -91,7 +91,7 @@ def search(
     hybrid: Fusion | None = None,
     lexical: LexicalIndex | str | os.PathLike[str] | None = None,
     weights: Mapping[str, float] | None = None,
-    rerank: Reranks | None = None,
+    rerank: RerankerLike | None = None,
     rerank_top: int | None = None,
 ) -> list[Hit] | list[list[Hit]]:
     """The documents nearest to a query, best first; a list of queries gives a list of such lists.
@@ -133,7 +133,7 @@ def search(
             that was found has another text.
     """
     single = isinstance(query, str) or encoder.modality("query").is_item(query)
-    queries: list[Any] = [query] if single else list(query)
+    queries: list[Any] = [query] if single else list(items_of("query", query))
     for i, text in enumerate(queries):
         if isinstance(text, str) and not text.strip():
             raise InputError(f"query {i}: expected some text, found {text!r}")
@@ -186,7 +186,7 @@ class _Wanted:
     rescore: bool
     hybrid: Fusion | None
     weights: Mapping[str, float] | None
-    rerank: Reranks | None
+    rerank: RerankerLike | None
     rerank_top: int | None
 
     def __post_init__(self) -> None:

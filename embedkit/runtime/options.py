@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 import numpy.typing as npt
 
-from embedkit.errors import InputError
+from embedkit.errors import OptionError
 from embedkit.vectors.quantization import Precision, Ranges
 
 from .frontends.base import Item
@@ -32,7 +32,7 @@ class LoadOptions:
     def __post_init__(self) -> None:
         for name in ("device", "variant", "engine"):
             if not isinstance(getattr(self, name), str):
-                raise InputError(f"{name}: expected a name, found {getattr(self, name)!r}")
+                raise OptionError(f"{name}: expected a name, found {getattr(self, name)!r}")
         for name in ("threads", "token_budget"):
             check_count(name, getattr(self, name))
         check_on_truncate(self.on_truncate)
@@ -83,10 +83,10 @@ class Keywords(RoleKeywords, total=False):
 def check_count(name: str, value: object) -> None:
     """`InputError` for what is neither a positive integer nor None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"{name}: expected a positive integer or None, found {value!r}")
+        raise OptionError(f"{name}: expected a positive integer or None, found {value!r}")
 
 
 def check_on_truncate(value: object) -> None:
     """`InputError` for what is no `OnTruncate`."""
     if value not in ("warn", "error", "ignore"):
-        raise InputError(f"on_truncate: expected 'warn', 'error' or 'ignore', found {value!r}")
+        raise OptionError(f"on_truncate: expected 'warn', 'error' or 'ignore', found {value!r}")

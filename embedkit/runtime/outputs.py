@@ -62,12 +62,14 @@ def empty_values(output: Output) -> Values:
 
 
 def activated(logits: FloatArray, activation: str) -> FloatArray:
-    """(n, classes) float32 as they are (``identity``), each by itself between 0 and 1 (``sigmoid``), or adding up to 1
-    (``softmax``); computed in float64."""
+    """(n, classes) float32 as they are (``identity``), each by itself between 0 and 1 (``sigmoid``) or -1 and 1
+    (``tanh``), or adding up to 1 (``softmax``); computed in float64."""
     wide = logits.astype(np.float64)
     if activation == "sigmoid":
         small = np.exp(-np.abs(wide))
         wide = np.where(wide >= 0, 1.0, small) / (1.0 + small)
+    elif activation == "tanh":
+        wide = np.tanh(wide)
     elif activation == "softmax":
         wide = np.exp(wide - wide.max(axis=1, keepdims=True, initial=-np.inf))
         wide /= wide.sum(axis=1, keepdims=True)

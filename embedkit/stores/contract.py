@@ -8,6 +8,8 @@ the plugins, in
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -24,6 +26,7 @@ from embedkit.vectors.sparse import SparseVectors
 
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 METRICS: frozenset[Metric] = frozenset({"cosine", "dot", "euclidean"})
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 IfExists: TypeAlias = Literal["validate", "replace", "error"]
 
 
@@ -200,7 +203,8 @@ class StoreURL:
     """A store's address, taken apart.
 
     ``scheme:relative/path``, ``scheme:///absolute/path``, ``scheme://host:port`` and ``scheme+https://host:port``; the
-    scheme names the plugin. Credentials have no place in it: they come from the environment.
+    scheme names the plugin. ``~`` at the beginning of a path is the home folder, and %20, %23 and %3F stand for a space, ``#`` and
+    ``?``; a path may be one of Windows (``scheme:C:\\index``). Credentials have no place in it: they come from the environment.
     """
 
     text: str
@@ -218,6 +222,8 @@ class StoreURL:
             raise StoreURLError(
                 f"store URL {text!r}: expected SCHEME:PATH or SCHEME://HOST:PORT, for example  chroma:index"
             )
+        if _DRIVE.match(text):
+            raise StoreURLError(f"store URL {text!r}: a folder needs its store's name before it, as chroma:{text}")
         whole, _, rest = text.partition(":")
         scheme, _, transport = whole.lower().partition("+")
         if rest.rstrip("/") == "//:memory:":
@@ -226,11 +232,36 @@ class StoreURL:
             raise StoreURLError(
                 f"store URL for {scheme!r}: credentials must not be part of it; set the store's environment variables"
             )
+        if mark := next((mark for mark in "?#" if mark in rest), ""):
+            written = rest.replace("?", "%3F").replace("#", "%23")
+            raise StoreURLError(
+                f"store URL {text!r}: no store takes options after {mark!r}; in a name it is written %{ord(mark):02X}, as "
+                f"{whole}:{written}"
+            )
+        if not rest.startswith("//"):
+            return cls(text, scheme, transport, "", None, _path(rest, text))
+        inside = rest[2:]
+        if _DRIVE.match(inside) or inside.startswith("/"):
+            return cls(text, scheme, transport, "", None, _path(inside, text))
+        if inside.startswith("~") or not inside.isprintable():
+            raise StoreURLError(f"store URL {text!r}: expected a host after //; a folder is written {whole}:{inside}")
         try:
             parts = urlsplit(f"store:{rest}")
             host, port = parts.hostname or "", parts.port
         except ValueError as error:
             raise StoreURLError(f"store URL {text!r}: {error}") from None
-        if parts.query or parts.fragment:
-            raise StoreURLError(f"store URL {text!r}: found options after '?' or '#', which no store takes")
-        return cls(text, scheme, transport, host, port, unquote(parts.path))
+        return cls(text, scheme, transport, host, port, _path(parts.path, text))
+
+
+def _path(written: str, text: str) -> str:
+    """A path as it is meant: with its escapes (%20) read, ``~`` as the home folder, and a Windows drive without the ``/`` before it."""
+    path = unquote(written, errors="surrogateescape")
+    if "\0" in path:
+        raise StoreURLError(f"store URL {text!r}: a path cannot hold NUL; take it out")
+    if path.startswith("/") and _DRIVE.match(path[1:]):
+        return path[1:]
+    if written.startswith("~"):
+        path = os.path.expanduser(path)
+        if path == "~" or path.startswith(("~/", "~\\")):
+            raise StoreURLError(f"store URL {text!r}: the home folder is not known here; write the whole path")
+    return path

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from embedkit.errors import EmbedkitError, MissingExtraError, StoreURLError
@@ -41,13 +42,20 @@ class Plugin:
 
 
 def describe(scheme: str) -> Plugin:
-    """The plugin of a scheme; raises `StoreURLError` where there is none."""
+    """The plugin of a scheme; raises `StoreURLError` where there is none.
+
+    Where its module names what it imports in ``PACKAGES`` and all of that is installed, nothing of it is imported: a
+    database's client takes a second or more. Else a store in memory is asked for.
+    """
     entry = store_plugins().get(scheme)
     if entry is None:
         raise StoreURLError(f"unknown store scheme {scheme!r}: installed are {', '.join(store_plugins()) or 'none'}")
     problem = ""
     try:
-        entry.load()(StoreURL.parse(f"{scheme}://:memory:")).close()
+        opened = entry.load()
+        packages = getattr(sys.modules.get(entry.module), "PACKAGES", ())
+        if not packages or any(find_spec(name) is None for name in packages):
+            opened(StoreURL.parse(f"{scheme}://:memory:")).close()
     except MissingExtraError as error:
         problem = str(error)
     except EmbedkitError:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from embedkit_export.pipeline.exporting import export as export
     from embedkit_export.plan.prepare import Prepared as Prepared
     from embedkit_export.plan.prepare import prepare as prepare
+    from embedkit_export.recipes.recipe import IdsInput as IdsInput
     from embedkit_export.recipes.recipe import Pooling as Pooling
     from embedkit_export.recipes.recipe import Recipe as Recipe
     from embedkit_export.recipes.recipe import Role as Role
     from embedkit_export.recipes.recipe import Side as Side
+    from embedkit_export.recipes.recipe import TableOf as TableOf
     from embedkit_export.recipes.recipe import TokenChoice as TokenChoice
     from embedkit_export.recipes.surgery import Surgery as Surgery
     from embedkit_export.reporting.profile import explain as explain
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 _HOME = {
     "ExportReport": "reporting.report",
     "Gates": "verification.gates",
+    "IdsInput": "recipes.recipe",
     "Pooling": "recipes.recipe",
     "Prepared": "plan.prepare",
     "Recipe": "recipes.recipe",
     "Role": "recipes.recipe",
     "Side": "recipes.recipe",
     "Surgery": "recipes.surgery",
+    "TableOf": "recipes.recipe",
     "TokenChoice": "recipes.recipe",
     "explain": "reporting.profile",
     "export": "pipeline.exporting",
@@ -42,12 +46,14 @@ _HOME = {
 __all__ = [
     "ExportReport",
     "Gates",
+    "IdsInput",
     "Pooling",
     "Prepared",
     "Recipe",
     "Role",
     "Side",
     "Surgery",
+    "TableOf",
     "TokenChoice",
     "explain",
     "export",

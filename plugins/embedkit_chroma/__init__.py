@@ -21,8 +21,9 @@ from embedkit.stores import (
     some_home,
 )
 
-__all__ = ["CAPABILITIES", "FOLDER", "SERVER", "open_store"]
+__all__ = ["CAPABILITIES", "FOLDER", "PACKAGES", "SERVER", "open_store"]
 
+PACKAGES = ("chromadb",)
 FOLDER, SERVER = "chroma:FOLDER", "chroma://HOST:PORT"
 _FOLDER = Capabilities(
     max_batch_rows=5461,  # asked for at run time

@@ -20,8 +20,9 @@ from embedkit.stores import (
     require_server,
 )
 
-__all__ = ["CAPABILITIES", "FOLDER", "SERVER", "open_store"]
+__all__ = ["CAPABILITIES", "FOLDER", "PACKAGES", "SERVER", "open_store"]
 
+PACKAGES = ("pymilvus", "milvus_lite")
 FOLDER, SERVER = "milvus:FOLDER", "milvus://HOST:PORT"
 _SERVER = Capabilities(
     max_batch_rows=1000,

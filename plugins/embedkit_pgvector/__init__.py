@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
-__all__ = ["CAPABILITIES", "SERVER", "open_store"]
+__all__ = ["CAPABILITIES", "PACKAGES", "SERVER", "open_store"]
 
+PACKAGES = ("pgvector", "psycopg")
 SERVER = "pgvector://HOST:PORT/DATABASE"
 CAPABILITIES = {
     SERVER: Capabilities(

@@ -20,8 +20,9 @@ from embedkit.stores import (
     require_server,
 )
 
-__all__ = ["CAPABILITIES", "FOLDER", "GRPC", "SERVER", "open_store"]
+__all__ = ["CAPABILITIES", "FOLDER", "GRPC", "PACKAGES", "SERVER", "open_store"]
 
+PACKAGES = ("qdrant_client",)
 FOLDER, SERVER, GRPC = "qdrant:FOLDER", "qdrant://HOST:PORT", "qdrant+grpc://HOST:PORT"
 _SERVER = Capabilities(
     max_batch_rows=256,

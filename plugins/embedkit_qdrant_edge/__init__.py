@@ -9,8 +9,9 @@ import os
 
 from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, StoreURLError, VectorStore
 
-__all__ = ["CAPABILITIES", "FOLDER", "open_store"]
+__all__ = ["CAPABILITIES", "FOLDER", "PACKAGES", "open_store"]
 
+PACKAGES = ("qdrant_edge",)
 FOLDER = "qdrant-edge:FOLDER"
 CAPABILITIES = {
     FOLDER: Capabilities(

@@ -14,8 +14,7 @@ import embedkit
 import embedkit_export
 from embedkit import Encoder, InputError
 from embedkit.ingestion import ingest_table
-from embedkit_export import Recipe
-from embedkit_export.recipes.recipe import IdsInput, TableOf
+from embedkit_export import IdsInput, Recipe, TableOf
 
 ITEMS, LONGEST, WIDTH = 90, 20, 32
 RECIPE = Recipe(

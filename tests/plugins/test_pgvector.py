@@ -202,7 +202,7 @@ def test_importing_loads_no_psycopg() -> None:
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    # Asked for memory, which it has not, by the list of stores.
+    # EncodedQueries for memory, which it has not, by the list of stores.
     for url in ("pgvector://localhost/db", "pgvector://:memory:"):
         with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[pgvector\]"):
             open_store(StoreURL.parse(url))

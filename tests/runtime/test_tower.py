@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from embedkit.bundle.manifest import IdsFrontend, Input, Output
+from embedkit.errors import DeviceError
 from embedkit.runtime.engines.base import Session
+from embedkit.runtime.frontends.base import Unencodable
 from embedkit.runtime.frontends.ids import IdsModality
 from embedkit.runtime.tower import Tower
 
@@ -63,3 +65,49 @@ def test_a_batch_is_counted_without_the_rows_that_fill_it(tower: Tower) -> None:
         3: True,
     }
     assert all(len(result.values["dense"]) == len(rows) for rows, result in results)
+
+
+class Fails(Sums):
+    """Cannot compute a row that holds a 7, as an engine says it; nor several rows at once."""
+
+    alone = False
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[np.ndarray]:
+        if (inputs["x"] == 7).any() or (self.alone and len(np.unique(inputs["x"], axis=0)) > 1):
+            raise RuntimeError("[Engine]: 2 :\n  indices out of bounds")
+        return super().run(inputs, outputs)
+
+
+def test_an_engine_that_fails_names_the_row(tower: Tower) -> None:
+    tower.session = Fails()
+    items = [tower.modality.check(item, "x") for item in ([5], [1, 2, 3], [7, 7], [4, 6])]
+    for budget in (1, 1000):
+        with pytest.raises(
+            Unencodable, match=r"the engine cannot compute it: \[Engine\]: 2 : indices out of bounds"
+        ) as caught:
+            tower.values(items, budget)
+        assert caught.value.number == 2
+        (batch,) = tower.prepare(items, 1000)
+        with pytest.raises(Unencodable) as caught:
+            tower.run(batch)
+        assert batch.rows[caught.value.number] == 2
+
+
+def test_rows_that_fail_together_only_are_computed_alone(tower: Tower) -> None:
+    items = [tower.modality.check([i, 1], "x") for i in (9, 8, 5)]
+    expected = tower.values(items, 1000)
+    tower.session = Fails()
+    tower.session.alone = True
+    found = tower.values(items, 1000)
+    assert found["dense"].tobytes() == expected["dense"].tobytes()  # type: ignore[union-attr]
+    assert [found["tokens"][i].tolist() for i in range(3)] == [expected["tokens"][i].tolist() for i in range(3)]  # type: ignore[union-attr]
+
+
+def test_errors_of_our_own_pass(tower: Tower) -> None:
+    class Gone(Sums):
+        def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[np.ndarray]:
+            raise DeviceError("the device is gone")
+
+    tower.session = Gone()
+    with pytest.raises(DeviceError, match="the device is gone"):
+        tower.values([tower.modality.check([1], "x"), tower.modality.check([2], "x")], 1000)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from embedkit.errors import StoreURLError
@@ -53,6 +56,22 @@ def test_a_missing_package_is_a_problem_that_names_the_extra(install):
     assert "embedkit-onnx[e]" in describe("asking").problem
     assert describe("asking").capabilities == {}
     assert describe("memory").problem == ""
+
+
+def test_packages_that_are_installed_are_not_imported(install):
+    module = "PACKAGES = (%r,)\ndef open_store(url): raise RuntimeError('opened')"
+    install("quick", module % "json", "quick = quick:open_store")
+    install("asked", module % "no_such_package", "asked = asked:open_store")
+    assert describe("quick").problem == ""
+    assert "RuntimeError: opened" in describe("asked").problem, "what is missing is said by the plugin itself"
+
+
+def test_no_database_client_is_imported_to_list_the_stores():
+    listed = "import sys; from embedkit.cli.entry import app; app(['stores'], standalone_mode=False); "
+    heavy = ["chromadb", "lancedb", "pymilvus", "qdrant_client", "qdrant_edge", "psycopg", "torch", "onnxruntime"]
+    code = f"{listed} print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_scheme_that_nobody_has():

@@ -14,6 +14,7 @@ from embedkit.cli.options import (
     Cutting,
     FieldOptions,
     Loading,
+    ReadingOptions,
     bundle_argument,
     collection_option,
     columns_options,
@@ -22,14 +23,13 @@ from embedkit.cli.options import (
     fail_option,
     files_argument,
     filter_option,
-    format_option,
     json_option,
     loading_options,
     quiet_option,
+    reading_options,
     store_option,
 )
-from embedkit.cli.text_io import first_few
-from embedkit.ingestion.pipeline.report import IngestError
+from embedkit.cli.text_io import first_few, print_json
 
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
@@ -71,7 +71,7 @@ dry_run_option = click.option(
 @store_option
 @collection_option
 @columns_options
-@format_option
+@reading_options
 @cutting_options
 @metric_option
 @outputs_option
@@ -87,7 +87,7 @@ def ingest(
     store: str,
     collection: str,
     columns: FieldOptions,
-    format: str | None,
+    reading: ReadingOptions,
     cutting: Cutting,
     metric: str | None,
     outputs: str | None,
@@ -99,7 +99,7 @@ def ingest(
     quiet: bool,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
-    rows = _rows(files, columns, format)
+    rows = _rows(files, columns, reading)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     run.estimate(outputs) if dry_run else run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead)
 
@@ -118,7 +118,7 @@ def ingest(
 @collection_option
 @filter_option
 @columns_options
-@format_option
+@reading_options
 @cutting_options
 @metric_option
 @outputs_option
@@ -135,7 +135,7 @@ def sync(
     collection: str,
     filter: tuple[str, ...],
     columns: FieldOptions,
-    format: str | None,
+    reading: ReadingOptions,
     cutting: Cutting,
     metric: str | None,
     outputs: str | None,
@@ -147,7 +147,7 @@ def sync(
     quiet: bool,
 ) -> None:
     """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
-    rows, only = _rows(files, columns, format), condition(filter)
+    rows, only = _rows(files, columns, reading), condition(filter)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     if dry_run:
         run.estimate(outputs, sync=True, filter=only)
@@ -176,7 +176,7 @@ def sync(
 @click.option("--repair", is_flag=True, help="Then sync: write what is missing or wrong, delete what is extra.")
 @filter_option
 @columns_options
-@format_option
+@reading_options
 @cutting_options
 @loading_options
 @dead_letters_option
@@ -192,7 +192,7 @@ def check(
     repair: bool,
     filter: tuple[str, ...],
     columns: FieldOptions,
-    format: str | None,
+    reading: ReadingOptions,
     cutting: Cutting,
     loading: Loading,
     dead_letters: str | None,
@@ -204,7 +204,7 @@ def check(
 
     if repair and "-" in files:
         raise click.BadParameter("standard input can be read once only; give a file with --repair")
-    rows, only, encoder = _rows(files, columns, format), condition(filter), loading.load(bundle)
+    rows, only, encoder = _rows(files, columns, reading), condition(filter), loading.load(bundle)
 
     def checked(*, drop_broken: bool = False) -> bool:
         report = run(
@@ -220,7 +220,7 @@ def check(
             progress=False if quiet else None,
         )
         if json:
-            print(report.to_json(), flush=True)
+            print_json(report.to_json())
         elif not quiet:
             print(report, flush=True)
         return report.consistent
@@ -367,22 +367,23 @@ class _Run:
             outputs=_names(outputs),
             progress=False if self.quiet else None,
         )
-        print(report.to_json() if self.json else report)
+        print_json(report.to_json()) if self.json else print(report)
 
 
-def _rows(files: Sequence[str], columns: FieldOptions, format: str | None) -> FileRows:
+def _rows(files: Sequence[str], columns: FieldOptions, reading: ReadingOptions) -> FileRows:
     from embedkit.ingestion import FileRows
 
-    return FileRows(files, **columns.names(), format=format or None)
+    return FileRows(files, **columns.names(), **reading.names())
 
 
 def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
     """What an ingest did, printed, also where it was stopped or failed."""
+    from embedkit import IngestError
     from embedkit.ingestion import IngestInterrupted
 
     def show(report: IngestReport) -> None:
         if as_json:
-            print(report.to_json(), flush=True)
+            print_json(report.to_json())
         elif not quiet:
             print(report, flush=True)
 

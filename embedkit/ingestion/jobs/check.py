@@ -19,7 +19,7 @@ from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.ingestion.pipeline.prune import compared
-from embedkit.ingestion.rows.reading import Reading
+from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
@@ -168,7 +168,7 @@ def check(
         raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
     with (
         opened(store) as connection,
-        Reading(documents, metadata_policy=metadata_policy) as reading,
+        SourceReader(documents, metadata_policy=metadata_policy) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = connection.open(collection)
@@ -204,7 +204,9 @@ class _Sample(Generic[_Item]):
 
 
 class _Check:
-    def __init__(self, rows: GuardedCollection, reading: Reading, filter: Filter | None, report: CheckReport) -> None:
+    def __init__(
+        self, rows: GuardedCollection, reading: SourceReader, filter: Filter | None, report: CheckReport
+    ) -> None:
         self.rows, self.reading, self.filter, self.report = rows, reading, filter, report
         self.broken: list[str] = []
 

@@ -16,7 +16,7 @@ from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError, TruncationWarning
 from embedkit.ingestion.pipeline.columns import Columns, existing
 from embedkit.ingestion.pipeline.prune import check_prunable, gone
-from embedkit.ingestion.rows.reading import Reading
+from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter
 from embedkit.runtime.frontends.base import Item
@@ -110,7 +110,7 @@ def estimate(
     new = changed = unchanged = 0
     with (
         opened(store) as connection,
-        Reading(documents, metadata_policy=metadata_policy) as reading,
+        SourceReader(documents, metadata_policy=metadata_policy) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = existing(connection, collection)

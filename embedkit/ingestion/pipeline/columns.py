@@ -62,6 +62,11 @@ class Columns:
         if not names:
             found = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
             raise InputError(f"outputs: this bundle gives no vectors that a store could keep, but {found}")
+        if "sparse" in names and encoder.sparse_cosine:
+            raise InputError(
+                "outputs: this model's sparse vectors are compared by cosine, and a store ranks them by dot product; export it with a "
+                'recipe whose sparse output has similarity = "sparse_dot", if it may be searched so'
+            )
         sizes = {kind: given[name].dim for kind, name in names.items()}
         return cls(names, sizes, space(encoder.fingerprint, given, names))
 

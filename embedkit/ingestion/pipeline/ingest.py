@@ -13,11 +13,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from embedkit.checks import positive
+from embedkit.checks import items_of, positive
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionMismatchError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
-from embedkit.ingestion.rows.reading import Fresh, Reading
+from embedkit.ingestion.rows.reading import Fresh, SourceReader
 from embedkit.ingestion.rows.row import BadRow, refused
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode
@@ -102,6 +102,7 @@ def ingest(
         IngestError: the store fails for good; with the report of what was done before.
         IngestInterrupted: Ctrl-C (it is a `KeyboardInterrupt`); with the same report.
     """
+    items_of("documents", documents, "document", ordered=False)
     if window is not None:
         positive("window", window)
     if metric is not None and not encoder.allows(metric):
@@ -167,7 +168,9 @@ class _Run:
     def run(
         self, documents: Iterable[object], metadata_policy: MetadataMode, *, sync: bool, filter: Filter | None
     ) -> IngestReport:
-        self.reading = Reading(documents, metadata_policy=metadata_policy, bury=self._bury, passed=self.bar.update)
+        self.reading = SourceReader(
+            documents, metadata_policy=metadata_policy, on_bad_row=self._bury, on_duplicate=self.bar.update
+        )
         try:
             for rows in self.reading.windows(self.pace):
                 self._process(rows)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
-from embedkit.checks import check_id
+from embedkit.checks import check_id, items_of
 from embedkit.errors import InputError
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 
@@ -21,8 +21,8 @@ Fresh: TypeAlias = tuple[SourcedDocument, str]
 _WINDOW_CHARACTERS = 1 << 20
 
 
-class Reading:
-    """One pass over a source. ``bury`` is given each row that cannot be used, ``passed`` is called for each that repeats
+class SourceReader:
+    """One pass over a source. ``on_bad_row`` is given each row that cannot be used, ``on_duplicate`` is called for each that repeats
     an earlier one. ``ledger`` holds the ids that were met; ``nameless`` counts bad rows that have none."""
 
     def __init__(
@@ -30,11 +30,13 @@ class Reading:
         documents: Iterable[object],
         *,
         metadata_policy: MetadataMode = "strict",
-        bury: Callable[[BadRow], None] = lambda row: None,
-        passed: Callable[[], object] = lambda: None,
+        on_bad_row: Callable[[BadRow], None] = lambda row: None,
+        on_duplicate: Callable[[], object] = lambda: None,
     ) -> None:
         check_mode(metadata_policy)
-        self._documents, self._policy, self._bury, self._passed = documents, metadata_policy, bury, passed
+        documents = items_of("documents", documents, "document", ordered=False)
+        self._documents, self._policy = documents, metadata_policy
+        self._on_bad_row, self._on_duplicate = on_bad_row, on_duplicate
         self.ledger = Ledger()
         self.read = self.duplicates = self.bad = self.nameless = 0
 
@@ -61,7 +63,7 @@ class Reading:
         """Drop the ledger."""
         self.ledger.close()
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> SourceReader:
         return self
 
     def __exit__(
@@ -82,7 +84,7 @@ class Reading:
             return document, digest
         if first[0] == digest:
             self.duplicates += 1
-            self._passed()
+            self._on_duplicate()
             return None
         return refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")
 
@@ -93,4 +95,4 @@ class Reading:
         else:
             with suppress(InputError):  # what can be no id is none in the collection either
                 self.ledger.spare(check_id(row.id))
-        self._bury(row)
+        self._on_bad_row(row)

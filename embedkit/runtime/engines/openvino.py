@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.graphs.external_data import external_files
 from embedkit.errors import BundleError, MissingExtraError
 
 from .base import Device, Engine, Session
@@ -43,6 +47,9 @@ class OpenVino(Session):
             with self._lock:
                 if self._compiled is None:
                     self._compile()
+        for name, size in self._sizes.items():  # openvino reads what lies behind a table
+            if name in inputs and not inputs[name].max(initial=0) < size:
+                raise IndexError(f"{name}: {inputs[name].max()} is no row of the graph's table, which has {size}")
         request = self._idle.get()
         try:
             found = request.infer(dict(inputs))
@@ -67,7 +74,9 @@ class OpenVino(Session):
         }
         try:
             core = ov.Core()
-            model = core.read_model(str(self._path))
+            with gathered(self._path) as path:
+                model = core.read_model(str(path))
+            self._sizes = table_sizes(model)
             if self._precision == "int8":
                 quantize_weights(model)
             self._compiled: Any = core.compile_model(model, "CPU", options)
@@ -82,6 +91,51 @@ class OpenVino(Session):
         """Forget what belongs to the parent's threads, without ending them."""
         _parents.append((self._compiled, self._idle))
         self._compiled, self._idle, self._lock = None, SimpleQueue(), threading.Lock()
+
+
+@contextmanager
+def gathered(path: Path) -> Iterator[Path]:
+    """A path of the graph beside which its external data lie: ``path`` itself, or one in a folder for a moment where the data
+    are links out of the folder, which the engine does not follow. Of a file on another disk a copy is made there."""
+    files = [path, *(path.parent / name for name in sorted(external_files(path)))]
+    if len(files) == 1 or all(file.resolve().parent == path.parent.resolve() for file in files[1:]):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            _link(file.resolve(), Path(folder) / file.name)
+        yield Path(folder) / path.name
+
+
+def _link(file: Path, place: Path) -> None:
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copyfile(file, place)
+
+
+def table_sizes(model: Any) -> dict[str, int]:
+    """The rows of the constant tables in which inputs of the graph are looked up, by the input's name; of several the
+    fewest."""
+    found: dict[str, int] = {}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Gather":
+            continue
+        table, ids, axis = (_behind(node.input_value(i)) for i in range(3))
+        if {table.get_type_name(), axis.get_type_name()} != {"Constant"} or ids.get_type_name() != "Parameter":
+            continue
+        rows = int(node.input_value(0).get_shape()[int(axis.get_data().item())])
+        for name in ids.output(0).get_names():
+            found[name] = min(rows, found.get(name, rows))
+    return found
+
+
+def _behind(value: Any) -> Any:
+    """The node that a value comes from, conversions of its type left out."""
+    node = value.get_node()
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return node
 
 
 def quantize_weights(model: Any) -> int:

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from embedkit.errors import DeviceError, InputError
+from embedkit.errors import DeviceError, OptionError
 
 from .base import Device, Engine, Session
 
@@ -55,7 +55,7 @@ def open_session(path: Path, *, engine: str, device: Device, threads: int) -> Se
 def check_engine(engine: str) -> None:
     """`InputError` for an engine that there is not."""
     if engine != "auto" and engine not in engine_names():
-        raise InputError(f"engine: expected 'auto' or one of {', '.join(engine_names())}, found {engine!r}")
+        raise OptionError(f"engine: expected 'auto' or one of {', '.join(engine_names())}, found {engine!r}")
 
 
 def choose_device(device: str, engine: str = "auto") -> Device:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 MICROSOFT = "com.microsoft"
 
@@ -64,13 +65,7 @@ def named_outputs(model: ir.Model) -> Iterator[None]:
 
 def remove_unused(model: ir.Model) -> None:
     """Drop nodes and initializers that nothing reads."""
-    graph = model.graph
-    for node in reversed(list(graph)):
-        if all(not list(out.uses()) and not out.is_graph_output() for out in node.outputs):
-            graph.remove(node, safe=True)
-    for name, value in list(graph.initializers.items()):
-        if not list(value.uses()) and not value.is_graph_output():
-            del graph.initializers[name]
+    RemoveUnusedNodesPass()(model)
 
 
 def own_copy(model: ir.Model) -> ir.Model:

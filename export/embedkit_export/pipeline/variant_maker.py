@@ -11,14 +11,16 @@ from embedkit import bundle
 from embedkit.bundle.manifest import Quality, Variant
 from embedkit.errors import ExportError
 from embedkit_export import files
+from embedkit_export.graphs.blocks import LEAST, cut_attention
 from embedkit_export.graphs.capture import capture
 from embedkit_export.graphs.fuse import fuse
 from embedkit_export.graphs.fusion_checks import check_fused, counts, depth
+from embedkit_export.graphs.ir_tools import own_copy
 from embedkit_export.modules.layers import LatentAttention
 from embedkit_export.modules.pooling import AttentionPool
 from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.plan.tokenizers import Tokenizers
-from embedkit_export.quantization.forms import Form, Ground, NothingToQuantise, forms
+from embedkit_export.quantization.forms import Form, FusedGraph, NothingToQuantise, forms
 from embedkit_export.reporting.manifest import Description
 from embedkit_export.verification.judge import Judge
 from embedkit_export.verification.parity import Verdict
@@ -27,7 +29,7 @@ from embedkit_export.verification.sample import Sample
 _UNKNOWN = Quality(texts=0, max_abs=0.0, cosine_mean=0.0, cosine_min=0.0, top10_overlap=0.0)
 
 
-def grounds(plan: Plan, tokenizers: Tokenizers, sample: Sample) -> tuple[dict[str, Ground], list[str]]:
+def grounds(plan: Plan, tokenizers: Tokenizers, sample: Sample) -> tuple[dict[str, FusedGraph], list[str]]:
     """What the variants of each graph are made from, by the role that owns it, and notes on it. Raises
     `ExportError`."""
     notes: list[str] = []
@@ -38,7 +40,7 @@ def grounds(plan: Plan, tokenizers: Tokenizers, sample: Sample) -> tuple[dict[st
 
 def _ground(
     plan: Plan, owner: str, graph: GraphPlan, tokenizers: Tokenizers, sample: Sample, notes: list[str]
-) -> Ground:
+) -> FusedGraph:
     captured = capture(graph)
     fuse(captured)
     known = depth(graph.config)
@@ -54,7 +56,7 @@ def _ground(
         given = tokenizers.items(role, [item])
         if given:
             feeds.append(tokenizers.feed(role, given[0]))
-    return Ground(captured, feeds)
+    return FusedGraph(captured, feeds, graph.max_tokens)
 
 
 class Maker:
@@ -62,7 +64,7 @@ class Maker:
 
     def __init__(
         self,
-        grounds: dict[str, Ground],
+        grounds: dict[str, FusedGraph],
         folder: Path,
         judge: Judge,
         description: Description,
@@ -142,6 +144,9 @@ class Maker:
                 needless.append(error)
                 graph = ground.model
             fused.append(counts(graph))
+            if ground.max_tokens > LEAST:
+                graph = own_copy(graph)
+                cut_attention(graph)
             file, data = files.save(graph, self.folder, files.file_name(owner, variant))
             written[owner] = Variant(file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name)
         if len(needless) == len(self.grounds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
 
-from .backbone import pooler, set_causal, tokenizer_json
-from .frontend import text_frontend
+from .backbone import pooler, set_causal, tokenizer_json, without_special
+from .frontend import note_beyond, text_frontend
 from .plan import GraphPlan, Plan, RolePlan
 
 
@@ -76,10 +77,13 @@ class _Builder:
         self.origins: dict[str, Source] = {}
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
+        self.bare: dict[int, Source] = {}
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
         origin = self._origin(name, role)
+        if role.special_tokens is False and origin.tokenizer is not None:
+            origin = self.bare.setdefault(id(origin), replace(origin, tokenizer=without_special(origin.tokenizer)))
         pooling = as_pooling(role.pooling)
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
         key = repr((id(origin), _key(pooling), staged))
@@ -97,6 +101,8 @@ class _Builder:
                 own = self._tokenizer_json(origin.tokenizer)
                 self.plan.roles[name] = RolePlan(frontends[name], owner, origin.tokenizer, own)
         self.plan.roles = {name: self.plan.roles[name] for name, *_ in self.waiting}
+        for origin in {id(origin): origin for _, _, origin, _ in self.waiting}.values():
+            self.plan.notes += note_beyond(origin)
         for name in next(iter(self.plan.graphs.values())).outputs:
             sizes = {graph.outputs[name].dim for graph in self.plan.graphs.values()}
             if len(sizes) > 1:
@@ -155,7 +161,8 @@ class _Builder:
         made = {name: output_head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
-        if self.recipe.dense:
+        reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
+        if self.recipe.dense or reads_vectors:
             pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             build_stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
@@ -187,8 +194,11 @@ class _Builder:
             stages=stages,
             heads=made,
             masked=masked,
+            given=self.recipe.dense,
         ).eval()
-        tokens = self._width(module, where, pooled=False)
+        # Of ids the last one, which the model must know.
+        token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
+        tokens = self._width(module, where, token, pooled=False)
         for i, stage in enumerate(token_stages, 1):
             check_independent(stage, tokens, f"token stage {i}", type(stage).__name__)
         for pool in pools:
@@ -197,13 +207,14 @@ class _Builder:
                 check_independent(alone, tokens, f"{where}: pooling", type(pool).__name__)
         described: dict[str, Output] = {}
         if pools:
-            width = self._width(module, where)
+            width = self._width(module, where, token)
             for i, stage in enumerate(stages, 1):
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
+        if pools and module.given:
             described[DENSE] = Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka)
         if made:
-            described |= self._described(module, outputs, where)
+            described |= self._described(module, outputs, where, token)
         return GraphPlan(
             module=module,
             inputs=inputs,
@@ -245,9 +256,9 @@ class _Builder:
         return pools, after
 
     @staticmethod
-    def _described(module: EncoderGraph, outputs: dict[str, Named], where: str) -> dict[str, Output]:
+    def _described(module: EncoderGraph, outputs: dict[str, Named], where: str, token: int) -> dict[str, Output]:
         """What the manifest says of the outputs beside the pooled vector, whose sizes a short run shows."""
-        found = _short_run(lambda given: module(*given.values()), module, where)
+        found = _short_run(lambda given: module(*given.values()), module, where, token)
         tensors = dict(zip(module.outputs, found if isinstance(found, tuple) else (found,), strict=True))
         out: dict[str, Output] = {}
         for name, given in outputs.items():
@@ -265,14 +276,14 @@ class _Builder:
         return out
 
     @staticmethod
-    def _width(module: EncoderGraph, where: str, *, pooled: bool = True) -> int:
+    def _width(module: EncoderGraph, where: str, token: int, *, pooled: bool = True) -> int:
         """Numbers of a pooled vector, or of a token's, from a short run."""
 
         def run(given: dict[str, torch.Tensor]) -> torch.Tensor:
             hidden = module.hidden(given)
             return module.pooled(hidden, given) if pooled else hidden
 
-        return int(_short_run(run, module, where).shape[-1])
+        return int(_short_run(run, module, where, token).shape[-1])
 
     def _tokenizer_json(self, tokenizer: Any) -> str:
         if tokenizer is None:
@@ -282,9 +293,9 @@ class _Builder:
         return self.tokenizer_json[id(tokenizer)]
 
 
-def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str) -> Any:
-    """What ``run`` makes of two rows of four tokens; raises `ExportError`."""
-    ids = torch.full((2, 4), 5, dtype=torch.int64)
+def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int) -> Any:
+    """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
+    ids = torch.full((2, 4), token, dtype=torch.int64)
     given = {
         name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
         for name in module.inputs
@@ -298,7 +309,9 @@ def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGra
         try:
             return run(given)
         except Exception as error:
-            raise ExportError(f"{where}: the model cannot be run as the recipe says: {reason(error)}") from error
+            raise ExportError(
+                f"{where}: the model cannot be run as the recipe says, on the id {token}: {reason(error)}"
+            ) from error
 
 
 def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,9 @@ from embedkit.errors import ExportError
 from embedkit_export.recipes.recipe import Pooling, Role, parts
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.load import Source
+from embedkit_export.sources.state_dicts import some
 
-from .backbone import positions
+from .backbone import positions, table_size
 
 
 def text_frontend(role: Role, origin: Source, where: str, max_tokens: int | None) -> TextFrontend:
@@ -33,9 +34,19 @@ def text_frontend(role: Role, origin: Source, where: str, max_tokens: int | None
     if mask:
         _check_mask(template, tokenizer, where)
     dropped = _dropped(role, tokenizer, where)
+    first_token = _first_token(role, tokenizer, where)
     pad_id = tokenizer.pad_token_id or 0
     if role.pad_token is not None:
         pad_id = _token_id(tokenizer, role.pad_token, f"{where}: pad_token")
+    literals = "".join(part.lit or "" for part in template)
+    always = tokenizer(literals)["input_ids"]
+    size = table_size(origin.backbone)
+    beyond = _beyond(tokenizer, size)
+    if beyond:
+        read = [*always, *(first_token.values.values() if first_token else ())]
+        padding = [pad_id] if role.padding not in (None, "ignored") else []
+        _check_ids([*read, *padding], tokenizer, size, where)
+        pad_id = pad_id if pad_id < (size or 0) else 0  # nothing is read of it
     frontend = TextFrontend(
         tokenizer="tokenizer.json",
         template=template,
@@ -44,11 +55,11 @@ def text_frontend(role: Role, origin: Source, where: str, max_tokens: int | None
         pad_id=pad_id,
         padding=role.padding or "ignored",
         pool_mask=PoolMask(drop=list(without), ids=dropped) if without or dropped else None,
-        first_token=_first_token(role, tokenizer, where),
+        first_token=first_token,
+        vocabulary=size if beyond else None,
     )
-    literals = "".join(part.lit or "" for part in template)
-    fixed = len(tokenizer(literals)["input_ids"])
-    if fixed >= limit and (cut == "content" or not literals):
+    fixed = len(always)
+    if fixed >= limit and (cut != "all" or not literals):
         raise ExportError(
             f"max length: {limit} tokens leave no room for text beside {fixed} tokens of the template and special tokens; "
             "pass a larger --max-tokens"
@@ -96,6 +107,36 @@ def _first_token(role: Role, tokenizer: Any, where: str) -> Choice | None:
     return Choice(
         field=given.field, values={key: known[token] for key, token in given.values.items()}, default=given.default
     )
+
+
+def _beyond(tokenizer: Any, size: int | None) -> list[str]:
+    """The tokens of the tokenizer that the model's table has no row for, by their ids."""
+    vocabulary = tokenizer.get_vocab() if size is not None else {}
+    return sorted((token for token, number in vocabulary.items() if number >= (size or 0)), key=vocabulary.__getitem__)
+
+
+def note_beyond(origin: Source) -> list[str]:
+    """A note where the tokenizer has tokens that the model has no vectors for."""
+    size = table_size(origin.backbone) if origin.tokenizer is not None else None
+    found = _beyond(origin.tokenizer, size)
+    if not found:
+        return []
+    return [
+        f"the tokenizer has {len(found)} tokens ({some(map(repr, found), limit=3)}) beyond the model's table of {size}, for which the "
+        "model itself fails: a text that holds one is refused; if they are meant to be read, resize the table "
+        "(resize_token_embeddings), train it and export again"
+    ]
+
+
+def _check_ids(ids: list[int], tokenizer: Any, size: int | None, where: str) -> None:
+    """Raise `ExportError` where a token that every text has is beyond the model's table."""
+    wrong = next((number for number in ids if number >= (size or 0)), None)
+    if wrong is not None:
+        raise ExportError(
+            f"{where}: every text would have the token {tokenizer.convert_ids_to_tokens(wrong)!r} (id {wrong}), and the model's table "
+            f"of tokens ends at {(size or 0) - 1}; take the tokenizer that the model was trained with, or resize the table "
+            "(resize_token_embeddings) and train it"
+        )
 
 
 def _token_id(tokenizer: Any, token: str, where: str) -> int:

@@ -33,7 +33,7 @@ _JUDGED_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Reading:
+class ActivationQuantizer:
     """A row x of k numbers is read as ``zero + round(x[columns] / factors / step)``, with a step of its own.
 
     The step is max|x[columns] / factors| / 127 around zero point 128. Where nothing is below -``lowest``, the zero point
@@ -97,7 +97,9 @@ class Reading:
         return out
 
 
-def choose_reading(statistics: Statistics | None, weights: Sequence[Floats], made_by: str | None) -> Reading:
+def choose_reading(
+    statistics: Statistics | None, weights: Sequence[Floats], made_by: str | None
+) -> ActivationQuantizer:
     """The reading with the least error in the products' outputs on the calibration rows.
 
     ``weights`` are the (k, n) weights that share the input, ``made_by`` the operator that makes it. An input that is
@@ -105,18 +107,18 @@ def choose_reading(statistics: Statistics | None, weights: Sequence[Floats], mad
     """
     lowest = LOWEST.get(made_by or "")
     if lowest == 0:
-        return Reading(zero=0, lowest=lowest)
+        return ActivationQuantizer(zero=0, lowest=lowest)
     if statistics is None:
-        return Reading() if lowest is None else Reading(zero=ZERO_POINTS[0], lowest=lowest)
+        return ActivationQuantizer() if lowest is None else ActivationQuantizer(zero=ZERO_POINTS[0], lowest=lowest)
     if lowest is not None:
-        candidates = [Reading(zero=zero, lowest=lowest) for zero in ZERO_POINTS]
+        candidates = [ActivationQuantizer(zero=zero, lowest=lowest) for zero in ZERO_POINTS]
     else:
-        smoothed = [Reading(smoothing(statistics.peak, weights, alpha)) for alpha in ALPHAS]
+        smoothed = [ActivationQuantizer(smoothing(statistics.peak, weights, alpha)) for alpha in ALPHAS]
         candidates = [split(reading, statistics.sample) for reading in smoothed]
     return min(candidates, key=_error_on(statistics.sample, weights))
 
 
-def split(reading: Reading, sample: Floats) -> Reading:
+def split(reading: ActivationQuantizer, sample: Floats) -> ActivationQuantizer:
     """The reading with a few channels read several times, each time by a part, where that makes the rows' steps much
     smaller on the ``sample`` (m, k).
 
@@ -151,7 +153,7 @@ def split(reading: Reading, sample: Floats) -> Reading:
         places = np.concatenate([[channel], len(count) + np.flatnonzero(copies == channel)])
         parts_of = np.linspace(1 - _UNLIKE, 1 + _UNLIKE, len(places))
         factors[places] /= (parts_of / parts_of.sum()).astype(np.float32)
-    return Reading(factors, gains, copies)
+    return ActivationQuantizer(factors, gains, copies)
 
 
 def smoothing(peak: Floats, weights: Sequence[Floats], alpha: float) -> Floats:
@@ -163,14 +165,14 @@ def smoothing(peak: Floats, weights: Sequence[Floats], alpha: float) -> Floats:
     return out
 
 
-def _error_on(sample: Floats, weights: Sequence[Floats]) -> Callable[[Reading], float]:
+def _error_on(sample: Floats, weights: Sequence[Floats]) -> Callable[[ActivationQuantizer], float]:
     """The mean over rows of the relative squared error of the outputs, added up over the products; weights go to their
     nearest steps."""
     rows = sample[:: max(1, len(sample) // _JUDGED_ROWS)]
     exact = [rows @ weight for weight in weights]
     sizes = [np.maximum(np.square(expected).sum(axis=1), 1e-30) for expected in exact]
 
-    def error(reading: Reading) -> float:
+    def error(reading: ActivationQuantizer) -> float:
         read, total = reading(rows), 0.0
         for weight, expected, size in zip(weights, exact, sizes, strict=True):
             steps, scale = nearest(reading.weight(weight))

@@ -39,11 +39,13 @@ class NothingToQuantise(ExportError):
 
 
 @dataclass
-class Ground:
-    """A fused fp32 graph with what calibrates it: typical inputs, one text each."""
+class FusedGraph:
+    """A fused fp32 graph with what calibrates it: typical inputs, one text each, and how long a text may
+    be."""
 
     model: ir.Model
     feeds: Sequence[Feed]
+    max_tokens: int = 0
     _statistics: dict[str, Statistics] | None = field(default=None, repr=False)
     _choices: dict[str, rowwise.Choice] | None = field(default=None, repr=False)
     _order: list[str] | None = field(default=None, repr=False)
@@ -89,7 +91,7 @@ class Form:
     """One way to make a variant: what to call it, and how a ground becomes its graph."""
 
     name: str
-    build: Callable[[Ground], ir.Model]
+    build: Callable[[FusedGraph], ir.Model]
 
 
 def forms(variant: str) -> Iterator[Form]:
@@ -115,7 +117,7 @@ def forms(variant: str) -> Iterator[Form]:
         yield Form("a 4-bit table of tokens with all products in 8 bits", _blocks(8, 32, 4))
 
 
-def _fp16(ground: Ground) -> ir.Model:
+def _fp16(ground: FusedGraph) -> ir.Model:
     graph = own_copy(ground.model)
     if not fp16.fp16(graph):
         raise NothingToQuantise("fp16: the graph has no product of token vectors that could be halved")
@@ -123,12 +125,12 @@ def _fp16(ground: Ground) -> ir.Model:
     return graph
 
 
-def _check_range(graph: ir.Model, ground: Ground) -> None:
+def _check_range(graph: ir.Model, ground: FusedGraph) -> None:
     """onnxruntime computes fp16 in fp32 on CPU, where nothing overflows: here each number is rounded as on a GPU."""
     shown = own_copy(graph)
     fp16.show_rounding(shown)
     output = str(shown.graph.outputs[0].name)
-    exact, rounded = (open_session(model) for model in (ground.model, shown))
+    exact, rounded = (open_session(model, feeds=ground.feeds) for model in (ground.model, shown))
     for feed in ground.feeds[:_PROBES]:
         a, b = (session.run([output], dict(feed))[0].astype(np.float64).ravel() for session in (exact, rounded))
         likeness = float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
@@ -139,15 +141,15 @@ def _check_range(graph: ir.Model, ground: Ground) -> None:
             )
 
 
-def _keeping(which: str, share: float) -> Callable[[Ground], ir.Model]:
-    def build(ground: Ground) -> ir.Model:
+def _keeping(which: str, share: float) -> Callable[[FusedGraph], ir.Model]:
+    def build(ground: FusedGraph) -> ir.Model:
         order = ground.in_order() if which == "first" else ground.sensitive()
         return _int8(ground, order[: max(1, round(share * len(order)))])
 
     return build
 
 
-def _int8(ground: Ground, keep: Sequence[str]) -> ir.Model:
+def _int8(ground: FusedGraph, keep: Sequence[str]) -> ir.Model:
     graph = own_copy(ground.model)
     if not rowwise.rowwise_int8(graph, ground.choices(), keep=keep):
         raise NothingToQuantise(
@@ -156,8 +158,8 @@ def _int8(ground: Ground, keep: Sequence[str]) -> ir.Model:
     return graph
 
 
-def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Callable[[Ground], ir.Model]:
-    def build(ground: Ground) -> ir.Model:
+def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Callable[[FusedGraph], ir.Model]:
+    def build(ground: FusedGraph) -> ir.Model:
         graph = own_copy(ground.model)
         moments = ground.moments()
         order = ground.fine(bits, block) if share else []

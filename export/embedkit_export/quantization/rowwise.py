@@ -30,7 +30,7 @@ from embedkit_export.graphs.ir_tools import MICROSOFT, initializer, named_output
 from embedkit_export.tensors import Feed, Floats
 
 from . import calibration
-from .activations import Reading, choose_reading
+from .activations import ActivationQuantizer, choose_reading
 from .calibration import Statistics
 from .gptq import Int8, OutputRounding, nearest
 from .products import Product, products
@@ -49,7 +49,7 @@ def calibrate(model: ir.Model, feeds: Sequence[Feed]) -> dict[str, Statistics]:
 class Choice:
     """How the products that read one value are quantised."""
 
-    reading: Reading
+    reading: ActivationQuantizer
     weights: Mapping[str, tuple[Int8, Floats]]
     """By the product's name: int8 (k + e, n) and (n,) float32 scales."""
 
@@ -99,11 +99,11 @@ def sensitivity(model: ir.Model, feeds: Sequence[Feed], choices: Mapping[str, Ch
     def errors(keep: Collection[str], which: Sequence[int]) -> list[float]:
         copied = own_copy(model)
         rowwise_int8(copied, choices, keep=keep)
-        session = calibration.open_session(copied)
+        session = calibration.open_session(copied, feeds=feeds)
         output = str(copied.graph.outputs[0].name)
         return [_relative(session.run([output], dict(feeds[i]))[0], exact[i]) for i in which]
 
-    session = calibration.open_session(model)
+    session = calibration.open_session(model, feeds=feeds)
     output = str(model.graph.outputs[0].name)
     exact = [session.run([output], dict(feed))[0] for feed in feeds]
     del session
@@ -191,8 +191,8 @@ class _Rewrite:
             self.shared[whole] = self.op("Concat", [self.shared[lead], last], "shape", axis=0)
         return self.shared[whole]
 
-    def _scale(self, rows: ir.Value, reading: Reading) -> ir.Value:
-        """(rows, 1) float32: `Reading.steps`."""
+    def _scale(self, rows: ir.Value, reading: ActivationQuantizer) -> ir.Value:
+        """(rows, 1) float32: `ActivationQuantizer.steps`."""
         last = self.const("last", np.array([-1]))
         peak = self.op("ReduceMax", [rows, last], "highest", keepdims=1)
         if reading.lowest is None:
@@ -229,7 +229,9 @@ def _leading(value: ir.Value) -> tuple[Any, ...]:
     return tuple(dim if isinstance(dim, int) else (str(value.name) if dim.value is None else dim.value) for dim in dims)
 
 
-def _round(weights: Sequence[Floats], statistics: Statistics | None, reading: Reading) -> list[tuple[Int8, Floats]]:
+def _round(
+    weights: Sequence[Floats], statistics: Statistics | None, reading: ActivationQuantizer
+) -> list[tuple[Int8, Floats]]:
     """int8 weights (k + e, n) and their scales (n,), of smoothed weights."""
     if statistics is None:
         return [nearest(weight) for weight in weights]

@@ -81,11 +81,49 @@ def kind(folder: Path) -> str:
     return str(stated or guess)
 
 
+def is_language_model(folder: Path) -> bool:
+    """Whether a folder holds a transformers model alone, with a head that says the next word."""
+    named = (_json(transformer(folder) / MODEL).get("architectures") or [""])[0]
+    return named.endswith("ForCausalLM") and not (folder / MODULES).is_file()
+
+
 def has_projection(folder: Path) -> bool:
     """Whether sentence-transformers finds a layer for token vectors in a folder, and makes none at random."""
     modules = folder / MODULES
     named = modules.read_text(encoding="utf-8") if modules.is_file() else ""
     return kind(folder) == "MultiVectorEncoder" or ".Dense" in named
+
+
+def check_stated(folder: Path, modules: list[str]) -> None:
+    """Raise `ExportError` where ``modules`` with weights, which sentence-transformers has behind the first, are not stated
+    by the folder: it makes them at random where a model was trained as another kind."""
+    named = (folder / MODULES).read_text(encoding="utf-8") if (folder / MODULES).is_file() else ""
+    made = [name for name in modules if name not in named]
+    if made and kind(folder) != "MultiVectorEncoder":  # whose layer may be among the first one's weights
+        raise ExportError(
+            f"{folder}: has no {made[0]}, and sentence-transformers would make one at random; train it as this kind of model first, or "
+            "leave --kind out"
+        )
+
+
+def check_activations(folder: Path) -> None:
+    """Raise `ExportError` where a module's function is code of the model's own, in whose place sentence-transformers takes
+    another one where that code is not run."""
+    for file in sorted({*folder.glob("*.json"), *folder.rglob("config.json")}):
+        found = _json(file)
+        inner = found.get("sentence_transformers")
+        stated = [
+            found.get("activation_function"),
+            found.get("activation_fn"),
+            found.get("sbert_ce_default_activation_function"),
+        ]
+        stated.append(inner.get("activation_fn") if isinstance(inner, dict) else None)
+        named = [name for name in stated if isinstance(name, str) and "." in name and not name.startswith("torch.")]
+        if named:
+            raise ExportError(
+                f"{file.relative_to(folder)}: the activation {named[0]} is code of the model's own, which is not run unless you ask "
+                "for it: read it, then pass --trust-remote-code, or name a class of torch.nn"
+            )
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from embedkit_export.quiet import quiet
 
 from . import adapters, folders
 from . import routes as pipelines
+from .completeness import complete
 
 _CHARACTERS = "abcACGT012.éяع的"
 
@@ -117,7 +118,7 @@ def load(model: Any, how: Loading | None = None) -> Source:
             if "trust_remote_code" in str(error):
                 hint = "; this model brings code of its own: read it, then pass --trust-remote-code"
             raise ExportError(
-                f"{model}: cannot be loaded as a sentence-transformers or transformers model: {error}{hint}"
+                f"{model}: cannot be loaded as a sentence-transformers or transformers model: {' '.join(str(error).split())}{hint}"
             ) from error
     _check_tokenizer(loaded.tokenizer, model)
     return replace(
@@ -141,6 +142,8 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
     wanted = how.kind or folders.kind(folder)
     if wanted == CLASSES["classifier"]:
         return _plain(folder, name, replace(how, model_class=how.model_class or wanted))
+    if wanted == CLASSES["reranker"] and folders.is_language_model(folder):
+        return _plain(folder, name, replace(how, model_class=how.model_class or "AutoModelForCausalLM"))
     if wanted and wanted not in CLASSES.values():
         raise ExportError(f"{folder}: expected a model of {', '.join(CLASSES.values())}, found one of {wanted}")
     if (wanted and (folder / folders.MODULES).is_file()) or wanted not in ("", "SentenceTransformer"):
@@ -152,10 +155,27 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
                 "recipe with an output of kind 'multivector' for the token vectors as they are"
             )
         kind: Any = getattr(sentence_transformers, wanted)
-        model = kind(str(folder), device="cpu", trust_remote_code=how.trust_remote_code)
-        records = _operate(model, folder, how) if how.surgery is not None else []
+        if not how.trust_remote_code:
+            folders.check_activations(folder)
+        # In float32 each part is as it is stored: else all would be rounded to the precision of the first.
+        precise = {"dtype": "float32"}
+
+        def build() -> Any:
+            return kind(str(folder), device="cpu", trust_remote_code=how.trust_remote_code, model_kwargs=precise)
+
+        if how.surgery is not None:  # what it read is replaced
+            model, notes = build(), list[str]()
+            records = _operate(model, folder, how)
+        else:
+            # Stanford's ColBERT keeps the layer for token vectors, which a module of its own reads, among the others.
+            own = ("linear.weight",) if wanted == CLASSES["multivector"] else ()
+            model, notes = complete(build, str(folder), read_elsewhere=own)
+            folders.check_stated(folder, [type(part).__name__ for part in list(model)[1:] if list(part.parameters())])
+            records = []
         loaded = _around(model, name, folder)
-        return replace(loaded, records=[*records, *loaded.records], notes=[*_pickled_head(folder), *loaded.notes])
+        return replace(
+            loaded, records=[*records, *loaded.records], notes=[*_pickled_head(folder), *notes, *loaded.notes]
+        )
     return _plain(folder, name, how)
 
 
@@ -179,7 +199,7 @@ def _operate(model: Any, folder: Path, how: Loading) -> list[str]:
             f"surgery: the first module of {folder.name} is a {type(first).__name__}: expected a Transformer; give the folder of "
             "the one transformers model, and its pooling in the recipe"
         )
-    operated, records = _load(folders.transformer(folder), how)
+    operated, records, _ = _load(folders.transformer(folder), how)
     setattr(first, place, operated)
     return records
 
@@ -231,8 +251,9 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
 
     inner = folders.transformer(folder)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
-    model, records = _load(inner, how)
-    backbone, notes = _backbone(model)
+    model, records, notes = _load(inner, how)
+    backbone, more = _backbone(model)
+    notes += more
     whole = model if model is not backbone else None
     named = (getattr(getattr(backbone, "config", None), "architectures", None) or [""])[0]
     if whole is None and named.endswith("ForSequenceClassification"):
@@ -242,39 +263,30 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
     return Source(name, backbone, tokenizer, folder, None, records=records, notes=notes, whole=whole)
 
 
-def _load(folder: Path, how: Loading) -> tuple[Any, list[str]]:
-    """The model of a transformers folder, after surgery if there is any, and records. A pooler that the checkpoint lacks
-    is taken out: nothing may come from it."""
+def _load(folder: Path, how: Loading) -> tuple[Any, list[str], list[str]]:
+    """The model of a transformers folder, after surgery if there is any, records and notes. A pooler that the checkpoint
+    lacks is taken out: nothing may come from it."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=how.trust_remote_code)
     kind = model_class(config, how.model_class)
     code = {"trust_remote_code": True} if how.trust_remote_code else {}
-    records: list[str] = []
-    if how.surgery is not None:
-        from . import surgery
+    if how.surgery is None:
+        model, notes = complete(lambda: kind.from_pretrained(folder, dtype="float32", **code), str(folder))
+        return model.float().eval(), [], notes
+    from . import surgery
 
-        def build(given: Any) -> Any:
-            return kind.from_config(given, **code) if hasattr(kind, "from_config") else kind(given)
+    def build(given: Any) -> Any:
+        return kind.from_config(given, **code) if hasattr(kind, "from_config") else kind(given)
 
-        model, records = surgery.apply(
-            folder, how.surgery, build=build, root=how.base, trust_remote_code=how.trust_remote_code
-        )
-        random_pooler = any("made at random" in record for record in records)
-    else:
-        model, info = kind.from_pretrained(folder, output_loading_info=True, dtype="float32", **code)
-        missing = sorted(key for key in info["missing_keys"] if ".pooler." not in f".{key}")
-        random_pooler = len(missing) < len(info["missing_keys"])
-        if missing:
-            raise ExportError(
-                f"{folder}: the checkpoint lacks {len(missing)} weights of {type(model).__name__} (first: {missing[0]}), which would "
-                "be random; name another --model-class, or select, strip or rename its weights in the recipe's [surgery]"
-            )
-    if random_pooler:
+    model, records = surgery.apply(
+        folder, how.surgery, build=build, root=how.base, trust_remote_code=how.trust_remote_code
+    )
+    if any("made at random" in record for record in records):
         owner = model if hasattr(model, "pooler") else getattr(model, "base_model", model)
         if hasattr(owner, "pooler"):
             owner.pooler = None
-    return model.float().eval(), records
+    return model.float().eval(), records, []
 
 
 def _backbone(model: Any) -> tuple[Any, list[str]]:
@@ -319,10 +331,10 @@ def _from_gguf(file: Path, name: str, how: Loading) -> Source:
     _no_surgery(how, "a GGUF file")
     folder, options = str(file.parent), {"gguf_file": file.name}
     with redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
-        model = AutoModel.from_pretrained(folder, dtype="float32", **options)
+        model, notes = complete(lambda: AutoModel.from_pretrained(folder, dtype="float32", **options), str(file))
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     nn.Module.float(model)  # transformers' own refuses, although the weights are no longer quantised
-    return Source(name, model.eval(), tokenizer, records=[f"dequantised from {file.name}"])
+    return Source(name, model.eval(), tokenizer, records=[f"dequantised from {file.name}"], notes=notes)
 
 
 def weights_sha256(modules: list[Any]) -> str:

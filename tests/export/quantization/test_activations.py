@@ -48,7 +48,7 @@ def test_a_channel_that_is_huge_in_few_tokens_is_read_in_parts() -> None:
     weight = rng.normal(size=(192, 40)).astype(np.float32)
     x, unseen = with_massive_tokens(rng, 900, 192, 20), with_massive_tokens(rng, 300, 192, 20)[None]
     statistics = statistics_of(x)
-    whole = [reading.Reading(reading.smoothing(statistics.peak, [weight], a)) for a in reading.ALPHAS]
+    whole = [reading.ActivationQuantizer(reading.smoothing(statistics.peak, [weight], a)) for a in reading.ALPHAS]
     split = reading.choose_reading(statistics, [weight], None)
     assert set(split.copies) == {5, 189}
     assert len(split.copies) <= 192 // 48

@@ -15,7 +15,7 @@ from embedkit_export.graphs.ir_tools import own_copy
 from embedkit_export.quantization import blockwise
 from embedkit_export.quantization import rowwise as quantize
 from embedkit_export.quantization.calibration import open_session
-from embedkit_export.quantization.forms import Ground, forms
+from embedkit_export.quantization.forms import FusedGraph, forms
 from embedkit_export.tensors import VARIANTS
 from helpers import models
 from helpers.untouched import untouched
@@ -30,14 +30,14 @@ def fused_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def ground(fused_bytes: bytes) -> Ground:
+def ground(fused_bytes: bytes) -> FusedGraph:
     rows = np.random.default_rng(0).integers(5, 100, (10, 1, 12))
     feeds = [{"input_ids": row, "attention_mask": np.ones_like(row)} for row in rows]
-    return Ground(ir.from_proto(onnx.load_model_from_string(fused_bytes)), feeds)
+    return FusedGraph(ir.from_proto(onnx.load_model_from_string(fused_bytes)), feeds)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_no_form_changes_the_graph_it_is_made_of(variant: str, ground: Ground, tmp_path: Path) -> None:
+def test_no_form_changes_the_graph_it_is_made_of(variant: str, ground: FusedGraph, tmp_path: Path) -> None:
     with untouched(ground.model):
         for number, form in enumerate(forms(variant)):
             made = form.build(ground)
@@ -45,23 +45,23 @@ def test_no_form_changes_the_graph_it_is_made_of(variant: str, ground: Ground, t
             files.save(made, tmp_path, f"{number}.onnx")
 
 
-def test_what_is_written_does_not_depend_on_what_was_made_before(ground: Ground, fused_bytes: bytes) -> None:
+def test_what_is_written_does_not_depend_on_what_was_made_before(ground: FusedGraph, fused_bytes: bytes) -> None:
     for variant in ("w4", "int8", "fp16"):
         for form in forms(variant):
             form.build(ground)
     assert ir.to_proto(ground.model).SerializeToString() == fused_bytes
 
 
-def test_a_form_is_the_same_whatever_was_made_before(ground: Ground, fused_bytes: bytes) -> None:
+def test_a_form_is_the_same_whatever_was_made_before(ground: FusedGraph, fused_bytes: bytes) -> None:
     alone = {}
     for variant in VARIANTS:
-        fresh = Ground(ir.from_proto(onnx.load_model_from_string(fused_bytes)), ground.feeds)
+        fresh = FusedGraph(ir.from_proto(onnx.load_model_from_string(fused_bytes)), ground.feeds)
         alone[variant] = ir.to_proto(next(forms(variant)).build(fresh)).SerializeToString()
     for variant in reversed(VARIANTS):
         assert ir.to_proto(next(forms(variant)).build(ground)).SerializeToString() == alone[variant], variant
 
 
-def test_a_copy_is_a_graph_of_its_own(ground: Ground) -> None:
+def test_a_copy_is_a_graph_of_its_own(ground: FusedGraph) -> None:
     with untouched(ground.model):
         copied = own_copy(ground.model)
         own = {id(value) for node in copied.graph for value in (*node.inputs, *node.outputs)}
@@ -112,7 +112,7 @@ def test_an_output_that_is_a_product_keeps_its_name(kind: str, variant: str) -> 
     expected = open_session(model).run(["vectors"], {"input_ids": ids})[0]
     fuse.fuse(model)
     assert kind == "MatMul" or kind not in {node.op_type for node in model.graph}
-    made = next(forms(variant)).build(Ground(model, [{"input_ids": ids}]))
+    made = next(forms(variant)).build(FusedGraph(model, [{"input_ids": ids}]))
     assert [out.name for out in made.graph.outputs] == ["vectors"]
     names = [value.name for node in made.graph for value in node.outputs]
     assert len(set(names)) == len(names)

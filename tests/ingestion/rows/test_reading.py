@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.ingestion.rows import reading as module
-from embedkit.ingestion.rows.reading import Reading
+from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.ingestion.rows.row import BadRow
 from embedkit.records.documents import Document
 from embedkit.records.metadata import content_hash
@@ -22,7 +22,9 @@ def test_every_row_is_usable_repeated_or_bad(rows, most):
         if row_id and text.strip() and row_id not in first:
             first[row_id] = text
             expected.append((row_id, text))
-    with Reading([Document(*row) for row in rows], bury=bad.append, passed=lambda: repeated.append(1)) as reading:
+    with SourceReader(
+        [Document(*row) for row in rows], on_bad_row=bad.append, on_duplicate=lambda: repeated.append(1)
+    ) as reading:
         windows = list(reading.windows(lambda: most))
         fresh = [row for window in windows for row in window]
         assert [(document.id, document.text) for document, _ in fresh] == expected
@@ -37,7 +39,7 @@ def test_every_row_is_usable_repeated_or_bad(rows, most):
 
 def test_another_content_of_an_id_is_told_with_the_place_of_the_first():
     bad = []
-    with Reading([Document("a", "x"), Document("a", "y"), Document("a", "x")], bury=bad.append) as reading:
+    with SourceReader([Document("a", "x"), Document("a", "y"), Document("a", "x")], on_bad_row=bad.append) as reading:
         list(reading.windows(lambda: 9))
         assert reading.duplicates == 1
     (row,) = bad
@@ -47,7 +49,7 @@ def test_another_content_of_an_id_is_told_with_the_place_of_the_first():
 
 def test_bad_rows_of_a_reader_are_spared_in_the_collection():
     rows = [BadRow("f", 1, "why", "x", "known"), BadRow("f", 2, "why", "x"), BadRow("f", 3, "why", "x", "a\0b")]
-    with Reading(rows) as reading:
+    with SourceReader(rows) as reading:
         assert list(reading.windows(lambda: 9)) == []
         assert (reading.bad, reading.nameless) == (3, 1)
         assert reading.ledger.spared(["known", "a\0b", "other"]) == {"known"}
@@ -55,10 +57,10 @@ def test_bad_rows_of_a_reader_are_spared_in_the_collection():
 
 def test_metadata_are_converted_by_the_policy():
     rows = [Document("a", "x", {"s": {1, 2}, "n": float("nan")})]
-    with Reading(rows) as reading:
+    with SourceReader(rows) as reading:
         assert list(reading.windows(lambda: 9)) == []
         assert reading.bad == 1
-    with Reading(rows, metadata_policy="json") as reading:
+    with SourceReader(rows, metadata_policy="json") as reading:
         (((document, digest),),) = reading.windows(lambda: 9)
         assert document.metadata["n"] is None
         assert digest == content_hash("x", document.metadata)
@@ -67,5 +69,5 @@ def test_metadata_are_converted_by_the_policy():
 def test_long_texts_end_a_window_early(monkeypatch):
     monkeypatch.setattr(module, "_WINDOW_CHARACTERS", 10)
     rows = [Document(str(i), "text") for i in range(7)]
-    with Reading(rows) as reading:
+    with SourceReader(rows) as reading:
         assert [len(window) for window in reading.windows(lambda: 100)] == [3, 3, 1]

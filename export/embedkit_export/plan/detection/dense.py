@@ -110,11 +110,12 @@ def _activation(function: Any) -> nn.Module:
     return function if isinstance(function, nn.Module) else _Function(function)
 
 
-def stage(module: Any, place: str) -> nn.Module:
-    """The torch module of a sentence-transformers module on ``token_embeddings`` or ``sentence_embedding``."""
+def stage(module: Any, place: str, gives: str | None = None) -> nn.Module:
+    """The torch module of a sentence-transformers module on ``token_embeddings`` or ``sentence_embedding``, which takes
+    their place unless it ``gives`` something else."""
     name = type(module).__name__
     if name in ("Dense", "Normalize"):
-        if (module.module_input_name, module.module_output_name) != (place,) * 2:
+        if (module.module_input_name, module.module_output_name) != (place, gives or place):
             where = "token vectors" if place.startswith("token") else "the sentence vector"
             raise ExportError(
                 f"modules: a {name} module here is expected to be over {where}, found {module.module_input_name}"
@@ -144,9 +145,11 @@ def from_modules(origin: Source) -> Inferred:
     first, whole = pipes["default"], found["default"]
     if origin.backbone is None or origin.tokenizer is None:
         raise ExportError("modules: the first module reads no text with a transformers model")
-    similarity = model.similarity_fn_name or "cosine"
-    if similarity not in ("cosine", "dot"):
-        raise ExportError(f"similarity: expected cosine or dot, found {similarity!r}")
+    similarity: Any = model.similarity_fn_name or "cosine"
+    if similarity not in ("cosine", "dot", "euclidean"):
+        raise ExportError(
+            f"similarity: expected cosine, dot or euclidean, found {similarity!r}; set similarity_fn_name to one that the stores have"
+        )
     roles = {}
     for name, prompt in prompts.items():
         without = [] if found[name].include_prompt else ["prefix"]
@@ -160,7 +163,7 @@ def from_modules(origin: Source) -> Inferred:
         pooling=whole.pooling,
         token_stages=whole.token_stages,
         stages=whole.stages,
-        similarity="dot" if similarity == "dot" else "cosine",
+        similarity=similarity,
         matryoshka=[model.truncate_dim] if model.truncate_dim else [],
         max_tokens=whole.max_tokens,
         roles=roles,
