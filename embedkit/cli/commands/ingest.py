@@ -158,13 +158,7 @@ def sync(
     default=0,
     help="Encode so many rows anew, and compare their vectors with the stored ones.",
 )
-@click.option(
-    "--searches",
-    type=click.IntRange(min=0),
-    default=10_000,
-    show_default=True,
-    help="Search for so many rows by their own vectors, where the store's index may lose rows.",
-)
+@click.option("--searches", type=click.IntRange(0), default=10_000, help="Search for so many rows by their vectors.")
 @click.option("--repair", is_flag=True, help="Then sync: write what is missing or wrong, delete what is extra.")
 @filter_option
 @columns_options

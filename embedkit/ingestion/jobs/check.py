@@ -64,9 +64,9 @@ class CheckReport:
     compared: int = 0
     wrong: int = 0
     worst_cosine: float | None = None
+    ids: dict[str, list[str]] = field(default_factory=dict)
     searched: int = 0
     unfound: int = 0
-    ids: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def consistent(self) -> bool:
