@@ -17,6 +17,9 @@ from embedkit_export.quiet import quiet
 
 from . import adapters, folders
 from . import routes as pipelines
+from .foreign.own_code import gone, restore_buffers
+from .foreign.readable import readable
+from .foreign.refusals import check_readable
 
 _CHARACTERS = "abcACGT012.éяع的"
 
@@ -109,12 +112,14 @@ def load(model: Any, how: Loading | None = None) -> Source:
         if how.trust_remote_code:
             notes.append("code that came with the model was run (trust_remote_code); read it before you do so again")
         try:
-            loaded = _from_gguf(folder, name, how) if folder.suffix == ".gguf" else _from_folder(folder, name, how)
+            loaded = _from_gguf(folder, name, how) if folder.suffix == ".gguf" else _readable(folder, name, how)
         except (ExportError, InputError):
             raise
         except Exception as error:
             hint = ""
-            if "trust_remote_code" in str(error):
+            if gone(error):
+                hint = gone(error)
+            elif "trust_remote_code" in str(error):
                 hint = "; this model brings code of its own: read it, then pass --trust-remote-code"
             raise ExportError(
                 f"{model}: cannot be loaded as a sentence-transformers or transformers model: {error}{hint}"
@@ -126,6 +131,14 @@ def load(model: Any, how: Loading | None = None) -> Source:
         records=[*records, *loaded.records],
         notes=[*notes, *loaded.notes],
     )
+
+
+def _readable(folder: Path, name: str, how: Loading) -> Source:
+    """The source of a folder, once it is in words that today's libraries read."""
+    with readable(folder) as (inner, records):
+        check_readable(inner, folder, code=how.trust_remote_code, surgery=how.surgery is not None)
+        loaded = _from_folder(inner, name, how)
+    return replace(loaded, records=[*records, *loaded.records])
 
 
 def _from_folder(folder: Path, name: str, how: Loading) -> Source:
@@ -189,6 +202,7 @@ def _operate(model: Any, folder: Path, how: Loading) -> list[str]:
 def _around(model: Any, name: str, folder: Path | None) -> Source:
     """The source of a SentenceTransformer."""
     model, records = adapters.absorb(model.float().eval())
+    records += restore_buffers(model)
     first = {role: next(iter(pipelines.pipeline(model, role)), None) for role in ("default", "query", "document")}
     sources: dict[int, Source] = {}
     for module in first.values():
@@ -276,7 +290,8 @@ def _load(folder: Path, how: Loading) -> tuple[Any, list[str]]:
         owner = model if hasattr(model, "pooler") else getattr(model, "base_model", model)
         if hasattr(owner, "pooler"):
             owner.pooler = None
-    return model.float().eval(), records
+    model = model.float().eval()
+    return model, [*records, *restore_buffers(model)]
 
 
 def _backbone(model: Any) -> tuple[Any, list[str]]:
