@@ -27,7 +27,7 @@ def readable(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The folder, or for as long as the context lasts a copy of it in today's words, and records of what was changed."""
     changes: Changes = {}
     records: list[str] = []
-    for change in (_modules, _model2vec, _new_model):
+    for change in (_modules, _model2vec, _new_model, _nomic):
         found, record = change(folder)
         changes |= found
         records += [record] if found else []
@@ -93,6 +93,49 @@ def _new_model(folder: Path) -> tuple[Changes, str]:
     changed |= {"model_type": "gte", "architectures": [_NEW[name] for name in named], "rope_parameters": _rope(config)}
     record = f"{', '.join(named)}, whose own code was left out, was read as {', '.join(changed['architectures'])}"
     return {(inner / folders.MODEL).relative_to(folder): changed}, f"{record} of transformers"
+
+
+_NOMIC = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_inner": "intermediate_size",
+    "n_positions": "max_position_embeddings",
+    "layer_norm_epsilon": "layer_norm_eps",
+}
+"""Words of nomic's own configuration, and those of transformers' class."""
+_NOMIC_PLAIN = {
+    "activation_function": "swiglu",
+    "rotary_emb_fraction": 1.0,
+    "rotary_emb_interleaved": False,
+    "rotary_emb_scale_base": None,
+    "rotary_scaling_factor": None,
+    "prenorm": False,
+    "qkv_proj_bias": False,
+    "mlp_fc1_bias": False,
+    "mlp_fc2_bias": False,
+    "use_rms_norm": False,
+    "num_experts": 0,
+}
+"""What transformers' class computes; where one says otherwise it is another model."""
+
+
+def _nomic(folder: Path) -> tuple[Changes, str]:
+    """Nomic's encoders in the words of their own code, whose weights a class of transformers reads."""
+    inner = folders.transformer(folder)
+    config = _json(inner / folders.MODEL)
+    if not isinstance(config, dict) or config.get("model_type") != "nomic_bert" or "n_embd" not in config:
+        return {}, ""
+    named = str((config.get("architectures") or ["NomicBertModel"])[0])
+    usual = all((config.get(key) or None) == (value or None) for key, value in _NOMIC_PLAIN.items() if key in config)
+    if named not in ("NomicBertModel", "NomicBertForPreTraining") or not usual:
+        return {}, ""
+    changed = {key: value for key, value in config.items() if key not in (*_NOMIC, *_NOMIC_PLAIN, "auto_map")}
+    changed |= {_NOMIC[key]: config[key] for key in _NOMIC if config.get(key) is not None}
+    rope = {"rope_type": "default", "rope_theta": float(config.get("rotary_emb_base", 10000.0))}
+    changed |= {"hidden_act": "silu", "architectures": ["NomicBertModel"], "rope_parameters": rope}
+    record = f"{named}, whose own code was left out, was read as NomicBertModel of transformers"
+    return {(inner / folders.MODEL).relative_to(folder): changed}, record
 
 
 def _is_plain_new(config: dict[str, Any]) -> bool:

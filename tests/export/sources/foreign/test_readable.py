@@ -15,9 +15,12 @@ from safetensors.torch import save_file
 
 import embedkit_export
 from embedkit_export.sources.foreign.readable import readable
-from embedkit_export.sources.load import load
+from embedkit_export.sources.load import Loading, load
 from helpers import models
+from helpers.rerankers import planned
 from helpers.systems import TEXTS, export
+
+PAIRS = [(TEXTS[i], TEXTS[3 - i]) for i in range(4)]
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -129,6 +132,50 @@ def test_the_angles_of_ntk_are_those_of_its_code() -> None:
     buffers = dict(transformers.GteModel(config).named_buffers())
     found = next(buffer for name, buffer in buffers.items() if name.endswith("rotary_emb.inv_freq"))
     assert torch.allclose(found, own, rtol=1e-5)
+
+
+NOMIC = {
+    "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 96,
+    "activation_function": "swiglu", "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
+    "rotary_emb_scale_base": None, "rotary_scaling_factor": None, "layer_norm_epsilon": 1e-12, "n_positions": 8192, "vocab_size": 290,
+    "type_vocab_size": 2, "prenorm": False, "qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "pad_token_id": 0,
+    "auto_map": {"AutoConfig": "nomic-ai/nomic-bert-2048--configuration_hf_nomic_bert.NomicBertConfig"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [True, False])
+def test_the_words_of_nomics_configuration(code: bool, tmp_path: Path) -> None:
+    config = transformers.NomicBertConfig(
+        vocab_size=290, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96, pad_token_id=0,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.NomicBertModel(config).eval()
+    models.widen(model)
+    model.save_pretrained(tmp_path / "nomic")
+    models.make_tokenizer("word").save_pretrained(tmp_path / "nomic")
+    (tmp_path / "nomic" / "config.json").write_text(json.dumps(NOMIC))
+    source = load(tmp_path / "nomic", Loading(trust_remote_code=code))
+    ids = torch.arange(5, 40)[None]
+    with torch.no_grad():
+        found, expected = (part(input_ids=ids).last_hidden_state for part in (source.backbone, model))
+    assert (found - expected).abs().max() < 1e-5
+    assert source.backbone.config.max_position_embeddings == 8192
+    edit(tmp_path / "nomic" / "config.json", num_experts=8, moe_top_k=2)
+    with readable(tmp_path / "nomic") as (same, records):
+        assert (same, records) == (tmp_path / "nomic", [])
+
+
+@pytest.mark.parametrize("head", ["ForSequenceClassification"])
+def test_a_reranker_with_code_of_its_own(head: str, tmp_path: Path) -> None:
+    folder, model = gte(tmp_path / "gte", head)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        logits = [
+            model(**tokenizer([a], [b], return_tensors="pt", return_token_type_ids=False)).logits for a, b in PAIRS
+        ]
+    found = planned(folder, tmp_path / "plan", PAIRS, kind="reranker")
+    assert np.abs(found - torch.cat(logits).sigmoid().numpy()).max() < 1e-5
 
 
 def test_what_the_class_of_transformers_has_not_keeps_its_own_code(tmp_path: Path) -> None:
