@@ -29,10 +29,6 @@ files_argument = argument(
 )
 store_option = click.option("--store", required=True, metavar="URL", help="The store's address, such as chroma:index.")
 collection_option = click.option("--collection", required=True, metavar="NAME", help="The collection in the store.")
-format_option = click.option(
-    "--format",
-    help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell.",
-)
 filter_option = click.option(
     "--filter",
     "--within",
@@ -82,6 +78,31 @@ class Loading:
             bundle, variant=self.variant, device=self.device, engine=self.engine, threads=self.threads
         )
         return loaded
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How files are read."""
+
+    format: str | None = option_field(
+        None,
+        help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell.",
+    )
+    delimiter: str | None = option_field(
+        None,
+        metavar="CHARACTER",
+        help="What stands between the cells of CSV and TSV, as ';'; by default a comma, or a tab.",
+    )
+    encoding: str | None = option_field(
+        None,
+        metavar="NAME",
+        help="The encoding of all texts, as windows-1252, latin-1 or utf-16; by default UTF-8, or what a page of HTML says.",
+    )
+
+    def names(self) -> dict[str, Any]:
+        """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\t`` as it is typed."""
+        delimiter = "\t" if self.delimiter == "\\t" else self.delimiter
+        return {"format": self.format or None, "delimiter": delimiter, "encoding": self.encoding}
 
 
 @dataclass(frozen=True)
@@ -195,6 +216,7 @@ class Cutting:
 
 loading_options = grouped("loading", Loading)
 columns_options = grouped("columns", FieldOptions)
+reading_options = grouped("reading", ReadingOptions)
 cutting_options = grouped("cutting", Cutting)
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
+from embedkit.checks import items_of
 from embedkit.errors import InputError, OptionError, TruncationError, TruncationWarning
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows, Setup
@@ -227,7 +228,7 @@ class BaseEncoder(EncoderInfo, ABC):
         on_truncate: OnTruncate | None = None,
     ) -> dict[str, Values]:
         """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
-        texts = _as_list(texts)
+        texts = _listed(texts)
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
         with _bar(len(texts), progress) as bar:
@@ -255,7 +256,7 @@ class BaseEncoder(EncoderInfo, ABC):
         if self._roles[options.role].modality.is_item(texts):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
-        texts = _as_list(texts)
+        texts = _listed(texts)
         name, about = self._output(options)
         if about.kind != "dense":
             return self.encode_outputs(
@@ -384,12 +385,11 @@ class BaseEncoder(EncoderInfo, ABC):
         modality = self._roles[role].modality
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
+        items_of("texts", texts)
 
 
-def _as_list(texts: Items) -> list[Item]:
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
-    return texts if isinstance(texts, list) else list(texts)
+def _listed(texts: Items) -> list[Item]:
+    return texts if isinstance(texts, list) else list(items_of("texts", texts))
 
 
 def _bar(total: int, progress: bool | None) -> Any:

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from embedkit.checks import items_of
 from embedkit.errors import InputError
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import OnTruncate, check_count
@@ -83,8 +84,8 @@ class Reranker:
         """(n,) float32: the score of each (question, document), through the model's own activation. ``fields`` are texts for
         other fields of its template (``Encoder.fields``), such as an ``instruction``, the same for all pairs."""
         items: list[Item] = []
-        for i, pair in enumerate(pairs):
-            if isinstance(pair, str) or len(pair) != 2:
+        for i, pair in enumerate(items_of("pairs", pairs, "pair")):
+            if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != 2:
                 raise InputError(f"pair {i}: expected a question and a document, found {pair!r:.60}")
             items.append({**(fields or {}), self._query: pair[0], self._document: pair[1]})
         found: FloatArray = self.encoder.encode(items, output=self._output, progress=progress)
@@ -103,8 +104,9 @@ class Reranker:
         are as in `score`."""
         if isinstance(documents, str):
             raise InputError("documents: expected a list of texts, found one; put it in a list")
+        documents = list(items_of("documents", documents))
         check_count("k", k)
-        if not len(documents):
+        if not documents:
             return []
         scores = self.score(((query, document) for document in documents), fields=fields, progress=progress)
         order = np.argsort(-scores, kind="stable")[:k]

@@ -47,7 +47,7 @@ def parse_filter(text: str) -> Filter:
     op, raw = match["op"], match["value"]
     try:
         value: object = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = raw
     field = F(match["field"])
     if op in ("in", "not in"):

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from embedkit.checks import integer
+from embedkit.checks import integer, items_of
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionMismatchError, InputError, OptionError
 from embedkit.records.documents import Hit
@@ -133,7 +133,7 @@ def search(
             that was found has another text.
     """
     single = isinstance(query, str) or encoder.modality("query").is_item(query)
-    queries: list[Any] = [query] if single else list(query)
+    queries: list[Any] = [query] if single else list(items_of("query", query))
     for i, text in enumerate(queries):
         if isinstance(text, str) and not text.strip():
             raise InputError(f"query {i}: expected some text, found {text!r}")

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Input, Output
+from embedkit.errors import BundleError
 from embedkit.vectors.values import Values, scatter
 
-from .engines.base import Session
+from .engines.base import Session, compute
 from .frontends.base import Batch, Item, Modality, Preparer
 from .outputs import of_tensor
 
@@ -38,9 +39,10 @@ class Tower:
         session: Session,
         inputs: Sequence[Input],
         outputs: dict[str, Output],
+        where: str = "tower",
     ) -> None:
         self.modality, self.preparer, self.session = modality, preparer, session
-        self.inputs, self.outputs = list(inputs), outputs
+        self.inputs, self.outputs, self.where = list(inputs), outputs, where
 
     def prepare(self, items: Sequence[Item], budget: int) -> list[Batch]:
         """Batches of at most ``budget`` token slots that hold each of the checked items once; raises `Unencodable`."""
@@ -62,14 +64,26 @@ class Tower:
         rows = len(batch.rows)
         count = rows if self.session.rows is None else self.session.rows(rows)
         tensors = batch.tensors(count)
-        found = self.session.run(graph_inputs(batch, tensors, self.inputs, count), names)
+        found = compute(self.session, graph_inputs(batch, tensors, self.inputs, count), names, f"{self.where}.graph")
         values: dict[str, Values] = {}
         for name, tensor in zip(names, found, strict=True):
             output = self.outputs[name]
+            self._check(name, tensor, count, tensors.get("mask"))
             plain = output.kind in ("dense", "logits")
             values[name] = tensor[:rows] if plain else of_tensor(output, tensor[:rows], tensors, rows)
         mask = tensors.get("mask")
         return BatchResult(values, batch.truncated, batch.tokens, batch.tokens if mask is None else mask.size)
+
+    def _check(self, name: str, tensor: npt.NDArray[Any], count: int, mask: npt.NDArray[np.int64] | None) -> None:
+        """`BundleError` where a tensor has not the shape that the manifest says."""
+        output = self.outputs[name]
+        several = output.kind in ("multivector", "tokens")
+        wanted = (count, mask.shape[1], output.dim) if several and mask is not None else (count, output.dim)
+        if tensor.shape != wanted or tensor.dtype != np.float32:
+            raise BundleError(
+                f"{self.where}.outputs.{name}: expected the shape {wanted} of float32, found {tensor.shape} of {tensor.dtype}; export "
+                "the bundle again"
+            )
 
 
 def graph_inputs(

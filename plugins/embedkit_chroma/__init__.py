@@ -30,6 +30,9 @@ _FOLDER = Capabilities(
     filter_ops=OPS - {"not", "exists", "none"},
     orders_text=False,
     metrics=METRICS,
+    max_filter_values=10_000,  # of the 32,766 parameters of a statement
+    max_comparisons=100,  # each is a level of the 1,000 of an expression, some are several
+    max_filter_depth=20,
 )
 CAPABILITIES = {FOLDER: _FOLDER, SERVER: replace(_FOLDER, multi_process=True, max_batch_bytes=24 << 20)}
 

@@ -28,7 +28,9 @@ from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.testing import StoreTests
 
 pytest.importorskip("chromadb")
-from embedkit_chroma import open_store
+from embedkit.stores.opening import open_store as open_address
+from embedkit.testing.samples import DIM, text_batch, unit_vectors
+from embedkit_chroma import _store, open_store
 
 
 def opened(url: str) -> GuardedStore:
@@ -407,7 +409,9 @@ def test_a_relative_folder_is_that_of_the_working_folder(tmp_path: Path, monkeyp
 KILLED = """
 import os, signal, sys
 import numpy as np
-from embedkit_chroma import open_store
+from embedkit.stores.opening import open_store as open_address
+from embedkit.testing.samples import DIM, text_batch, unit_vectors
+from embedkit_chroma import _store, open_store
 from embedkit.stores.guarded import GuardedStore
 from embedkit.records import RecordBatch
 from embedkit.stores.contract import CollectionSpec, StoreURL
@@ -469,3 +473,19 @@ def test_closing_twice_takes_no_others_mark(tmp_path: Path) -> None:
     assert mark.exists()
     other.close()
     assert not mark.exists()
+
+
+def test_hits_beyond_what_the_index_gives_at_once_are_compared_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_store, "_HITS", 7)
+    with open_address(f"chroma:{tmp_path / 'index'}") as store:
+        docs = store.ensure(CollectionSpec("docs", DIM))
+        rows = unit_vectors(50, seed=1)
+        docs.upsert(text_batch([str(i) for i in range(50)], vectors=rows))
+        asked = unit_vectors(5, seed=2)
+        for k in (3, 7, 8, 30, 70_000):
+            for hits, scores in zip(docs.query(asked, k), asked @ rows.T, strict=True):
+                best = np.argsort(-scores)[:k]
+                assert [int(hit.id) for hit in hits] == best.tolist()
+                np.testing.assert_allclose([hit.score for hit in hits], scores[best], atol=1e-5)

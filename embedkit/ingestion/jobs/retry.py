@@ -150,10 +150,10 @@ class LetterRows:
 
     def _row(self, bad: BadRow) -> Iterator[Row]:
         """What ``row`` holds, by its format."""
-        source = Source(bad.source, bad.id or bad.source, bad.format)
+        source = Source.of(bad.source, bad.id or bad.source, bad.format)
         if bad.format == "jsonl":
             yield json_row(bad.row.encode("utf-8", "surrogatepass"), bad.line, source, self.fields)
-        elif bad.format in ("csv", "tsv"):
+        elif source.format in ("csv", "tsv"):
             yield replace(table_row(bad.row, bad.line, source, self.fields), line=bad.line)
         elif bad.format == "record":
             try:
@@ -163,7 +163,7 @@ class LetterRows:
         elif bad.format.startswith("file:"):
             _, form, file_id = bad.format.split(":", 2)
             try:
-                yield from read(Source(bad.row, file_id, form), self.fields)
+                yield from read(Source.of(bad.row, file_id, form), self.fields)
             except InputError as error:
                 yield replace(bad, reason=str(error))
         elif bad.format == "letter":

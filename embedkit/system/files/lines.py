@@ -38,12 +38,12 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | TooLong]]:
             yield number, raw.removeprefix(_BOM) if number == 1 else raw
 
 
-def whole(file: BinaryIO) -> bytes:
-    """The file without its BOM; raises `TooLong`."""
+def whole(file: BinaryIO, *, keep_bom: bool = False) -> bytes:
+    """The file, without its BOM unless that is to be kept; raises `TooLong`."""
     raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise TooLong("file", raw[:2_000])
-    return raw.removeprefix(_BOM)
+    return raw if keep_bom else raw.removeprefix(_BOM)
 
 
 def count_lines(path: str) -> int:

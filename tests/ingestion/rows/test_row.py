@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 
 import pytest
 
 from embedkit.errors import InputError
 from embedkit.ingestion.rows.row import BadRow, SourcedDocument, fingerprint_of, refused, shown_as_json, sourced
 from embedkit.records.documents import Document
-from embedkit.records.metadata import content_hash
+from embedkit.records.metadata import content_hash, load_metadata
 
 
 def test_each_form_of_a_document_has_a_place():
@@ -64,6 +65,32 @@ def test_the_hash_is_that_of_the_content():
     ):
         with pytest.raises(InputError, match=said):
             fingerprint_of(document)
+
+
+@pytest.mark.parametrize(
+    ("item", "form"),
+    [
+        ({"text": "t", "at": datetime(2024, 5, 1)}, "record"),
+        ({"id": "a", "text": b"\xff"}, ""),
+        ({"text": "t", "x": object()}, ""),
+    ],
+)
+def test_a_bad_row_is_read_again_as_it_was_or_not_at_all(item, form):
+    """Values that JSON has not were kept as Python shows them, and read again as that text."""
+    row = sourced(item, 2)
+    assert isinstance(row, BadRow)
+    assert row.format == form
+    if form:
+        assert load_metadata(row.row) == item
+
+
+def test_bytes_and_whole_numbers_of_a_mapping():
+    assert sourced({"id": 12.0, "text": b"caf\xc3\xa9", "n": b"x"}, 1) == SourcedDocument(
+        "12", "café", {"n": b"x"}, "documents", 1
+    )
+    bad = sourced({"id": b"a", "text": b"\xff"}, 1)
+    assert isinstance(bad, BadRow)
+    assert (bad.id, bad.reason) == ("a", "the field 'text' is bytes, expected text: not valid UTF-8: byte 0xff at 0")
 
 
 def test_a_value_that_is_no_json_is_shown_all_the_same():

@@ -18,6 +18,7 @@ from embedkit.runtime.frontends.batching import Padding, batches
 
 from .prefix import SHORT, has_heads, head
 from .template import Template, Text
+from .tokenizer_file import is_library_error, open_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,10 @@ class TextTokenizer:
     """
 
     def __init__(self, template: Template, tokenizer_file: Path, inputs: Sequence[Input] = ()) -> None:
-        from tokenizers import Tokenizer
-
         frontend = template.frontend
         self.frontend, self.template = frontend, template
         self._inputs = list(inputs)
         self._padding = Padding(frontend.pad_id, frontend.least, frontend.padding)
-        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
-        self._tokenizer.no_padding()
-        self._has_heads = has_heads(self._tokenizer)
         self._max, self._fixed = frontend.truncate.max, frontend.fixed
         types = self._types = any(entry.source == "types" for entry in inputs)
         self._pools = any(entry.source == "pool_mask" for entry in inputs)
@@ -58,15 +54,12 @@ class TextTokenizer:
         self._content = frontend.truncate.applies_to == "content"
         self._body = frontend.truncate.applies_to == "body"
         # Of a pair, the library's own cut would keep all that it cuts off in all combinations.
-        if self._slice or self._content or self._body or self.template.pair:
-            self._tokenizer.no_truncation()
-        else:
-            self._tokenizer.enable_truncation(self._max)
+        cut = not (self._slice or self._content or self._body or self.template.pair)
+        self._tokenizer: Any = open_tokenizer(tokenizer_file, frontend, cut=cut)
+        self._has_heads = has_heads(self._tokenizer)
         self._prefixes: Any = None
         if frontend.pool_mask is not None and "prefix" in frontend.pool_mask.drop:  # counts what stands before a field
-            self._prefixes = Tokenizer.from_file(str(tokenizer_file))
-            self._prefixes.no_padding()
-            self._prefixes.no_truncation()
+            self._prefixes = open_tokenizer(tokenizer_file, frontend)
         self._prefix_lengths: dict[str, int] = {}
         self._closing = self._closing_ids() if self._body else np.empty(0, np.int64)
         self._fast = (
@@ -165,7 +158,9 @@ class TextTokenizer:
         know."""
         try:
             return encode(texts)
-        except Exception as error:  # the library raises nothing more special
+        except BaseException as error:
+            if not is_library_error(error):
+                raise
             if len(texts) > 1:
                 return [self._encodings(encode, [text])[0] for text in texts]
             raise InputError(
