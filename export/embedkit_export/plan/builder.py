@@ -26,6 +26,7 @@ from embedkit_export.recipes.outputs import Logits, Named, Sparse, checked_outpu
 from embedkit_export.recipes.pair import checked_pair
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
+from embedkit_export.sources.foreign.own_code import gone
 from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
@@ -310,7 +311,7 @@ def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGra
             return run(given)
         except Exception as error:
             raise ExportError(
-                f"{where}: the model cannot be run as the recipe says, on the id {token}: {reason(error)}"
+                f"{where}: the model cannot be run as the recipe says, on the id {token}: {reason(error)}{gone(error)}"
             ) from error
 
 
