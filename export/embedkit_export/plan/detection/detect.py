@@ -12,6 +12,8 @@ from embedkit_export.sources.load import Source
 
 from . import classifier, dense, multivector, sparse
 from .card import from_card
+from .projection import has_projection
+from .projection import inferred as of_projection
 from .settings import with_settings
 
 _STATED = {
@@ -40,7 +42,7 @@ def infer(
     if kind == "classifier":
         found = classifier.of_texts(origin, pairs=False)
     else:
-        found = from_card(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
+        found = _of_plain(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
     if origin.model is not None and kind != "classifier":
         found = with_settings(origin, found)
     if pooling is not None or normalize is not None:
@@ -66,3 +68,8 @@ def infer(
             notes = [note for note in found.notes if "pooling" not in changes or "pooling" not in note]
             found = Inferred(msgspec.structs.replace(found.recipe, **changes), reasons, notes)
     return found
+
+
+def _of_plain(origin: Source) -> Inferred:
+    """The recipe of a transformers model."""
+    return of_projection(origin) if has_projection(origin.whole) else from_card(origin)
