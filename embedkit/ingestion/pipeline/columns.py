@@ -62,7 +62,7 @@ class Columns:
         if not names:
             found = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
             raise InputError(f"outputs: this bundle gives no vectors that a store could keep, but {found}")
-        sizes = {kind: given[name].dim for kind, name in names.items()}
+        sizes = {kind: given[name].size for kind, name in names.items()}
         return cls(names, sizes, space(encoder.fingerprint, given, names))
 
     def spec(self, name: str, metric: Metric) -> CollectionSpec:

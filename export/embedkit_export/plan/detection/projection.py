@@ -25,7 +25,7 @@ def inferred(origin: Source) -> Inferred:
     """The recipe of such a model: the pooling by which its own vectors come out. Raises `ExportError` where none does."""
     whole, name = origin.whole, type(origin.whole).__name__
     with quiet(), torch.no_grad():
-        mode = next((mode for mode in ("last", "pooler", "first") if _gives(origin, mode)), None)
+        mode: Any = next((mode for mode in ("last", "pooler", "first") if _gives(origin, mode)), None)
     if mode is None:
         raise ExportError(
             f"{origin.name}: {name} pools its tokens in a way that is not known here; give the pooling in a recipe and the projection "
