@@ -67,7 +67,7 @@ class Columns:
                 "outputs: this model's sparse vectors are compared by cosine, and a store ranks them by dot product; export it with a "
                 'recipe whose sparse output has similarity = "sparse_dot", if it may be searched so'
             )
-        sizes = {kind: given[name].dim for kind, name in names.items()}
+        sizes = {kind: given[name].size for kind, name in names.items()}
         return cls(names, sizes, space(encoder.fingerprint, given, names))
 
     def spec(self, name: str, metric: Metric) -> CollectionSpec:

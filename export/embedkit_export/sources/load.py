@@ -314,6 +314,15 @@ def _backbone(model: Any) -> tuple[Any, list[str]]:
             notes.append(
                 "this checkpoint has a projection (encode_proj) that is not part of the backbone: give it as a linear stage"
             )
+    if hasattr(model, "text_model") and hasattr(model, "text_projection"):
+        others = [name for name in ("vision_model", "audio_model") if hasattr(model, name)]
+        if others:
+            kind = type(model).__name__.removesuffix("Model")
+            raise ExportError(
+                f"{type(model).__name__} has an encoder of texts and another ({others[0]}), and one of texts is exported here: name its "
+                f'class in a recipe, such as  model_class = "{kind}TextModelWithProjection"'
+            )
+        model = model.text_model
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
         model = model.get_encoder()
     return model, notes
@@ -333,7 +342,8 @@ def model_class(config: Any, name: str | None = None) -> Any:
             )
         return found
     named = (getattr(config, "architectures", None) or [""])[0]
-    several = named.endswith(("Encoder", "EncoderModel"))  # one of several of the configuration, as DPR has
+    # One of several of the configuration, as DPR and CLIP have.
+    several = named.endswith(("Encoder", "EncoderModel", "TextModelWithProjection"))
     if hasattr(transformers, named) and (several or type(config) not in transformers.MODEL_MAPPING):
         return getattr(transformers, named)
     known = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), transformers.AutoModel)
