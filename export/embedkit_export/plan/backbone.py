@@ -67,6 +67,31 @@ def positions(backbone: Any) -> int | None:
     return stated
 
 
+def has_endless_positions(backbone: Any) -> bool:
+    """Whether positions are angles that are computed for any length: what the configuration calls their greatest number is
+    then a length that the model was trained with. Angles that depend on the length of a text are not such."""
+    modules = list(backbone.named_modules())
+    if not any("rotary" in type(module).__name__.lower() for _, module in modules):
+        return False
+    for name, module in modules:
+        last = name.rpartition(".")[2]
+        if isinstance(module, nn.Embedding) and ("position" in last or last in ("wpe", "pos_embed")):
+            return False
+    return _rope_kinds(getattr(backbone, "config", None)).isdisjoint({"dynamic", "longrope"})
+
+
+def _rope_kinds(config: Any) -> set[str]:
+    """How the angles are scaled, for each kind of layers."""
+    waiting = [getattr(config, name, None) for name in ("rope_parameters", "rope_scaling")]
+    found: set[str] = set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            found.update(str(value[key]) for key in ("rope_type", "type") if key in value)
+            waiting += value.values()
+    return found
+
+
 def without_special(tokenizer: Any) -> Any:
     """A copy of a transformers tokenizer that adds no special tokens; those that stand in a text it still knows."""
     made = copy.deepcopy(tokenizer)

@@ -32,7 +32,7 @@ from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
 
 from .backbone import pooler, set_causal, tokenizer_json, without_special
-from .frontend import note_beyond, text_frontend
+from .frontend import note_beyond, note_length, text_frontend
 from .plan import GraphPlan, Plan, RolePlan
 
 
@@ -101,6 +101,11 @@ class _Builder:
             for name, _, origin in group:
                 own = self._tokenizer_json(origin.tokenizer)
                 self.plan.roles[name] = RolePlan(frontends[name], owner, origin.tokenizer, own)
+            for name, role, origin in group:
+                frontend = frontends[name]
+                if isinstance(frontend, TextFrontend):
+                    found = note_length(frontend, role, origin, self.max_tokens)
+                    self.plan.notes += [note for note in found if note not in self.plan.notes]
         self.plan.roles = {name: self.plan.roles[name] for name, *_ in self.waiting}
         for origin in {id(origin): origin for _, _, origin, _ in self.waiting}.values():
             self.plan.notes += note_beyond(origin)

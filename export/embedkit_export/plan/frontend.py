@@ -9,9 +9,10 @@ from embedkit.errors import ExportError
 from embedkit_export.recipes.recipe import Pooling, Role, parts
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.load import Source
+from embedkit_export.sources.routes import ANY_LENGTH
 from embedkit_export.sources.state_dicts import some
 
-from .backbone import positions, table_size
+from .backbone import has_endless_positions, positions, table_size
 
 
 def text_frontend(role: Role, origin: Source, where: str, max_tokens: int | None) -> TextFrontend:
@@ -71,6 +72,8 @@ def _limit(role: Role, origin: Source, where: str, max_tokens: int | None) -> in
     """Tokens that are read: what the recipe says, bounded by the option, the positions and a fixed length."""
     stated = getattr(origin.tokenizer, "model_max_length", None)
     room = positions(origin.backbone)
+    if (role.max_tokens or max_tokens) and has_endless_positions(origin.backbone):
+        room = None
     limits = [
         limit
         for limit in (role.max_tokens or stated, max_tokens, room, None if role.pad_least else role.pad)
@@ -81,6 +84,16 @@ def _limit(role: Role, origin: Source, where: str, max_tokens: int | None) -> in
             f"{where}: max length: neither the model nor its tokenizer says how many tokens it reads; pass --max-tokens"
         )
     return int(min(limits))
+
+
+def note_length(frontend: TextFrontend, role: Role, origin: Source, max_tokens: int | None) -> list[str]:
+    """A note where fewer tokens are read than were asked for, because the model has no positions for more."""
+    asked = min((limit for limit in (role.max_tokens, max_tokens) if limit), default=0)
+    if not frontend.truncate.max < asked < ANY_LENGTH or frontend.truncate.max != positions(origin.backbone):
+        return []
+    return [
+        f"at most {frontend.truncate.max} tokens of the {asked} that were asked for, since the model's positions end there"
+    ]
 
 
 def _check_mask(template: list[Part], tokenizer: Any, where: str) -> None:

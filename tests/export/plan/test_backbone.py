@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import transformers
@@ -37,3 +39,22 @@ def test_positions_are_those_of_the_table() -> None:
 def test_a_pooler_that_is_not_there_is_not_used() -> None:
     with pytest.raises(ExportError, match="ElectraModel has no pooler"):
         embedkit_export.prepare(models.make("electra"), recipe=recipe.Recipe(pooling="pooler"))
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "endless"),
+    [
+        ("qwen3", {}, True),
+        ("modernbert", {}, True),
+        ("nomic-bert", {}, True),
+        ("embedding-gemma", {}, True),
+        ("llama", {"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0,
+                                       "high_freq_factor": 4.0, "original_max_position_embeddings": 32}}, True),
+        ("llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, False),
+        ("bert", {}, False),
+        ("roformer", {}, False),
+        ("gpt2", {}, False),
+    ],
+)  # fmt: skip
+def test_positions_that_are_computed_have_no_end(family: str, options: dict[str, Any], endless: bool) -> None:
+    assert backbone.has_endless_positions(models.make(family, layers=1, **options)[0]) is endless

@@ -71,3 +71,18 @@ def test_ids_beyond_the_table_are_refused() -> None:
     assert prepare(Table(), recipe=Recipe(ids=IdsInput(size=30, max=6)))
     with pytest.raises(ExportError, match="cannot be run as the recipe says, on the id 30: index out of range"):
         prepare(Table(), recipe=Recipe(ids=IdsInput(size=31, max=6)))
+
+
+def test_a_limit_that_the_positions_lower_is_told_and_angles_have_none() -> None:
+    assert limit_of("bert") == (64, []), "what the model was made for"
+    assert limit_of("nomic-bert") == (64, [])
+    told = "at most 64 tokens of the 900 that were asked for, since the model's positions end there"
+    for asked in ({"max_tokens": 900}, {"recipe": Recipe(max_tokens=900, pooling="mean")}):
+        options = {"pooling": None, **asked} if "recipe" in asked else asked
+        assert limit_of("bert", **options) == (64, [told])
+        assert limit_of("nomic-bert", **options) == (900, [])
+
+
+def limit_of(family: str, **options: Any) -> tuple[int, list[str]]:
+    plan = prepare(models.make(family, layers=1), **{"pooling": "mean", **options}).plan
+    return plan.roles["default"].frontend.truncate.max, [note for note in plan.notes if "asked for" in note]
