@@ -16,7 +16,7 @@ from typing import TypeVar
 from embedkit.errors import InputError, StoreError, TransientStoreError
 from embedkit.stores.contract import StoreURL
 
-_T = TypeVar("_T")
+_Answer = TypeVar("_Answer")
 CONNECT_SECONDS = 5.0
 
 
@@ -46,11 +46,11 @@ def require_server(url: StoreURL, port: int) -> None:
         ) from error
 
 
-def answered(what: str, connect: Callable[[], _T]) -> _T:
+def answered(what: str, connect: Callable[[], _Answer]) -> _Answer:
     """What ``connect`` gives; `TransientStoreError` where it takes longer than a request may, which clients do not see to while
     they connect. ``what`` says what was done."""
     seconds = request_seconds()
-    found: Future[_T] = Future()
+    found: Future[_Answer] = Future()
 
     def run() -> None:
         try:
