@@ -105,6 +105,6 @@ def test_a_report_in_words_or_as_json(capsys: pytest.CaptureFixture[str]) -> Non
         def __str__(self) -> str:
             return "one row"
 
-    for as_json, quiet, out in ((True, True, '{"n": 1}\n'), (False, False, "one row\n"), (False, True, "")):
-        print_report(Counted(), as_json, quiet)
+    for whole, quiet, out in ((True, True, '{"n": 1}\n'), (False, False, "one row\n"), (False, True, "")):
+        print_report(Counted(), whole, quiet)
         assert capsys.readouterr().out == out
