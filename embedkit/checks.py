@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 from .errors import InputError, OptionError
@@ -21,6 +24,29 @@ def integer(name: str, value: object, *, least: int, most: int | None = None) ->
         wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise OptionError(f"{name}: expected an integer {wanted}, found {printed(value)}")
     return value
+
+
+def real(name: str, value: object, *, least: float = -math.inf, most: float = math.inf) -> float:
+    """``value`` if it is a number from ``least`` to ``most``, and neither a bool nor NaN; else `OptionError`."""
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.nan
+    if not least <= number <= most:
+        limits = f" from {least:g} to {most:g}" if math.isfinite(least) and math.isfinite(most) else ""
+        raise OptionError(f"{name}: expected a number{limits}, found {value!r:.80}")
+    return number
+
+
+def path_of(name: str, value: object) -> str:
+    """``value`` as the path of a file; else `InputError`."""
+    try:
+        path = os.fsdecode(value)  # type: ignore[arg-type]
+        if b"\0" not in os.fsencode(path):
+            return path
+    except (TypeError, UnicodeEncodeError):
+        pass
+    raise InputError(f"{name}: expected a path, found {type(value).__name__} {value!r:.80}")
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:

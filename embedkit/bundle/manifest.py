@@ -303,6 +303,8 @@ class Output(_Model, frozen=True):
     normalized: bool = False
     """Whether vectors (or a token's) have unit length."""
     matryoshka: list[Positive] = []
+    default: Positive | None = None
+    """Of dense vectors: how many numbers, the first, are given where no size is asked for; None for all."""
     top: Positive | None = None
     """Of sparse vectors: how many numbers are kept, the largest."""
     labels: list[str] = []
@@ -313,6 +315,13 @@ class Output(_Model, frozen=True):
     def __post_init__(self) -> None:
         if self.labels and len(self.labels) != self.dim:
             raise ValueError("expected as many `labels` as numbers (`dim`)")
+        if self.default is not None and (self.kind != "dense" or self.default > self.dim):
+            raise ValueError("expected a `default` of up to `dim` numbers, of dense vectors only")
+
+    @property
+    def size(self) -> int:
+        """Numbers that are given where no size is asked for."""
+        return self.default or self.dim
 
 
 class Tower(_Model, frozen=True):

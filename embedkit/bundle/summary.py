@@ -23,7 +23,7 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         roles[role] = {
             "template": reads(tower.frontend),
             "max_tokens": tower.frontend.longest,
-            "dim": output.dim,
+            "dim": output.size,
             "normalized": output.normalized,
             "matryoshka": output.matryoshka,
             "outputs": {
@@ -60,7 +60,9 @@ def output_similarity(manifest: Manifest, output: str) -> str | None:
 
 def about(output: Output, fn: str | None = None) -> str:
     """What an output is, in words: how many numbers, of what, and how they are compared (``fn``)."""
-    size = f"{output.dim:,} dimensions"
+    size = (
+        f"{output.dim:,} dimensions" if output.default is None else f"{output.default:,} of {output.dim:,} dimensions"
+    )
     shorter = f", also {', '.join(map(str, output.matryoshka))}" if output.matryoshka else ""
     length = ", of unit length" if output.normalized else ", not normalised"
     if output.kind == "sparse":

@@ -231,3 +231,22 @@ def condition(expressions: Iterable[str]) -> Filter | None:
     for text in expressions:
         whole = parse_filter(text) if whole is None else whole & parse_filter(text)
     return whole
+
+
+dead_letters_option = click.option(
+    "--dead-letters", metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here."
+)
+outputs_option = click.option(
+    "--outputs",
+    metavar="NAMES",
+    help="Which of the bundle's outputs are kept (dense,sparse), separated by commas, at most one of each kind; by default all that "
+    "the collection has, or for a new one that the bundle gives.",
+)
+metric_option = click.option(
+    "--metric", help="cosine, dot or euclidean, for a new collection; by default the model's own."
+)
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing: tell what would become of the rows, how long it would take and how much it is.",
+)

@@ -88,6 +88,8 @@ def input_lines(path: str) -> Iterator[str]:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 yield line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").rstrip(b"\r\n").decode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{source!a}: this system has no file of such a name; give another") from None
     except UnicodeDecodeError as error:
         raise InputError(
             f"{source}, line {number}: not valid UTF-8 ({error.reason}); convert it, for example with iconv"

@@ -27,7 +27,7 @@ from embedkit.runtime.options import (
     StreamKeywords,
     check_on_truncate,
 )
-from embedkit.runtime.outputs import RoleInfo, empty_values
+from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
 from embedkit.runtime.streaming import stream
 from embedkit.runtime.tower import BatchResult
 from embedkit.vectors.arrays import FloatArray, truncate
@@ -249,7 +249,8 @@ class BaseEncoder(EncoderInfo, ABC):
         """`encode_outputs` in parts; memory does not grow with the number of items."""
         options = EncodeOptions(role, on_truncate=on_truncate)
         self._refuse_one(texts, role, "stream_outputs")
-        return self._windows(texts, options, self._names(role, outputs))
+        windows, about = self._windows(texts, options, self._names(role, outputs)), self._roles[role].outputs
+        return ({name: default_size(about[name], values) for name, values in window.items()} for window in windows)
 
     def encode_with(self, texts: Items, options: EncodeOptions, *, progress: bool | None = False) -> Any:
         """`encode`, with its keywords as one object."""
@@ -279,7 +280,7 @@ class BaseEncoder(EncoderInfo, ABC):
                 done += len(vectors)
                 bar.update(len(vectors))
         if out is None:
-            out = empty(options.dim or about.dim, precision)
+            out = empty(options.dim or about.size, precision)
         return quantize(out, options.precision) if own else out
 
     def _stream_parts(self, texts: Iterable[Item], options: EncodeOptions) -> Iterator[Any]:
@@ -299,8 +300,7 @@ class BaseEncoder(EncoderInfo, ABC):
         role = self._roles[options.role]
         name = next(iter(role.outputs)) if options.output is None else options.output
         about, dim = role.outputs[name], options.dim
-        if options.precision != "float32":
-            check_precision(options.precision)
+        check_precision(options.precision)
         if about.kind != "dense":
             if dim is not None or options.precision != "float32":
                 raise OptionError(
@@ -308,8 +308,8 @@ class BaseEncoder(EncoderInfo, ABC):
                 )
         elif dim is not None:
             truncate(np.empty((0, about.dim), dtype=np.float32), dim, normalize=False)
-            if about.matryoshka and dim not in (*about.matryoshka, about.dim):
-                sizes = ", ".join(map(str, sorted({*about.matryoshka, about.dim})))
+            if {*about.matryoshka} - {about.default} and dim not in (*about.matryoshka, about.size, about.dim):
+                sizes = ", ".join(map(str, sorted({*about.matryoshka, about.size, about.dim})))
                 raise OptionError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
         return name, about
 
@@ -319,14 +319,15 @@ class BaseEncoder(EncoderInfo, ABC):
         """Windows of dense vectors, cut and in a precision; the ranges are checked before the first."""
         ranges = None if options.ranges is None else Ranges.of(options.ranges)
         if ranges is not None and needs_ranges(precision):
-            check_ranges(ranges, options.dim or about.dim)
+            check_ranges(ranges, options.dim or about.size)
         windows = (found[name] for found in self._windows(texts, options, [name]))
-        if options.dim is None and precision == "float32":
+        dim = options.dim or about.default
+        if dim is None and precision == "float32":
             return windows
 
         def finished(vectors: Any) -> Vectors:
-            if options.dim is not None:
-                vectors = truncate(vectors, options.dim, normalize=about.normalized)
+            if dim is not None:
+                vectors = truncate(vectors, dim, normalize=about.normalized)
             return quantize(vectors, precision, ranges=ranges)
 
         return map(finished, windows)
@@ -375,10 +376,8 @@ class BaseEncoder(EncoderInfo, ABC):
 
     def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:
         given = self._roles[role].outputs
-        if isinstance(outputs, str):
-            raise OptionError(f"outputs: expected a list of names, found the string {outputs!r}")
-        for name in outputs or ():
-            given[name]
+        if outputs is not None and not [given[name] for name in items_of("outputs", outputs, "name")]:
+            raise OptionError(f"outputs: expected at least one of {', '.join(given)}, found none")
         return list(given if outputs is None else dict.fromkeys(outputs))
 
     def _refuse_one(self, texts: object, role: str, call: str) -> None:

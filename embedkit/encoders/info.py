@@ -47,8 +47,8 @@ class EncoderInfo:
 
     @property
     def dim(self) -> int:
-        """Numbers in a vector of the first output."""
-        return self._first.dim
+        """Numbers in a vector of the first output, where no other size is asked for."""
+        return self._first.size
 
     @property
     def kind(self) -> str:

@@ -276,7 +276,7 @@ def _checked(other: object) -> Filter:
 
 
 def _values(values: Iterable[object]) -> list[object]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or getattr(values, "shape", None) == ():
         raise FilterError(f"is_in and not_in take a list of values, found {printed(values)}")
     try:
         return list(values)

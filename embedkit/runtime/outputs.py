@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
-from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
@@ -28,8 +28,13 @@ class Named(dict[str, V], Generic[V]):
         super().__init__(entries)
         self.what = what
 
+    def __getitem__(self, name: str) -> V:
+        if not isinstance(name, str):
+            self.__missing__(name)
+        return super().__getitem__(name)
+
     def __missing__(self, name: str) -> V:
-        raise InputError(f"{self.what}: this bundle has {', '.join(self)}, found {name!r}")
+        raise InputError(f"{self.what}: this bundle has {', '.join(self)}, found {name!r:.80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,15 @@ def empty_values(output: Output) -> Values:
     """No rows."""
     if output.kind == "sparse":
         return SparseVectors(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), output.dim)
-    empty = np.empty((0, output.dim), np.float32)
+    empty = np.empty((0, output.size), np.float32)
     return MultiVectors(np.zeros(1, np.int64), empty) if output.kind in ("multivector", "tokens") else empty
+
+
+def default_size(output: Output, values: Values) -> Values:
+    """The values of an output, cut to the numbers that are given where no size is asked for."""
+    if output.default is None or not isinstance(values, np.ndarray):
+        return values
+    return truncate(values, output.default, normalize=output.normalized)
 
 
 def activated(logits: FloatArray, activation: str) -> FloatArray:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from embedkit.bundle.folder import Bundle
+from embedkit.checks import items_of
 from embedkit.vectors.values import Values, largest_difference, nearness, scale
 
 from .loaded import LoadedBundle, of_golden, role_modality, role_preparer
@@ -79,7 +80,7 @@ def verify(path: str | os.PathLike[str], *, variants: Sequence[str] | None = Non
     texts, golden = bundle.golden()
     checks = []
     used = device
-    for variant in variants if variants is not None else _variants(bundle):
+    for variant in items_of("variants", variants, "name", ordered=False) if variants is not None else _variants(bundle):
         loaded = load(path, LoadOptions(variant=variant, device=device, engine="onnxruntime"))
         used = loaded.setup.device
         checks += [_check(loaded, role, texts, vectors) for role, vectors in golden.items()]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import check_id, positive
+from embedkit.checks import check_id, items_of, positive
 from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
@@ -26,6 +26,7 @@ from embedkit.records.filters import Filter, depth, push_down_not, simplified
 from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.ragged import numbers
 from embedkit.vectors.sparse import SparseVectors
 
 from .contract import (
@@ -107,6 +108,7 @@ class GuardedStore:
     def open(self, name: str, *, metadata_policy: MetadataMode = "strict") -> GuardedCollection:
         """Open an existing collection; raises `CollectionNotFoundError`. ``metadata_policy`` is as in `ensure`."""
         check_mode(metadata_policy)
+        check_id(name, "collection name")
         with self._lock:
             return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata_policy)
 
@@ -118,7 +120,7 @@ class GuardedStore:
     def drop(self, name: str) -> None:
         """Delete a collection and its rows; no error where there is none."""
         with self._lock:
-            self.inner.drop(name)
+            self.inner.drop(check_id(name, "collection name"))
 
     def close(self) -> None:
         """Release the connection; closing twice is no error."""
@@ -243,7 +245,7 @@ class GuardedCollection:
         positive("k", k)
         if not self.info.dim:
             raise InputError(f"collection {self.info.name!r} keeps no dense vectors; search it by those that it keeps")
-        asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
+        asked = self._vectors(numbers(vectors, np.float32, "query vectors"), "query vectors")
         if not np.isfinite(asked).all():
             raise InputError("query vectors hold NaN or infinity")
         if self._cosine:
@@ -343,9 +345,7 @@ class GuardedCollection:
             self.inner.flush()
 
     def _parts(self, ids: Sequence[str]) -> list[list[str]]:
-        if isinstance(ids, str):
-            raise InputError(f"ids: expected a list of strings, found the string {ids!r}")
-        distinct = list(dict.fromkeys(check_id(row_id, "ids") for row_id in ids))
+        distinct = list(dict.fromkeys(check_id(row_id, "ids") for row_id in items_of("ids", ids, ordered=False)))
         size = self.caps.max_batch_rows
         return [distinct[start : start + size] for start in range(0, len(distinct), size)]
 

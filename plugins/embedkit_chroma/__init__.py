@@ -18,6 +18,7 @@ from embedkit.stores import (
     StoreURLError,
     VectorStore,
     require_server,
+    some_home,
 )
 
 __all__ = ["CAPABILITIES", "FOLDER", "PACKAGES", "SERVER", "open_store"]
@@ -43,7 +44,8 @@ def open_store(url: StoreURL) -> VectorStore:
     Raises `MissingExtraError` where chromadb is not installed, and `TransientStoreError` where no server answers.
     """
     try:
-        import chromadb  # noqa: F401
+        with some_home():
+            import chromadb  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("chromadb", "chroma", f"the store {url.text!r}") from error
     from ._store import open_folder, open_server

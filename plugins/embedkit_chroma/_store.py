@@ -35,6 +35,7 @@ from embedkit.stores import (
     RecordBatch,
     StoreError,
     WriteResult,
+    answered,
     load_metadata,
     request_seconds,
     require_room,
@@ -43,7 +44,7 @@ from embedkit.stores import (
 
 from . import CAPABILITIES, FOLDER, SERVER
 from ._errors import translated
-from ._folder import closed, keep_log, opened, recover
+from ._folder import closed, is_same_process, keep_log, opened, recover, require_same_process
 from ._where import fields, where
 
 _INFO, _JSON, _HASH = "embedkit.", "embedkit.metadata", "embedkit.hash"
@@ -60,6 +61,7 @@ _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
 
 def open_folder(path: str) -> ChromaStore:
     """The store in a folder, which is made if it is not there."""
+    require_same_process(f"opening the folder {path!r}")
     with translated(f"opening the folder {path!r}"):
         recover(path)
         client = chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
@@ -70,11 +72,13 @@ def open_folder(path: str) -> ChromaStore:
 
 def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
     """The store on a server."""
-    with translated(f"opening the server {host}:{port}"):
-        client = chromadb.HttpClient(host, port, ssl=secure, settings=Settings(anonymized_telemetry=False))
+    what, settings = f"opening the server {host}:{port}", Settings(anonymized_telemetry=False)
+    with translated(what):
+        client = answered(what, lambda: chromadb.HttpClient(host, port, ssl=secure, settings=settings))
         session = getattr(getattr(client, "_server", None), "_session", None)
         if isinstance(session, httpx.Client):  # by itself it waits for ever
-            session.timeout = httpx.Timeout(request_seconds(), connect=CONNECT_SECONDS)
+            seconds = request_seconds()
+            session.timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
         return ChromaStore(client)
 
 
@@ -82,11 +86,17 @@ class ChromaStore:
     """A `embedkit.stores.contract.VectorStore` over a Chroma client."""
 
     def __init__(self, client: Any, *, folder: str | None = None) -> None:
-        self._client, self._folder = client, folder
+        self._opened, self._folder = client, folder
         self._closed = False
         self._writing = threading.Lock()
         rows = int(client.get_max_batch_size())
         self.caps = replace(CAPABILITIES[FOLDER if folder else SERVER], max_batch_rows=rows)
+
+    @property
+    def _client(self) -> Any:
+        if self._folder is not None:
+            require_same_process(f"the folder {self._folder!r}")
+        return self._opened
 
     def ensure(self, spec: CollectionSpec) -> ChromaCollection:
         """Open the collection, or create it."""
@@ -130,9 +140,10 @@ class ChromaStore:
         if self._closed:
             return
         self._closed = True
-        self._client.close()
-        if self._folder is not None:
-            closed(self._folder)
+        if self._folder is None or is_same_process():
+            self._opened.close()
+            if self._folder is not None:
+                closed(self._folder)
 
     def _collection(self, name: str, found: Any) -> ChromaCollection:
         info = _info(found)
@@ -148,8 +159,14 @@ class ChromaCollection:
 
     def __init__(self, inner: Any, info: CollectionInfo, writing: threading.Lock, folder: str | None) -> None:
         self.info = info
-        self._inner, self._writing, self._folder = inner, writing, folder
+        self._made, self._writing, self._folder = inner, writing, folder
         self._scans: dict[str, list[str]] = {}
+
+    @property
+    def _inner(self) -> Any:
+        if self._folder is not None:
+            require_same_process(f"the folder {self._folder!r}")
+        return self._made
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows.

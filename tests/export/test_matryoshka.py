@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sklearn.metrics import ndcg_score
 
 import embedkit_export
-from embedkit import Encoder
+from embedkit import Encoder, ingest, open_store, search
 from embedkit_export import ExportReport, Gates, Recipe
 from embedkit_export.verification import sample as samples
 from embedkit_export.verification import texts
@@ -109,13 +109,30 @@ def test_the_report_and_the_card_say_it(report: ExportReport) -> None:
 
 
 def test_a_model_that_cuts_its_vectors_by_itself(folder: Path, searches: Path, tmp_path: Path) -> None:
-    """The whole vector is exported, and its size is one of those that are measured."""
+    """Its size is the default one and is measured; the whole vector is exported and can be asked for."""
     model = SentenceTransformer(str(folder), truncate_dim=16, device="cpu")
     report = embedkit_export.export(model, output=tmp_path / "bundle", variants=["fp32"], sample=searches, timing=False)
     encoder = Encoder.load(report.path)
     expected = model.encode(list(models.SENTENCES))
     assert expected.shape == (8, 16)
-    assert np.abs(encoder.encode(list(models.SENTENCES), dim=16) - expected).max() < 1e-4
+    texts = list(models.SENTENCES)
+    assert np.abs(encoder.encode(texts) - expected).max() < 1e-4
+    assert np.abs(encoder.encode(texts, dim=16) - expected).max() < 1e-4
+    for dim in (8, 48):
+        assert np.abs(encoder.encode(texts, dim=dim) - model.encode(texts, truncate_dim=dim)).max() < 1e-4
+    assert encoder.dim == 16
+    assert encoder.encode([]).shape == (0, 16)
+    for values in (encoder.encode_outputs(texts), next(iter(encoder.stream_outputs(texts)))):
+        assert values["dense"].tobytes() == encoder.encode(texts).tobytes()
+    assert encoder.encode_outputs([])["dense"].shape == (0, 16)
+    assert next(iter(encoder.stream(texts))).shape == (8, 16)
+    assert encoder.encode(texts, precision="binary").shape == (8, 2)
+    rows = [{"id": str(i), "text": text} for i, text in enumerate(texts)]
+    store = open_store("memory://")
+    ingest(rows, encoder, store, collection="cut")
+    assert store.open("cut").info.dim == 16
+    assert search(texts[3], encoder, store, collection="cut", k=1)[0].id == "3"
+    assert embedkit_export.prepare(model).recipe.dim == 16
     measured = report.manifest.towers["default"].graph.variants["fp32"].quality.matryoshka  # type: ignore[union-attr]
     assert [cut.dim for cut in measured] == [16]
     assert model.truncate_dim == 16

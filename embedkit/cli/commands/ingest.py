@@ -20,11 +20,15 @@ from embedkit.cli.options import (
     columns_options,
     condition,
     cutting_options,
+    dead_letters_option,
+    dry_run_option,
     fail_option,
     files_argument,
     filter_option,
     json_option,
     loading_options,
+    metric_option,
+    outputs_option,
     quiet_option,
     reading_options,
     store_option,
@@ -35,24 +39,6 @@ if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
     from embedkit.ingestion import FileRows, IngestReport, chunked
     from embedkit.records.filters import Filter
-
-dead_letters_option = click.option(
-    "--dead-letters", metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here."
-)
-outputs_option = click.option(
-    "--outputs",
-    metavar="NAMES",
-    help="Which of the bundle's outputs are kept (dense,sparse), separated by commas, at most one of each kind; by default all that "
-    "the collection has, or for a new one that the bundle gives.",
-)
-metric_option = click.option(
-    "--metric", help="cosine, dot or euclidean, for a new collection; by default the model's own."
-)
-dry_run_option = click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Write nothing: tell what would become of the rows, how long it would take and how much it is.",
-)
 
 
 @app.command(
@@ -172,13 +158,7 @@ def sync(
     default=0,
     help="Encode so many rows anew, and compare their vectors with the stored ones.",
 )
-@click.option(
-    "--searches",
-    type=click.IntRange(min=0),
-    default=10_000,
-    show_default=True,
-    help="Search for so many rows by their own vectors, where the store's index may lose rows.",
-)
+@click.option("--searches", type=click.IntRange(0), default=10_000, help="Search for so many rows by their vectors.")
 @click.option("--repair", is_flag=True, help="Then sync: write what is missing or wrong, delete what is extra.")
 @filter_option
 @columns_options

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.checks import integer
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
@@ -63,9 +64,9 @@ class CheckReport:
     compared: int = 0
     wrong: int = 0
     worst_cosine: float | None = None
+    ids: dict[str, list[str]] = field(default_factory=dict)
     searched: int = 0
     unfound: int = 0
-    ids: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def consistent(self) -> bool:
@@ -164,6 +165,7 @@ def check(
         CollectionMismatchError: it belongs to another model than ``encoder``.
         OptionError: vectors are asked for without an encoder.
     """
+    integer("vectors", vectors, least=0)
     if vectors and encoder is None:
         raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
     with (

@@ -113,7 +113,8 @@ def ingest(
     columns = Columns.of(encoder, role, outputs)
     with (
         DeadLetters(
-            dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=getattr(documents, "paths", ())
+            f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters,
+            inputs=getattr(documents, "paths", ()),
         ) as dead,
         opened(store) as connection,
         one_writer(connection, collection),

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from embedkit.checks import one_of, printed
+from embedkit.checks import items_of, one_of, path_of, printed
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
@@ -69,8 +69,8 @@ class FileRows:
         delimiter: str | None = None,
         encoding: str | None = None,
     ) -> None:
-        self.paths = [os.fsdecode(path) for path in paths]
-        self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
+        self.paths = [path_of("paths", path) for path in items_of("paths", paths, "path")]
+        self.fields = Fields(id_field, text_field, metadata_fields, id_from, {} if types is None else types)
         self.format = format
         self.delimiter = _checked_delimiter(delimiter)
         self.encoding = named(encoding) if encoding else ""

@@ -36,7 +36,7 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
 def check_types(types: Mapping[str, str]) -> None:
     """Raise `OptionError` for a type that is not in `TYPES`."""
     if not isinstance(types, Mapping):
-        raise OptionError(f"types: expected a mapping of fields to types, found {type(types).__name__}")
+        raise OptionError(f"types: expected a type by the name of a field, found {types!r:.80}")
     for name, kind in types.items():
         one_of(f"type of the field {name!r}", kind, TYPES)
 

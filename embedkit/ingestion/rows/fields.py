@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from embedkit.checks import one_of
+from embedkit.checks import items_of, one_of
 from embedkit.errors import InputError
 from embedkit.records.metadata import Metadata
 from embedkit.system.files.jsonlines import kind_of
@@ -54,15 +54,19 @@ class Fields:
     types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        texts: list[Any] = list(self.text) if isinstance(self.text, list | tuple) else [self.text]
+        texts = (
+            [self.text]
+            if isinstance(self.text, str)
+            else list(items_of("text_field", self.text, "name", ordered=False))
+        )
         if not texts or not all(isinstance(name, str) and name for name in [self.id, *texts]):
             raise InputError(f"id_field and text_field: expected names, found {self.id!r} and {self.text!r}")
         if len(texts) > 1 and any(map(_is_template, texts)):
             raise InputError("text_field: give one template such as '{title}: {body}', or several plain names")
-        if isinstance(self.metadata, str):
-            raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
-        if self.metadata is not None and not isinstance(self.metadata, Sequence):
-            raise InputError(f"metadata_fields: expected a list of names, found {type(self.metadata).__name__}")
+        if self.metadata is not None and not all(
+            isinstance(name, str) for name in items_of("metadata_fields", self.metadata, "name", ordered=False)
+        ):
+            raise InputError(f"metadata_fields: expected a list of names, found {self.metadata!r:.80}")
         if self.id_from is not None:
             one_of("id_from", self.id_from, get_args(IdFrom))
         check_types(self.types)
@@ -153,7 +157,7 @@ class Fields:
         found = _converted(as_id, row, self.id, None)
         if isinstance(found, str) and (found or not self.id_from):
             return found
-        if found is _MISSING or found is None or isinstance(found, str):  # an empty one
+        if found is _MISSING or found is None or (isinstance(found, str) and not found):
             if self.id_from:
                 return None
             hint = self._hint(self.id, row)

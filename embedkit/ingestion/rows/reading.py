@@ -44,7 +44,7 @@ class SourceReader:
         """Lists of usable rows, ``most`` of which is asked for at each row, bounded in characters too."""
         rows: list[Fresh] = []
         characters = 0
-        for ordinal, item in enumerate(self._documents, start=1):
+        for ordinal, item in enumerate(items_of("documents", self._documents, "document", ordered=False), start=1):
             row = sourced(item, ordinal)
             self.read += 1
             usable = row if isinstance(row, BadRow) else self._usable(row)

@@ -131,7 +131,8 @@ class StaticWords(Head):
         ids = run.named["input_ids"]
         weight: Tensor = self.weight
         there = torch.zeros(ids.shape[0], weight.shape[0]).scatter_reduce(1, ids, run.mask, "amax")
-        return there * weight
+        out: Tensor = there * weight
+        return out
 
 
 class VectorWords(Head):

@@ -26,6 +26,7 @@ from embedkit_export.recipes.outputs import Logits, Named, Sparse, checked_outpu
 from embedkit_export.recipes.pair import checked_pair
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
+from embedkit_export.sources.foreign.own_code import gone
 from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
@@ -212,7 +213,7 @@ class _Builder:
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
         if pools and module.given:
-            described[DENSE] = Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka)
+            described[DENSE] = self._dense_output(width, normal, where)
         if made:
             described |= self._described(module, outputs, where, token)
         return GraphPlan(
@@ -225,6 +226,15 @@ class _Builder:
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
+
+    def _dense_output(self, width: int, normal: bool, where: str) -> Output:
+        """What the manifest says of the pooled vector."""
+        dim = self.recipe.dim
+        dim = None if dim is not None and dim >= width else dim  # nothing is cut, as in sentence-transformers
+        if dim is not None and (self.recipe.pair is not None or self.recipe.tables):
+            raise ExportError(f"{where}: dim = {dim}: a head for pairs and tables need whole vectors; leave `dim` out")
+        normal = normal and dim is None  # the first numbers of a vector of unit length are shorter
+        return Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka, default=dim)
 
     def _pools(
         self, pooling: Any, origin: Source, weights: Weights, where: str, *, padded: bool
@@ -310,7 +320,7 @@ def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGra
             return run(given)
         except Exception as error:
             raise ExportError(
-                f"{where}: the model cannot be run as the recipe says, on the id {token}: {reason(error)}"
+                f"{where}: the model cannot be run as the recipe says, on the id {token}: {reason(error)}{gone(error)}"
             ) from error
 
 

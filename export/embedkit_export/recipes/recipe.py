@@ -147,6 +147,9 @@ class Recipe(_Piece, frozen=True):
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
     matryoshka: list[Positive] = []
     """Sizes that the first numbers of a vector were trained for."""
+    dim: Positive | None = None
+    """How many numbers of a vector, the first, are given where no size is asked for; all by default. As in
+    sentence-transformers a vector that is cut is not of unit length again."""
     causal: bool | None = None
     """False lets every token of a decoder see all others; None leaves the model as it is."""
     model_class: str | None = None

@@ -22,8 +22,9 @@ COMPUTED = ("position_ids", "token_type_ids", "inv_freq", "original_inv_freq", "
 """The last parts of names of buffers that a model computes for itself, and of marks of versions."""
 _CAUSAL_MASK = re.compile(r"(^|\.)(attn|attention)\.bias$")  # older decoders stored it in every layer
 _HEADS = {"cls", "lm_head", "lm_predictions", "mask_predictions", "discriminator_predictions", "generator_predictions",
-          "predictions", "classifier", "score", "qa_outputs", "logit_scale"}  # fmt: skip
-"""Names of heads that trainers leave in checkpoints, whatever class is loaded."""
+          "predictions", "classifier", "score", "qa_outputs", "logit_scale", "logit_scale_a", "logit_scale_t",
+          "vision_model", "visual_projection", "audio_model", "audio_projection"}  # fmt: skip
+"""Names of heads that trainers leave in checkpoints, whatever class is loaded, and of the other half of a pair of encoders."""
 
 _OTHER_CLASS = "name another class in a recipe (model_class), or select, strip or rename the weights there ([surgery])"
 

@@ -55,7 +55,8 @@ def find(model: str | os.PathLike[str], *, revision: str | None = None, code: bo
 def transformer(folder: Path) -> Path:
     """The transformers folder: itself, or the first module's of a sentence-transformers folder."""
     for name in (MODEL, ADAPTER):
-        if (folder / name).is_file():
+        # Early versions of sentence-transformers kept their own version in a file of this name.
+        if (folder / name).is_file() and "__version__" not in _json(folder / name):
             return folder
         inner = next((file.parent for file in sorted(folder.glob(f"0_*/{name}"))), None)
         if inner is not None:

@@ -18,6 +18,9 @@ from embedkit_export.quiet import quiet
 from . import adapters, folders
 from . import routes as pipelines
 from .completeness import complete
+from .foreign.own_code import gone, restore_buffers
+from .foreign.readable import readable
+from .foreign.refusals import check_readable
 
 _CHARACTERS = "abcACGT012.éяع的"
 
@@ -110,12 +113,14 @@ def load(model: Any, how: Loading | None = None) -> Source:
         if how.trust_remote_code:
             notes.append("code that came with the model was run (trust_remote_code); read it before you do so again")
         try:
-            loaded = _from_gguf(folder, name, how) if folder.suffix == ".gguf" else _from_folder(folder, name, how)
+            loaded = _from_gguf(folder, name, how) if folder.suffix == ".gguf" else _readable(folder, name, how)
         except (ExportError, InputError):
             raise
         except Exception as error:
             hint = ""
-            if "trust_remote_code" in str(error):
+            if gone(error):
+                hint = gone(error)
+            elif "trust_remote_code" in str(error):
                 hint = "; this model brings code of its own: read it, then pass --trust-remote-code"
             raise ExportError(
                 f"{model}: cannot be loaded as a sentence-transformers or transformers model: {' '.join(str(error).split())}{hint}"
@@ -127,6 +132,14 @@ def load(model: Any, how: Loading | None = None) -> Source:
         records=[*records, *loaded.records],
         notes=[*notes, *loaded.notes],
     )
+
+
+def _readable(folder: Path, name: str, how: Loading) -> Source:
+    """The source of a folder, once it is in words that today's libraries read."""
+    with readable(folder) as (inner, records):
+        check_readable(inner, folder, code=how.trust_remote_code, surgery=how.surgery is not None)
+        loaded = _from_folder(inner, name, how)
+    return replace(loaded, records=[*records, *loaded.records])
 
 
 def _from_folder(folder: Path, name: str, how: Loading) -> Source:
@@ -207,6 +220,7 @@ def _operate(model: Any, folder: Path, how: Loading) -> list[str]:
 def _around(model: Any, name: str, folder: Path | None) -> Source:
     """The source of a SentenceTransformer."""
     model, records = adapters.absorb(model.float().eval())
+    records += restore_buffers(model)
     first = {role: next(iter(pipelines.pipeline(model, role)), None) for role in ("default", "query", "document")}
     sources: dict[int, Source] = {}
     for module in first.values():
@@ -273,7 +287,8 @@ def _load(folder: Path, how: Loading) -> tuple[Any, list[str], list[str]]:
     code = {"trust_remote_code": True} if how.trust_remote_code else {}
     if how.surgery is None:
         model, notes = complete(lambda: kind.from_pretrained(folder, dtype="float32", **code), str(folder))
-        return model.float().eval(), [], notes
+        model = model.float().eval()
+        return model, restore_buffers(model), notes
     from . import surgery
 
     def build(given: Any) -> Any:
@@ -286,7 +301,8 @@ def _load(folder: Path, how: Loading) -> tuple[Any, list[str], list[str]]:
         owner = model if hasattr(model, "pooler") else getattr(model, "base_model", model)
         if hasattr(owner, "pooler"):
             owner.pooler = None
-    return model.float().eval(), records, []
+    model = model.float().eval()
+    return model, [*records, *restore_buffers(model)], []
 
 
 def _backbone(model: Any) -> tuple[Any, list[str]]:
@@ -298,6 +314,15 @@ def _backbone(model: Any) -> tuple[Any, list[str]]:
             notes.append(
                 "this checkpoint has a projection (encode_proj) that is not part of the backbone: give it as a linear stage"
             )
+    if hasattr(model, "text_model") and hasattr(model, "text_projection"):
+        others = [name for name in ("vision_model", "audio_model") if hasattr(model, name)]
+        if others:
+            kind = type(model).__name__.removesuffix("Model")
+            raise ExportError(
+                f"{type(model).__name__} has an encoder of texts and another ({others[0]}), and one of texts is exported here: name its "
+                f'class in a recipe, such as  model_class = "{kind}TextModelWithProjection"'
+            )
+        model = model.text_model
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
         model = model.get_encoder()
     return model, notes
@@ -317,7 +342,8 @@ def model_class(config: Any, name: str | None = None) -> Any:
             )
         return found
     named = (getattr(config, "architectures", None) or [""])[0]
-    several = named.endswith(("Encoder", "EncoderModel"))  # one of several of the configuration, as DPR has
+    # One of several of the configuration, as DPR and CLIP have.
+    several = named.endswith(("Encoder", "EncoderModel", "TextModelWithProjection"))
     if hasattr(transformers, named) and (several or type(config) not in transformers.MODEL_MAPPING):
         return getattr(transformers, named)
     known = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), transformers.AutoModel)

@@ -109,10 +109,10 @@ class Judge:
 
     @property
     def _sizes(self) -> list[int]:
-        """The sizes below the whole that the model was trained for."""
+        """The sizes below the whole that the model was trained for, up to the one that it gives by itself."""
         plan = self.prepared.plan
         dense = plan.graphs[plan.roles["default"].graph].dense
-        return sorted(size for size in set(plan.recipe.matryoshka) if dense and size < dense.dim)
+        return sorted(size for size in set(plan.recipe.matryoshka) if dense and size < dense.dim and size <= dense.size)
 
 
 def _rounded(labels: Mapping[str, float]) -> dict[str, float]:

@@ -96,7 +96,8 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
     qualities: list[Quality] = []
     for number, case in enumerate(cases):
         try:
-            found = encoder.encode_outputs(case.items, role=case.role)
+            modality = encoder.modality(case.role)  # whole vectors are compared, not those of the default size
+            found = encoder.loaded.computed(case.role, [modality.check(item, modality.noun) for item in case.items])
         except EmbedkitError:
             raise
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
 from embedkit_export.sources.load import Source
@@ -23,8 +24,7 @@ def from_card(origin: Source) -> Inferred:
     normal = re.search(r"F\.normalize\(|normalize_embeddings=True", code)
     after = [{"kind": "normalize"}] if normal else []
     if len(modes) != 1:
-        note = "a plain transformers folder names no pooling: mean is used; pass --pooling or --recipe to change it"
-        return Inferred(Recipe(), ["pooling: mean, because nothing says otherwise"], [note])
+        return _unsaid(origin)
     match = seen[modes[0]]
     assert match is not None
     reasons = [f"pooling: {modes[0]}, because the model card's code has {match[0]!r}"]
@@ -32,3 +32,24 @@ def from_card(origin: Source) -> Inferred:
         reasons.append(f"stages: normalize, because the model card's code has {normal[0]!r}")
     note = f"pooling {modes[0]!r}{' and unit length' if normal else ''} were read from the model card's code; check them with --dry-run"
     return Inferred(Recipe(pooling=Pooling(mode=modes[0]), stages=after), reasons, [note])  # type: ignore[arg-type]
+
+
+def _unsaid(origin: Source) -> Inferred:
+    """The recipe where nothing says what a text's vector is: what sentence-transformers takes by default."""
+    config = getattr(getattr(origin, "backbone", None), "config", None)
+    named = (getattr(config, "architectures", None) or [""])[0]
+    decoder = named.endswith("ForCausalLM") and getattr(config, "is_causal", True) is not False
+    mode: Literal["last", "mean"] = "last" if decoder else "mean"
+    why = f"the model is a {named}" if decoder else "nothing says otherwise"
+    other = "mean" if decoder else "last"
+    notes = [
+        f"pooling {mode!r} was taken, as sentence-transformers does, because {why}: a plain transformers folder does not say how the "
+        "vectors of tokens become one, and if the model was trained otherwise its vectors are wrong; to change it pass --pooling "
+        f'first, mean, max, last or pooler, or write  pooling = "{other}"  in a recipe'
+    ]
+    if getattr(getattr(origin, "tokenizer", None), "chat_template", None):
+        notes.append(
+            "the tokenizer has a chat template, which sentence-transformers puts every text into; here a text is read as it is: to "
+            'change it write what the template renders in a recipe, such as  template = "<|user|>{text}<|end|>"'
+        )
+    return Inferred(Recipe(pooling=Pooling(mode=mode)), [f"pooling: {mode}, because {why}"], notes)

@@ -150,6 +150,7 @@ def from_modules(origin: Source) -> Inferred:
         raise ExportError(
             f"similarity: expected cosine, dot or euclidean, found {similarity!r}; set similarity_fn_name to one that the stores have"
         )
+    dim = model.truncate_dim if (model.truncate_dim or 0) <= (model.get_embedding_dimension() or 0) else None
     roles = {}
     for name, prompt in prompts.items():
         without = [] if found[name].include_prompt else ["prefix"]
@@ -164,7 +165,8 @@ def from_modules(origin: Source) -> Inferred:
         token_stages=whole.token_stages,
         stages=whole.stages,
         similarity=similarity,
-        matryoshka=[model.truncate_dim] if model.truncate_dim else [],
+        matryoshka=[dim] if dim else [],
+        dim=dim,
         max_tokens=whole.max_tokens,
         roles=roles,
     )
@@ -183,6 +185,11 @@ def from_modules(origin: Source) -> Inferred:
         ),
         f"pooling: {whole.named}" + ("" if whole.include_prompt else ", without the prompt"),
         f"similarity: {similarity}" + ("" if model.similarity_fn_name else " (sentence-transformers' default)"),
+        *(
+            [f"dim: the first {dim} numbers of a vector by default (truncate_dim), others when asked for"]
+            if dim
+            else []
+        ),
         f"max_tokens: {stated}",
         *(f"role {name}: the prompt {prompt!r}" for name, prompt in prompts.items() if prompt),
     ]

@@ -13,6 +13,8 @@ from embedkit_export.sources.load import Source
 from . import classifier, dense, multivector, sparse
 from .card import from_card
 from .pairs import cross_encoder, language_model
+from .projection import has_projection
+from .projection import inferred as of_projection
 from .settings import with_settings
 
 _STATED = {
@@ -46,7 +48,7 @@ def infer(
         classes = classifier.has_classes(origin.whole)
         found = classifier.of_texts(origin, pairs=True) if classes else language_model.inferred(origin, given)
     else:
-        found = from_card(origin)
+        found = _of_plain(origin)
         known = language_model.published(origin)
         if known is not None and kind == "auto":
             found.notes.append(
@@ -77,3 +79,8 @@ def infer(
             notes = [note for note in found.notes if "pooling" not in changes or "pooling" not in note]
             found = Inferred(msgspec.structs.replace(found.recipe, **changes), reasons, notes)
     return found
+
+
+def _of_plain(origin: Source) -> Inferred:
+    """The recipe of a transformers model."""
+    return of_projection(origin) if has_projection(origin.whole) else from_card(origin)

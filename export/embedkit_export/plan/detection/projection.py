@@ -1,0 +1,57 @@
+"""The recipe of a text encoder with a projection of its own (CLIP's, CLAP's): its pooled token, then the projection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from embedkit.errors import ExportError
+from embedkit_export.plan.backbone import pooler
+from embedkit_export.quiet import quiet
+from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
+from embedkit_export.sources.load import Source
+
+_TEXTS = ("a", "a photo of two boats", "rain, wind and a harbour at night: nobody is there")
+
+
+def has_projection(whole: Any) -> bool:
+    """Whether a transformers model gives text vectors by a projection behind its body."""
+    return hasattr(whole, "text_projection") and hasattr(whole, "text_model")
+
+
+def inferred(origin: Source) -> Inferred:
+    """The recipe of such a model: the pooling by which its own vectors come out. Raises `ExportError` where none does."""
+    whole, name = origin.whole, type(origin.whole).__name__
+    with quiet(), torch.no_grad():
+        mode: Any = next((mode for mode in ("last", "pooler", "first") if _gives(origin, mode)), None)
+    if mode is None:
+        raise ExportError(
+            f"{origin.name}: {name} pools its tokens in a way that is not known here; give the pooling in a recipe and the projection "
+            'as its stage (stages = [{ kind = "linear", weights = "checkpoint:text_projection" }])'
+        )
+    reasons = [
+        f"pooling: {mode}, by which the vectors of {name} come out",
+        f"stages: the text_projection of {name}",
+        "similarity: cosine, as such models compare a text with an image or a sound",
+    ]
+    return Inferred(Recipe(pooling=Pooling(mode=mode), stages=[whole.text_projection]), reasons)
+
+
+def _gives(origin: Source, mode: Any) -> bool:
+    """Whether the model's own vectors are the projected ones of this pooling."""
+    for text in _TEXTS:
+        given = origin.tokenizer(text, return_tensors="pt", truncation=True)
+        ids, mask = given["input_ids"], given["attention_mask"]
+        hidden: Tensor = origin.backbone(input_ids=ids, attention_mask=mask)[0][0]
+        token = hidden[-1] if mode == "last" else hidden[0]
+        if mode == "pooler":
+            try:
+                token = pooler(origin.backbone, "pooling")(token)
+            except ExportError:
+                return False
+        expected = origin.whole(input_ids=ids, attention_mask=mask).text_embeds[0]
+        if not torch.allclose(origin.whole.text_projection(token[None])[0], expected, atol=1e-5, rtol=1e-4):
+            return False
+    return True

@@ -1,0 +1,86 @@
+"""One sentence with the next step for each folder that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from embedkit.errors import ExportError
+from embedkit_export.sources.load import load
+from helpers import models
+
+
+def changed(folder: Path, **changes: Any) -> Path:
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    return folder
+
+
+def refused(folder: Path, *words: str) -> None:
+    with pytest.raises(ExportError) as caught:
+        load(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return models.save("bert", tmp_path / "model")
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "fp8", "compressed-tensors", None])
+def test_weights_that_were_rounded(method: str | None, folder: Path) -> None:
+    stored = {"load_in_4bit": True} if method is None else {"quant_method": method, "bits": 4}
+    refused(
+        changed(folder, quantization_config=stored),
+        str(folder),
+        method or "bitsandbytes",
+        "original checkpoint",
+        "--variants",
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("onnx/model.onnx", ("only an ONNX graph", "PyTorch checkpoint")),
+        ("tf_model.h5", ("only TensorFlow weights", "from_tf=True")),
+        ("flax_model.msgpack", ("only Flax weights",)),
+        ("model.Q4_K_M.gguf", ("give the .gguf file",)),
+        ("training_args.bin", ("there are no weights beside config.json", "model.safetensors")),
+    ],
+)
+def test_weights_of_others(other: str, words: tuple[str, ...], folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / other).parent.mkdir(exist_ok=True)
+    (folder / other).write_bytes(b"not read")
+    refused(folder, str(folder), *words)
+
+
+def test_another_architecture(folder: Path) -> None:
+    changed(folder, model_type="qwen9", architectures=["Qwen9Model"], transformers_version="9.1.0")
+    refused(folder, transformers.__version__, "'qwen9'", "saved by 9.1.0", "install a newer transformers")
+    changed(folder, auto_map={"AutoModel": "modeling.Model", "AutoConfig": "configuration.Config"})
+    refused(folder, "code of its own", "--trust-remote-code")
+
+
+def test_images(tmp_path: Path) -> None:
+    config = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40, image_size=32
+    )
+    transformers.ViTModel(config).save_pretrained(tmp_path / "vit")
+    (tmp_path / "vit" / "preprocessor_config.json").write_text("{}")
+    refused(tmp_path / "vit", "'vit'", "reads images or sounds", "give the text encoder")
+
+
+@pytest.mark.parametrize("module", ["WordEmbeddings", "BoW"])
+def test_words_of_python_code(module: str, tmp_path: Path) -> None:
+    modules = [{"idx": 0, "name": "0", "path": f"0_{module}", "type": f"sentence_transformers.models.{module}"}]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    refused(tmp_path, module, "tokenizer.json", "StaticEmbedding")
