@@ -99,10 +99,13 @@ class ReadingOptions:
         help="The encoding of all texts, as windows-1252, latin-1 or utf-16; by default UTF-8, or what a page of HTML says.",
     )
 
-    def names(self) -> dict[str, Any]:
-        """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\t`` as it is typed."""
+    def rows(self, files: Iterable[str], columns: FieldOptions) -> FileRows:
+        """The rows of the files; a shell leaves ``\\t`` as it is typed."""
+        from embedkit.ingestion import FileRows
+
         delimiter = "\t" if self.delimiter == "\\t" else self.delimiter
-        return {"format": self.format or None, "delimiter": delimiter, "encoding": self.encoding}
+        given = columns.names() | {"format": self.format or None, "delimiter": delimiter, "encoding": self.encoding}
+        return FileRows(list(files), **given)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -53,6 +53,21 @@ def print_json(text: str) -> None:
 def print_json_line(value: dict[str, Any]) -> None:
     """An object as a line of JSON on standard output."""
     print_json(json.dumps(value, ensure_ascii=False))
+
+
+class Report(Protocol):
+    """What a command did, in words by ``str``."""
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+
+
+def print_report(report: Report, as_json: bool, quiet: bool = False) -> None:
+    """A report as JSON, or else in words unless these are not wanted."""
+    if as_json:
+        print_json(report.to_json())
+    elif not quiet:
+        print(report, flush=True)
 
 
 def _escaped(match: re.Match[str]) -> str:

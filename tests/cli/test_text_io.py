@@ -10,7 +10,16 @@ from pathlib import Path
 import click
 import pytest
 
-from embedkit.cli.text_io import as_json, first_few, given_texts, input_lines, one_line, print_json, print_json_line
+from embedkit.cli.text_io import (
+    as_json,
+    first_few,
+    given_texts,
+    input_lines,
+    one_line,
+    print_json,
+    print_json_line,
+    print_report,
+)
 from embedkit.errors import DiskError, InputError
 
 
@@ -86,3 +95,16 @@ def test_json_into_a_stream_of_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     print_json_line({"é": "\udcff"})
     assert json.loads(sys.stdout.getvalue()) == {"é": "\udcff"}
+
+
+def test_a_report_in_words_or_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    class Counted:
+        def to_json(self) -> str:
+            return '{"n": 1}'
+
+        def __str__(self) -> str:
+            return "one row"
+
+    for whole, quiet, out in ((True, True, '{"n": 1}\n'), (False, False, "one row\n"), (False, True, "")):
+        print_report(Counted(), whole, quiet)
+        assert capsys.readouterr().out == out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -33,7 +33,7 @@ from embedkit.cli.options import (
     reading_options,
     store_option,
 )
-from embedkit.cli.text_io import first_few, print_json
+from embedkit.cli.text_io import first_few, print_report
 
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
@@ -85,7 +85,7 @@ def ingest(
     quiet: bool,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
-    rows = _rows(files, columns, reading)
+    rows = reading.rows(files, columns)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     run.estimate(outputs) if dry_run else run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead)
 
@@ -133,7 +133,7 @@ def sync(
     quiet: bool,
 ) -> None:
     """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
-    rows, only = _rows(files, columns, reading), condition(filter)
+    rows, only = reading.rows(files, columns), condition(filter)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     if dry_run:
         run.estimate(outputs, sync=True, filter=only)
@@ -190,7 +190,7 @@ def check(
 
     if repair and "-" in files:
         raise click.BadParameter("standard input can be read once only; give a file with --repair")
-    rows, only, encoder = _rows(files, columns, reading), condition(filter), loading.load(bundle)
+    rows, only, encoder = reading.rows(files, columns), condition(filter), loading.load(bundle)
 
     def checked(*, drop_broken: bool = False) -> bool:
         report = run(
@@ -205,10 +205,7 @@ def check(
             drop_broken=drop_broken,
             progress=False if quiet else None,
         )
-        if json:
-            print_json(report.to_json())
-        elif not quiet:
-            print(report, flush=True)
+        print_report(report, json, quiet)
         return report.consistent
 
     if checked(drop_broken=repair):
@@ -353,13 +350,7 @@ class _Run:
             outputs=_names(outputs),
             progress=False if self.quiet else None,
         )
-        print_json(report.to_json()) if self.json else print(report)
-
-
-def _rows(files: Sequence[str], columns: FieldOptions, reading: ReadingOptions) -> FileRows:
-    from embedkit.ingestion import FileRows
-
-    return FileRows(files, **columns.names(), **reading.names())
+        print_report(report, self.json)
 
 
 def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
@@ -367,20 +358,14 @@ def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) ->
     from embedkit import IngestError
     from embedkit.ingestion import IngestInterrupted
 
-    def show(report: IngestReport) -> None:
-        if as_json:
-            print_json(report.to_json())
-        elif not quiet:
-            print(report, flush=True)
-
     try:
         report = action()
     except IngestInterrupted as stopped:
-        show(stopped.report)
+        print_report(stopped.report, as_json, quiet)
         print(f"\n{stopped}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except IngestError as error:
-        show(error.report)
+        print_report(error.report, as_json, quiet)
         raise
-    show(report)
+    print_report(report, as_json, quiet)
     return report
