@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+import numpy as np
 import pytest
 
-from embedkit.checks import check_id, check_text, integer, one_of, positive
+from embedkit.checks import check_id, check_text, integer, items_of, one_of, positive, printed
 from embedkit.errors import InputError, OptionError
 
 
@@ -79,3 +82,79 @@ def test_text_that_is_refused():
             check_text(bad)
     with pytest.raises(InputError, match=r"U\+D800 at character 2"):
         check_text("ab\ud800")
+
+
+def test_a_value_that_cannot_be_shown_is_refused_all_the_same():
+    class Hidden:
+        def __repr__(self):
+            raise KeyError("no")
+
+    assert printed("a") == "'a'"
+    assert printed(Hidden()) == "a value of the type Hidden"
+    with pytest.raises(OptionError, match="k: expected an integer from 0 to 5, found a value of the type int"):
+        integer("k", 10**5000, least=0, most=5)
+
+
+class Keyed:
+    """What iterates over its keys, and is registered as no mapping."""
+
+    def keys(self):
+        return ["a"]
+
+    def __iter__(self):
+        return iter(["a"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        ["a"],
+        ("a",),
+        np.array(["a"]),
+        np.zeros((2, 3)),
+        (text for text in "ab"),
+        {"a": 1}.values(),
+        {"a": 1}.keys(),
+        deque("a"),
+    ],
+)
+def test_several_items_are_given_back(given):
+    assert items_of("texts", given) is given
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("abc", "found str; put one string in a list"),
+        (b"abc", "found bytes; put one"),
+        (bytearray(b"abc"), "found bytearray; put one"),
+        (7, "found int; put one"),
+        (None, "found NoneType; put one"),
+        ({"text": "a"}, "found dict, which gives its keys"),
+        (Keyed(), "found Keyed, which gives its keys"),
+        (np.array("a"), "found ndarray; put one"),
+        ({"a", "b"}, "found set, which has no order"),
+        (frozenset("a"), "found frozenset, which has no order"),
+    ],
+)
+def test_what_only_can_be_iterated_is_refused(given, found):
+    with pytest.raises(InputError, match="texts: expected a string or an iterable of strings, " + found):
+        items_of("texts", given)
+
+
+def test_the_rows_of_an_ingest_may_come_in_any_order():
+    assert items_of("documents", {"a", "b"}, "document", ordered=False) == {"a", "b"}
+    with pytest.raises(InputError, match="documents: expected an iterable of documents, found str; put one document"):
+        items_of("documents", "docs.jsonl", "document", ordered=False)
+
+
+def test_data_frames_are_refused():
+    pandas = pytest.importorskip("pandas")
+    arrow = pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"text": ["a"], "n": [1]})
+    for given in (frame, arrow.table({"text": ["a"]}), arrow.record_batch({"text": ["a"]})):
+        with pytest.raises(InputError, match="which gives the names of its columns; give one column"):
+            items_of("texts", given)
+    for given in (frame["text"], frame["text"].to_numpy(), frame.to_dict("records"), arrow.array(["a"]), frame.index):
+        assert items_of("texts", given) is given

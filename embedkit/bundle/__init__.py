@@ -1,8 +1,9 @@
 """The bundle: a folder with a manifest, graphs and golden vectors, read and written here."""
 
-from .external_data import Buffer, external_files
 from .folder import Bundle
 from .golden import golden_arrays, golden_key, golden_values
+from .graphs.external_data import external_files
+from .graphs.protobuf import Buffer
 from .hashes import fingerprint, sha256_file
 from .manifest import (
     MANIFEST,

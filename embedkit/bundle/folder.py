@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from embedkit.errors import BundleError
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.values import Values
 
-from .external_data import external_files
-from .golden import golden_key, golden_values
+from .golden import read_golden, read_vectors
+from .graphs.external_data import external_files
+from .graphs.interface import check_interface, read_interface
 from .hashes import fingerprint, sha256_file
 from .manifest import MANIFEST, Manifest, Tower
 from .validation import read_manifest
@@ -33,17 +33,9 @@ class Bundle:
     def open(cls, folder: str | os.PathLike[str]) -> Bundle:
         """Read and validate the manifest; raises `BundleError` that names the field, what was expected and what was
         found."""
-        path = Path(folder)
+        path = _folder(folder)
         file = path / MANIFEST
-        if not path.is_dir():
-            raise BundleError(
-                f"{path}: expected a bundle folder, found {'a file' if path.exists() else 'nothing'}; make one with embedkit-export"
-            )
-        if not file.is_file():
-            raise BundleError(
-                f"{path}: no {MANIFEST} in this folder, so it is no bundle; make one with  embedkit-export MODEL --output DIR"
-            )
-        manifest = read_manifest(file.read_bytes(), str(file))
+        manifest = read_manifest(_read_manifest_bytes(file), str(file))
         if manifest.fingerprint != fingerprint(manifest):
             raise BundleError(
                 f"{file}: fingerprint: expected {fingerprint(manifest)}, found {manifest.fingerprint}; the manifest was edited: export again"
@@ -65,69 +57,80 @@ class Bundle:
             outputs=tower.outputs or base.outputs,
         )
 
-    def path(self, name: str) -> Path:
-        """The path of a file of the bundle, once its size and sha256 were found to be those of the manifest."""
-        path = self._inside(name)
+    def path(self, name: str, *, hashed: bool = True) -> Path:
+        """The path of a file of the bundle, once its size and (unless that is not asked for) sha256 were found to be those of
+        the manifest."""
+        path = self._found(name)
         if name not in self._checked:
             entry = self.manifest.files[name]
-            size = path.stat().st_size
+            try:
+                size = path.stat().st_size
+                found = sha256_file(path) if hashed and size == entry.bytes else ""
+            except OSError as error:
+                raise BundleError(f"{path}: cannot be read ({error}); copy or export the bundle again") from error
+            link = f" (a link to {os.path.realpath(path)})" if path.is_symlink() else ""
             if size != entry.bytes:
                 raise BundleError(
-                    f"{path}: bytes: expected {entry.bytes}, found {size}; the file was changed or cut: copy or export the bundle again"
+                    f"{path}{link}: bytes: expected {entry.bytes}, found {size}; the file was changed or cut: copy or export the bundle again"
                 )
-            found = sha256_file(path)
+            if not hashed:
+                return path
             if found != entry.sha256:
                 raise BundleError(
-                    f"{path}: sha256: expected {entry.sha256}, found {found}; the file was changed: copy or export the bundle again"
+                    f"{path}{link}: sha256: expected {entry.sha256}, found {found}; the file was changed: copy or export the bundle again"
                 )
             self._checked.add(name)
         return path
 
-    def graph_path(self, role: str, variant: str) -> Path:
-        """The path of a role's ONNX file; it and its external data are inside the folder and unchanged."""
-        graph = self.tower(role).graph
-        assert graph is not None
-        chosen = graph.variants[variant]
-        path = self.path(chosen.file)
+    def graph_path(self, role: str, variant: str, *, hashed: bool = True) -> Path:
+        """The path of a role's ONNX file; it and its external data are files of the bundle and unchanged (as `path` checks it), and
+        it takes and gives what the manifest says."""
+        tower = self.tower(role)
+        assert tower.graph is not None
+        chosen = tower.graph.variants[variant]
+        path = self._graph(chosen.file, chosen.data, hashed=hashed)
+        check_interface(path, f"{self.folder / MANIFEST}: towers.{role}", tower.inputs, tower.outputs)
+        return path
+
+    def head_path(self, name: str, *, hashed: bool = True) -> Path:
+        """The path of the ONNX file of a scorer's head for pairs, checked as `graph_path` checks it."""
+        scorer = self.manifest.scorers[name]
+        assert scorer.graph is not None
+        path = self._graph(scorer.graph, [], hashed=hashed)
+        found = read_interface(path)
+        for given, wanted in ((found.inputs, {"left", "right"}), (found.outputs, {"score"})):
+            other = [tensor for tensor in given.values() if tensor.dtype != "float32"]
+            if given.keys() != wanted or other:
+                raise BundleError(
+                    f"{self.folder / MANIFEST}: scorers.{name}.graph: expected {' and '.join(sorted(wanted))} in float32, found "
+                    f"{', '.join(given) or 'nothing'}{f' in {other[0].dtype}' if other else ''} in {path.name}"
+                )
+        return path
+
+    def _graph(self, file: str, data: list[str], *, hashed: bool) -> Path:
+        path = self.path(file, hashed=hashed)
         needed = external_files(path)
-        if not needed <= set(chosen.data):
+        if not needed <= set(data):
             raise BundleError(
-                f"{path}: external data: expected only files named in the manifest ({chosen.data}), found {sorted(needed - set(chosen.data))}"
+                f"{path}: external data: expected only files named in the manifest ({data}), found {sorted(needed - set(data))}"
             )
-        for name in chosen.data:
-            self.path(name)
+        for name in data:
+            self.path(name, hashed=hashed)
         return path
 
     def golden(self) -> tuple[list[str], dict[str, dict[str, Values]]]:
         """The golden texts and, for each role, what torch makes of them, by the name of the output."""
-        with np.load(self.path(self.manifest.golden), allow_pickle=False) as data:
-            texts = [str(text) for text in data["texts"]]
-            found: dict[str, dict[str, Values]] = {}
-            for role in self.manifest.towers:
-                for name, output in self.tower(role).outputs.items():
-                    values = golden_values(output, golden_key(role, name), data)
-                    if values is not None:
-                        found.setdefault(role, {})[name] = values
-            return texts, found
+        outputs = {role: self.tower(role).outputs for role in self.manifest.towers}
+        return read_golden(self.path(self.manifest.golden), outputs)
 
     def table(self, name: str) -> tuple[list[str], FloatArray]:
         """The ids and the (n, dim) float32 vectors of a table; `BundleError` naming those there are."""
         if name not in self.manifest.tables:
             known = ", ".join(self.manifest.tables) or "none"
             raise BundleError(f"{self.folder}: expected a table of this bundle ({known}), found {name!r}")
-        file = self.manifest.tables[name].file
-        try:
-            with np.load(self.path(file), allow_pickle=False) as data:
-                ids, vectors = [str(row) for row in data["ids"]], np.asarray(data["vectors"], dtype=np.float32)
-        except (ValueError, KeyError, OSError) as error:
-            raise BundleError(
-                f"{self.folder / file}: no table of ids and vectors ({error}); export the bundle again"
-            ) from None
-        if vectors.ndim != 2 or len(ids) != len(vectors):
-            raise BundleError(
-                f"{self.folder / file}: expected a vector for each of {len(ids)} ids, found the shape {vectors.shape}"
-            )
-        return ids, vectors
+        table = self.manifest.tables[name]
+        role, _, output = table.output.partition(".")
+        return read_vectors(self.path(table.file), name, self.tower(role).outputs[output].dim)
 
     def verify_files(self) -> int:
         """Check every file against the manifest; the number of files. Raises `BundleError` at the first that
@@ -137,18 +140,50 @@ class Bundle:
         for role, tower in self.manifest.towers.items():
             for variant in tower.graph.variants if tower.graph else ():
                 self.graph_path(role, variant)
+        for key, scorer in self.manifest.scorers.items():
+            if scorer.graph is not None:
+                self.head_path(key)
         return len(self.manifest.files)
 
-    def _inside(self, name: str) -> Path:
+    def _found(self, name: str) -> Path:
+        """The path of a file by its plain name. It may be a link, as in the cache of huggingface_hub and in Kubernetes' volumes:
+        what is behind it is checked as if it lay here."""
         path = self.folder / name
-        try:
-            real = path.resolve(strict=True)
-        except OSError:
-            raise BundleError(
-                f"{path}: the manifest names this file and it is missing; copy or export the bundle again"
-            ) from None
-        if real.parent != self.folder.resolve() or not real.is_file():
-            raise BundleError(
-                f"{path}: expected a file inside the bundle, found a link to {real}; copy the file itself into the bundle"
-            )
+        if not os.path.exists(path):
+            lost = "leads nowhere" if path.is_symlink() else "is missing"
+            raise BundleError(f"{path}: the manifest names this file and it {lost}; copy or export the bundle again")
+        if not path.is_file():
+            raise BundleError(f"{path}: expected a file, found a folder or a device; copy or export the bundle again")
         return path
+
+
+_MOST_MANIFEST = 1 << 26
+"""Bytes of a manifest that are read; real ones have some thousand."""
+
+
+def _folder(folder: str | os.PathLike[str]) -> Path:
+    try:
+        path = Path(folder)
+        found = path.is_dir()
+    except (TypeError, ValueError, OSError) as error:
+        raise BundleError(f"{folder!r:.200}: expected the path of a bundle folder ({error})") from None
+    if not found:
+        raise BundleError(
+            f"{path}: expected a bundle folder, found {'a file' if os.path.exists(path) else 'nothing'}; make one with embedkit-export"
+        )
+    return path
+
+
+def _read_manifest_bytes(file: Path) -> bytes:
+    try:
+        if not file.is_file():
+            raise BundleError(
+                f"{file.parent}: no {MANIFEST} in this folder, so it is no bundle; make one with  embedkit-export MODEL --output DIR"
+            )
+        with file.open("rb") as opened:
+            raw = opened.read(_MOST_MANIFEST + 1)
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be read ({error}); copy or export the bundle again") from error
+    if len(raw) > _MOST_MANIFEST:
+        raise BundleError(f"{file}: expected at most {_MOST_MANIFEST:,} bytes; the file is no manifest")
+    return raw

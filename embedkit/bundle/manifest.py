@@ -16,8 +16,10 @@ SCHEMAS = (1, 2)
 """Those that are read: 1 of bundles whose frontends are all of the kind text, else 2."""
 MANIFEST = "embedkit.json"
 
-Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=(1 << 31) - 1)]
+Id: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 FileName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]*")
@@ -37,39 +39,44 @@ class FileEntry(_Model, frozen=True):
     """A file of the bundle, as it was written."""
 
     sha256: Sha256
-    bytes: Annotated[int, msgspec.Meta(ge=0)]
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Part(_Model, frozen=True):
     """One part of a template: exactly one of a literal, the name of an input field (with the text that stands for it
-    where it is not given), and the border between a pair of segments."""
+    where it is not given, and whether the white space around it is taken off), and the border between a pair of
+    segments."""
 
     lit: str | None = None
-    field: str | None = None
+    field: Name | None = None
     default: str | None = None
     pair: Literal[True] | None = None
+    strip: bool = False
 
     def __post_init__(self) -> None:
         if sum(x is not None for x in (self.lit, self.field, self.pair)) != 1:
             raise ValueError("expected exactly one of `lit`, `field` and `pair`")
         if self.default is not None and self.field is None:
             raise ValueError("expected `default` beside a `field` only")
+        if self.strip and self.field is None:
+            raise ValueError("expected `strip` beside a `field` only")
 
 
 class Truncate(_Model, frozen=True):
     """How a text that is too long is cut: to ``max`` tokens, special ones included.
 
     ``smart`` keeps the closing special tokens, ``slice`` cuts whatever stands at the end. A smart cut of ``content``
-    takes tokens from the end of the last field, then of the one before, and leaves literals whole; of ``all`` it takes
-    them from the end of the text, literals too (of a pair: from the longer segment).
+    takes tokens from the end of the last field, then of the one before, and leaves literals whole; of ``body`` it takes
+    them from the end of what stands before the closing literal, other literals too; of ``all`` from the end of the text
+    (of a pair: from the longer segment).
     """
 
     max: Positive
     mode: Literal["smart", "slice"] = "smart"
-    applies_to: Literal["all", "content"] = "all"
+    applies_to: Literal["all", "content", "body"] = "all"
 
     def __post_init__(self) -> None:
-        if self.mode == "slice" and self.applies_to == "content":
+        if self.mode == "slice" and self.applies_to != "all":
             raise ValueError("expected `applies_to` all beside the mode slice")
 
 
@@ -79,8 +86,8 @@ class PoolMask(_Model, frozen=True):
     has by itself, opening special tokens included), ``template`` (all that are no part of a field), and all whose id is
     among ``ids``."""
 
-    drop: list[Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix|template)$")]] = []
-    ids: list[Annotated[int, msgspec.Meta(ge=0)]] = []
+    drop: list[Annotated[str, msgspec.Meta(pattern=r"^(first(:[1-9][0-9]{0,8})?|special|prefix|template)\Z")]] = []
+    ids: list[Id] = []
 
     def __post_init__(self) -> None:
         if not self.drop and not self.ids:
@@ -90,8 +97,8 @@ class PoolMask(_Model, frozen=True):
 class Choice(_Model, frozen=True):
     """A number for each value of an input field, and the value that stands for a field that is not given."""
 
-    field: str
-    values: Annotated[dict[str, Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)]
+    field: Name
+    values: Annotated[dict[str, Id], msgspec.Meta(min_length=1)]
     default: str | None = None
 
     def __post_init__(self) -> None:
@@ -126,8 +133,8 @@ class TextFrontend(_Model, frozen=True, tag_field="kind", tag="text"):
     tokenizer: FileName
     template: list[Part]
     truncate: Truncate
-    pad: Annotated[str, msgspec.Meta(pattern="^(longest|(fixed|least):[1-9][0-9]*)$")] = "longest"
-    pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
+    pad: Annotated[str, msgspec.Meta(pattern=r"^(longest|(fixed|least):[1-9][0-9]{0,6})\Z")] = "longest"
+    pad_id: Id = 0
     padding: Literal["ignored", "kept", "read"] = "ignored"
     """Whether padding to a fixed or least length is part of the text: ``kept`` tokens give vectors, of which the others see
     nothing; ``read`` ones are tokens like all others (the query expansion of ColBERT, Khattab and Zaharia 2020)."""
@@ -144,6 +151,8 @@ class TextFrontend(_Model, frozen=True, tag_field="kind", tag="text"):
             raise ValueError("expected a template with at least one field, each once")
         if sum(part.pair is not None for part in self.template) > 1:
             raise ValueError("expected a template of at most two segments")
+        if self.truncate.applies_to == "body" and any(part.pair for part in self.template):
+            raise ValueError("expected a template of one segment where its `body` is cut")
         if self.fixed is not None and self.fixed < self.truncate.max:
             raise ValueError("expected a fixed length of at least truncate.max")
         if self.padding != "ignored" and not self.least:
@@ -180,12 +189,12 @@ class IdsFrontend(_Model, frozen=True, tag_field="kind", tag="ids"):
     ``keep`` ones, and ``pad_id``, which no sequence holds, fills a batch up on the side ``pad``, to ``length`` where there
     is one."""
 
-    size: Positive
+    size: Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
     max: Positive
     keep: Literal["first", "last"] = "last"
     pad: Literal["left", "right"] = "right"
-    pad_id: Annotated[int, msgspec.Meta(ge=0)] = 0
-    length: Positive | None = None
+    pad_id: Id = 0
+    length: Annotated[int, msgspec.Meta(ge=1, le=9_999_999)] | None = None
 
     def __post_init__(self) -> None:
         if self.pad_id >= self.size:
@@ -223,9 +232,9 @@ class Input(_Model, frozen=True):
     """One input tensor of the graph and what fills it: (batch, tokens) ids, mask, pool mask or token types, the (batch,)
     ``length`` in tokens, the (batch,) number that ``choice`` gives, or what else the frontend's kind makes."""
 
-    name: str
+    name: Name
     dtype: Literal["int64", "int32", "float32", "uint8"]
-    source: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z_]*$")]
+    source: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z_]*\Z")]
     choice: Choice | None = None
 
     def __post_init__(self) -> None:
@@ -278,7 +287,7 @@ class Variant(_Model, frozen=True):
 class Graph(_Model, frozen=True):
     """The graph of a tower in its precisions."""
 
-    variants: Annotated[dict[str, Variant], msgspec.Meta(min_length=1)]
+    variants: Annotated[dict[Name, Variant], msgspec.Meta(min_length=1)]
 
 
 class Output(_Model, frozen=True):
@@ -322,7 +331,7 @@ class Tower(_Model, frozen=True):
     like: str | None = None
     inputs: list[Input] = []
     graph: Graph | None = None
-    outputs: dict[str, Output] = {}
+    outputs: dict[Name, Output] = {}
 
     def __post_init__(self) -> None:
         if self.like is None and (self.graph is None or not self.inputs or not self.outputs):
@@ -330,11 +339,12 @@ class Tower(_Model, frozen=True):
 
 
 class Scorer(_Model, frozen=True):
-    """How two texts' vectors are compared: dense ones by cosine, dot product or distance, sparse ones by ``sparse_dot``, several a
+    """How two texts' vectors are compared: dense ones by cosine, dot product or distance, sparse ones by ``sparse_dot`` or
+    ``sparse_cosine``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
     head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``."""
 
-    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "maxsim", "meanmaxsim", "pair"]
+    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair"]
     left: str
     right: str
     graph: FileName | None = None
@@ -366,9 +376,9 @@ class Manifest(_Model, frozen=True):
 
     schema: Literal[1, 2]
     source: Source
-    towers: Annotated[dict[str, Tower], msgspec.Meta(min_length=1)]
-    scorers: dict[str, Scorer]
+    towers: Annotated[dict[Name, Tower], msgspec.Meta(min_length=1)]
+    scorers: dict[Name, Scorer]
     files: dict[FileName, FileEntry]
     golden: FileName
     fingerprint: Sha256
-    tables: dict[str, Table] = {}
+    tables: dict[Name, Table] = {}

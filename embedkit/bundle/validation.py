@@ -12,7 +12,8 @@ import msgspec
 
 from embedkit.errors import BundleError
 
-from .manifest import SCHEMAS, Frontend, IdsFrontend, Manifest, TextFrontend, is_plain_name
+from .consistency import check_consistency, check_values
+from .manifest import SCHEMAS, Frontend, IdsFrontend, Manifest, TextFrontend
 
 GROUP = "embedkit.frontends"
 """The entry point group of further kinds: each names a class `embedkit.runtime.frontends.base.Modality`, whose ``kind``
@@ -25,9 +26,10 @@ def read_manifest(raw: bytes, where: str) -> Manifest:
     """Decode and validate a manifest; raises `BundleError` that names the field, what was expected and what was
     found."""
     try:
-        head = json.loads(raw)
-    except ValueError as error:
+        head = json.loads(raw, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: not valid JSON ({error}); export the bundle again") from None
+    check_values(head, where)
     found = head.get("schema") if isinstance(head, dict) else None
     if found not in SCHEMAS or isinstance(found, bool):
         raise BundleError(
@@ -39,7 +41,7 @@ def read_manifest(raw: bytes, where: str) -> Manifest:
         manifest = msgspec.convert(head, Manifest, dec_hook=_decoded)
     except msgspec.ValidationError as error:
         raise _refused(error, head, Manifest, where, []) from None
-    _check_names(manifest, where)
+    check_consistency(manifest, where)
     return manifest
 
 
@@ -48,7 +50,12 @@ def frontend_struct(kind: object) -> type[msgspec.Struct]:
     if isinstance(kind, str) and kind in _OWN:
         return _OWN[kind]
     for entry in entry_points(group=GROUP, name=kind) if isinstance(kind, str) else ():
-        struct: type[msgspec.Struct] = entry.load().kind
+        try:
+            struct: type[msgspec.Struct] = entry.load().kind
+        except Exception as error:  # another package, which may fail in any way
+            raise BundleError(
+                f"kind: the package that reads {kind!r} cannot be loaded ({error}); install it again"
+            ) from error
         return struct
     known = ", ".join(sorted({*_OWN, *(entry.name for entry in entry_points(group=GROUP))}))
     raise BundleError(f"kind: expected one of {known}, found {kind!r}; install the package that reads this kind")
@@ -72,6 +79,15 @@ def _frontends(head: dict[str, Any], where: str) -> None:
             raise _refused(error, given, struct, where, steps) from None
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys, each of which stands there once: of two, another program may read the other."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in an object")
+    return made
+
+
 def _decoded(wanted: type, value: object) -> object:
     """A frontend was decoded before, and stays as it is; anything else there is none."""
     if wanted is Frontend and not isinstance(value, Frontend):
@@ -86,6 +102,8 @@ def _json_type(value: object) -> str:
 
 def _refused(error: msgspec.ValidationError, head: object, wanted: type, where: str, before: list[str]) -> BundleError:
     message, _, place = str(error).partition(" - at `")
+    if place.startswith("key` in `"):
+        message, place = f"a key: {message}", place.removeprefix("key` in `")
     steps, value = _locate(head, place.rstrip("`"), wanted)
     return BundleError(f"{where}: {'.'.join([*before, *steps]) or 'manifest'}: {message}, found {_short(value)}")
 
@@ -124,53 +142,6 @@ def _fails_alone(head: object, keys: list[str], key: str, wanted: type) -> bool:
     except msgspec.ValidationError:
         return True
     return False
-
-
-def _check_names(manifest: Manifest, where: str) -> None:
-    """What types cannot say: every name is plain and listed, every reference leads somewhere."""
-    for name in manifest.files:
-        if not is_plain_name(name):
-            raise BundleError(f"{where}: files: expected plain file names inside the folder, found {name!r}")
-
-    def listed(name: str, place: str) -> None:
-        if name not in manifest.files:
-            raise BundleError(f"{where}: {place}: expected a file listed under `files`, found {name!r}")
-
-    def referred(side: str, place: str) -> None:
-        role, _, output = side.partition(".")
-        tower = manifest.towers.get(role)
-        base = manifest.towers.get(tower.like) if tower is not None and tower.like else tower
-        if base is None or output not in base.outputs:
-            raise BundleError(f"{where}: {place}: expected TOWER.OUTPUT of this bundle, found {side!r}")
-
-    kinds = {tower.frontend.kind for tower in manifest.towers.values()}
-    if (manifest.schema == 1) != (kinds == {"text"}):
-        raise BundleError(
-            f"{where}: schema: expected 1 where all frontends are of the kind text, and else 2; found {manifest.schema} and "
-            f"{', '.join(sorted(kinds))}"
-        )
-    listed(manifest.golden, "golden")
-    for key, table in manifest.tables.items():
-        listed(table.file, f"tables.{key}.file")
-    for role, tower in manifest.towers.items():
-        for name in tower.frontend.files:
-            listed(name, f"towers.{role}.frontend{'.tokenizer' if isinstance(tower.frontend, TextFrontend) else ''}")
-        if tower.like is not None and (
-            tower.like not in manifest.towers or manifest.towers[tower.like].like is not None
-        ):
-            raise BundleError(
-                f"{where}: towers.{role}.like: expected a tower that is not itself `like` another, found {tower.like!r}"
-            )
-        for key, variant in (tower.graph.variants if tower.graph else {}).items():
-            for name in (variant.file, *variant.data):
-                listed(name, f"towers.{role}.graph.variants.{key}")
-    for key, scorer in manifest.scorers.items():
-        if scorer.graph is not None:
-            listed(scorer.graph, f"scorers.{key}.graph")
-        for side in (scorer.left, scorer.right):
-            referred(side, f"scorers.{key}")
-    for key, table in manifest.tables.items():
-        referred(table.output, f"tables.{key}")
 
 
 def _short(value: object) -> str:

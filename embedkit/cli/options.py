@@ -29,10 +29,6 @@ files_argument = argument(
 )
 store_option = click.option("--store", required=True, metavar="URL", help="The store's address, such as chroma:index.")
 collection_option = click.option("--collection", required=True, metavar="NAME", help="The collection in the store.")
-format_option = click.option(
-    "--format",
-    help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell.",
-)
 filter_option = click.option(
     "--filter",
     "--within",
@@ -82,6 +78,31 @@ class Loading:
             bundle, variant=self.variant, device=self.device, engine=self.engine, threads=self.threads
         )
         return loaded
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How files are read."""
+
+    format: str | None = option_field(
+        None,
+        help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell.",
+    )
+    delimiter: str | None = option_field(
+        None,
+        metavar="CHARACTER",
+        help="What stands between the cells of CSV and TSV, as ';'; by default a comma, or a tab.",
+    )
+    encoding: str | None = option_field(
+        None,
+        metavar="NAME",
+        help="The encoding of all texts, as windows-1252, latin-1 or utf-16; by default UTF-8, or what a page of HTML says.",
+    )
+
+    def names(self) -> dict[str, Any]:
+        """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\t`` as it is typed."""
+        delimiter = "\t" if self.delimiter == "\\t" else self.delimiter
+        return {"format": self.format or None, "delimiter": delimiter, "encoding": self.encoding}
 
 
 @dataclass(frozen=True)
@@ -195,6 +216,7 @@ class Cutting:
 
 loading_options = grouped("loading", Loading)
 columns_options = grouped("columns", FieldOptions)
+reading_options = grouped("reading", ReadingOptions)
 cutting_options = grouped("cutting", Cutting)
 
 
@@ -206,3 +228,22 @@ def condition(expressions: Iterable[str]) -> Filter | None:
     for text in expressions:
         whole = parse_filter(text) if whole is None else whole & parse_filter(text)
     return whole
+
+
+dead_letters_option = click.option(
+    "--dead-letters", metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here."
+)
+outputs_option = click.option(
+    "--outputs",
+    metavar="NAMES",
+    help="Which of the bundle's outputs are kept (dense,sparse), separated by commas, at most one of each kind; by default all that "
+    "the collection has, or for a new one that the bundle gives.",
+)
+metric_option = click.option(
+    "--metric", help="cosine, dot or euclidean, for a new collection; by default the model's own."
+)
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing: tell what would become of the rows, how long it would take and how much it is.",
+)

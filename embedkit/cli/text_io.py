@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -12,6 +14,9 @@ from typing import Any
 import click
 
 from embedkit.errors import DiskError, InputError
+
+_LONE = re.compile("[\ud800-\udfff]+")
+_NOT_ASCII = re.compile("[^\0-\x7f]+")
 
 
 def one_line(text: str, width: int) -> str:
@@ -31,9 +36,27 @@ def as_json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def print_json(text: str) -> None:
+    """JSON, dumped already, and a line's end on standard output: in UTF-8 where that is the stream's encoding, else in ASCII with
+    JSON's own escapes, whatever the terminal is. A lone surrogate is an escape too."""
+    stream = sys.stdout
+    utf_8 = codecs.lookup(stream.encoding or "ascii").name == "utf-8"
+    text = (_LONE if utf_8 else _NOT_ASCII).sub(_escaped, text)
+    if hasattr(stream, "buffer"):
+        stream.flush()
+        stream.buffer.write((text + "\n").encode("utf-8"))
+        stream.buffer.flush()
+    else:  # a stream of text in memory
+        stream.write(text + "\n")
+
+
 def print_json_line(value: dict[str, Any]) -> None:
     """An object as a line of JSON on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    print_json(json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def given_texts(texts: Sequence[str], input: str | None) -> list[str]:
@@ -50,6 +73,8 @@ def input_lines(path: str) -> Iterator[str]:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 yield line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").rstrip(b"\r\n").decode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{source!a}: this system has no file of such a name; give another") from None
     except UnicodeDecodeError as error:
         raise InputError(
             f"{source}, line {number}: not valid UTF-8 ({error.reason}); convert it, for example with iconv"

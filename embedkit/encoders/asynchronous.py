@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Any, Literal, Self, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.checks import items_of
 from embedkit.errors import ClosedError, EmbedkitError, InputError, OptionError, OverloadedError
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import EncodeOptions, Items, OnTruncate, PartKeywords, StreamKeywords, check_count
@@ -91,9 +91,7 @@ class AsyncEncoder:
         place. Raises `OverloadedError` where ``max_queue`` texts wait already.
         """
         single = self.encoder.modality(role).is_item(texts)
-        if not single and (isinstance(texts, bytes) or not isinstance(texts, Iterable)):
-            raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
-        items: list[Item] = [texts] if single else list(texts)
+        items: list[Item] = [texts] if single else list(items_of("texts", texts))
         if needs_ranges(precision):
             if ranges is None:
                 raise InputError(

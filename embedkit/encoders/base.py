@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
+from embedkit.checks import items_of
 from embedkit.errors import InputError, OptionError, TruncationError, TruncationWarning
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows, Setup
@@ -227,7 +228,7 @@ class BaseEncoder(EncoderInfo, ABC):
         on_truncate: OnTruncate | None = None,
     ) -> dict[str, Values]:
         """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
-        texts = _as_list(texts)
+        texts = _listed(texts)
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
         with _bar(len(texts), progress) as bar:
@@ -256,7 +257,7 @@ class BaseEncoder(EncoderInfo, ABC):
         if self._roles[options.role].modality.is_item(texts):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
-        texts = _as_list(texts)
+        texts = _listed(texts)
         name, about = self._output(options)
         if about.kind != "dense":
             return self.encode_outputs(
@@ -299,8 +300,7 @@ class BaseEncoder(EncoderInfo, ABC):
         role = self._roles[options.role]
         name = next(iter(role.outputs)) if options.output is None else options.output
         about, dim = role.outputs[name], options.dim
-        if options.precision != "float32":
-            check_precision(options.precision)
+        check_precision(options.precision)
         if about.kind != "dense":
             if dim is not None or options.precision != "float32":
                 raise OptionError(
@@ -376,22 +376,19 @@ class BaseEncoder(EncoderInfo, ABC):
 
     def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:
         given = self._roles[role].outputs
-        if isinstance(outputs, str):
-            raise OptionError(f"outputs: expected a list of names, found the string {outputs!r}")
-        for name in outputs or ():
-            given[name]
+        if outputs is not None and not [given[name] for name in items_of("outputs", outputs, "name")]:
+            raise OptionError(f"outputs: expected at least one of {', '.join(given)}, found none")
         return list(given if outputs is None else dict.fromkeys(outputs))
 
     def _refuse_one(self, texts: object, role: str, call: str) -> None:
         modality = self._roles[role].modality
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
+        items_of("texts", texts)
 
 
-def _as_list(texts: Items) -> list[Item]:
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise InputError(f"texts: expected a string or an iterable of strings, found {type(texts).__name__}")
-    return texts if isinstance(texts, list) else list(texts)
+def _listed(texts: Items) -> list[Item]:
+    return texts if isinstance(texts, list) else list(items_of("texts", texts))
 
 
 def _bar(total: int, progress: bool | None) -> Any:

@@ -110,9 +110,12 @@ class EncoderInfo:
 
     def similarity(self, a: npt.ArrayLike | Values, b: npt.ArrayLike | Values) -> FloatArray:
         """(n, m) float32 scores of the rows of ``a`` (n) against those of ``b`` (m), by the model's own measure: cosine, dot
-        product or minus the distance of dense vectors, dot product of `SparseVectors`, MaxSim of `MultiVectors` (questions
-        first), divided by the number of a question's vectors where the model was trained so."""
+        product or minus the distance of dense vectors, dot product or cosine of `SparseVectors`, MaxSim of `MultiVectors`
+        (questions first), divided by the number of a question's vectors where the model was trained so."""
         if isinstance(a, SparseVectors) and isinstance(b, SparseVectors):
+            if self.sparse_cosine:
+                lengths = np.maximum(a.lengths()[:, None] * b.lengths()[None, :], 1e-12)
+                return np.asarray(a.dot(b) / lengths, dtype=np.float32)
             return a.dot(b)
         if isinstance(a, MultiVectors) and isinstance(b, MultiVectors):
             scores = a.maxsim(b)
@@ -122,6 +125,11 @@ class EncoderInfo:
         if isinstance(a, SparseVectors | MultiVectors) or isinstance(b, SparseVectors | MultiVectors):
             raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
         return similarity(a, b, fn=self.metric)
+
+    @property
+    def sparse_cosine(self) -> bool:
+        """Whether this model's sparse vectors are compared by cosine, which stores, that add up products, do not rank by."""
+        return any(scorer.fn == "sparse_cosine" for scorer in self.bundle.manifest.scorers.values())
 
     def logits_output(self) -> str:
         """The name of the output of kind ``logits``; `InputError` where there is none."""

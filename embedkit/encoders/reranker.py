@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from embedkit.checks import items_of
 from embedkit.errors import InputError
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import OnTruncate, check_count
@@ -44,7 +45,8 @@ class Reranker:
                 f"this bundle gives {self._about.dim} numbers for the fields {', '.join(fields)}; a reranker's gives one for a question "
                 "and a document; classes are read by embedkit.Classifier"
             )
-        self._query, self._document = fields
+        # A template may have the document first.
+        self._query, self._document = ("query", "document") if set(fields) == {"query", "document"} else fields
 
     @classmethod
     def load(
@@ -72,25 +74,40 @@ class Reranker:
             )
         )
 
-    def score(self, pairs: Iterable[tuple[str, str]], *, progress: bool | None = False) -> FloatArray:
-        """(n,) float32: the score of each (question, document), through the model's own activation."""
+    def score(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        fields: Mapping[str, str] | None = None,
+        progress: bool | None = False,
+    ) -> FloatArray:
+        """(n,) float32: the score of each (question, document), through the model's own activation. ``fields`` are texts for
+        other fields of its template (``Encoder.fields``), such as an ``instruction``, the same for all pairs."""
         items: list[Item] = []
-        for i, pair in enumerate(pairs):
-            if isinstance(pair, str) or len(pair) != 2:
+        for i, pair in enumerate(items_of("pairs", pairs, "pair")):
+            if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != 2:
                 raise InputError(f"pair {i}: expected a question and a document, found {pair!r:.60}")
-            items.append({self._query: pair[0], self._document: pair[1]})
+            items.append({**(fields or {}), self._query: pair[0], self._document: pair[1]})
         found: FloatArray = self.encoder.encode(items, output=self._output, progress=progress)
         return activated(found, self._about.activation)[:, 0]
 
     def rank(
-        self, query: str, documents: Sequence[str], k: int | None = None, *, progress: bool | None = False
+        self,
+        query: str,
+        documents: Sequence[str],
+        k: int | None = None,
+        *,
+        fields: Mapping[str, str] | None = None,
+        progress: bool | None = False,
     ) -> list[Ranked]:
-        """The ``k`` most relevant documents (all by default), best first; equally relevant ones in the given order."""
+        """The ``k`` most relevant documents (all by default), best first; equally relevant ones in the given order. ``fields``
+        are as in `score`."""
         if isinstance(documents, str):
             raise InputError("documents: expected a list of texts, found one; put it in a list")
+        documents = list(items_of("documents", documents))
         check_count("k", k)
-        if not len(documents):
+        if not documents:
             return []
-        scores = self.score(((query, document) for document in documents), progress=progress)
+        scores = self.score(((query, document) for document in documents), fields=fields, progress=progress)
         order = np.argsort(-scores, kind="stable")[:k]
         return [Ranked(int(i), float(scores[i]), documents[int(i)]) for i in order]

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
-from embedkit.errors import EmbedkitError, InputError
+from embedkit.bundle.manifest import MANIFEST
+from embedkit.errors import BundleError, InputError
+from embedkit.runtime.engines.base import compute
 from embedkit.runtime.engines.selection import DEFAULT, check_engine, choose_device, open_session
 from embedkit.runtime.options import LoadOptions
 from embedkit.system.processes import cpu_count
@@ -29,21 +31,21 @@ class Scorer:
 
     def __init__(self, bundle: Bundle, options: LoadOptions | None = None) -> None:
         self.bundle = bundle
-        found = [scorer for scorer in bundle.manifest.scorers.values() if scorer.graph is not None]
+        found = [(name, scorer) for name, scorer in bundle.manifest.scorers.items() if scorer.graph is not None]
         if not found:
             raise InputError(
                 "this bundle has no head for pairs of vectors; give one in the recipe (`pair`), or compare vectors with "
                 "Encoder.similarity"
             )
-        name = found[0].graph
-        assert name is not None
+        name, scorer = found[0]
         options = options or LoadOptions()
         check_engine(options.engine)
         engine = DEFAULT if options.engine == "auto" else options.engine
         device = choose_device(options.device, engine)
         threads = options.threads or cpu_count()
-        self._session = open_session(bundle.path(name), engine=engine, device=device, threads=threads)
-        role, _, output = found[0].left.partition(".")
+        self._session = open_session(bundle.head_path(name), engine=engine, device=device, threads=threads)
+        role, _, output = scorer.left.partition(".")
+        self._where = f"{bundle.folder / MANIFEST}: scorers.{name}.graph"
         self.dim = bundle.tower(role).outputs[output].dim
         self.outputs = self._run(np.zeros((1, self.dim), np.float32), np.zeros((1, self.dim), np.float32)).shape[1]
 
@@ -82,10 +84,9 @@ class Scorer:
 
     def _run(self, left: FloatArray, right: FloatArray) -> FloatArray:
         given: Mapping[str, Any] = {"left": np.ascontiguousarray(left), "right": np.ascontiguousarray(right)}
-        try:
-            return self._session.run(given, ["score"])[0]
-        except EmbedkitError:
-            raise
-        except Exception as error:  # an engine's own
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise InputError(f"the engine cannot score these {len(left)} pairs of vectors: {reason}") from error
+        found = compute(self._session, given, ["score"], self._where)[0]
+        if found.ndim != 2 or len(found) != len(left) or not found.shape[1]:
+            raise BundleError(
+                f"{self._where}: expected the shape ({len(left)}, outputs), found {found.shape}; export the bundle again"
+            )
+        return found

@@ -21,7 +21,8 @@ from .filters import (
     push_down_not,
     simplified,
 )
-from .metadata import Field, Metadata, content_hash, dump_metadata, filterable, load_metadata, plain_number, timestamp
+from .metadata import Field, Metadata, content_hash, dump_metadata, filterable, load_metadata, plain_number
+from .scalars import timestamp
 
 __all__ = [
     "MODES",

@@ -7,15 +7,18 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from datetime import date, time, timedelta
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from embedkit.checks import one_of
 from embedkit.errors import InputError
 
 from .metadata import Metadata
+from .scalars import plain
 
 MetadataMode: TypeAlias = Literal["strict", "coerce", "json"]
 MODES: tuple[MetadataMode, ...] = get_args(MetadataMode)
@@ -29,14 +32,15 @@ def check_mode(mode: str) -> None:
 def converted(metadata: Mapping[str, Any], mode: MetadataMode) -> Metadata:
     """The metadata that is stored.
 
-    * ``strict``: as it is. A value comes back equal (None, NaN, datetimes and integers of any size included), and one of a type
-      that could not is refused when the row is written.
+    * ``strict``: as it is. A value comes back equal (None, NaN, datetimes and integers of any size included; NaT and NA as
+      None), and one of a type that could not is refused when the row is written.
     * ``coerce``: a value of another type becomes the nearest that can be kept. A set becomes a sorted list, an array a list, an
       enum its value, a dataclass a mapping, a timedelta seconds, bytes base64, anything else (UUID, Decimal, a path, ...) its
       text; keys become text; a lone surrogate becomes ``?``.
     * ``json``: in addition nothing but JSON is left. NaN and the infinities become None, datetimes and dates ISO 8601 text.
 
-    Raises `InputError` where two keys become one, and for metadata that is no mapping, or holds itself.
+    Raises `InputError` where two keys become one, for a time that no datetime can hold, for a value whose text cannot be had,
+    and for metadata that is no mapping, or holds itself.
     """
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
@@ -62,8 +66,14 @@ def _value(value: Any, path: str, *, json: bool) -> Any:
     """The nearest value that can be kept; what is made of it may need another step (an enum of a set, an array)."""
     if isinstance(value, Enum):
         return _value(value.value, path, json=json)
-    if isinstance(value, np.ndarray | np.generic):
-        return _value(value.tolist(), path, json=json)
+    try:
+        value = plain(value)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if isinstance(value, np.ndarray):
+        return _value(_listed(value), path, json=json)
+    if isinstance(value, np.floating):  # wider than Python's
+        value = float(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -78,7 +88,7 @@ def _value(value: Any, path: str, *, json: bool) -> Any:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return _mapping(fields, path, json=json)
     if isinstance(value, set | frozenset):
-        return sorted((_value(item, path, json=json) for item in value), key=lambda item: (type(item).__name__, item))
+        return _sorted([_value(item, path, json=json) for item in value])
     if isinstance(value, list | tuple):
         return [_value(item, f"{path}[{i}]", json=json) for i, item in enumerate(value)]
     if isinstance(value, timedelta):
@@ -87,7 +97,32 @@ def _value(value: Any, path: str, *, json: bool) -> Any:
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode("ascii")
-    return _text(str(value))
+    if json and isinstance(value, Decimal) and not value.is_finite():
+        return None
+    try:
+        if hasattr(value, "as_py"):  # a scalar of pyarrow
+            return _value(value.as_py(), path, json=json)
+        if hasattr(value, "tolist") and not isinstance(value, np.generic):  # a column of pandas, a tensor
+            return _value(value.tolist(), path, json=json)
+        return _text(str(value))
+    except (InputError, RecursionError):
+        raise
+    except Exception as error:  # of a stranger's class
+        raise InputError(f"{path}: a {type(value).__name__} has no text ({type(error).__name__}: {error})") from None
+
+
+def _listed(value: npt.NDArray[Any]) -> Any:
+    """An array as a list, whose items may be numpy's where they are none of Python's (times, masked and wide numbers)."""
+    if value.dtype.kind in "biufSU" and not isinstance(value, np.ma.MaskedArray):
+        return value.tolist()
+    return list(value) if value.ndim else value[()]
+
+
+def _sorted(items: list[Any]) -> list[Any]:
+    try:
+        return sorted(items, key=lambda item: (type(item).__name__, item))
+    except TypeError:  # lists of unlike things, times with and without a zone
+        return sorted(items, key=lambda item: (type(item).__name__, repr(item)))
 
 
 def _text(value: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 
+from embedkit.checks import check_text
 from embedkit.errors import FilterError
 
 from .filters import Combine, F, Filter, Not
@@ -35,6 +36,7 @@ def parse_filter(text: str) -> Filter:
     The value is read as JSON where it is JSON (``2020``, ``true``, ``null``, ``"2020"``), else as plain text. A date or
     time in ISO 8601 that is not quoted is compared with times as well as with text: it finds what was stored as either.
     """
+    check_text(text, "filter")
     if presence := _PRESENCE.match(text):
         found = F(presence["field"]).exists()
         return found if presence["op"] == "exists" else Not(found)
@@ -47,7 +49,7 @@ def parse_filter(text: str) -> Filter:
     op, raw = match["op"], match["value"]
     try:
         value: object = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = raw
     field = F(match["field"])
     if op in ("in", "not in"):

@@ -11,7 +11,7 @@ Semantics, the same on every store (two-valued, so that ``~`` is exact):
 * ``< <= > >=`` hold only where the field is present and of the operand's kind (number with number, text with text).
 * bool is not a number: ``True`` never equals ``1``. Numbers compare by value, whatever their type; beyond 2**53 a
   store may round them to doubles under ``< <= > >=``.
-* A datetime or date is the number `embedkit.records.timestamp` gives, in the filter as in the metadata.
+* A datetime or date is the number `embedkit.records.timestamp` gives, in the filter as in the metadata. NaT and NA are None.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from embedkit.errors import FilterError
+from embedkit.checks import printed
+from embedkit.errors import FilterError, InputError
 
-from .metadata import plain_number, timestamp
+from .metadata import plain_number
+from .scalars import is_missing, plain, timestamp
 
 Scalar: TypeAlias = str | int | float | bool
 OPS_WITHOUT_VALUE: frozenset[str] = frozenset({"exists", "none"})
@@ -88,8 +91,8 @@ class Compare(Filter):
         if self.op == "!=":
             return not _equal(found, self.value)
         if self.op in ("in", "not in"):
-            assert isinstance(self.value, tuple)
-            return any(_equal(found, v) for v in self.value) == (self.op == "in")
+            kind = _kind(found)
+            return (kind != "other" and (kind, found) in self._listed) == (self.op == "in")
         if not _comparable(found, self.value):
             return False
         left: Any = found
@@ -101,6 +104,11 @@ class Compare(Filter):
         if self.op == ">":
             return bool(left > right)
         return bool(left >= right)
+
+    @cached_property
+    def _listed(self) -> frozenset[tuple[str, Scalar]]:
+        assert isinstance(self.value, tuple)
+        return frozenset((_kind(value), value) for value in self.value)
 
     def ops(self) -> frozenset[str]:
         """See `Filter.ops`."""
@@ -159,17 +167,17 @@ class F:
 
     def __init__(self, field: str) -> None:
         if not isinstance(field, str) or not field:
-            raise FilterError(f"a filter field must be a non-empty string, found {field!r}")
+            raise FilterError(f"a filter field must be a non-empty string, found {printed(field)}")
         self._field = field
 
     def _compare(self, op: Op, value: object) -> Filter:
         return Compare(self._field, op, _scalar(self._field, op, value))
 
     def __eq__(self, value: object) -> Filter:  # type: ignore[override]
-        return self.is_none() if value is None else self._compare("==", value)
+        return self.is_none() if _is_none(value) else self._compare("==", value)
 
     def __ne__(self, value: object) -> Filter:  # type: ignore[override]
-        return Not(self.is_none()) if value is None else self._compare("!=", value)
+        return Not(self.is_none()) if _is_none(value) else self._compare("!=", value)
 
     def __lt__(self, value: object) -> Filter:
         return self._compare("<", value)
@@ -186,7 +194,7 @@ class F:
     def is_in(self, values: Iterable[object]) -> Filter:
         """Holds where the field equals one of ``values``, of which one may be None; nowhere where there are none."""
         listed = _values(values)
-        some = tuple(_scalar(self._field, "in", value) for value in listed if value is not None)
+        some = tuple(_scalar(self._field, "in", value) for value in listed if not _is_none(value))
         if len(some) == len(listed):
             return Compare(self._field, "in", some)
         return self.is_none() | Compare(self._field, "in", some) if some else self.is_none()
@@ -223,6 +231,19 @@ def push_down_not(expression: Filter) -> Filter:
     return Compare(inner.field, _NEGATED[inner.op], inner.value) if inner.op in _NEGATED else expression
 
 
+def depth(expression: Filter) -> int:
+    """The levels of an expression, of which a comparison is one."""
+    levels, below = 0, [expression]
+    while below:
+        levels += 1
+        below = [
+            part
+            for node in below
+            for part in (node.parts if isinstance(node, Combine) else (node.part,) if isinstance(node, Not) else ())
+        ]
+    return levels
+
+
 def simplified(expression: Filter) -> Filter | bool:
     """The same filter without comparisons with an empty list, which hold nowhere or everywhere; True or False where
     they settle the whole of it."""
@@ -255,23 +276,34 @@ def _checked(other: object) -> Filter:
 
 
 def _values(values: Iterable[object]) -> list[object]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise FilterError(f"is_in and not_in take a list of values, found {values!r}")
-    return list(values)
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or getattr(values, "shape", None) == ():
+        raise FilterError(f"is_in and not_in take a list of values, found {printed(values)}")
+    try:
+        return list(values)
+    except TypeError:  # an array of no dimension
+        raise FilterError(f"is_in and not_in take a list of values, found {printed(values)}") from None
+
+
+def _is_none(value: object) -> bool:
+    return value is None or is_missing(value)
 
 
 def _scalar(field: str, op: str, value: object) -> Scalar:
+    try:
+        value = plain(value)
+        if isinstance(value, date):
+            value = timestamp(value)
+    except InputError as error:
+        raise FilterError(f"F({field!r}) {op}: {error}") from None
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
-    if isinstance(value, date):
-        value = timestamp(value)
     if not isinstance(value, str | int | float | bool) or (isinstance(value, float) and not math.isfinite(value)):
         raise FilterError(
-            f"F({field!r}) {op} takes text, a finite number, a bool, a datetime or a date, found {value!r}"
+            f"F({field!r}) {op} takes text, a finite number, a bool, a datetime or a date, found {printed(value)}"
         )
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise FilterError(
-            f"F({field!r}) {op} takes an integer of at most 64 bits, found {value}; no larger one can be filtered on"
+            f"F({field!r}) {op} takes an integer of at most 64 bits, found {printed(value)}; no larger one can be filtered on"
         )
     if op in ORDERINGS and isinstance(value, bool):
         raise FilterError(f"F({field!r}) {op} cannot order a bool; use == or !=")

@@ -6,13 +6,13 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from embedkit.checks import check_text
 from embedkit.errors import InputError
+
+from .scalars import plain, read_time, timestamp
 
 Metadata: TypeAlias = dict[str, Any]
 
@@ -21,9 +21,6 @@ Field: TypeAlias = str | int | float | bool | list[Any] | None
 
 
 _TAG = "$embedkit"
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def content_hash(text: str, metadata: Mapping[str, Any]) -> str:
@@ -36,9 +33,9 @@ def dump_metadata(metadata: Mapping[str, Any]) -> str:
     """Metadata as canonical JSON (sorted keys), lossless: None, nesting, mixed lists, datetimes, NaN and integers of
     any size.
 
-    Tuples become lists and numpy scalars become Python numbers. Raises `InputError` naming the path of a value of
-    any other type, of a key that is not a string, or of invalid Unicode; and for nesting beyond Python's recursion
-    limit.
+    Tuples become lists, and single values of numpy and pandas Python's own (`embedkit.records.scalars.plain`): NaT and NA
+    are None. Raises `InputError` naming the path of a value of any other type, of a time that no datetime holds, of a key
+    that is not a string, or of invalid Unicode; and for nesting beyond Python's recursion limit.
     """
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
@@ -55,7 +52,8 @@ def dump_metadata(metadata: Mapping[str, Any]) -> str:
 
 
 def load_metadata(text: str) -> Metadata:
-    """The inverse of `dump_metadata`."""
+    """The inverse of `dump_metadata`; times that earlier versions wrote and no version could read are what
+    `embedkit.records.scalars.read_time` makes of them."""
     value = _from_json(json.loads(text))
     if not isinstance(value, dict):
         raise InputError(f"stored metadata: expected a JSON object, found {type(value).__name__}")
@@ -69,7 +67,7 @@ def filterable(metadata: Mapping[str, Any]) -> dict[str, Field]:
     """
     out: dict[str, Field] = {}
     for key, raw in metadata.items():
-        value = raw.item() if isinstance(raw, np.generic) else raw
+        value = plain(raw)
         out[key] = []
         if value is None or isinstance(value, bool | str):
             out[key] = value
@@ -89,24 +87,17 @@ def plain_number(value: float) -> float:
     return int(value) if whole else value
 
 
-def timestamp(value: date) -> int:
-    """Microseconds since 1970-01-01 UTC of a datetime or date: how filters and `filterable` order time, on every store.
-
-    A naive datetime is read as UTC, a date as its midnight.
-    """
-    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) - _EPOCH) // timedelta(microseconds=1)
-
-
 def _to_json(value: Any, path: str) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
+    try:
+        value = plain(value)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
         return check_text(value, path)
     if isinstance(value, float):
-        return value if math.isfinite(value) else {_TAG: "float", "value": repr(value)}
+        return value if math.isfinite(value) else {_TAG: "float", "value": repr(float(value))}
     if isinstance(value, datetime):
         return {_TAG: "datetime", "value": value.isoformat()}
     if isinstance(value, date):
@@ -138,7 +129,7 @@ def _from_json(value: Any) -> Any:
     if tag == "float":
         return float(inner)
     if tag == "datetime":
-        return datetime.fromisoformat(inner)
+        return read_time(datetime, inner)
     if tag == "date":
-        return date.fromisoformat(inner)
+        return read_time(date, inner)
     return {key: _from_json(item) for key, item in inner.items()}

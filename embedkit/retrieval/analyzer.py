@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
+from embedkit.checks import check_text
 from embedkit.errors import InputError, OptionError
 from embedkit.system.extras import needed
 
@@ -28,7 +29,7 @@ def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
     if isinstance(stopwords, str):
         raise OptionError(f"stopwords: expected a list of words, found the string {stopwords!r}")
     dropped = frozenset(stopwords)
-    stem = _stemmer(language) if language else None
+    stem = _stemmer(language) if language is not None and check_text(language, "language") else None
 
     def cut(text: str) -> list[str]:
         words: list[str] = _WORD.findall(unicodedata.normalize("NFKC", text).lower())
@@ -43,7 +44,7 @@ def _stemmer(language: str) -> Callable[[list[str]], list[str]]:
     stemmers = needed("Stemmer", "the stems of words", extra="lexical")
     try:
         stems: Callable[[list[str]], list[str]] = stemmers.Stemmer(language).stemWords
-    except KeyError:
+    except (KeyError, UnicodeEncodeError):
         raise InputError(
             f"language: there are no rules for the stems of {language!r}; there are for {', '.join(stemmers.algorithms())}"
         ) from None

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from embedkit.checks import check_id, check_text
+from embedkit.checks import check_id, check_text, items_of
 from embedkit.errors import DiskError, InputError, MissingExtraError, StaleIndexError
 from embedkit.records.documents import Document, Hit, Record
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
@@ -86,7 +86,9 @@ class LexicalIndex:
         cut, bm25s = cutter(language, stopwords), _bm25s()
         vocabulary: dict[str, int] = {}
         rows: list[tuple[str, int, array[int]]] = []
-        for document in documents:
+        for document in items_of("documents", documents, "document", ordered=False):
+            if not (hasattr(document, "id") and hasattr(document, "text")):
+                raise InputError(f"documents: expected documents or records, found {type(document).__name__}")
             check_id(document.id)
             words = cut(check_text(document.text, f"the text of {document.id!r}"))
             numbers = array("i", (vocabulary.setdefault(word, len(vocabulary)) for word in words))
@@ -110,7 +112,7 @@ class LexicalIndex:
         """For each query the scores of the ``k`` best documents by id, best first, equal scores by id; of all
         documents, or of those whose ids are ``among`` some. Only documents that have one of its words are found."""
         allowed = None if among is None else np.array(sorted(self._places(among)), dtype=np.intp)
-        return [self._best(query, k, allowed) for query in queries]
+        return [self._best(query, k, allowed) for query in items_of("queries", queries)]
 
     def _best(self, query: str, k: int, allowed: npt.NDArray[np.intp] | None) -> dict[str, float]:
         words = self._cut(check_text(query, "query"))

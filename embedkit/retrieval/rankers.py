@@ -170,7 +170,9 @@ class HybridRanker:
 
     def __init__(self, rankers: Mapping[str, Ranker], method: str, weights: Mapping[str, float] | None = None) -> None:
         self._fuse = method_of(method)
-        unknown = sorted(set(weights or {}) - set(rankers))
+        if weights is not None and not isinstance(weights, Mapping):
+            raise OptionError(f"weights: expected numbers by the names {', '.join(rankers)}, found {weights!r:.80}")
+        unknown = [name for name in weights or {} if name not in rankers]
         if unknown:
             raise OptionError(f"weights: expected the names {', '.join(rankers)}, found {unknown[0]!r}")
         given = {name: 1.0 if weights is None else weights.get(name, 1.0) for name in rankers}

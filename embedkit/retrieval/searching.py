@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from embedkit.checks import integer
+from embedkit.checks import integer, items_of, real
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionMismatchError, InputError, OptionError
 from embedkit.records.documents import Hit
@@ -133,12 +133,12 @@ def search(
             that was found has another text.
     """
     single = isinstance(query, str) or encoder.modality("query").is_item(query)
-    queries: list[Any] = [query] if single else list(query)
+    queries: list[Any] = [query] if single else list(items_of("query", query))
     for i, text in enumerate(queries):
         if isinstance(text, str) and not text.strip():
             raise InputError(f"query {i}: expected some text, found {text!r}")
     fused = hybrid is not None or lexical is not None
-    method: Fusion | None = hybrid or "minmax" if fused else None
+    method: Fusion | None = ("minmax" if hybrid is None else hybrid) if fused else None
     wanted = _Wanted(k, offset, min_score, diversity, candidates, rescore, method, weights, rerank, rerank_top)
     with opened(store) as connection:
         rows = connection.open(collection)
@@ -202,8 +202,9 @@ class _Wanted:
         ):
             if value is not None:
                 integer(name, value, least=least)
-        if not 0.0 <= self.diversity <= 1.0:
-            raise OptionError(f"diversity: expected a number from 0 to 1, found {self.diversity!r}")
+        real("diversity", self.diversity, least=0.0, most=1.0)
+        if self.min_score is not None:
+            real("min_score", self.min_score)
         end = self.k + self.offset
         if self.rerank_top is not None and self.rerank_top < end:
             raise OptionError(f"rerank_top: expected at least k + offset = {end}, found {self.rerank_top}")

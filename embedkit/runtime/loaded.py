@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
 import msgspec
+import numpy as np
 
 from embedkit.bundle.folder import Bundle
-from embedkit.bundle.manifest import Variant
-from embedkit.errors import InputError
+from embedkit.bundle.manifest import MANIFEST, Variant
+from embedkit.errors import BundleError, InputError, OptionError
 from embedkit.vectors.values import Values, scatter
 
 from .engines.base import Device, Session
 from .engines.selection import choose_variant, open_session
-from .frontends.base import Item, Preparer, Rows, Unencodable
+from .frontends.base import Item, Modality, Preparer, Rows, Unencodable
 from .frontends.registry import modality_of
 from .tower import BatchResult, Tower
 
@@ -55,27 +57,32 @@ class LoadedBundle:
         sessions: dict[str, Session] = {}
         preparers: dict[bytes, Preparer] = {}
         towers = {}
+        first: list[str] = []
         for role in bundle.manifest.towers:
             tower = bundle.tower(role)
             assert tower.graph is not None
             chosen = choose_variant(variant, tower.graph.variants, device.kind, engine)
-            file = tower.graph.variants[chosen].file
-            if file not in sessions:
-                sessions[file] = open_session(
-                    bundle.graph_path(role, chosen), engine=engine, device=device, threads=threads
-                )
-            modality = modality_of(tower.frontend, tower.inputs)
+            path = bundle.graph_path(role, chosen)
+            if path.name not in sessions:
+                sessions[path.name] = open_session(path, engine=engine, device=device, threads=threads)
+                first.append(role)
+            modality = role_modality(bundle, role)
             key = msgspec.json.encode((tower.frontend, tower.inputs))
-            preparer = preparers.get(key) or modality.open(bundle.path)
+            preparer = preparers.get(key) or role_preparer(bundle, role, modality)
             preparers[key] = preparer
-            towers[role] = Tower(modality, preparer, sessions[file], tower.inputs, tower.outputs)
-        return cls(bundle, towers, Setup(str(device), chosen, engine, why, threads, token_budget))
+            where = f"{bundle.folder / MANIFEST}: towers.{role}"
+            towers[role] = Tower(modality, preparer, sessions[path.name], tower.inputs, tower.outputs, where)
+        loaded = cls(bundle, towers, Setup(str(device), chosen, engine, why, threads, token_budget))
+        for role in first:
+            loaded._try(role)
+        return loaded
 
     def promised(self, role: str, variant: str) -> Variant:
         """What the manifest says of a role's graph in a variant, or in fp32 where the role has not that variant."""
         graph = self.bundle.tower(role).graph
         assert graph is not None
-        return graph.variants[variant if variant in graph.variants else "fp32"]
+        first = next(iter(graph.variants.values()))
+        return graph.variants.get(variant) or graph.variants.get("fp32") or first
 
     def fill(self, role: str, texts: Sequence[str]) -> list[Item]:
         """Checked items that the texts stand for: for trying a model out."""
@@ -115,6 +122,61 @@ class LoadedBundle:
             name: scatter([(rows, part.values[name]) for rows, part in parts], len(items))
             for name in parts[0][1].values
         }
+
+    def _try(self, role: str) -> None:
+        """Compute the two shortest golden texts, so that a graph that cannot compute is told of at once; of a bundle whose golden
+        file was left behind it is told with the first item."""
+        if not (self.bundle.folder / self.bundle.manifest.golden).exists():
+            return
+        texts = sorted(self.bundle.golden()[0], key=len)[:2]
+        with of_golden(self.bundle):
+            found = self.values(role, self.fill(role, texts), budget=_TRIED)
+        for name, values in found.items():
+            if not np.isfinite(values if isinstance(values, np.ndarray) else values.values).all():
+                raise BundleError(
+                    f"{self.towers[role].where}.graph: found NaN or infinity in the output {name!r} of a golden text; load another "
+                    "variant, or export the bundle again"
+                )
+
+
+def role_modality(bundle: Bundle, role: str) -> Modality:
+    """What reads the items of a role; `BundleError` that names the field where it cannot."""
+    tower = bundle.tower(role)
+    with _placed(bundle, f"towers.{role}."):
+        return modality_of(tower.frontend, tower.inputs)
+
+
+def role_preparer(bundle: Bundle, role: str, modality: Modality) -> Preparer:
+    """What makes batches of a role's items; `BundleError` that names the field, or the file that was changed."""
+    for name in bundle.manifest.towers[role].frontend.files:
+        bundle.path(name)
+    with _placed(bundle, f"towers.{role}.frontend."):
+        return modality.open(bundle.path)
+
+
+@contextmanager
+def of_golden(bundle: Bundle) -> Iterator[None]:
+    """`BundleError` where one of the bundle's golden texts is no item of its role."""
+    try:
+        yield
+    except OptionError:
+        raise
+    except (InputError, Unencodable) as error:
+        raise BundleError(
+            f"{bundle.folder / bundle.manifest.golden}: a golden text cannot be encoded ({error}); export the bundle again"
+        ) from error
+
+
+@contextmanager
+def _placed(bundle: Bundle, place: str) -> Iterator[None]:
+    try:
+        yield
+    except BundleError as error:
+        raise BundleError(f"{bundle.folder / MANIFEST}: {place}{error}") from error
+
+
+_TRIED = 1 << 14
+"""Token slots of the batch that is tried, enough for both of its texts."""
 
 
 def _result(part: Future[BatchResult], rows: Rows, noun: str) -> BatchResult:

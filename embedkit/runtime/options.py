@@ -88,5 +88,5 @@ def check_count(name: str, value: object) -> None:
 
 def check_on_truncate(value: object) -> None:
     """`InputError` for what is no `OnTruncate`."""
-    if value not in ("warn", "error", "ignore"):
+    if not isinstance(value, str) or value not in ("warn", "error", "ignore"):
         raise OptionError(f"on_truncate: expected 'warn', 'error' or 'ignore', found {value!r}")

@@ -28,8 +28,13 @@ class Named(dict[str, V], Generic[V]):
         super().__init__(entries)
         self.what = what
 
+    def __getitem__(self, name: str) -> V:
+        if not isinstance(name, str):
+            self.__missing__(name)
+        return super().__getitem__(name)
+
     def __missing__(self, name: str) -> V:
-        raise InputError(f"{self.what}: this bundle has {', '.join(self)}, found {name!r}")
+        raise InputError(f"{self.what}: this bundle has {', '.join(self)}, found {name!r:.80}")
 
 
 @dataclass(frozen=True, slots=True)

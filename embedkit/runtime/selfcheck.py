@@ -11,7 +11,7 @@ import numpy as np
 from embedkit.vectors.values import Values, equal, largest_difference, nearness, scale
 
 from .frontends.base import Item
-from .loaded import LoadedBundle
+from .loaded import LoadedBundle, of_golden
 
 GOLDEN_TOLERANCE = 0.005
 """How much worse than where it was exported a variant's cosine with its golden vectors may be on another machine."""
@@ -68,11 +68,11 @@ def worst_nearness(
 ) -> float:
     """The least nearness (`values.nearness`: of dense vectors the cosine) of what is made of the texts to the values by
     output."""
-    found = loaded.values(role, loaded.fill(role, texts), budget=budget)
+    with of_golden(loaded.bundle):
+        found = loaded.values(role, loaded.fill(role, texts), budget=budget)
     kinds = loaded.towers[role].outputs
-    return min(
-        float(nearness(found[name], expected, kinds[name].kind).min(initial=1.0)) for name, expected in golden.items()
-    )
+    worst = [nearness(found[name], expected, kinds[name].kind).min(initial=1.0) for name, expected in golden.items()]
+    return float(np.min(worst))  # numpy's, by which NaN is the least
 
 
 def agrees(loaded: LoadedBundle, variant: str) -> bool:
@@ -92,7 +92,8 @@ def broken_promise(loaded: LoadedBundle, variant: str) -> str:
     for role, expected in golden.items():
         promise = loaded.promised(role, variant)
         if promise is loaded.promised(role, "fp32"):
-            found = loaded.values(role, loaded.fill(role, texts))
+            with of_golden(loaded.bundle):
+                found = loaded.values(role, loaded.fill(role, texts))
             for output, values in expected.items():
                 if not largest_difference(found[output], values) < FP32_MAX_ABS * max(1.0, scale(values)):
                     return "it does not give the golden vectors"

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from embedkit.checks import items_of
 from embedkit.errors import InputError
 from embedkit.vectors.values import scatter
 
@@ -66,7 +67,7 @@ def windows(items: Iterable[object], modality: Modality) -> Iterator[tuple[list[
     different: list[Item] = []
     inverse: list[int] = []
     cost = 0
-    for i, item in enumerate(items):
+    for i, item in enumerate(items_of("texts", items, "item", ordered=False)):
         checked = modality.check(item, f"{modality.noun} {i}")
         place = places.setdefault(modality.key(checked), len(different))
         if place == len(different):

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Input, Output
-from embedkit.errors import EmbedkitError
+from embedkit.errors import BundleError
 from embedkit.vectors.values import Values, scatter
 
-from .engines.base import Session
+from .engines.base import Session, compute
 from .frontends.base import Batch, Item, Modality, Preparer, Unencodable
 from .outputs import of_tensor
 
@@ -39,9 +39,10 @@ class Tower:
         session: Session,
         inputs: Sequence[Input],
         outputs: dict[str, Output],
+        where: str = "tower",
     ) -> None:
         self.modality, self.preparer, self.session = modality, preparer, session
-        self.inputs, self.outputs = list(inputs), outputs
+        self.inputs, self.outputs, self.where = list(inputs), outputs, where
 
     def prepare(self, items: Sequence[Item], budget: int) -> list[Batch]:
         """Batches of at most ``budget`` token slots that hold each of the checked items once; raises `Unencodable`."""
@@ -73,41 +74,45 @@ class Tower:
         tensors = batch.tensors(count)
         given = graph_inputs(batch, tensors, self.inputs, count)
         try:
-            found = self.session.run(given, names)
-        except EmbedkitError:
-            raise
-        except Exception as error:  # an engine's own
+            found = compute(self.session, given, names, f"{self.where}.graph")
+        except BundleError as error:
             found = self._alone(given, names, rows, error)
         values: dict[str, Values] = {}
         for name, tensor in zip(names, found, strict=True):
             output = self.outputs[name]
+            self._check(name, tensor, count, tensors.get("mask"))
             plain = output.kind in ("dense", "logits")
             values[name] = tensor[:rows] if plain else of_tensor(output, tensor[:rows], tensors, rows)
         mask = tensors.get("mask")
         return BatchResult(values, batch.truncated, batch.tokens, batch.tokens if mask is None else mask.size)
 
+    def _check(self, name: str, tensor: npt.NDArray[Any], count: int, mask: npt.NDArray[np.int64] | None) -> None:
+        """`BundleError` where a tensor has not the shape that the manifest says."""
+        output = self.outputs[name]
+        several = output.kind in ("multivector", "tokens")
+        wanted = (count, mask.shape[1], output.dim) if several and mask is not None else (count, output.dim)
+        if tensor.shape != wanted or tensor.dtype != np.float32:
+            raise BundleError(
+                f"{self.where}.outputs.{name}: expected the shape {wanted} of float32, found {tensor.shape} of {tensor.dtype}; export "
+                "the bundle again"
+            )
+
     def _alone(
-        self, given: Mapping[str, npt.NDArray[Any]], names: Sequence[str], rows: int, error: Exception
+        self, given: Mapping[str, npt.NDArray[Any]], names: Sequence[str], rows: int, error: BundleError
     ) -> list[npt.NDArray[np.float32]]:
         """What the graph gives for each of the rows by itself, where it failed for them together with ``error``: the same
         bytes. Raises `Unencodable` for the first row that has no values alone either."""
         if rows == 1:
-            raise Unencodable(0, _reason(error)) from error
+            raise Unencodable(0, str(error)) from error
         count = 1 if self.session.rows is None else self.session.rows(1)
         found = []
         for row in range(rows):
             single = {name: np.repeat(array[row : row + 1], count, axis=0) for name, array in given.items()}
             try:
-                found.append(self.session.run(single, names))
-            except EmbedkitError:
-                raise
-            except Exception as own:
-                raise Unencodable(row, _reason(own)) from own
+                found.append(compute(self.session, single, names, f"{self.where}.graph"))
+            except BundleError as own:
+                raise Unencodable(row, str(own)) from own
         return [np.concatenate([parts[i][:1] for parts in found]) for i in range(len(names))]
-
-
-def _reason(error: Exception) -> str:
-    return f"the engine cannot compute it: {' '.join(str(error).split())[:300] or type(error).__name__}"
 
 
 def graph_inputs(

@@ -38,7 +38,7 @@ from .guarded import GuardedCollection, GuardedStore
 from .opening import open_store
 from .plugin_kit.disk import require_room
 from .plugin_kit.naming import safe_name, term
-from .plugin_kit.network import CONNECT_SECONDS, http_error, request_seconds, require_server
+from .plugin_kit.network import CONNECT_SECONDS, answered, http_error, request_seconds, require_server, some_home
 from .plugin_kit.translation import translated_errors
 from .plugins import store_plugins
 
@@ -85,6 +85,7 @@ __all__ = [
     "TransientStoreError",
     "VectorStore",
     "WriteResult",
+    "answered",
     "dump_metadata",
     "filterable",
     "http_error",
@@ -96,6 +97,7 @@ __all__ = [
     "require_room",
     "require_server",
     "safe_name",
+    "some_home",
     "store_plugins",
     "term",
     "translated_errors",

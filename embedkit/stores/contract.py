@@ -8,7 +8,10 @@ the plugins, in
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
@@ -24,6 +27,7 @@ from embedkit.vectors.sparse import SparseVectors
 
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 METRICS: frozenset[Metric] = frozenset({"cosine", "dot", "euclidean"})
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 IfExists: TypeAlias = Literal["validate", "replace", "error"]
 
 
@@ -57,6 +61,17 @@ class Capabilities:
     """Most numbers other than 0 in a sparse vector; embedkit refuses a row, and a question, that has more."""
     multivector: bool = False
     """Whether a collection may keep several vectors a row, and its `Collection` is a `MultiVectorCollection`."""
+    max_filter_values: int | None = None
+    """Most values in one filter, those of all its comparisons together; what is beyond embedkit finishes itself."""
+    max_comparisons: int | None = None
+    """Most comparisons in one filter; what is beyond embedkit finishes itself."""
+    max_filter_depth: int | None = None
+    """Most levels of a filter, of which a comparison is one; what is beyond embedkit finishes itself."""
+    indexed: bool = True
+    """Whether a search goes by an index, which may lose a row; where not, it compares all rows, and `embedkit.check` need not
+    search for them."""
+    max_id_bytes: int | None = None
+    """Most bytes of an id in UTF-8; embedkit refuses a row that has a longer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +131,7 @@ class Collection(Protocol):
         dimension, of unit length under cosine. When it returns, the rows it counts as written survive the process."""
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
-        """The rows that exist among ``ids`` (distinct), in any order."""
+        """The rows that exist among ``ids`` (distinct), in any order; ``vector`` is None where the store has lost it."""
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``, without fetching the rest of the row."""
@@ -125,7 +140,7 @@ class Collection(Protocol):
         """Delete by ids or by filter (exactly one is given); the number deleted where the store knows it, else None."""
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
-        """For each of the (n, dim) float32 vectors the ``k`` nearest rows that satisfy ``filter``, best first; a
+        """For each of the (n, dim) float32 vectors the ``k`` (below 2**31) nearest rows that satisfy ``filter``, best first; a
         higher score is nearer: the cosine or the dot product itself, or minus the euclidean distance. An approximate
         index may miss a few rows."""
 
@@ -189,7 +204,8 @@ class StoreURL:
     """A store's address, taken apart.
 
     ``scheme:relative/path``, ``scheme:///absolute/path``, ``scheme://host:port`` and ``scheme+https://host:port``; the
-    scheme names the plugin. Credentials have no place in it: they come from the environment.
+    scheme names the plugin. ``~`` at the beginning of a path is the home folder, and %20, %23 and %3F stand for a space, ``#`` and
+    ``?``; a path may be one of Windows (``scheme:C:\\index``). Credentials have no place in it: they come from the environment.
     """
 
     text: str
@@ -207,6 +223,8 @@ class StoreURL:
             raise StoreURLError(
                 f"store URL {text!r}: expected SCHEME:PATH or SCHEME://HOST:PORT, for example  chroma:index"
             )
+        if _DRIVE.match(text):
+            raise StoreURLError(f"store URL {text!r}: a folder needs its store's name before it, as chroma:{text}")
         whole, _, rest = text.partition(":")
         scheme, _, transport = whole.lower().partition("+")
         if rest.rstrip("/") == "//:memory:":
@@ -215,11 +233,37 @@ class StoreURL:
             raise StoreURLError(
                 f"store URL for {scheme!r}: credentials must not be part of it; set the store's environment variables"
             )
+        if mark := next((mark for mark in "?#" if mark in rest), ""):
+            written = rest.replace("?", "%3F").replace("#", "%23")
+            raise StoreURLError(
+                f"store URL {text!r}: no store takes options after {mark!r}; in a name it is written %{ord(mark):02X}, as "
+                f"{whole}:{written}"
+            )
+        if not rest.startswith("//"):
+            return cls(text, scheme, transport, "", None, _path(rest, text))
+        inside = rest[2:]
+        if _DRIVE.match(inside) or inside.startswith("/"):
+            return cls(text, scheme, transport, "", None, _path(inside, text))
+        if inside.startswith("~") or not inside.isprintable():
+            raise StoreURLError(f"store URL {text!r}: expected a host after //; a folder is written {whole}:{inside}")
         try:
             parts = urlsplit(f"store:{rest}")
             host, port = parts.hostname or "", parts.port
         except ValueError as error:
             raise StoreURLError(f"store URL {text!r}: {error}") from None
-        if parts.query or parts.fragment:
-            raise StoreURLError(f"store URL {text!r}: found options after '?' or '#', which no store takes")
-        return cls(text, scheme, transport, host, port, unquote(parts.path))
+        return cls(text, scheme, transport, host, port, _path(parts.path, text))
+
+
+def _path(written: str, text: str) -> str:
+    """A path as it is meant: with its escapes (%20) read, ``~`` as the home folder, and a Windows drive without the ``/`` before it."""
+    path = unquote(written, errors="surrogateescape")
+    if "\0" in path:
+        raise StoreURLError(f"store URL {text!r}: a path cannot hold NUL; take it out")
+    if path.startswith("/") and _DRIVE.match(path[1:]):
+        return path[1:]
+    if written.startswith("~"):
+        with suppress(ValueError):  # the name of no user
+            path = os.path.expanduser(path)
+        if path == "~" or path.startswith(("~/", "~\\")):
+            raise StoreURLError(f"store URL {text!r}: the home folder is not known here; write the whole path")
+    return path

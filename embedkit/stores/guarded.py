@@ -1,9 +1,8 @@
 """What is the same for every store, done once above the plugins.
 
-`GuardedStore` and `GuardedCollection` have the methods of the contract and add: validation with expected and actual
-values, unit length under cosine, the last of several rows with one id, splitting by the store's row limit, a lock
-where the store is not thread-safe, filters that the store cannot answer finished here, and refusal of another model's
-vectors.
+`GuardedStore` and `GuardedCollection` have the methods of the contract and add: validation with expected and actual values,
+unit length under cosine, the last of several rows with one id, splitting by the store's limits, a lock where it is not
+thread-safe, filters that it cannot answer finished here, and refusal of another model's vectors.
 """
 
 from __future__ import annotations
@@ -18,15 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import check_id, positive
+from embedkit.checks import check_id, items_of, positive
 from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
-from embedkit.records.filters import Filter, push_down_not, simplified
+from embedkit.records.filters import Filter, depth, push_down_not, simplified
 from embedkit.system.renames import renamed
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.ragged import numbers
 from embedkit.vectors.sparse import SparseVectors
 
 from .contract import (
@@ -42,8 +42,11 @@ from .contract import (
 )
 from .fingerprint import bundle_of
 from .plugins import keeping
-from .post_filter import Ask, NoRows, PostFiltered, answers, pages, pushed_down
+from .post_filter import MOST_HITS, Ask, NoRows, PostFiltered, answers, filled, pages, pushed_down
 from .row_checks import unusable_rows, unusable_weights
+
+MOST_LEVELS = 100
+"""Most levels of a filter; Python and the databases' parsers go down them by recursion."""
 
 
 class GuardedStore:
@@ -105,6 +108,7 @@ class GuardedStore:
     def open(self, name: str, *, metadata_policy: MetadataMode = "strict") -> GuardedCollection:
         """Open an existing collection; raises `CollectionNotFoundError`. ``metadata_policy`` is as in `ensure`."""
         check_mode(metadata_policy)
+        check_id(name, "collection name")
         with self._lock:
             return GuardedCollection(self.inner.open(name), self.caps, self._lock, metadata_policy)
 
@@ -116,7 +120,7 @@ class GuardedStore:
     def drop(self, name: str) -> None:
         """Delete a collection and its rows; no error where there is none."""
         with self._lock:
-            self.inner.drop(name)
+            self.inner.drop(check_id(name, "collection name"))
 
     def close(self) -> None:
         """Release the connection; closing twice is no error."""
@@ -184,13 +188,30 @@ class GuardedCollection:
         return WriteResult(written, tuple(failed))
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
-        """The rows that exist among ``ids``, in the order of ``ids``, each once; `InputError` for what can be no id."""
+        """The rows that exist among ``ids``, in the order of ``ids``, each once; `InputError` for what can be no id, `StoreError`
+        where the store has lost a vector that is asked for."""
+        found, lost = self._stored(ids, with_vectors)
+        if lost:
+            raise StoreError(
+                f"collection {self.info.name!r}: its index has lost the vectors of {len(lost)} rows, such as {lost[0]!r}; write them "
+                "again with  embedkit check --repair"
+            )
+        return found
+
+    def whole(self, ids: Sequence[str]) -> tuple[list[Record], list[str]]:
+        """The rows that exist among ``ids`` with their vectors, and the ids of those whose vectors the store has lost."""
+        return self._stored(ids, True)
+
+    def _stored(self, ids: Sequence[str], with_vectors: bool) -> tuple[list[Record], list[str]]:
         found: dict[str, Record] = {}
         parts = self._parts(ids)
         for part in parts:
             with self._lock:
                 found.update((record.id, record) for record in self.inner.get(part, with_vectors=with_vectors))
-        return [found[row_id] for part in parts for row_id in part if row_id in found]
+        rows = [found[row_id] for part in parts for row_id in part if row_id in found]
+        if not with_vectors or not self.info.dim:
+            return rows, []
+        return [row for row in rows if row.vector is not None], [row.id for row in rows if row.vector is None]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -224,7 +245,7 @@ class GuardedCollection:
         positive("k", k)
         if not self.info.dim:
             raise InputError(f"collection {self.info.name!r} keeps no dense vectors; search it by those that it keeps")
-        asked = self._vectors(np.asarray(vectors, dtype=np.float32), "query vectors")
+        asked = self._vectors(numbers(vectors, np.float32, "query vectors"), "query vectors")
         if not np.isfinite(asked).all():
             raise InputError("query vectors hold NaN or infinity")
         if self._cosine:
@@ -245,8 +266,13 @@ class GuardedCollection:
         reason = next(iter(unusable_weights(vectors, self.caps).values()), "")
         if reason:
             raise InputError(f"query vectors: {reason}")
-        found = self._nearest(self.inner.query_sparse, vectors, k, filter)
-        return [[hit for hit in hits if hit.score] for hits in found]
+        ask = self.inner.query_sparse
+
+        def other_than_zero(vectors: Any, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
+            # Weights may cancel out: a store that counts such a row among its best ones has a better one than it gave.
+            return filled(ask, vectors, k, filter=filter, first=k, keep=lambda hit: hit.score != 0)
+
+        return self._nearest(other_than_zero, vectors, k, filter)
 
     def query_multivector(self, vectors: MultiVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` rows with the largest MaxSim (`embedkit.MultiVectors.maxsim`) for each text's vectors, best first, equal
@@ -269,6 +295,7 @@ class GuardedCollection:
 
     def _nearest(self, ask: Ask, vectors: Any, k: int, filter: Filter | None) -> list[list[Hit]]:
         checked = self._filter(filter)
+        k = min(k, MOST_HITS)
         with self._lock:
             if isinstance(checked, PostFiltered | NoRows):
                 found = checked.query(ask, vectors, k)
@@ -289,6 +316,7 @@ class GuardedCollection:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
         the filter. Rows may be written and deleted meanwhile: no other is left out."""
         positive("limit", limit)
+        limit = min(limit, MOST_HITS)
         checked = self._filter(filter)
         with self._lock:
             if isinstance(checked, PostFiltered | NoRows):
@@ -317,9 +345,7 @@ class GuardedCollection:
             self.inner.flush()
 
     def _parts(self, ids: Sequence[str]) -> list[list[str]]:
-        if isinstance(ids, str):
-            raise InputError(f"ids: expected a list of strings, found the string {ids!r}")
-        distinct = list(dict.fromkeys(check_id(row_id, "ids") for row_id in ids))
+        distinct = list(dict.fromkeys(check_id(row_id, "ids") for row_id in items_of("ids", ids, ordered=False)))
         size = self.caps.max_batch_rows
         return [distinct[start : start + size] for start in range(0, len(distinct), size)]
 
@@ -337,6 +363,11 @@ class GuardedCollection:
         if not isinstance(expression, Filter):
             raise FilterError(
                 f"filter: expected an embedkit filter such as F('year') >= 2020, found {type(expression).__name__}"
+            )
+        if (levels := depth(expression)) > MOST_LEVELS:
+            raise FilterError(
+                f"filter: nested {levels:,} levels deep, at most {MOST_LEVELS} are taken; combine more of it at one level, and join "
+                "values with is_in"
             )
         whole = simplified(expression)
         if isinstance(whole, bool):

@@ -87,8 +87,14 @@ def _words(caps: Capabilities) -> str:
         "any number of processes" if caps.multi_process else "one process",
         f"{caps.max_batch_rows:,} rows a batch",
         f"embedkit finishes {', '.join(finished)}" if finished else "every filter",
+        *(f"filters of up to {most:,} {what}" for what, most in _limits(caps).items() if most is not None),
+        *([f"ids of up to {caps.max_id_bytes:,} bytes"] if caps.max_id_bytes is not None else []),
     ]
     return "; ".join(parts)
+
+
+def _limits(caps: Capabilities) -> dict[str, int | None]:
+    return {"values": caps.max_filter_values, "comparisons": caps.max_comparisons, "levels": caps.max_filter_depth}
 
 
 def store_plugins() -> dict[str, EntryPoint]:

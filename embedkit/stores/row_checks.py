@@ -22,11 +22,13 @@ def unusable_rows(
     batch: RecordBatch, mode: MetadataMode, info: CollectionInfo, caps: Capabilities
 ) -> tuple[Sequence[Metadata], list[str], dict[int, str]]:
     """The rows' metadata as the mode keeps it, the same in its lossless form, and by their numbers the rows that cannot be
-    kept: metadata of a type that no store keeps, invalid Unicode, no direction under cosine, no token, or weights that the
-    store does not take."""
+    kept: metadata of a type that no store keeps, invalid Unicode, an id that is too long, no direction under cosine, no token, or
+    weights that the store does not take."""
     kept, reasons = _kept_metadata(batch.metadata, mode)
     dumped, refused = _dumped(batch.texts, kept)
     found = refused | reasons
+    if caps.max_id_bytes is not None:
+        found = _with_long_ids(batch.ids, caps.max_id_bytes) | found
     if info.metric == "cosine" and info.dim:
         found = _without_direction(batch.vectors) | found
     if batch.sparse is not None:
@@ -78,6 +80,12 @@ def _lossless(text: str, metadata: Metadata) -> tuple[str, str]:
         return dump_metadata(metadata), ""
     except InputError as error:
         return "", str(error)
+
+
+def _with_long_ids(ids: Sequence[str], most: int) -> dict[int, str]:
+    sizes = [len(row_id.encode()) for row_id in ids]
+    reason = "this store takes an id of at most {:,} bytes, found {:,}; give it a shorter one, such as a hash of it"
+    return {i: reason.format(most, size) for i, size in enumerate(sizes) if size > most}
 
 
 def _without_direction(vectors: FloatArray) -> dict[int, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import pytest
 
+from embedkit.errors import FilterError
 from embedkit.records.documents import WriteResult
-from embedkit.records.filters import F, Filter
+from embedkit.records.filters import Combine, F, Filter, Not
 from embedkit.records.metadata import Metadata
 from embedkit.stores.contract import Collection, CollectionSpec, VectorStore
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
@@ -16,6 +18,8 @@ from .samples import fresh_name, scanned, text_batch, unit_vectors
 
 MOST_ROWS = 6_000
 """Rows written to exceed ``max_batch_rows``; a store with a higher limit gets this many in one batch."""
+MANY = 70_000
+"""Ids, and values of a filter, that are more than a statement of some databases has parameters."""
 
 
 class BulkTests:
@@ -69,6 +73,77 @@ class BulkTests:
                 if cursor is None:
                     break
             assert sorted(found) == sorted(expected)
+
+    @pytest.fixture
+    def numbered(self, docs: GuardedCollection) -> GuardedCollection:
+        """A collection of 60 rows: row i has ``n`` = i, ``t`` the same as text."""
+        docs.upsert(text_batch([str(i) for i in range(60)], metadata=[{"n": i, "t": str(i)} for i in range(60)]))
+        return docs
+
+    def test_many_ids(self, numbered: GuardedCollection) -> None:
+        ids = [f"none {i}" for i in range(MANY)] + ["3", "59"]
+        assert [record.id for record in numbered.get(ids)] == ["3", "59"]
+        assert numbered.hashes(ids).keys() == {"3", "59"}
+        assert numbered.delete(ids=ids) in (2, None)
+        assert numbered.count() == 58
+
+    def test_many_values_in_a_filter(self, numbered: GuardedCollection) -> None:
+        inside, outside = F("n").is_in(list(range(5, MANY))), F("t").not_in([str(i) for i in range(5, MANY)])
+        assert (numbered.count(inside), numbered.count(outside)) == (55, 5)
+        assert numbered.count(inside & (F("n") < 8) | outside & (F("n") == 2)) == 4
+        assert {hit.id for hit in numbered.query(unit_vectors(1), 9, filter=outside)[0]} == set("01234")
+        assert {record.id for record in scanned(numbered, outside)} == set("01234")
+        assert numbered.delete(filter=F("n").not_in(list(range(3, MANY)))) in (3, None)
+        assert {record.id for record in scanned(numbered)} == {str(i) for i in range(3, 60)}
+
+    def test_many_comparisons_in_a_filter(self, numbered: GuardedCollection) -> None:
+        some = Combine("or", tuple(F("n") == i for i in range(50, 1_500)))
+        none = Combine("and", tuple(F("t") != str(i) for i in range(5, 1_500)))
+        for expression, expected in ((some, 10), (none, 5), (some | none, 15), (~some & ~none, 45)):
+            assert numbered.count(expression) == expected
+        assert len(numbered.query(unit_vectors(1), 9, filter=none)[0]) == 5
+
+    @pytest.mark.parametrize("levels", [10, 40, 99])
+    def test_levels_of_a_filter(self, numbered: GuardedCollection, levels: int) -> None:
+        for expression, expected in _deep(levels):
+            assert numbered.count(expression) == expected
+            assert len(numbered.query(unit_vectors(1), 60, filter=expression)[0]) == expected
+
+    @pytest.mark.parametrize("levels", [101, 1_000, 50_000])
+    def test_too_many_levels_of_a_filter_are_refused(self, numbered: GuardedCollection, levels: int) -> None:
+        for expression, _ in _deep(levels):
+            with pytest.raises(FilterError, match=f"nested {levels:,} levels"):
+                numbered.count(expression)
+            with pytest.raises(FilterError, match="levels"):
+                numbered.delete(filter=expression)
+
+    @pytest.mark.parametrize("many", [4_097, 16_385, 70_000, 2**31, 2**63, 10**30])
+    def test_more_hits_than_there_are_rows(self, numbered: GuardedCollection, many: int) -> None:
+        assert [len(hits) for hits in numbered.query(unit_vectors(2), many)] == [60, 60]
+        assert len(numbered.query(unit_vectors(1), many, filter=F("n") < 7)[0]) == 7
+        assert len(numbered.query(unit_vectors(1), many, filter=F("t") < "2")[0]) == 12
+        assert len(numbered.scan(limit=many).records) == 60
+
+    def test_a_long_id_is_kept_or_refused_by_name(self, store: GuardedStore, docs: GuardedCollection) -> None:
+        rng = random.Random(3)
+        sizes = [2_000, 2_600, 5_000, 70_000]
+        ids = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=size)) for size in sizes]
+        most = store.caps.max_id_bytes
+        kept = [row_id for row_id in ids if most is None or len(row_id) <= most]
+        result = docs.upsert(text_batch([*ids, "short"]))
+        assert result.written == len(kept) + 1
+        assert {row.id for row in result.failed} == {*ids} - {*kept}
+        assert all("bytes" in row.reason for row in result.failed)
+        assert {record.id for record in docs.get([*ids, "short"])} == {*kept, "short"}
+        assert {record.id for record in scanned(docs)} == {*kept, "short"}
+
+    def test_many_keys_of_metadata_are_kept_or_refused_by_name(self, docs: GuardedCollection) -> None:
+        many: Metadata = {f"key {i}": i for i in range(3_000)}
+        result = docs.upsert(text_batch(["many", "few"], metadata=[many, {"key 7": 7}]))
+        assert {row.id for row in result.failed} <= {"many"}
+        assert all("keys" in row.reason for row in result.failed)
+        assert docs.count(F("key 7") == 7) == result.written
+        assert docs.get(["many"]) == [] if result.failed else docs.get(["many"])[0].metadata == many
 
     def test_writers_in_several_threads(self, docs: GuardedCollection) -> None:
         failures: list[BaseException] = []
@@ -130,3 +205,12 @@ class BulkTests:
         if "==" in raw_store.caps.filter_ops:
             some = scanned(raw_docs, F("third") == True, limit=limit)  # noqa: E712
             assert [record.id for record in some] == [row_id for row_id in order if int(row_id[4:]) % 3 == 0]
+
+
+def _deep(levels: int) -> list[tuple[Filter, int]]:
+    """Expressions of so many levels over the rows of ``numbered``, with the number of those that satisfy each."""
+    mixed, negated = F("n") < 10, F("n") < 10
+    for level in range(levels - 1):
+        mixed = Combine("or", (mixed, F("n") == -1)) if level % 2 else Combine("and", (mixed, F("n") >= 0))
+        negated = Not(negated)
+    return [(mixed, 10), (negated, 10 if levels % 2 else 50)]

@@ -8,6 +8,7 @@ import pytest
 
 from embedkit.errors import FilterError, InputError
 from embedkit.records.filters import ORDERINGS, F, Filter, Not, push_down_not, simplified
+from embedkit.records.metadata import Metadata, filterable
 from embedkit.stores.contract import Collection, VectorStore
 from embedkit.stores.guarded import GuardedCollection
 from embedkit.stores.post_filter import answers
@@ -65,9 +66,28 @@ class FilterTests:
         for value in LARGE:
             expression = comparison("x", op, value)
             for whole in (expression, ~expression, expression & (F("x") > 0), expression | (F("x") == 1)):
-                expected = {str(i) for i, row in enumerate(LARGE) if whole.matches({"x": row})}
+                expected = {str(i) for i, row in enumerate(LARGE) if whole.matches(filterable({"x": row}))}
                 assert {record.id for record in docs.scan(filter=whole, limit=100).records} == expected, whole
                 assert docs.count(whole) == len(expected), whole
+
+    @pytest.mark.parametrize("op", ["==", "!=", "in", "not in"])
+    def test_equality_of_large_numbers(self, docs: GuardedCollection, op: str) -> None:
+        rows: list[Metadata] = [{"x": value} for value in LARGE] + [{"x": 2**63}, {"x": "9223372036854775808"}, {}]
+        docs.upsert(text_batch([str(i) for i in range(len(rows))], metadata=rows))
+        for value in LARGE:
+            expression = comparison("x", op, [value, 1.5, "never"] if op in ("in", "not in") else value)
+            for whole in (expression, ~expression, expression & (F("x") > 0)):
+                expected = {str(i) for i, row in enumerate(rows) if whole.matches(filterable(row))}
+                assert matching(docs, whole) == expected, whole
+                assert docs.count(whole) == len(expected), whole
+
+    def test_no_row_beside_a_large_number_is_deleted(self, docs: GuardedCollection) -> None:
+        rows: list[Metadata] = [{"x": value} for value in (2**63 - 1, 2**63 - 2, 2.0**63, 2**53, 2**53 + 1, 1)]
+        for which in (F("x").is_in([2**63 - 1, 2**53 + 1]), F("x").not_in([2**63 - 1, 2**53]), F("x") <= 2**63 - 1):
+            docs.upsert(text_batch([str(i) for i in range(len(rows))], metadata=rows))
+            docs.delete(filter=which)
+            kept = {str(i) for i, row in enumerate(rows) if not which.matches(filterable(row))}
+            assert {record.id for record in scanned(docs)} == kept, which
 
     def test_random_expressions(self, filtered: GuardedCollection) -> None:
         for seed in range(60):

@@ -154,6 +154,33 @@ class KindsTests:
             assert found.keys() == {other for other in ids if other not in refused}
             assert all(np.isclose(found[ids[j]], products[j], rtol=1e-5) for j in range(4) if ids[j] in found)
 
+    @pytest.mark.parametrize("expression", [None, F("n") < 30, ~(F("n") == 3) & (F("t") >= "04")])
+    def test_weights_that_cancel_out_keep_no_other_row_away(
+        self, store: GuardedStore, expression: Filter | None
+    ) -> None:
+        """Products are below 0, above 0 and, though both share a number, 0: the last is no hit, the first is one."""
+        if "s" not in self.kinds(store) or not store.caps.negative_weights:
+            pytest.skip("a declared capability: this store keeps no weights below 0")
+        docs = store.ensure(spec("s"))
+        ids = [f"row {i}" for i in range(ROWS)]
+        pairs = [(i % 3 - 1, i % 5 - 2) for i in range(ROWS)]
+        weights = SparseVectors.of_rows([([5, 9, 11], [a / 4, b / 4, i % 2]) for i, (a, b) in enumerate(pairs)], WORDS)
+        metadata = [{"n": i, "t": f"{i:02}"} for i in range(ROWS)]
+        rows = RecordBatch(ids, np.empty((ROWS, 0), np.float32), ids, metadata, ids, sparse=weights)
+        assert docs.upsert(rows).written == ROWS
+        asked = SparseVectors.of_rows(
+            [([5, 9], [1, 1]), ([5, 9], [1, -2]), ([9], [-1]), ([5, 9, 11], [2, 1, -0.5])], WORDS
+        )
+        scores = asked.dot(weights)
+        for flushed in (False, True):
+            if flushed:
+                docs.flush()
+            for k in (1, 2, 13, 25, ROWS, 2 * ROWS):
+                for hits, expected in zip(docs.query_sparse(asked, k, filter=expression), scores, strict=True):
+                    best = sorted((expected[i] for i in _kept(rows, expression) if expected[i]), reverse=True)[:k]
+                    assert [hit.score for hit in hits] == best
+                    assert all(hit.score == expected[ids.index(hit.id)] for hit in hits)
+
     def test_nothing_is_found_by_nothing(self, store: GuardedStore) -> None:
         kinds = self.kinds(store)
         docs, _ = self.filled(store, kinds)

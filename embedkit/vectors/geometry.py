@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from embedkit.errors import InputError
 
+from .ragged import numbers
+
 MOST = 10_000
 """Vectors whose pairs `uniformity` looks at; of more, so many are drawn with a fixed seed."""
 
@@ -87,7 +89,7 @@ def checked(vectors: npt.ArrayLike) -> Vectors64:
     """(n, dim) float64; `InputError` for another kind of vectors, another shape, NaN or infinity."""
     if not isinstance(vectors, np.ndarray | list | tuple):
         raise InputError(f"vectors: expected dense ones, an array of shape (n, dim), found {type(vectors).__name__}")
-    found = np.asarray(vectors, dtype=np.float64)
+    found = numbers(vectors, np.float64, "vectors")
     if found.ndim != 2 or not np.isfinite(found).all():
         raise InputError(f"vectors: expected finite numbers of shape (n, dim), found {found.shape}, or NaN or infinity")
     return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.checks import items_of, positive
 from embedkit.errors import InputError
 
 from .ragged import gather, loaded, numbers, one_size, vars_of
@@ -50,10 +51,15 @@ class MultiVectors:
     @classmethod
     def of(cls, texts: Iterable[npt.ArrayLike], dim: int | None = None) -> MultiVectors:
         """Of (k, dim) arrays, one a text; ``dim`` is needed where there is none, and else must be theirs."""
-        arrays = [numbers(text, np.float32, f"the vectors of text {i}") for i, text in enumerate(texts)]
+        arrays = [
+            numbers(text, np.float32, f"the vectors of text {i}")
+            for i, text in enumerate(items_of("MultiVectors.of", texts, "array", ordered=False))
+        ]
         wrong = next((array.shape for array in arrays if array.ndim != 2), None)
         if wrong is not None:
             raise InputError(f"expected arrays of shape (k, dim), found {wrong}")
+        if dim is not None:
+            positive("dim", dim)
         one_size([array.shape[1] for array in arrays] + ([] if dim is None and arrays else [dim or 1]))
         offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int64)
         return cls(offsets, np.concatenate(arrays) if arrays else np.empty((0, dim or 1), np.float32))

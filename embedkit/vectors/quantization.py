@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import one_of
+from embedkit.checks import items_of, one_of
 from embedkit.errors import InputError
 
 from .arrays import FloatArray
+from .ragged import numbers
 
 Precision: TypeAlias = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
 Vectors: TypeAlias = "npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]"
@@ -59,7 +60,7 @@ class Ranges:
         """``ranges``, which may be a (2, dim) array of minima and maxima."""
         if isinstance(ranges, Ranges):
             return ranges
-        array = np.asarray(ranges, dtype=np.float32)
+        array = numbers(ranges, np.float32, "ranges")
         if array.ndim != 2 or len(array) != 2:
             raise InputError(f"ranges: expected shape (2, dim), found {array.shape}")
         return cls(array[0], array[1])
@@ -110,9 +111,9 @@ def fit_ranges(vectors: npt.ArrayLike | Iterable[npt.ArrayLike]) -> Ranges:
     Fit them once on vectors of a few thousand typical texts, of the same ``dim``, and keep them: vectors can be
     compared only where they were rounded with the same ranges.
     """
-    parts = [vectors] if isinstance(vectors, np.ndarray) else vectors
+    parts = [vectors] if isinstance(vectors, np.ndarray) else items_of("fit_ranges", vectors, "array", ordered=False)
     low = high = None
-    for part in parts:  # type: ignore[union-attr]
+    for part in parts:
         array = _floats(part)
         if not len(array):
             continue
@@ -138,7 +139,10 @@ def quantize(vectors: npt.ArrayLike, precision: Precision, *, ranges: Ranges | n
     Without ``ranges`` these are the vectors' own: a warning where they are fewer than 100, `InputError` for one.
     """
     check_precision(precision)
-    array = np.asarray(vectors)
+    try:
+        array = np.asarray(vectors)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"expected float vectors ({error})") from None
     if array.ndim == 1:
         one = quantize(array[None], precision, ranges=ranges)
         return cast(Vectors, one[0])
@@ -255,7 +259,10 @@ def _rounded(array: FloatArray, precision: Precision, ranges: Ranges) -> Vectors
 
 def _floats(vectors: npt.ArrayLike) -> FloatArray:
     """(n, dim) float32, without a copy where it is that."""
-    array = np.asarray(vectors)
+    try:
+        array = np.asarray(vectors)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"expected float vectors ({error})") from None
     if array.dtype.kind != "f":
         raise InputError(f"expected float vectors, found {array.dtype}")
     if array.ndim != 2:

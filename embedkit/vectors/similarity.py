@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.checks import one_of
 from embedkit.errors import InputError
 
 from .arrays import FloatArray, unit_length
@@ -23,15 +24,14 @@ def similarity(a: npt.ArrayLike, b: npt.ArrayLike, *, fn: str = "cosine") -> Flo
     ``cosine`` and ``dot`` take float vectors, or 8-bit ones, whose products are summed exactly. ``euclidean`` gives minus
     the distance. ``hamming`` takes packed bits (``binary`` or ``ubinary``) and gives minus the number of bits that differ.
     """
-    left, right = np.atleast_2d(np.asarray(a)), np.atleast_2d(np.asarray(b))
+    left, right = _rows(a), _rows(b)
+    one_of("similarity: fn", fn, ("cosine", "dot", "euclidean", "hamming"))
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1]:
         raise InputError(f"similarity: expected two arrays of one dimension, found {left.shape} and {right.shape}")
     if fn == "hamming":
         return _hamming(left, right)
     if fn == "euclidean":
         return _euclidean(left.astype(np.float64), right.astype(np.float64))
-    if fn not in ("cosine", "dot"):
-        raise InputError(f"similarity: expected 'cosine', 'dot', 'euclidean' or 'hamming', found {fn!r}")
     if left.dtype.kind in "iu" and right.dtype.kind in "iu" and max(left.itemsize, right.itemsize) == 1:
         scores = _integer_dot(left, right)
         if fn == "cosine":
@@ -70,6 +70,17 @@ def rescore(
     right = restored(stored, left.shape[1], precision, known)
     scores = left @ right.T if right.ndim == 2 else np.matmul(right, left[:, :, None])[:, :, 0]
     return np.asarray(scores[0] if asked.ndim == 1 else scores, dtype=np.float32)
+
+
+def _rows(given: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Numbers as rows."""
+    try:
+        found = np.atleast_2d(np.asarray(given))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"similarity: expected an array of numbers ({error})") from None
+    if found.dtype.kind not in "biuf":
+        raise InputError(f"similarity: expected numbers, found an array of {found.dtype}")
+    return found
 
 
 def _euclidean(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> FloatArray:

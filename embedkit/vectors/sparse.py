@@ -160,6 +160,12 @@ class SparseVectors:
         offsets = np.concatenate([[0], np.minimum(lengths, count).cumsum()])
         return SparseVectors(offsets, self.indices[kept], self.values[kept], self.dim)
 
+    def lengths(self) -> FloatArray:
+        """(n,) float32: the Euclidean length of each row."""
+        rows = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        squares = np.bincount(rows, weights=self.values.astype(np.float64) ** 2, minlength=len(self))
+        return np.sqrt(squares).astype(np.float32)
+
     def dense(self) -> FloatArray:
         """(n, dim) float32."""
         out = np.zeros(self.shape, dtype=np.float32)

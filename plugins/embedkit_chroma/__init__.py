@@ -18,6 +18,7 @@ from embedkit.stores import (
     StoreURLError,
     VectorStore,
     require_server,
+    some_home,
 )
 
 __all__ = ["CAPABILITIES", "FOLDER", "PACKAGES", "SERVER", "open_store"]
@@ -30,6 +31,9 @@ _FOLDER = Capabilities(
     filter_ops=OPS - {"not", "exists", "none"},
     orders_text=False,
     metrics=METRICS,
+    max_filter_values=10_000,  # of the 32,766 parameters of a statement
+    max_comparisons=100,  # each is a level of the 1,000 of an expression, some are several
+    max_filter_depth=20,
 )
 CAPABILITIES = {FOLDER: _FOLDER, SERVER: replace(_FOLDER, multi_process=True, max_batch_bytes=24 << 20)}
 
@@ -40,7 +44,8 @@ def open_store(url: StoreURL) -> VectorStore:
     Raises `MissingExtraError` where chromadb is not installed, and `TransientStoreError` where no server answers.
     """
     try:
-        import chromadb  # noqa: F401
+        with some_home():
+            import chromadb  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("chromadb", "chroma", f"the store {url.text!r}") from error
     from ._store import open_folder, open_server

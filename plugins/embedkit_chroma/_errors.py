@@ -27,6 +27,8 @@ def _error(what: str, error: Exception) -> StoreError:
         return CollectionNotFoundError(f"{what}: {error}; it was dropped meanwhile: open or create it anew")
     if isinstance(error, ChromaError) and error.code() in (401, 403, 413, 429):
         return http_error(what, error.code(), str(error), {})
+    if "too many SQL variables" in str(error) or "Expression tree is too large" in str(error):
+        return StoreError(f"{what}: Chroma refused: {error}; ask for less at once: fewer rows, or a smaller filter")
     if isinstance(error, ChromaError) and error.code() >= 500:
         return TransientStoreError(
             f"{what}: Chroma failed: {error}; try again, and look at its disk space and permissions if it stays so"

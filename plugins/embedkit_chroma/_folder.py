@@ -17,12 +17,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from embedkit.stores import is_alive
+from embedkit.stores import StoreError, is_alive
 
 _DATABASE, _MARK = "chroma.sqlite3", "embedkit.open"
 _open: dict[str, int] = {}
 """How often this process has each folder open."""
 _counting = threading.Lock()
+_process: int | None = None
+"""The process that opened a folder first: a child that it forked has Chroma's engine without its threads, and would wait for
+ever."""
 _KEEP_LOG = '{"automatically_purge":false,"_type":"EmbeddingsQueueConfigurationInternal"}'
 
 
@@ -39,6 +42,23 @@ def recover(folder: str) -> None:
                     database.execute("DELETE FROM max_seq_id WHERE segment_id = ?", [segment])
                     shutil.rmtree(Path(folder, segment), ignore_errors=True)
     mark.unlink()
+
+
+def require_same_process(what: str) -> None:
+    """Raise `StoreError` in a process that was forked from one that had a folder open."""
+    global _process
+    with _counting:
+        _process = _process or os.getpid()
+    if not is_same_process():
+        raise StoreError(
+            f"{what}: Chroma was opened by process {_process}, of which this one is a fork, where it cannot work; open the folder "
+            "after the fork only, start processes with 'spawn', or use a Chroma server"
+        )
+
+
+def is_same_process() -> bool:
+    """Whether this process is the one that opened a folder first."""
+    return _process in (None, os.getpid())
 
 
 def keep_log(folder: str) -> None:

@@ -24,23 +24,18 @@ from chromadb.errors import NotFoundError
 
 from embedkit.stores import (
     CONNECT_SECONDS,
-    ORDERINGS,
     CollectionInfo,
     CollectionNotFoundError,
     CollectionSpec,
-    Combine,
-    Compare,
     Filter,
     FloatArray,
     Hit,
-    Metadata,
     Page,
     Record,
     RecordBatch,
-    Scalar,
     StoreError,
     WriteResult,
-    filterable,
+    answered,
     load_metadata,
     request_seconds,
     require_room,
@@ -49,20 +44,24 @@ from embedkit.stores import (
 
 from . import CAPABILITIES, FOLDER, SERVER
 from ._errors import translated
-from ._folder import closed, keep_log, opened, recover
+from ._folder import closed, is_same_process, keep_log, opened, recover, require_same_process
+from ._where import fields, where
 
-_INFO, _JSON, _HASH, _FIELD = "embedkit.", "embedkit.metadata", "embedkit.hash", "meta."
-_FLOAT = "float."
+_INFO, _JSON, _HASH = "embedkit.", "embedkit.metadata", "embedkit.hash"
 _IDS, _SCANS = 1000, 4
 """Most ids of one request, and most scans whose ids are kept."""
+_LOST = "Error finding id"
+"""What Chroma says where its index has no vector of a row."""
+_HITS = 10_000
+"""Most hits of one request to the index: each is one of the 32,766 parameters of a statement."""
 _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
 """Of 40,000 vectors of sentences a search finds .999 of the 10 nearest (Chroma's own settings: .993); a construction effort of
 100 finds .9997 at 1.5 times the work."""
-_ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 
 def open_folder(path: str) -> ChromaStore:
     """The store in a folder, which is made if it is not there."""
+    require_same_process(f"opening the folder {path!r}")
     with translated(f"opening the folder {path!r}"):
         recover(path)
         client = chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
@@ -73,11 +72,13 @@ def open_folder(path: str) -> ChromaStore:
 
 def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
     """The store on a server."""
-    with translated(f"opening the server {host}:{port}"):
-        client = chromadb.HttpClient(host, port, ssl=secure, settings=Settings(anonymized_telemetry=False))
+    what, settings = f"opening the server {host}:{port}", Settings(anonymized_telemetry=False)
+    with translated(what):
+        client = answered(what, lambda: chromadb.HttpClient(host, port, ssl=secure, settings=settings))
         session = getattr(getattr(client, "_server", None), "_session", None)
         if isinstance(session, httpx.Client):  # by itself it waits for ever
-            session.timeout = httpx.Timeout(request_seconds(), connect=CONNECT_SECONDS)
+            seconds = request_seconds()
+            session.timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
         return ChromaStore(client)
 
 
@@ -85,11 +86,17 @@ class ChromaStore:
     """A `embedkit.stores.contract.VectorStore` over a Chroma client."""
 
     def __init__(self, client: Any, *, folder: str | None = None) -> None:
-        self._client, self._folder = client, folder
+        self._opened, self._folder = client, folder
         self._closed = False
         self._writing = threading.Lock()
         rows = int(client.get_max_batch_size())
         self.caps = replace(CAPABILITIES[FOLDER if folder else SERVER], max_batch_rows=rows)
+
+    @property
+    def _client(self) -> Any:
+        if self._folder is not None:
+            require_same_process(f"the folder {self._folder!r}")
+        return self._opened
 
     def ensure(self, spec: CollectionSpec) -> ChromaCollection:
         """Open the collection, or create it."""
@@ -133,9 +140,10 @@ class ChromaStore:
         if self._closed:
             return
         self._closed = True
-        self._client.close()
-        if self._folder is not None:
-            closed(self._folder)
+        if self._folder is None or is_same_process():
+            self._opened.close()
+            if self._folder is not None:
+                closed(self._folder)
 
     def _collection(self, name: str, found: Any) -> ChromaCollection:
         info = _info(found)
@@ -151,8 +159,14 @@ class ChromaCollection:
 
     def __init__(self, inner: Any, info: CollectionInfo, writing: threading.Lock, folder: str | None) -> None:
         self.info = info
-        self._inner, self._writing, self._folder = inner, writing, folder
+        self._made, self._writing, self._folder = inner, writing, folder
         self._scans: dict[str, list[str]] = {}
+
+    @property
+    def _inner(self) -> Any:
+        if self._folder is not None:
+            require_same_process(f"the folder {self._folder!r}")
+        return self._made
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows.
@@ -164,7 +178,7 @@ class ChromaCollection:
         """
         ids = list(batch.ids)
         rows = [
-            {_JSON: kept, _HASH: digest, **_fields(metadata)}
+            {_JSON: kept, _HASH: digest, **fields(metadata)}
             for metadata, kept, digest in zip(batch.metadata, batch.metadata_json(), batch.hashes, strict=True)
         ]
         with translated(f"writing {len(ids)} rows to {self.info.name!r}"), self._writing:
@@ -198,7 +212,7 @@ class ChromaCollection:
 
     def delete(self, *, ids: Sequence[str] | None = None, filter: Filter | None = None) -> int:
         """Delete by ids or by filter; the number of such rows that there were."""
-        which: dict[str, Any] = {"where": _where(filter)} if ids is None else {"ids": list(ids)}
+        which: dict[str, Any] = {"where": where(filter)} if ids is None else {"ids": list(ids)}
         if ids is not None and not ids:
             return 0
         with translated(f"deleting from {self.info.name!r}"):
@@ -210,58 +224,73 @@ class ChromaCollection:
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows; Chroma's inner-product distance is 1 - score, its other one the square.
 
-        Its index may lose the way to a row around which others were replaced: where it finds fewer than ``k``, those that it
-        left out are compared one by one.
+        Its index may lose the way to a row around which others were replaced: where it finds fewer than ``k``, and where ``k``
+        is more than it gives at once, those that it left out are compared one by one.
         """
+        condition = where(filter)
+        first = min(k, _HITS)
+        together = max(1, _HITS // first)
+        out = [
+            hits
+            for start in range(0, len(vectors), together)
+            for hits in self._indexed(vectors[start : start + together], first, condition)
+        ]
+        if any(len(hits) < k for hits in out):
+            ids = self._ids(condition)
+            short = [i for i, hits in enumerate(out) if len(hits) < min(k, len(ids))]
+            if short:
+                self._complete([out[i] for i in short], vectors[short], ids, k)
+        return out
+
+    def _indexed(self, vectors: FloatArray, k: int, condition: dict[str, Any] | None) -> list[list[Hit]]:
         with translated(f"searching {self.info.name!r}"):
             found = self._inner.query(
                 query_embeddings=vectors,
                 n_results=k,
-                where=_where(filter),
+                where=condition,
                 include=["metadatas", "documents", "distances"],
             )
         answers = zip(found["ids"], found["distances"], found["documents"], found["metadatas"], strict=True)
-        out = [
+        return [
             [
                 Hit(row_id, self._score(far), text, load_metadata(row[_JSON]))
                 for row_id, far, text, row in zip(*columns, strict=True)
             ]
             for columns in answers
         ]
-        if any(len(hits) < k for hits in out):
-            ids = self._ids(_where(filter))
-            out = [
-                self._completed(hits, vector, ids, k) if len(hits) < min(k, len(ids)) else hits
-                for hits, vector in zip(out, vectors, strict=True)
-            ]
-        return out
 
-    def _completed(self, hits: list[Hit], vector: FloatArray, ids: list[str], k: int) -> list[Hit]:
-        known = {hit.id for hit in hits}
-        rest = [row_id for row_id in ids if row_id not in known]
+    def _complete(self, short: list[list[Hit]], vectors: FloatArray, ids: list[str], k: int) -> None:
+        """Add to the hits of each of the vectors (n, dim) those of the rows ``ids`` that are missing, up to ``k`` in all."""
+        euclidean = self.info.metric == "euclidean"
+        known = [{hit.id for hit in hits} for hits in short]
+        common = set.intersection(*known)
+        rest = [row_id for row_id in ids if row_id not in common]
         for start in range(0, len(rest), _IDS):
             for record in self._records(with_vectors=True, ids=rest[start : start + _IDS]):
-                assert record.vector is not None
-                euclidean = self.info.metric == "euclidean"
-                score = -np.linalg.norm(record.vector - vector) if euclidean else record.vector @ vector
-                hits.append(Hit(record.id, float(score), record.text, record.metadata))
-            hits = sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
-        return hits
+                if record.vector is None:
+                    continue
+                scores = -np.linalg.norm(vectors - record.vector, axis=1) if euclidean else vectors @ record.vector
+                for hits, there, score in zip(short, known, scores.tolist(), strict=True):
+                    if record.id not in there:
+                        hits.append(Hit(record.id, score, record.text, record.metadata))
+            for hits in short:
+                hits.sort(key=lambda hit: (-hit.score, hit.id))
+                del hits[k:]
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their ids; the cursor is the last id.
 
         Chroma pages by position, which moves where rows are deleted: so the ids are read once, and kept for the next pages.
         """
-        where = _where(filter)
-        kept = repr(where)
+        condition = where(filter)
+        kept = repr(condition)
         known = self._scans.get(kept) if cursor is not None else None
-        ids = self._ids(where) if known is None else known
+        ids = self._ids(condition) if known is None else known
         start = 0 if cursor is None else bisect_right(ids, cursor)
         records: list[Record] = []
         while len(records) < limit and start < len(ids):
             part = ids[start : start + min(limit - len(records), _IDS)]
-            records += sorted(self._records(ids=part, where=where), key=lambda record: record.id)
+            records += sorted(self._records(ids=part, where=condition), key=lambda record: record.id)
             start += len(part)
         if start == len(ids):
             self._scans.pop(kept, None)
@@ -277,7 +306,7 @@ class ChromaCollection:
             return (
                 int(self._inner.count())
                 if filter is None
-                else len(self._inner.get(where=_where(filter), include=[])["ids"])
+                else len(self._inner.get(where=where(filter), include=[])["ids"])
             )
 
     def flush(self) -> None:
@@ -286,14 +315,19 @@ class ChromaCollection:
     def _score(self, far: float) -> float:
         return -math.sqrt(max(far, 0.0)) if self.info.metric == "euclidean" else 1.0 - far
 
-    def _ids(self, where: dict[str, Any] | None) -> list[str]:
+    def _ids(self, condition: dict[str, Any] | None) -> list[str]:
         with translated(f"reading from {self.info.name!r}"):
-            return sorted(self._inner.get(where=where, include=[])["ids"])
+            return sorted(self._inner.get(where=condition, include=[])["ids"])
 
     def _records(self, *, with_vectors: bool = False, **which: Any) -> list[Record]:
         include = ["metadatas", "documents", *(["embeddings"] if with_vectors else [])]
-        with translated(f"reading from {self.info.name!r}"):
-            found = self._inner.get(**which, include=include)
+        try:
+            with translated(f"reading from {self.info.name!r}"):
+                found = self._inner.get(**which, include=include)
+        except StoreError as error:
+            if not with_vectors or _LOST not in str(error):
+                raise
+            return self._around_lost(which["ids"])
         vectors = np.asarray(found["embeddings"], np.float32) if with_vectors else [None] * len(found["ids"])
         return [
             Record(row_id, text, load_metadata(row[_JSON]), row[_HASH], vector)
@@ -302,6 +336,14 @@ class ChromaCollection:
             )
         ]
 
+    def _around_lost(self, ids: list[str]) -> list[Record]:
+        """Rows with their vectors, of which Chroma gives none where one is lost from its index; that one without."""
+        if len(ids) == 1:
+            return self._records(ids=ids)
+        middle = len(ids) // 2
+        halves = (ids[:middle], ids[middle:])
+        return [record for half in halves for record in self._records(with_vectors=True, ids=half)]
+
 
 def _info(found: Any) -> CollectionInfo | None:
     kept = found.metadata or {}
@@ -309,46 +351,3 @@ def _info(found: Any) -> CollectionInfo | None:
         return None
     name, dim, metric, fingerprint = (kept[_INFO + key] for key in ("name", "dim", "metric", "fingerprint"))
     return CollectionInfo(name, dim, metric, fingerprint)
-
-
-def _fields(metadata: Metadata) -> dict[str, Scalar]:
-    """What can be filtered on. Chroma may round the last bit of a float, and finds 2 where 2.5 is asked for, because it
-    compares integers with the operand's integer part: so a float is also kept as text, for equality."""
-    values = {key: value for key, value in filterable(metadata).items() if isinstance(value, str | int | float)}
-    floats = {_FLOAT + key: repr(value) for key, value in values.items() if isinstance(value, float)}
-    return {_FIELD + key: value for key, value in values.items()} | floats
-
-
-def _where(expression: Filter | None) -> dict[str, Any] | None:
-    if expression is None:
-        return None
-    if isinstance(expression, Combine):
-        return _join("$" + expression.op, [_where(part) for part in expression.parts])
-    assert isinstance(expression, Compare)
-    if expression.op in ORDERINGS:
-        return _ordering(expression)
-    values = expression.value if isinstance(expression.value, tuple) else (expression.value,)
-    of_type: dict[type, list[Scalar]] = {}  # Chroma takes lists of one type only
-    for value in values:
-        of_type.setdefault(type(value), []).append(repr(value) if isinstance(value, float) else value)
-    op, join = ("$in", "$or") if expression.op in ("==", "in") else ("$nin", "$and")
-    fields = {kind: (_FLOAT if kind is float else _FIELD) + expression.field for kind in of_type}
-    return _join(join, [{fields[kind]: {op: listed}} for kind, listed in of_type.items()])
-
-
-def _ordering(expression: Compare) -> dict[str, Any]:
-    key, op, value = _FIELD + expression.field, expression.op, expression.value
-    assert isinstance(value, int | float)
-    if isinstance(value, int):
-        return {key: {_ORDER[op]: value}}
-    least, most = -(2**63), 2**63 - 1
-    if op in ("<", "<="):
-        parts = [{"$lt": value}, *([{"$lte": min(math.floor(value), most)}] if value > least else [])]
-    else:
-        parts = [{"$gt": value}, *([{"$gte": max(math.ceil(value), least)}] if value < most else [])]
-    equal = [{_FLOAT + expression.field: {"$eq": repr(value)}}] if op in ("<=", ">=") else []
-    return _join("$or", [*({key: part} for part in parts), *equal])
-
-
-def _join(op: str, parts: list[Any]) -> dict[str, Any]:
-    return {op: parts} if len(parts) > 1 else dict(parts[0])

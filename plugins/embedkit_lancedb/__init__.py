@@ -13,7 +13,17 @@ __all__ = ["CAPABILITIES", "FOLDER", "PACKAGES", "open_store"]
 
 PACKAGES = ("lancedb",)
 FOLDER = "lancedb:FOLDER"
-CAPABILITIES = {FOLDER: Capabilities(max_batch_rows=10_000, orders_integers=False, metrics=METRICS, multivector=True)}
+CAPABILITIES = {
+    FOLDER: Capabilities(
+        max_batch_rows=10_000,
+        orders_integers=False,
+        metrics=METRICS,
+        multivector=True,
+        max_filter_values=20_000,
+        max_comparisons=1_000,
+        max_filter_depth=10,
+    )
+}
 
 
 def open_store(url: StoreURL) -> VectorStore:

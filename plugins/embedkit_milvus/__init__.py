@@ -32,6 +32,9 @@ _SERVER = Capabilities(
     max_dim=32_768,
     sparse=True,
     negative_weights=False,
+    max_filter_values=1_000,
+    max_comparisons=1_000,
+    max_filter_depth=10,
 )
 CAPABILITIES = {FOLDER: replace(_SERVER, multi_process=False), SERVER: _SERVER}
 

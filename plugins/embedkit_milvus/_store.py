@@ -33,6 +33,8 @@ from embedkit.stores import (
     SparseVectors,
     StoreError,
     WriteResult,
+    answered,
+    request_seconds,
     safe_name,
 )
 
@@ -56,7 +58,6 @@ from ._where import FIELDS, digests, where
 MOST_HITS = 16_384
 """The most rows that Milvus gives for one request; a search for more is made here, over all rows."""
 
-_SECONDS = 60.0
 INFO = "embedkit_collections"
 
 # What it logs, with a traceback, is raised as well.
@@ -65,8 +66,9 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 def connect(address: str, **options: str) -> MilvusClient:
     """A client of the server at ``address``."""
-    with translated(f"opening the server {address}"):
-        return MilvusClient(address, timeout=_SECONDS, **{name: value for name, value in options.items() if value})
+    what, given = f"opening the server {address}", {name: value for name, value in options.items() if value}
+    with translated(what):
+        return answered(what, lambda: MilvusClient(address, timeout=request_seconds(), **given))
 
 
 class MilvusStore:
@@ -83,13 +85,13 @@ class MilvusStore:
         """Open the collection, or create it."""
         key = collection_key(spec.name)
         with self.request(f"creating the collection {spec.name!r}"):
-            if not self._client.has_collection(INFO, timeout=_SECONDS):
+            if not self._client.has_collection(INFO, timeout=request_seconds()):
                 self._create(INFO, 2, 0, "L2")
-            if not self._client.has_collection(key, timeout=_SECONDS):
+            if not self._client.has_collection(key, timeout=request_seconds()):
                 # What it is for comes first: a collection without it would be nobody's.
                 info = json.dumps([spec.name, spec.dim, spec.metric, spec.fingerprint, spec.sparse])
                 row = {"key": key, **in_parts(id="", text=info, metadata=""), "hash": "", FIELDS: ""}
-                self._client.upsert(INFO, [{**row, "vector": [0.0, 0.0]}], timeout=_SECONDS)
+                self._client.upsert(INFO, [{**row, "vector": [0.0, 0.0]}], timeout=request_seconds())
                 self._create(key, spec.dim, spec.sparse, "L2" if spec.metric == "euclidean" else "IP")
         return self.open(spec.name)
 
@@ -97,29 +99,29 @@ class MilvusStore:
         """Open the collection, which embedkit must have made."""
         key = collection_key(name)
         with self.request(f"opening the collection {name!r}"):
-            if not self._client.has_collection(key, timeout=_SECONDS):
+            if not self._client.has_collection(key, timeout=request_seconds()):
                 raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
             info = self._infos().get(key)
             if info is None:
                 raise StoreError(
                     f"the Milvus collection {key!r} was not made by embedkit; choose another name than {name!r}"
                 )
-            self._client.load_collection(key, timeout=_SECONDS)
+            self._client.load_collection(key, timeout=request_seconds())
         return MilvusCollection(self, self._client, key, info)
 
     def names(self) -> list[str]:
         """The names of the collections that embedkit made."""
         with self.request("listing the collections"):
-            there = set(self._client.list_collections(timeout=_SECONDS))
+            there = set(self._client.list_collections(timeout=request_seconds()))
             return sorted(info.name for key, info in self._infos().items() if key in there)
 
     def drop(self, name: str) -> None:
         """Delete the collection, if there is one."""
         key = collection_key(name)
         with self.request(f"dropping the collection {name!r}"):
-            if key in self._infos() and self._client.has_collection(key, timeout=_SECONDS):
-                self._client.drop_collection(key, timeout=_SECONDS)
-                self._client.delete(INFO, ids=[key], timeout=_SECONDS)
+            if key in self._infos() and self._client.has_collection(key, timeout=request_seconds()):
+                self._client.drop_collection(key, timeout=request_seconds())
+                self._client.delete(INFO, ids=[key], timeout=request_seconds())
 
     def close(self) -> None:
         """Release the client."""
@@ -128,9 +130,9 @@ class MilvusStore:
             self._close()
 
     def _infos(self) -> dict[str, CollectionInfo]:
-        if not self._client.has_collection(INFO, timeout=_SECONDS):
+        if not self._client.has_collection(INFO, timeout=request_seconds()):
             return {}
-        self._client.load_collection(INFO, timeout=_SECONDS)
+        self._client.load_collection(INFO, timeout=request_seconds())
         rows = scan(self._client, INFO, "", ["text", "more"])
         return {row["key"]: CollectionInfo(*json.loads(whole(row, "text"))) for row in rows}
 
@@ -151,10 +153,10 @@ class MilvusStore:
             index.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
         try:
             self._client.create_collection(
-                key, schema=schema, index_params=index, consistency_level="Strong", timeout=_SECONDS
+                key, schema=schema, index_params=index, consistency_level="Strong", timeout=request_seconds()
             )
         except MilvusException:
-            if not self._client.has_collection(key, timeout=_SECONDS):  # else another process has just made it
+            if not self._client.has_collection(key, timeout=request_seconds()):  # else another process has just made it
                 raise
 
     @contextmanager
@@ -192,7 +194,7 @@ class MilvusCollection:
             rows.append(row | numbers)
         with self._request("writing to"):
             if rows:
-                self._client.upsert(self._key, rows, timeout=_SECONDS)
+                self._client.upsert(self._key, rows, timeout=request_seconds())
         return WriteResult(len(rows), tuple(failed))
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
@@ -215,7 +217,7 @@ class MilvusCollection:
             keys = [row["key"] for row in self._among("deleting from", [key_of(row_id) for row_id in ids], ["key"])]
         with self._request("deleting from"):
             for start in range(0, len(keys), MOST_HITS):
-                self._client.delete(self._key, ids=keys[start : start + MOST_HITS], timeout=_SECONDS)
+                self._client.delete(self._key, ids=keys[start : start + MOST_HITS], timeout=request_seconds())
         return len(keys)
 
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
@@ -263,7 +265,7 @@ class MilvusCollection:
                     limit=k,
                     output_fields=COLUMNS,
                     anns_field=column,
-                    timeout=_SECONDS,
+                    timeout=request_seconds(),
                 )
             score = self._score if column == "vector" else float
             out += [[hit(one["entity"], score(one["distance"])) for one in hits] for hits in found]
@@ -279,13 +281,15 @@ class MilvusCollection:
     def count(self, filter: Filter | None = None) -> int:
         """The number of rows that satisfy ``filter``."""
         with self._request("counting"):
-            found = self._client.query(self._key, filter=where(filter), output_fields=["count(*)"], timeout=_SECONDS)
+            found = self._client.query(
+                self._key, filter=where(filter), output_fields=["count(*)"], timeout=request_seconds()
+            )
         return int(found[0]["count(*)"])
 
     def flush(self) -> None:
         """Have the server write its segments. Rows are durable in its log before a write returns."""
         with self._request("flushing"):
-            self._client.flush(self._key, timeout=_SECONDS)
+            self._client.flush(self._key, timeout=request_seconds())
 
     def _request(self, doing: str) -> AbstractContextManager[None]:
         return self._store.request(f"{doing} {self.info.name!r}")
@@ -296,7 +300,7 @@ class MilvusCollection:
         with self._request(doing):
             return list(
                 self._client.query(
-                    self._key, filter=f"key in {json.dumps(keys)}", output_fields=columns, timeout=_SECONDS
+                    self._key, filter=f"key in {json.dumps(keys)}", output_fields=columns, timeout=request_seconds()
                 )
             )
 
@@ -337,7 +341,7 @@ def page(
             limit=limit,
             iterator="True",
             reduce_stop_for_best=True,
-            timeout=_SECONDS,
+            timeout=request_seconds(),
         )
     )
 

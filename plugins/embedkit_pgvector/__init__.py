@@ -15,7 +15,14 @@ PACKAGES = ("pgvector", "psycopg")
 SERVER = "pgvector://HOST:PORT/DATABASE"
 CAPABILITIES = {
     SERVER: Capabilities(
-        max_batch_rows=5_000, metrics=METRICS, max_dim=16_000, sparse=True, max_weights=16_000, multivector=True
+        max_batch_rows=5_000,
+        metrics=METRICS,
+        max_dim=16_000,
+        sparse=True,
+        max_weights=16_000,
+        multivector=True,
+        max_comparisons=10_000,  # a statement has at most 65,535 parameters
+        max_id_bytes=2_600,  # the key of an index has at most 2,704
     )
 }
 

@@ -13,7 +13,7 @@ import psycopg
 from pgvector.psycopg import register_vector
 from psycopg.rows import tuple_row
 
-from embedkit.stores import StoreError, request_seconds
+from embedkit.stores import StoreError, answered, request_seconds, some_home
 
 from ._errors import translated
 
@@ -76,7 +76,8 @@ class Database:
 
     def _connect(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
-            connection = psycopg.connect(**self._options, autocommit=True, client_encoding="utf8", **_NETWORK)
+            with some_home():
+                connection = answered("connecting", self._connected)
             with _deadline(connection, request_seconds()), connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
                 for statement in _SETUP:
@@ -84,6 +85,12 @@ class Database:
             register_vector(connection)
             self._connection = connection
         return self._connection
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        # A pooler in front of the server may give each transaction another session, which knows no prepared statement.
+        return psycopg.connect(
+            **self._options, autocommit=True, client_encoding="utf8", prepare_threshold=None, **_NETWORK
+        )
 
 
 @contextmanager

@@ -16,6 +16,9 @@ from embedkit.stores import Combine, Compare, Filter, Not, Scalar
 
 Condition = tuple[sql.Composable, list[Any]]
 
+_LOOKED_UP = 100
+"""Values of a field that are looked up in the index one by one; of more of them every row is compared."""
+
 
 def where(expression: Filter | None) -> Condition:
     """The condition and its parameters."""
@@ -56,8 +59,14 @@ def _any_of(field: str, value: Scalar | tuple[Scalar, ...]) -> Condition:
     listed = value if isinstance(value, tuple) else (value,)
     if not listed:
         return sql.SQL("false"), []
-    condition = sql.SQL(" OR ").join([sql.SQL("fields @> %s::jsonb")] * len(listed))
-    return sql.SQL("({})").format(condition), [_json({escape(field): one}) for one in listed]
+    if len(listed) == 1:
+        return sql.SQL("fields @> %s::jsonb"), [_json({escape(field): listed[0]})]
+    if len(listed) <= _LOOKED_UP:
+        found = [_json({escape(field): one}) for one in listed]
+        return sql.SQL("fields @> ANY(%s::text[]::jsonb[])"), [found]
+    # Compared by a hash table of the values, and one parameter: a statement has at most 65,535.
+    values = [json.dumps(escape(one) if isinstance(one, str) else one, ensure_ascii=False) for one in listed]
+    return sql.SQL("COALESCE((fields -> %s) = ANY(%s::text[]::jsonb[]), false)"), [escape(field), values]
 
 
 def _ordered(field: str, op: str, value: Scalar) -> Condition:

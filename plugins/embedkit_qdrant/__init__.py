@@ -32,9 +32,10 @@ _SERVER = Capabilities(
     metrics=METRICS,
     sparse=True,
     multivector=True,
+    max_filter_depth=20,  # its JSON has at most 128 levels, several for one of a filter
 )
 CAPABILITIES = {
-    FOLDER: replace(_SERVER, max_batch_bytes=None, thread_safe=False, multi_process=False),
+    FOLDER: replace(_SERVER, max_batch_bytes=None, thread_safe=False, multi_process=False, indexed=False),
     SERVER: _SERVER,
     GRPC: _SERVER,
 }

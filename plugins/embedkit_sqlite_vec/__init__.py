@@ -13,7 +13,11 @@ from embedkit.stores import METRICS, Capabilities, MissingExtraError, StoreURL, 
 __all__ = ["CAPABILITIES", "FILE", "open_store"]
 
 FILE = "sqlite-vec:FILE"
-CAPABILITIES = {FILE: Capabilities(max_batch_rows=5_000, metrics=METRICS)}
+CAPABILITIES = {
+    FILE: Capabilities(
+        max_batch_rows=5_000, metrics=METRICS, indexed=False, max_filter_values=100_000, max_comparisons=1_000
+    )
+}
 
 
 def open_store(url: StoreURL) -> VectorStore:

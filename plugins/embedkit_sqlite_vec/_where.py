@@ -33,12 +33,20 @@ def where(expression: Filter | None, fields: str) -> Condition:
         return f"NOT ({condition})", values
     if isinstance(expression, Combine):
         parts = [where(part, fields) for part in expression.parts]
-        joined = f") {expression.op.upper()} (".join(condition for condition, _ in parts)
-        return f"(({joined}))", [value for _, values in parts for value in values]
+        joined = _joined(expression.op.upper(), [condition for condition, _ in parts])
+        return joined, [value for _, values in parts for value in values]
     assert isinstance(expression, Compare)
     test, values = _test(expression)
     negated = "NOT " if expression.op in ("!=", "not in") else ""
     return f"number {negated}IN (SELECT row FROM {fields} WHERE field = ?{test})", [expression.field, *values]
+
+
+def _joined(op: str, conditions: list[str]) -> str:
+    """All of them, in halves of halves: SQLite takes a chain for a tree, which may be so many levels deep only."""
+    if len(conditions) == 1:
+        return f"({conditions[0]})"
+    middle = len(conditions) // 2
+    return f"({_joined(op, conditions[:middle])} {op} {_joined(op, conditions[middle:])})"
 
 
 def _test(leaf: Compare) -> Condition:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from embedkit import Bundle, BundleError, Encoder
+from embedkit.runtime.verification import verify
+from embedkit.testing.tiny import tiny_bundle
 from helpers.external_data import external_model
+from helpers.hostile_bundles import renew
 from helpers.manifests import first_variant
 
 
@@ -53,13 +61,86 @@ def test_a_missing_file(tiny: Path) -> None:
         Bundle.open(tiny).verify_files()
 
 
-def test_a_link_out_of_the_folder(tiny: Path, tmp_path: Path) -> None:
+def test_a_link_is_what_is_behind_it(tiny: Path, tmp_path: Path) -> None:
     name = first_variant(json.loads((tiny / "embedkit.json").read_text()))["file"]
     outside = tmp_path / "outside.onnx"
     shutil.move(tiny / name, outside)
     (tiny / name).symlink_to(outside)
-    with pytest.raises(BundleError, match="expected a file inside the bundle, found a link"):
+    assert Bundle.open(tiny).verify_files() == 4
+    raw = outside.read_bytes()
+    outside.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    with pytest.raises(BundleError, match=rf"{name} \(a link to .*outside\.onnx\): sha256: expected"):
         Bundle.open(tiny).verify_files()
+    outside.unlink()
+    with pytest.raises(BundleError, match="the manifest names this file and it leads nowhere"):
+        Bundle.open(tiny).verify_files()
+    outside.mkdir()
+    with pytest.raises(BundleError, match="expected a file, found a folder"):
+        Bundle.open(tiny).verify_files()
+    outside.rmdir()
+    os.mkfifo(outside)
+    with pytest.raises(BundleError, match="expected a file, found a folder or a device"):
+        Bundle.open(tiny).verify_files()
+
+
+def with_external_data(folder: Path) -> Path:
+    """The tiny bundle whose weights lie in a file of their own."""
+    tiny_bundle(folder, variants=("fp32",))
+    onnx.save(
+        onnx.load(folder / "model.fp32.onnx"),
+        folder / "model.fp32.onnx",
+        save_as_external_data=True,
+        location="model.fp32.onnx.data",
+        size_threshold=256,
+    )
+    renew(
+        folder,
+        lambda m: (
+            first_variant(m).update(data=["model.fp32.onnx.data"]),
+            m["files"].update({"model.fp32.onnx.data": {"sha256": "0" * 64, "bytes": 0}}),
+        ),
+    )
+    return folder
+
+
+def hub_cache(bundle: Path, place: Path) -> Path:
+    """As huggingface_hub keeps files: by their hashes, with links of their names."""
+    snapshot = place / "models--a--b" / "snapshots" / "0123abcd"
+    blobs = place / "models--a--b" / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for file in bundle.iterdir():
+        blob = blobs / hashlib.sha256(file.read_bytes()).hexdigest()
+        shutil.copy(file, blob)
+        (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
+    return snapshot
+
+
+def kubernetes_volume(bundle: Path, place: Path) -> Path:
+    """As a ConfigMap or a CSI volume is mounted: links into a folder behind a link, which an update turns round."""
+    shutil.copytree(bundle, place / "..2026_11_29_06_00_00.1")
+    (place / "..data").symlink_to("..2026_11_29_06_00_00.1")
+    for file in bundle.iterdir():
+        (place / file.name).symlink_to(Path("..data") / file.name)
+    return place
+
+
+@pytest.mark.parametrize("layout", [hub_cache, kubernetes_volume])
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino:f32"])
+def test_bundles_made_of_links(layout: Callable[[Path, Path], Path], engine: str, tmp_path: Path) -> None:
+    plain = with_external_data(tmp_path / "plain")
+    links = layout(plain, tmp_path / "links")
+    expected = Encoder.load(plain, engine=engine).encode(["a", "some text"])
+    assert np.array_equal(Encoder.load(links, engine=engine).encode(["a", "some text"]), expected)
+    assert verify(links).passed
+    (tmp_path / "linked").symlink_to(links)
+    assert np.array_equal(Encoder.load(tmp_path / "linked", engine=engine).encode(["a", "some text"]), expected)
+
+
+def test_a_folder_that_is_no_path() -> None:
+    for given in (None, 7, b"bundle", "a\0b", "x" * 5000):
+        with pytest.raises(BundleError, match="expected (the path of )?a bundle folder"):
+            Bundle.open(given)  # type: ignore[arg-type]
 
 
 def test_external_data_outside_is_refused(tiny: Path) -> None:

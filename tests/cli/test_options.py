@@ -33,6 +33,21 @@ def test_fields_formats_and_folders(run, bundle, folder, monkeypatch):
     assert "found 'hash'" in error(run("ingest", bundle, "site", *STORE, "--id-from", "hash"))
 
 
+def test_a_table_with_semicolons_in_latin_1(run, bundle, folder):
+    (folder / "docs.csv").write_bytes("ID;Text\n1;Café, “so”\n".encode("cp1252"))
+    table = ["--encoding", "latin-1", "--delimiter", ";", "--id-field", "ID", "--text-field", "Text"]
+    assert "give --delimiter ';'" in error(run("ingest", bundle, "docs.csv", *STORE, *table[:2]))
+    assert "there is 'ID': give --id-field 'ID'" in error(run("ingest", bundle, "docs.csv", *STORE, *table[:4]))
+    for command in (["ingest", "--dry-run"], ["ingest"], ["sync"], ["check"]):
+        assert run(command[0], bundle, "docs.csv", *STORE, *table, *command[1:])[0] == 0
+    hits = json.loads(run("search", bundle, "cafe", *STORE, "--json")[1])["hits"]
+    assert [(hit["id"], hit["text"]) for hit in hits] == [("1", "Café, “so”")]
+    assert "found 'klingon'" in error(run("ingest", bundle, "docs.csv", *STORE, "--encoding", "klingon"))
+    assert "expected one character" in error(run("ingest", bundle, "docs.csv", *STORE, "--delimiter", ";;"))
+    (folder / "tabs.csv").write_text("id\ttext\n2\ttea\n")
+    assert "1 written" in run("ingest", bundle, "tabs.csv", *STORE, "--delimiter", r"\t")[1]
+
+
 def test_chunks(run, bundle, folder):
     (folder / "long.md").write_text("# Tea\n\n" + "A sentence about tea. " * 20)
     for size in ("auto", 50):

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from embedkit.cli.text_io import as_json, first_few, given_texts, input_lines, one_line, print_json_line
+from embedkit.cli.text_io import as_json, first_few, given_texts, input_lines, one_line, print_json, print_json_line
 from embedkit.errors import DiskError, InputError
 
 
@@ -67,3 +67,22 @@ def test_texts_or_a_file_and_never_both() -> None:
     for texts, file in (([], None), (["a"], "file")):
         with pytest.raises(click.BadParameter, match="either texts or --input"):
             given_texts(texts, file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp1252", "utf-16", "cp037", "cp932", "utf-8-sig"])
+def test_json_is_json_whatever_the_terminal_is(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """Characters that a terminal lacks were written as Python's escapes, which JSON has not."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace"))
+    value = {"text": "é 日本 🎉 \\ \n", "lone": "\udcff"}
+    print_json_line(value)
+    print_json(as_json(value))
+    line, _, rest = raw.getvalue().partition(b"\n")
+    assert json.loads(line.decode("utf-8")) == json.loads(rest.decode("utf-8")) == value
+    assert line.isascii() == (encoding != "utf-8")
+
+
+def test_json_into_a_stream_of_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    print_json_line({"é": "\udcff"})
+    assert json.loads(sys.stdout.getvalue()) == {"é": "\udcff"}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from embedkit.errors import CollectionMismatchError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
-from embedkit.stores.contract import CollectionInfo, CollectionSpec, StoreURL
+from embedkit.stores.contract import Collection, CollectionInfo, CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 
 SPEC = CollectionSpec("before ü", 2, "dot", "model")
@@ -95,3 +96,19 @@ def test_a_collection_of_then_is_opened(place: tuple[str, str], tmp_path: Path) 
         if store.caps.sparse:
             with pytest.raises(CollectionMismatchError, match="sparse"):
                 store.ensure(CollectionSpec(SPEC.name, 2, "dot", "model", sparse=9))
+
+
+def test_times_that_no_version_could_read_are_read(place: tuple[str, str]) -> None:
+    """Earlier versions wrote pandas.NaT as the text NaT, and then could not read the collection."""
+    scheme, address = place
+    kept = ['{"t":{"$embedkit":"datetime","value":"NaT"}}', '{"t":[{"$embedkit":"datetime","value":"-249-10-15"}]}']
+    rows = RecordBatch(["a", "b"], np.eye(2, dtype=np.float32), ["", ""], [{"t": "NaT"}, {"t": []}], ["h", "h"], kept)
+    with opened(scheme, address) as store:
+        docs = store.ensure(SPEC)
+        assert isinstance(docs.inner, Collection)
+        docs.inner.upsert(rows)
+        expected = {"a": {"t": None}, "b": {"t": ["-249-10-15"]}}
+        assert {row.id: row.metadata for row in docs.records()} == expected
+        assert {hit.id: hit.metadata for hit in docs.query(np.ones((1, 2)), 5)[0]} == expected
+        docs.upsert(RecordBatch(["a"], np.ones((1, 2), np.float32), [""], [{"t": datetime(2024, 5, 1)}], ["h"]))
+        assert docs.get(["a"])[0].metadata == {"t": datetime(2024, 5, 1)}

@@ -256,3 +256,13 @@ def test_over_worker_processes_and_one_of_them_killed(bundle: Path, encoder: Enc
         before = pool.workers
         asyncio.run(main(pool))
         assert pool.workers != before
+
+
+def test_what_is_no_sequence_of_texts_is_refused(encoder: Encoder) -> None:
+    async def run() -> None:
+        async with AsyncEncoder(encoder) as asynchronous:
+            for given in (7, {"a", "b"}, np.array("a")):
+                with pytest.raises(InputError, match="texts: expected a string or an iterable of strings, found"):
+                    await asynchronous.encode(given)
+
+    asyncio.run(run())

@@ -100,3 +100,14 @@ def test_truncation_is_counted_and_reported(minilm_bundle: Path) -> None:
     strict = Encoder.load(minilm_bundle, on_truncate="error")
     with pytest.raises(TruncationError, match="text 1 is longer than the 256 tokens"):
         strict.encode(["short", long + "word"])
+
+
+def test_what_is_no_sequence_of_items_is_refused(encoder: Encoder) -> None:
+    """A data frame gives the names of its columns, and these were encoded."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"text": ["one", "two"], "n": [1, 2]})
+    for call in (encoder.encode, encoder.encode_query, encoder.encode_outputs, encoder.stream, encoder.stream_outputs):
+        for given in (frame, {"a", "b"}, np.array("text")):
+            with pytest.raises(InputError, match="texts: expected a string or an iterable of strings, found"):
+                call(given)
+    assert np.array_equal(encoder.encode(frame["text"]), encoder.encode(["one", "two"]))

@@ -75,3 +75,18 @@ def test_a_bundle_of_classes_is_no_reranker(tmp_path: Path) -> None:
         Reranker.load(with_logits(tmp_path / "one", HEAD))
     with pytest.raises(InputError, match=r"gives 3 numbers for the fields query, document.*embedkit\.Classifier"):
         Reranker.load(with_logits(tmp_path / "three", eighths(DIM, 3), pair=True))
+
+
+def test_documents_are_ranked_by_their_order_whatever_holds_them(reranker: Reranker) -> None:
+    pandas = pytest.importorskip("pandas")
+    texts = ["one", "two", "three"]
+    expected = reranker.rank("one", texts)
+    assert reranker.rank("one", (text for text in texts)) == expected  # type: ignore[arg-type]
+    assert reranker.rank("one", pandas.Series(texts, index=[2, 0, 1])) == expected
+    for given in (pandas.DataFrame({"text": texts}), {"a": "one"}, set(texts)):
+        with pytest.raises(InputError, match="documents: expected"):
+            reranker.rank("one", given)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="pairs: expected an iterable of pairs"):
+        reranker.score(pandas.DataFrame({"qq": texts, "dd": texts}))
+    with pytest.raises(InputError, match="pair 0: expected a question and a document"):
+        reranker.score([7])  # type: ignore[list-item]

@@ -62,6 +62,7 @@ _KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "llama": ("Llama", {**_LLAMA, "intermediate_size": 128}, "decoder"),
     "mistral": ("Mistral", {**_LLAMA, "intermediate_size": 128, "sliding_window": None}, "decoder"),
     "qwen3": ("Qwen3", {**_LLAMA, "intermediate_size": 128, "head_dim": 16}, "decoder"),
+    "qwen2": ("Qwen2", {**_LLAMA, "intermediate_size": 128}, "decoder"),
     "opt": ("OPT", {**_SIZE, "ffn_dim": 128, "word_embed_proj_dim": 32, "do_layer_norm_before": False}, "decoder"),
     "bloom": ("Bloom", {"n_head": 4, "bos_token_id": 0, "eos_token_id": 2}, "decoder"),
     "embedding-gemma": (

@@ -28,7 +28,9 @@ from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.testing import StoreTests
 
 pytest.importorskip("chromadb")
-from embedkit_chroma import open_store
+from embedkit.stores.opening import open_store as open_address
+from embedkit.testing.samples import DIM, text_batch, unit_vectors
+from embedkit_chroma import _store, open_store
 
 
 def opened(url: str) -> GuardedStore:
@@ -407,7 +409,9 @@ def test_a_relative_folder_is_that_of_the_working_folder(tmp_path: Path, monkeyp
 KILLED = """
 import os, signal, sys
 import numpy as np
-from embedkit_chroma import open_store
+from embedkit.stores.opening import open_store as open_address
+from embedkit.testing.samples import DIM, text_batch, unit_vectors
+from embedkit_chroma import _store, open_store
 from embedkit.stores.guarded import GuardedStore
 from embedkit.records import RecordBatch
 from embedkit.stores.contract import CollectionSpec, StoreURL
@@ -469,3 +473,79 @@ def test_closing_twice_takes_no_others_mark(tmp_path: Path) -> None:
     assert mark.exists()
     other.close()
     assert not mark.exists()
+
+
+def test_hits_beyond_what_the_index_gives_at_once_are_compared_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_store, "_HITS", 7)
+    with open_address(f"chroma:{tmp_path / 'index'}") as store:
+        docs = store.ensure(CollectionSpec("docs", DIM))
+        rows = unit_vectors(50, seed=1)
+        docs.upsert(text_batch([str(i) for i in range(50)], vectors=rows))
+        asked = unit_vectors(5, seed=2)
+        for k in (3, 7, 8, 30, 70_000):
+            for hits, scores in zip(docs.query(asked, k), asked @ rows.T, strict=True):
+                best = np.argsort(-scores)[:k]
+                assert [int(hit.id) for hit in hits] == best.tolist()
+                np.testing.assert_allclose([hit.score for hit in hits], scores[best], atol=1e-5)
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_a_request_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDKIT_STORE_TIMEOUT", "0.5")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(TransientStoreError, match="EMBEDKIT_STORE_TIMEOUT"):
+            opened(f"chroma://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - begun < 5
+
+
+_FORKING = """
+import os, sys
+from embedkit.errors import StoreError, TransientStoreError
+from embedkit.stores import CollectionSpec, open_store
+from embedkit.testing.samples import DIM, text_batch, unit_vectors
+
+store = open_store(f"chroma:{sys.argv[1]}")
+docs = store.ensure(CollectionSpec("docs", DIM))
+docs.upsert(text_batch(["a"]))
+asked = [
+    docs.count, lambda: docs.query(unit_vectors(1), 1), lambda: docs.upsert(text_batch(["b"])), store.names,
+    lambda: open_store(f"chroma:{sys.argv[1]}"), lambda: open_store(f"chroma:{sys.argv[1]} other"),
+]
+child = os.fork()
+if not child:
+    refused = 0
+    for ask in asked:
+        try:
+            ask()
+        except StoreError as error:
+            refused += "fork" in str(error) and not isinstance(error, TransientStoreError)
+    store.close()
+    os._exit(len(asked) - refused)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+docs.upsert(text_batch(["b"]))
+assert docs.count() == 2
+store.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_folder_in_a_forked_child_says_so_and_does_not_hang(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _FORKING, str(tmp_path / "index")], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("where", ["server", "folder"])
+def test_a_process_without_a_home_opens_a_store(server: str, tmp_path: Path, where: str) -> None:
+    code = (
+        "import os, pwd, sys\n"
+        "def nobody(uid): raise KeyError(uid)\n"
+        "os.environ.pop('HOME', None)\n"
+        "pwd.getpwuid = nobody\n"
+        "from embedkit import open_store\n"
+        "store = open_store(sys.argv[1])\n"
+        "store.names(), store.close()\n"
+        "assert 'HOME' not in os.environ\n"
+    )
+    url = server if where == "server" else f"chroma:{tmp_path / 'index'}"
+    subprocess.run([sys.executable, "-c", code, url], check=True, timeout=120)

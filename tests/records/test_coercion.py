@@ -42,11 +42,13 @@ ANYTHING = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(codec=None)), st.binary(max_size=4),
         st.datetimes(), st.dates(), st.times(), st.timedeltas(), st.decimals(), st.uuids(), st.complex_numbers(),
-        st.sampled_from([*Colour, np.float32(0.5), np.arange(3), np.bool_(True), PurePosixPath("a/b"), object, len]),
+        st.sampled_from([*Colour, np.float32(0.5), np.arange(3), np.bool_(True), np.longdouble(0.5), np.ma.masked,
+            np.datetime64("NaT"), np.datetime64(5, "ns"), np.timedelta64(5, "ns"), PurePosixPath("a/b"), object, len]),
     ),
     lambda part: st.one_of(
         st.lists(part, max_size=3), st.tuples(part, part), st.dictionaries(st.text(max_size=3), part, max_size=3),
         st.frozensets(st.one_of(st.integers(), st.text(max_size=2), st.none()), max_size=3),
+        st.frozensets(st.tuples(st.one_of(st.integers(), st.text(max_size=2))), max_size=3),
     ),
     max_leaves=8,
 )  # fmt: skip

@@ -76,3 +76,7 @@ def test_parse_filter_refuses(text):
 def test_parse_filter_gives_a_filter_or_an_error(text):
     with contextlib.suppress(FilterError):
         assert isinstance(parse_filter(text), Compare)
+
+
+def test_a_value_that_is_nested_without_end_is_text():
+    assert parse_filter("x=" + "[" * 100_000) == (F("x") == "[" * 100_000)

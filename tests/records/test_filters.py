@@ -190,3 +190,13 @@ def test_a_long_chain_is_shallow():
     assert not push_down_not(~whole).matches({"x": 4_999})
     assert len(list(whole.leaves())) == 5_000
     assert (F("x") == 1) & ((F("y") == 2) & (F("z") == 3)) == Combine("and", (F("x") == 1, F("y") == 2, F("z") == 3))
+
+
+def test_an_integer_of_thousands_of_digits_is_refused():
+    with pytest.raises(FilterError, match="an integer of at most 64 bits"):
+        F("x") == 10**5000
+
+
+def test_an_array_of_no_dimension_is_no_list_of_values():
+    with pytest.raises(FilterError, match="take a list of values"):
+        F("x").is_in(np.array("a"))

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedkit.errors import InputError
-from embedkit.records.metadata import content_hash, dump_metadata, filterable, load_metadata, plain_number, timestamp
+from embedkit.records.metadata import content_hash, dump_metadata, filterable, load_metadata, plain_number
+from embedkit.records.scalars import timestamp
 
 ZONES = st.one_of(st.none(), st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes))))
 SCALARS = st.one_of(

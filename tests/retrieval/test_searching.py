@@ -178,3 +178,10 @@ def test_the_query_was_called_question():
         pytest.raises(InputError, match="query 0: expected some text, found ' '"),
     ):
         search(question=" ", encoder=None, store="memory:", collection="docs")
+
+
+def test_a_query_that_is_no_sequence_of_queries(filled, encoder):
+    pandas = pytest.importorskip("pandas")
+    for given in (pandas.DataFrame({"text": ["a"]}), {"a"}, 7):
+        with pytest.raises(InputError, match="query: expected a string or an iterable of strings, found"):
+            search(given, encoder, filled, collection="docs")

@@ -74,3 +74,59 @@ def test_what_a_collection_is_made_for_outlives_its_spec() -> None:
     info = CollectionInfo.of(spec)
     fields = ("name", "dim", "metric", "fingerprint", "sparse", "multivector")
     assert [getattr(info, field) for field in fields] == ["docs", 0, "dot", "model", 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("chroma:~/index", "/home/me/index"),
+        ("chroma:~", "/home/me"),
+        ("chroma:~/my%20index", "/home/me/my index"),
+        ("chroma:%7E/index", "~/index"),
+        ("chroma:./~/index", "./~/index"),
+        ("chroma:a~b", "a~b"),
+        ("chroma:~\ud800", "~\ud800"),
+        ("chroma:50%", "50%"),
+        ("chroma:100%25", "100%"),
+        ("chroma:my index", "my index"),
+        ("chroma:a%3Fb%23c", "a?b#c"),
+        ("chroma:line\nend\ttab", "line\nend\ttab"),
+        ("chroma:a;b&c=d", "a;b&c=d"),
+        ("chroma:///a//b", "/a//b"),
+        ("chroma:%FF", "\udcff"),
+        (r"chroma:C:\data\index", r"C:\data\index"),
+        ("chroma:C:/data/index", "C:/data/index"),
+        ("chroma:///C:/data/index", "C:/data/index"),
+        ("chroma://C:/data/index", "C:/data/index"),
+        ("chroma:/C:/data", "C:/data"),
+        (r"chroma:\\server\share", r"\\server\share"),
+    ],
+)
+def test_the_folder_that_was_meant(text, path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    url = StoreURL.parse(text)
+    assert (url.host, url.port, url.path) == ("", None, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("chroma:notes#1", "in a name it is written %23, as chroma:notes%231"),
+        ("chroma:what?#", "in a name it is written %3F, as chroma:what%3F%23"),
+        ("chroma://host?x=1", "no store takes options after '\\?'"),
+        ("chroma://~/index", "a folder is written chroma:~/index"),
+        (r"C:\index", r"a folder needs its store's name before it, as chroma:C:\\index"),
+        ("D:/index", "as chroma:D:/index"),
+        ("chroma:a%00b", "cannot hold NUL"),
+        ("chroma://ho\nst/x", "expected a host after //"),
+    ],
+)
+def test_what_is_refused_says_how_it_is_written(text, said):
+    with pytest.raises(StoreURLError, match=said):
+        StoreURL.parse(text)
+
+
+def test_a_home_folder_that_is_not_known(monkeypatch):
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(StoreURLError, match="the home folder is not known here"):
+        StoreURL.parse("chroma:~/index")

@@ -8,7 +8,7 @@ import click
 
 from embedkit.cli.app import app
 from embedkit.cli.options import Loading, bundle_argument, json_option
-from embedkit.cli.text_io import as_json
+from embedkit.cli.text_io import as_json, print_json
 
 
 @app.command(
@@ -25,8 +25,10 @@ def inspect(bundle: str, engine: str | None, json: bool) -> None:
     """Show what a bundle is: roles, templates, dimensions, variants with their measured quality, fingerprint."""
     from embedkit.bundle.folder import Bundle
     from embedkit.bundle.summary import summary, summary_text
+    from embedkit.runtime.verification import examine
 
     opened = Bundle.open(bundle)
+    examine(opened)
     encoder = Loading(engine=engine).load(bundle) if engine else None
     if json:
         loaded = (
@@ -34,7 +36,7 @@ def inspect(bundle: str, engine: str | None, json: bool) -> None:
             if encoder
             else None
         )
-        print(as_json(summary(opened) | ({"loaded": loaded} if loaded else {})))
+        print_json(as_json(summary(opened) | ({"loaded": loaded} if loaded else {})))
         return
     print(summary_text(opened))
     if encoder:
@@ -51,6 +53,6 @@ def verify(bundle: str, variant: tuple[str, ...], device: str, json: bool) -> No
     from embedkit.runtime.verification import verify as run
 
     report = run(bundle, variants=variant or None, device=device)
-    print(report.to_json() if json else report)
+    print_json(report.to_json()) if json else print(report)
     if not report.passed:
         sys.exit(1)

@@ -11,7 +11,7 @@ import click
 from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
 from embedkit.cli.options import Loading, bundle_argument, loading_options
-from embedkit.cli.text_io import input_lines
+from embedkit.cli.text_io import input_lines, print_json
 from embedkit.errors import DiskError
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def encode(
     else:
         for window in windows:
             for row in window:
-                sys.stdout.write(_json(row) + "\n")
-            sys.stdout.flush()
+                print_json(_json(row))
     if encoder.stats.truncated:
         print(
             f"{encoder.stats.truncated:,} of {encoder.stats.texts:,} texts were longer than the {encoder.max_tokens} "

@@ -16,6 +16,7 @@ from embedkit.cli.eval_options import (
     drawing_options,
     written_options,
 )
+from embedkit.cli.text_io import print_json
 
 
 @app.command(
@@ -59,4 +60,7 @@ def evaluate(
     tasks = data.tasks(drawing.seed)
     reports = evaluate_all(tasks, encoders, resamples=drawing.resamples, seed=drawing.seed, progress=not quiet)
     written.write(reports)
-    print("\n".join(report.to_json() for report in reports) if json else "\n\n".join(map(str, reports)))
+    if json:
+        print_json("\n".join(report.to_json() for report in reports))
+    else:
+        print("\n\n".join(map(str, reports)))

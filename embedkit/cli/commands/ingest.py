@@ -14,44 +14,31 @@ from embedkit.cli.options import (
     Cutting,
     FieldOptions,
     Loading,
+    ReadingOptions,
     bundle_argument,
     collection_option,
     columns_options,
     condition,
     cutting_options,
+    dead_letters_option,
+    dry_run_option,
     fail_option,
     files_argument,
     filter_option,
-    format_option,
     json_option,
     loading_options,
+    metric_option,
+    outputs_option,
     quiet_option,
+    reading_options,
     store_option,
 )
-from embedkit.cli.text_io import first_few
+from embedkit.cli.text_io import first_few, print_json
 
 if TYPE_CHECKING:
     from embedkit.encoders.encoder import Encoder
     from embedkit.ingestion import FileRows, IngestReport, chunked
     from embedkit.records.filters import Filter
-
-dead_letters_option = click.option(
-    "--dead-letters", metavar="PATH", help="Where bad rows go; by default COLLECTION.dead.jsonl here."
-)
-outputs_option = click.option(
-    "--outputs",
-    metavar="NAMES",
-    help="Which of the bundle's outputs are kept (dense,sparse), separated by commas, at most one of each kind; by default all that "
-    "the collection has, or for a new one that the bundle gives.",
-)
-metric_option = click.option(
-    "--metric", help="cosine, dot or euclidean, for a new collection; by default the model's own."
-)
-dry_run_option = click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Write nothing: tell what would become of the rows, how long it would take and how much it is.",
-)
 
 
 @app.command(
@@ -70,7 +57,7 @@ dry_run_option = click.option(
 @store_option
 @collection_option
 @columns_options
-@format_option
+@reading_options
 @cutting_options
 @metric_option
 @outputs_option
@@ -86,7 +73,7 @@ def ingest(
     store: str,
     collection: str,
     columns: FieldOptions,
-    format: str | None,
+    reading: ReadingOptions,
     cutting: Cutting,
     metric: str | None,
     outputs: str | None,
@@ -98,7 +85,7 @@ def ingest(
     quiet: bool,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
-    rows = _rows(files, columns, format)
+    rows = _rows(files, columns, reading)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     run.estimate(outputs) if dry_run else run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead)
 
@@ -117,7 +104,7 @@ def ingest(
 @collection_option
 @filter_option
 @columns_options
-@format_option
+@reading_options
 @cutting_options
 @metric_option
 @outputs_option
@@ -134,7 +121,7 @@ def sync(
     collection: str,
     filter: tuple[str, ...],
     columns: FieldOptions,
-    format: str | None,
+    reading: ReadingOptions,
     cutting: Cutting,
     metric: str | None,
     outputs: str | None,
@@ -146,7 +133,7 @@ def sync(
     quiet: bool,
 ) -> None:
     """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
-    rows, only = _rows(files, columns, format), condition(filter)
+    rows, only = _rows(files, columns, reading), condition(filter)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
     if dry_run:
         run.estimate(outputs, sync=True, filter=only)
@@ -171,10 +158,11 @@ def sync(
     default=0,
     help="Encode so many rows anew, and compare their vectors with the stored ones.",
 )
+@click.option("--searches", type=click.IntRange(0), default=10_000, help="Search for so many rows by their vectors.")
 @click.option("--repair", is_flag=True, help="Then sync: write what is missing or wrong, delete what is extra.")
 @filter_option
 @columns_options
-@format_option
+@reading_options
 @cutting_options
 @loading_options
 @dead_letters_option
@@ -186,10 +174,11 @@ def check(
     store: str,
     collection: str,
     vectors: int,
+    searches: int,
     repair: bool,
     filter: tuple[str, ...],
     columns: FieldOptions,
-    format: str | None,
+    reading: ReadingOptions,
     cutting: Cutting,
     loading: Loading,
     dead_letters: str | None,
@@ -201,7 +190,7 @@ def check(
 
     if repair and "-" in files:
         raise click.BadParameter("standard input can be read once only; give a file with --repair")
-    rows, only, encoder = _rows(files, columns, format), condition(filter), loading.load(bundle)
+    rows, only, encoder = _rows(files, columns, reading), condition(filter), loading.load(bundle)
 
     def checked(*, drop_broken: bool = False) -> bool:
         report = run(
@@ -212,11 +201,12 @@ def check(
             metadata_policy=cutting.mode(),
             filter=only,
             vectors=vectors,
+            searches=searches,
             drop_broken=drop_broken,
             progress=False if quiet else None,
         )
         if json:
-            print(report.to_json(), flush=True)
+            print_json(report.to_json())
         elif not quiet:
             print(report, flush=True)
         return report.consistent
@@ -363,13 +353,13 @@ class _Run:
             outputs=_names(outputs),
             progress=False if self.quiet else None,
         )
-        print(report.to_json() if self.json else report)
+        print_json(report.to_json()) if self.json else print(report)
 
 
-def _rows(files: Sequence[str], columns: FieldOptions, format: str | None) -> FileRows:
+def _rows(files: Sequence[str], columns: FieldOptions, reading: ReadingOptions) -> FileRows:
     from embedkit.ingestion import FileRows
 
-    return FileRows(files, **columns.names(), format=format or None)
+    return FileRows(files, **columns.names(), **reading.names())
 
 
 def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
@@ -379,7 +369,7 @@ def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) ->
 
     def show(report: IngestReport) -> None:
         if as_json:
-            print(report.to_json(), flush=True)
+            print_json(report.to_json())
         elif not quiet:
             print(report, flush=True)
 

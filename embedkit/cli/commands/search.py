@@ -20,7 +20,7 @@ from embedkit.cli.options import (
     store_option,
 )
 from embedkit.cli.ranking_options import RankingOptions, ranking_options
-from embedkit.cli.text_io import as_json, input_lines, one_line
+from embedkit.cli.text_io import as_json, input_lines, one_line, print_json, print_json_line
 
 if TYPE_CHECKING:
     from embedkit.records.documents import Hit
@@ -104,11 +104,11 @@ def search(
     answers = ranking.search(queries, encoder, store, collection, loading, wanted)
     if query is None:
         for text, hits in zip(queries, answers, strict=True):
-            print(json_format.dumps(_answer(text, hits), ensure_ascii=False))
+            print_json_line(_answer(text, hits))
         return
     (hits,) = answers
     if json:
-        print(as_json(_answer(query, hits)))
+        print_json(as_json(_answer(query, hits)))
         return
     for rank, hit in enumerate(hits, start=offset + 1):
         print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")

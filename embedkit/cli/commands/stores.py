@@ -9,7 +9,7 @@ import click
 from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
 from embedkit.cli.options import collection_option, condition, filter_option, json_option, quiet_option
-from embedkit.cli.text_io import as_json
+from embedkit.cli.text_io import as_json, print_json
 
 
 @app.command(
@@ -41,7 +41,7 @@ def copy(
         progress=False if quiet else None,
     )
     if json:
-        print(report.to_json())
+        print_json(report.to_json())
     elif not quiet:
         print(report)
     if report.failed:
@@ -56,7 +56,7 @@ def stores(json: bool) -> None:
 
     found = [describe(scheme) for scheme in _schemes()]
     if json:
-        print(as_json({plugin.scheme: plugin.to_json() for plugin in found}))
+        print_json(as_json({plugin.scheme: plugin.to_json() for plugin in found}))
         return
     for plugin in found:
         print(f"{plugin.scheme:12} {plugin.problem or 'ready'}")

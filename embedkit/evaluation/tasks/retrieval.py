@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +89,8 @@ class Retrieval(Task):
         perhaps ``title``, ``queries.jsonl``, each may be gzipped; and ``qrels.tsv`` or ``qrels/SPLIT.tsv``: query,
         document, grade, with a header or without, or the four columns of TREC.
 
-        A grade of 0 or less is not relevant; queries without a relevant document are left out, with a note.
+        A grade of 0 or less is not relevant; queries without a relevant document are left out, and so are judgements of
+        documents that the corpus lacks (published sets have some), each with a note.
         ``ignore_identical_ids`` leaves the document with a query's own id out of its ranking, as BEIR does for corpora
         that the queries were taken from. ``wordings`` are further files of queries that have the same ids.
         """
@@ -101,16 +103,18 @@ class Retrieval(Task):
         place = {key: index for index, (key, _) in enumerate(entries(files.corpus))}
         queries = dict(entries(files.queries))
         grades: dict[str, dict[int, int]] = {}
+        first, unknown = None, 0
         for where, query, document, grade in judgements(files.judgements):
-            for what, known, key in (("query", queries, query), ("document", place, document)):
-                if key not in known:
-                    refuse(
-                        where,
-                        f"a {what} that is in the folder",
-                        f"the unknown id {key!r:.60}; give the {what}s that these judgements were made for, or remove the line",
-                    )
+            if query not in queries:
+                _refuse_unknown(where, "query", "queries", query)
+            if document not in place:
+                first = first or (where, document)
+                unknown += 1
+                continue
             found = grades.setdefault(query, {})
             found[place[document]] = max(grade, found.get(place[document], 0))
+        if first and not grades:
+            _refuse_unknown(first[0], "document", "documents", first[1])
         relevant = {q: {d: grade for d, grade in found.items() if grade > 0} for q, found in grades.items()}
         asked = [query for query in queries if relevant.get(query)]
         if not asked:
@@ -119,6 +123,10 @@ class Retrieval(Task):
                 "documents there is nothing to measure"
             )
         unjudged = len(queries) - len(asked)
+        notes = (
+            f"judgements of documents that the folder lacks left out: {unknown:,}" if unknown else "",
+            f"queries without a relevant document left out: {unjudged:,}" if unjudged else "",
+        )
         return cls(
             str(folder),
             tuple(queries[query] for query in asked),
@@ -127,7 +135,7 @@ class Retrieval(Task):
             len(place),
             tuple(place.get(query, -1) for query in asked) if ignore_identical_ids else (),
             similarity,
-            (f"queries without a relevant document left out: {unjudged:,}",) if unjudged else (),
+            tuple(filter(None, notes)),
             tuple(at),
             tuple(_wording(check_file(other), asked) for other in wordings),
         )
@@ -187,6 +195,14 @@ def _ranks(ranking: Ranking, documents: Iterable[int]) -> list[int]:
     """The ranks, from 1, of the documents; one more than the depth where they are not in the ranking."""
     place = {document: rank for rank, document in enumerate(ranking.tolist(), 1)}
     return [place.get(document, DEPTH + 1) for document in documents]
+
+
+def _refuse_unknown(where: str, what: str, several: str, key: str) -> NoReturn:
+    refuse(
+        where,
+        f"a {what} that is in the folder",
+        f"the unknown id {key!r:.60}; give the {several} that these judgements were made for, or remove the line",
+    )
 
 
 def _wording(path: Path, ids: Sequence[str]) -> tuple[str, ...]:

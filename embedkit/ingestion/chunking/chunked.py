@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
-from embedkit.checks import integer, one_of
+from embedkit.checks import integer, items_of, one_of
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.ledger import Ledger
@@ -84,6 +84,9 @@ class chunked:
         metadata_policy: MetadataMode = "strict",
     ) -> None:
         check_mode(metadata_policy)
+        if not isinstance(chunking, Chunking | None):
+            raise OptionError(f"chunking: expected an embedkit.Chunking or None, found {chunking!r:.80}")
+        items_of("documents", documents, "document", ordered=False)
         self.documents, self.chunking, self.metadata_policy = documents, chunking or Chunking(), metadata_policy
         self.paths: list[str] = getattr(documents, "paths", [])
         modality = encoder.modality(role)
@@ -102,7 +105,7 @@ class chunked:
     def __iter__(self) -> Iterator[Row]:
         seen = Ledger()
         try:
-            for ordinal, item in enumerate(self.documents, start=1):
+            for ordinal, item in enumerate(items_of("documents", self.documents, "document", ordered=False), start=1):
                 row = sourced(item, ordinal)
                 if isinstance(row, BadRow):
                     yield row

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.checks import integer
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
@@ -31,8 +32,13 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import nearness
 
+from .findable import unfindable
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Item = TypeVar("_Item")
 _WINDOW, _NAMED = 1000, 20
+SEARCHES = 10_000
+"""Rows that a check searches for, unless it is told otherwise."""
 _NEAR = 0.99
 """The least cosine of a stored vector with the one computed anew. Another variant of the bundle (int8 for fp32) stays above."""
 
@@ -43,7 +49,8 @@ class CheckReport:
 
     ``missing`` rows are in the source only, ``extra`` ones in the collection only; ``changed`` ones have another content
     than the source; ``damaged`` ones another than they were written with; ``wrong`` ones, of the ``compared``, another
-    vector than the model gives. ``ids`` names some of each.
+    vector than the model gives; ``unfound`` ones, of the ``searched``, are kept, and a search for their own vector does not find
+    them. ``ids`` names some of each.
     """
 
     collection: str
@@ -58,11 +65,13 @@ class CheckReport:
     wrong: int = 0
     worst_cosine: float | None = None
     ids: dict[str, list[str]] = field(default_factory=dict)
+    searched: int = 0
+    unfound: int = 0
 
     @property
     def consistent(self) -> bool:
         """Whether the collection is what the source says."""
-        return not (self.missing or self.extra or self.changed or self.damaged or self.wrong)
+        return not (self.missing or self.extra or self.changed or self.damaged or self.wrong or self.unfound)
 
     def note(self, kind: str, row_id: str) -> None:
         """Count a row, and name it where few were."""
@@ -86,12 +95,16 @@ class CheckReport:
             ("changed", "with other content than the source"),
             ("damaged", "with other content than they were written with"),
             ("wrong", "with another vector than the model gives"),
+            ("unfound", "that no search finds, not even for their own vectors"),
         ):
             if count := getattr(self, kind):
                 named = ", ".join(map(repr, self.ids[kind]))
                 lines.append(f"{count:,} {meaning}: {named}{', ...' if count > len(self.ids[kind]) else ''}")
         if self.compared:
             lines.append(f"{self.compared:,} vectors computed anew, smallest cosine {self.worst_cosine:.5f}")
+        if self.searched:
+            of = "all" if self.searched == self.rows else f"{self.searched:,} of {self.rows:,}"
+            lines.append(f"{of} rows searched for by their own vectors")
         lines.append("they agree" if self.consistent else "they do not agree")
         return "\n".join(lines)
 
@@ -123,6 +136,7 @@ def check(
     filter: Filter | None = None,
     role: str = "document",
     vectors: int = 0,
+    searches: int = SEARCHES,
     drop_broken: bool = False,
     progress: bool | None = False,
 ) -> CheckReport:
@@ -137,7 +151,9 @@ def check(
         filter: only rows of the collection that satisfy it are looked at, made with `embedkit.F`; None for all.
         role: the role by which the texts were encoded; ``document`` by default.
         vectors: so many rows (chosen at random, the same at each run) are encoded anew and compared too; 0 by default.
-        drop_broken: deletes the rows that are damaged or wrong, so that an ingest writes them anew; nothing else is
+        searches: so many rows (chosen at random, the same at each run, where there are more) are searched for by their own
+            dense vectors, in a store whose index may lose rows; 10,000 by default, 0 for none.
+        drop_broken: deletes the rows that are damaged, wrong or not found, so that an ingest writes them anew; nothing else is
             changed. False by default.
         progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
 
@@ -149,6 +165,7 @@ def check(
         CollectionMismatchError: it belongs to another model than ``encoder``.
         OptionError: vectors are asked for without an encoder.
     """
+    integer("vectors", vectors, least=0)
     if vectors and encoder is None:
         raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
     with (
@@ -162,14 +179,30 @@ def check(
         for window in reading.windows(lambda: _WINDOW):
             bar.update(len(window))
         run = _Check(rows, reading, filter, CheckReport(collection, source=len(reading.ledger), bad=reading.bad))
-        sample = run.stored(vectors, bar)
+        sample, searched = run.stored(vectors, searches if connection.caps.indexed and rows.info.dim else 0, bar)
         run.unmet()
+        run.search(searched)
         if encoder is not None and sample:
             run.vectors(sample, encoder, role)
         if drop_broken and run.broken:
             with one_writer(connection, collection):
                 rows.delete(ids=run.broken)
     return run.report
+
+
+class _Sample(Generic[_Item]):
+    """So many of the items that are offered, chosen at random (reservoir sampling, Vitter's algorithm R)."""
+
+    def __init__(self, size: int) -> None:
+        self.kept: list[_Item] = []
+        self._size, self._offered, self._chance = size, 0, random.Random(0)
+
+    def offer(self, item: _Item) -> None:
+        """Keep the item, or not."""
+        self._offered += 1
+        place = self._offered - 1 if self._offered <= self._size else self._chance.randrange(self._offered)
+        if place < self._size:
+            self.kept[place : place + 1] = [item]
 
 
 class _Check:
@@ -179,10 +212,11 @@ class _Check:
         self.rows, self.reading, self.filter, self.report = rows, reading, filter, report
         self.broken: list[str] = []
 
-    def stored(self, sample: int, bar: tqdm[Any]) -> list[Record]:
-        """Look at each stored row; so many of them, chosen at random (reservoir sampling, Vitter's algorithm R)."""
-        report, chance = self.report, random.Random(0)
-        chosen: list[Record] = []
+    def stored(self, compared_: int, searched: int, bar: tqdm[Any]) -> tuple[list[Record], list[str]]:
+        """Look at each stored row; so many of them, and the ids of so many, both chosen at random."""
+        report = self.report
+        chosen: _Sample[Record] = _Sample(compared_)
+        ids: _Sample[str] = _Sample(searched)
         for row, digest in compared(self.rows, self.reading, self.filter):
             report.rows += 1
             bar.update()
@@ -193,10 +227,16 @@ class _Check:
                 report.note("extra", row.id)
             elif digest != row.hash:
                 report.note("changed", row.id)
-            place = report.rows - 1 if report.rows <= sample else chance.randrange(report.rows)
-            if place < sample:
-                chosen[place : place + 1] = [row]
-        return chosen
+            chosen.offer(row)
+            ids.offer(row.id)
+        return chosen.kept, ids.kept
+
+    def search(self, ids: list[str]) -> None:
+        """Look for rows by their own vectors."""
+        self.report.searched = len(ids)
+        for row_id in unfindable(self.rows, ids):
+            self.report.note("unfound", row_id)
+            self.broken.append(row_id)
 
     def unmet(self) -> None:
         """Look for the rows of the source that were not met: they may lie outside of ``filter``."""
@@ -213,7 +253,12 @@ class _Check:
     def vectors(self, sample: list[Record], encoder: BaseEncoder, role: str) -> None:
         """Compare the vectors of some rows with those that the model gives."""
         modality = encoder.modality(role)
-        stored = self.rows.get([row.id for row in sample], with_vectors=True)
+        stored, lost = self.rows.whole([row.id for row in sample])
+        for row_id in {*lost} - {*self.broken}:
+            self.report.note("unfound", row_id)
+            self.broken.append(row_id)
+        if not stored:
+            return
         columns = Columns.of(encoder, role, None, self.rows.info)
         texts = [modality.of_row(row.text, row.metadata) for row in stored]
         fresh = columns.columns(encoder.encode_outputs(texts, role=role, outputs=list(columns.names.values())))

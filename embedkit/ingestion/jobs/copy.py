@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
+from embedkit.checks import check_id
 from embedkit.errors import OptionError, StoreError
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.records.batch import RecordBatch
@@ -84,7 +85,7 @@ def copy(
         StoreError: a store failed for good, or another ingest writes to the target.
     """
     started = time.perf_counter()
-    name = collection if name is None else name
+    name = collection if name is None else check_id(name, "name")
     with (
         opened(source) as here,
         opened(target) as there,

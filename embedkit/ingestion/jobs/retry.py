@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,8 +28,10 @@ from embedkit.records.metadata import load_metadata
 from embedkit.stores.contract import Metric
 from embedkit.stores.guarded import GuardedStore
 from embedkit.system.atomic import move
-from embedkit.system.files.lines import TooLong, lines, shown
+from embedkit.system.files.lines import NOT_UTF_8, TooLong, lines, shown
 from embedkit.system.renames import renamed
+
+_ESCAPE = re.compile(r"\\x[89a-f][0-9a-f]")
 
 
 @renamed(metadata="metadata_policy")
@@ -150,10 +153,12 @@ class LetterRows:
 
     def _row(self, bad: BadRow) -> Iterator[Row]:
         """What ``row`` holds, by its format."""
-        source = Source(bad.source, bad.id or bad.source, bad.format)
+        source = Source.of(bad.source, bad.id or bad.source, bad.format)
         if bad.format == "jsonl":
             yield json_row(bad.row.encode("utf-8", "surrogatepass"), bad.line, source, self.fields)
-        elif bad.format in ("csv", "tsv"):
+        elif source.format in ("csv", "tsv") and bad.reason.startswith(NOT_UTF_8) and _ESCAPE.search(bad.row):
+            yield bad  # as it was: its bytes that are no UTF-8 stand there as escapes, which are no text of the table
+        elif source.format in ("csv", "tsv"):
             yield replace(table_row(bad.row, bad.line, source, self.fields), line=bad.line)
         elif bad.format == "record":
             try:
@@ -163,7 +168,7 @@ class LetterRows:
         elif bad.format.startswith("file:"):
             _, form, file_id = bad.format.split(":", 2)
             try:
-                yield from read(Source(bad.row, file_id, form), self.fields)
+                yield from read(Source.of(bad.row, file_id, form), self.fields)
             except InputError as error:
                 yield replace(bad, reason=str(error))
         elif bad.format == "letter":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from embedkit.checks import items_of
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionNotFoundError, InputError
 from embedkit.runtime.outputs import empty_values
@@ -38,10 +39,9 @@ class Columns:
         """The ``outputs`` that are named; else the first of each kind that the collection has, where it is there, or that
         the bundle has. Raises `InputError` where there is none, or several of a kind were named."""
         given = encoder.outputs(role)
-        if isinstance(outputs, str):
-            raise InputError(f"outputs: expected a list of names, found the string {outputs!r}")
+        outputs = None if outputs is None else list(items_of("outputs", outputs, "name", ordered=False))
         for name in outputs or ():
-            if name not in given or given[name].kind not in KINDS:
+            if not isinstance(name, str) or name not in given or given[name].kind not in KINDS:
                 able = [name for name, output in given.items() if output.kind in KINDS]
                 raise InputError(
                     f"outputs: expected some of {', '.join(able) or 'none'}, which are what a store can keep; found {name!r}"
@@ -62,6 +62,11 @@ class Columns:
         if not names:
             found = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
             raise InputError(f"outputs: this bundle gives no vectors that a store could keep, but {found}")
+        if "sparse" in names and encoder.sparse_cosine:
+            raise InputError(
+                "outputs: this model's sparse vectors are compared by cosine, and a store ranks them by dot product; export it with a "
+                'recipe whose sparse output has similarity = "sparse_dot", if it may be searched so'
+            )
         sizes = {kind: given[name].size for kind, name in names.items()}
         return cls(names, sizes, space(encoder.fingerprint, given, names))
 

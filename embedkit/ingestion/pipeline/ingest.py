@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from embedkit.checks import positive
+from embedkit.checks import items_of, positive
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionMismatchError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
@@ -102,6 +102,7 @@ def ingest(
         IngestError: the store fails for good; with the report of what was done before.
         IngestInterrupted: Ctrl-C (it is a `KeyboardInterrupt`); with the same report.
     """
+    items_of("documents", documents, "document", ordered=False)
     if window is not None:
         positive("window", window)
     if metric is not None and not encoder.allows(metric):
@@ -112,7 +113,8 @@ def ingest(
     columns = Columns.of(encoder, role, outputs)
     with (
         DeadLetters(
-            dead_letters or f"{safe_name(collection)}.dead.jsonl", inputs=getattr(documents, "paths", ())
+            f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters,
+            inputs=getattr(documents, "paths", ()),
         ) as dead,
         opened(store) as connection,
         one_writer(connection, collection),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from embedkit.checks import one_of
-from embedkit.errors import InputError
+from embedkit.checks import items_of, one_of, path_of, printed
+from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
+from embedkit.system.files.encodings import Transcoded, named
 
 from .registry import FORMATS, format_of
 from .source import Source
@@ -28,8 +31,8 @@ class FileRows:
     Zstandard) is known by its first bytes.
 
     Of a folder all files below it are read in the order of their paths, and ids are paths relative to it, with ``/``.
-    Hidden files, dead letters, linked folders and files of unknown suffix that are no text are not read; ``skipped``
-    names the last ones.
+    Hidden files, dead letters and linked folders are not read, nor are pipes, sockets, devices and files of unknown suffix
+    that are no text; ``skipped`` names these.
 
     A row that cannot be read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
@@ -42,6 +45,9 @@ class FileRows:
         id_from: for rows without an id: ``text`` (a hash), ``path`` (with the line) or ``row`` (the line); None: they are bad.
         types: what the text in a field of metadata stands for: ``int``, ``float``, ``bool``, ``date`` or ``json``, by name.
         format: one of the names above for all inputs; by default their names tell.
+        delimiter: what stands between the cells of CSV and TSV, one character; by default a comma, or a tab.
+        encoding: that of all texts, by a label of the web or Python's name (``windows-1252``, ``latin-1``, ``utf-16``); by default
+            UTF-8, or what a page of HTML says of itself.
 
     Raises:
         InputError: at once, naming every file that cannot be read; while reading, where a table lacks a column that was
@@ -60,10 +66,14 @@ class FileRows:
         id_from: IdFrom | None = None,
         types: Mapping[str, str] | None = None,
         format: str | None = None,
+        delimiter: str | None = None,
+        encoding: str | None = None,
     ) -> None:
-        self.paths = [os.fspath(path) for path in paths]
-        self.fields = Fields(id_field, text_field, metadata_fields, id_from, types or {})
+        self.paths = [path_of("paths", path) for path in items_of("paths", paths, "path")]
+        self.fields = Fields(id_field, text_field, metadata_fields, id_from, {} if types is None else types)
         self.format = format
+        self.delimiter = _checked_delimiter(delimiter)
+        self.encoding = named(encoding) if encoding else ""
         self.skipped: list[str] = []
         if format is not None:
             one_of("format", format, FORMATS)
@@ -84,7 +94,7 @@ class FileRows:
                 yield from self._folder(path)
             else:
                 form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
-                yield from read(Source(path, path, form), self.fields)
+                yield from read(Source(path, path, form, self.delimiter, self.encoding), self.fields)
 
     def __length_hint__(self) -> int:
         """The number of rows, at most: lines are counted, blank ones too. 0 where it is not known without reading."""
@@ -103,9 +113,12 @@ class FileRows:
         folder = Folder(path)
         for relative in folder:
             place = os.path.join(path, relative)
+            if _is_special(place):
+                self.skipped.append(place)
+                continue
             form = self.format or format_of(relative)
-            if form or _is_text(place):
-                yield from read(Source(place, relative, form or "text"), self.fields)
+            if form or _is_text(place, self.encoding):
+                yield from read(Source(place, relative, form or "text", self.delimiter, self.encoding), self.fields)
             else:
                 self.skipped.append(place)
         for place, reason in folder.failed:
@@ -120,6 +133,8 @@ def read(source: Source, fields: Fields) -> Iterator[Row]:
         with decompressed(source.path) as file:
             if FORMATS[source.format].seeks and not (file.seekable() and _is_plain(source.path)):
                 raise OSError(f"{source.format} cannot be read from a compressed file; decompress it")
+            if source.encoding and not FORMATS[source.format].binary:
+                file = io.BufferedReader(Transcoded(file, source.encoding))
             for row in FORMATS[source.format].read(file, source, fields):
                 line = row.line
                 yield row
@@ -140,11 +155,21 @@ def _is_plain(path: str) -> bool:
     return uncompressed_name(path) == path
 
 
-def _is_text(path: str) -> bool:
+def _checked_delimiter(delimiter: str | None) -> str:
+    if not delimiter:
+        return ""
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise OptionError(f"delimiter: expected one character, such as ';', found {printed(delimiter):.60}")
+    return delimiter
+
+
+def _is_text(path: str, encoding: str = "") -> bool:
     """Whether a file that begins like this is read as text; one that cannot be read is, so that it is reported."""
     try:
         with decompressed(path) as file:
             head = file.read(_LOOKED_AT)
+            if encoding:
+                head = Transcoded(io.BytesIO(head), encoding).read(2 * _LOOKED_AT) or b""
     except BROKEN:
         return True
     try:
@@ -152,6 +177,22 @@ def _is_text(path: str) -> bool:
     except UnicodeDecodeError as error:
         return error.start > len(head) - 4 and b"\0" not in head
     return b"\0" not in head
+
+
+def _is_special(path: str) -> bool:
+    """Whether a name stands for no file but a pipe, a socket or a device; False where that cannot be told."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _is_endless(path: str) -> bool:
+    """Whether this is a socket, a disk, or a device that gives bytes for ever, as /dev/zero does."""
+    found = os.stat(path)
+    endless = stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == 1 and os.minor(found.st_rdev) != 3
+    return endless or stat.S_ISSOCK(found.st_mode) or stat.S_ISBLK(found.st_mode)
 
 
 def _problem(path: str) -> str:
@@ -162,8 +203,8 @@ def _problem(path: str) -> str:
             os.scandir(path).close()
         elif os.path.isfile(path):
             open(path, "rb").close()
-        else:
-            os.stat(path)
+        elif _is_endless(path):
+            return f"{path}: it is a socket or a device"
     except (OSError, ValueError) as error:
         return f"{path}: {getattr(error, 'strerror', None) or error}"
     return ""

@@ -24,12 +24,14 @@ from .source import Source
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a format is read. ``count`` gives the most rows that a file can have, without reading all of them."""
+    """How a format is read. ``count`` gives the most rows that a file can have, without reading all of them. ``seeks``
+    tells that it needs a plain file, ``binary`` that it is no text."""
 
     suffixes: tuple[str, ...]
     read: Callable[[BinaryIO, Source, Fields], Iterator[Row]]
     count: Callable[[str], int]
     seeks: bool = False
+    binary: bool = False
 
 
 def _one(path: str) -> int:
@@ -44,8 +46,8 @@ FORMATS = {
     "jsonl": Format(jsonlines.SUFFIXES, read_json_lines, count_lines),
     "csv": Format(delimited.SUFFIXES["csv"], read_table, count_lines),
     "tsv": Format(delimited.SUFFIXES["tsv"], read_table, count_lines),
-    "parquet": Format((".parquet", ".pq"), read_parquet, count_parquet, seeks=True),
-    "arrow": Format((".arrow", ".feather", ".ipc", ".arrows"), read_arrow, _unknown),
+    "parquet": Format((".parquet", ".pq"), read_parquet, count_parquet, seeks=True, binary=True),
+    "arrow": Format((".arrow", ".feather", ".ipc", ".arrows"), read_arrow, _unknown, binary=True),
     "markdown": Format((".md", ".markdown"), read_markdown, _one),
     "html": Format((".html", ".htm", ".xhtml"), read_html, _one),
     "text": Format((".txt", ".text"), read_text, _one),

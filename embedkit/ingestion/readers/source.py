@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
-from embedkit.errors import InputError
 from embedkit.ingestion.rows.fields import Fields, NoDocument
-from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, shown_as_json
-from embedkit.records.metadata import dump_metadata
+from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, recorded
 
 TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
 """The formats of which a file holds any number of documents."""
@@ -17,20 +16,43 @@ TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file. ``path`` is where it is (``-`` is standard input), ``id`` the id it has as one document."""
+    """A file. ``path`` is where it is (``-`` is standard input), ``id`` the id it has as one document; ``delimiter`` stands between
+    the cells of a table where that is another than the format's, and ``encoding`` is that of its text where it is not UTF-8."""
 
     path: str
     id: str
     format: str
+    delimiter: str = ""
+    encoding: str = ""
 
     @property
     def name(self) -> str:
         """The file in messages."""
         return "standard input" if self.path == "-" else self.path
 
+    @classmethod
+    def of(cls, path: str, file_id: str, form: str) -> Source:
+        """A file that is to be read as ``form`` says, which is what `form` gave."""
+        name, _, options = form.partition("?")
+        given = dict(parse_qsl(options))
+        return cls(path, file_id, name, given.get("delimiter", ""), given.get("encoding", ""))
+
+    @property
+    def form(self) -> str:
+        """The format with what it has of its own, without ``:``."""
+        given = {"delimiter": self.delimiter, "encoding": self.encoding}
+        options = urlencode({name: value for name, value in given.items() if value})
+        return f"{self.format}?{options}" if options else self.format
+
+    def not_text(self, error: object) -> str:
+        """Why text cannot be read that is not in the encoding it should be in, and what to give."""
+        if self.encoding:
+            return f"{error} (of what --encoding {self.encoding} makes of it); give another --encoding"
+        return f"{error}; if the file is in another encoding give --encoding, as windows-1252 or utf-16"
+
     def bad(self, reason: str, line: int = 1) -> BadRow:
         """Something of the file cannot be read: it is the row of its id where it is one document, else rows of any id."""
-        form = "" if self.path == "-" else f"file:{self.format}:{self.id}"
+        form = "" if self.path == "-" else f"file:{self.form}:{self.id}"
         return BadRow(self.name, line, reason, self.path, None if self.format in TABLES else self.id, form)
 
     def row(self, value: Mapping[str, Any], line: int, fields: Fields, raw: str = "", form: str = "record") -> Row:
@@ -39,7 +61,7 @@ class Source:
             found = fields.document(value, path=self.id, line=line)
         except NoDocument as bad:
             if not raw:
-                raw, form = _record(value)
+                raw, form = recorded(value)
             return BadRow(self.name, line, bad.reason, raw, bad.id, form)
         return SourcedDocument(*found, source=self.name, line=line, row=raw)
 
@@ -48,10 +70,3 @@ class Source:
         row_id = fields.made_id(text, path=self.id, line=1) if fields.id_from == "text" else self.id
         about = fields.kept({"path": self.id, **metadata})
         return SourcedDocument(row_id, text, about, source=self.name, line=1, row=self.path)
-
-
-def _record(value: Mapping[str, Any]) -> tuple[str, str]:
-    try:
-        return dump_metadata(value), "record"
-    except InputError:
-        return shown_as_json(value), ""

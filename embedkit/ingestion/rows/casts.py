@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from embedkit.checks import one_of
+from embedkit.errors import OptionError
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -34,6 +35,8 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
 
 def check_types(types: Mapping[str, str]) -> None:
     """Raise `OptionError` for a type that is not in `TYPES`."""
+    if not isinstance(types, Mapping):
+        raise OptionError(f"types: expected a type by the name of a field, found {types!r:.80}")
     for name, kind in types.items():
         one_of(f"type of the field {name!r}", kind, TYPES)
 

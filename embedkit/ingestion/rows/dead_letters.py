@@ -9,11 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from embedkit.checks import path_of
 from embedkit.errors import DiskError, InputError, OptionError
 from embedkit.records.documents import Document
 from embedkit.records.metadata import dump_metadata
 
 from .row import BadRow
+
+_LONGEST_NAME = 200
+"""Bytes of a file's name: of 255, some are needed while it is written."""
 
 
 class DeadLetters:
@@ -26,7 +30,7 @@ class DeadLetters:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, inputs: Iterable[str] = ()) -> None:
-        self.path = Path(path)
+        self.path = Path(path_of("dead_letters", path))
         self.count = 0
         self._file: TextIO | None = None
         self._check(inputs)
@@ -69,7 +73,11 @@ class DeadLetters:
                 f"dead letters: {folder} is no folder that can be written; choose another path for them",
                 filename=folder,
             )
-        if not self.path.exists():
+        if not os.path.exists(self.path):
+            if len(os.fsencode(self.path.name)) > _LONGEST_NAME:
+                raise DiskError(
+                    f"dead letters: {self.path.name[:40]}... is too long for a file's name; choose another path for them"
+                )
             return
         if any(os.path.exists(path) and os.path.samefile(path, self.path) for path in inputs):
             raise OptionError(f"dead letters: {self.path} is one of the inputs; choose another path for them")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from embedkit.checks import one_of
+from embedkit.checks import items_of, one_of
 from embedkit.errors import InputError
 from embedkit.records.metadata import Metadata
 from embedkit.system.files.jsonlines import kind_of
+from embedkit.system.files.lines import NotText
 
 from .casts import check_types, typed
+from .cells import as_id, as_text
 
 IdFrom: TypeAlias = Literal["text", "path", "row"]
 
@@ -51,13 +54,19 @@ class Fields:
     types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        texts = [self.text] if isinstance(self.text, str) else list(self.text)
+        texts = (
+            [self.text]
+            if isinstance(self.text, str)
+            else list(items_of("text_field", self.text, "name", ordered=False))
+        )
         if not texts or not all(isinstance(name, str) and name for name in [self.id, *texts]):
             raise InputError(f"id_field and text_field: expected names, found {self.id!r} and {self.text!r}")
         if len(texts) > 1 and any(map(_is_template, texts)):
             raise InputError("text_field: give one template such as '{title}: {body}', or several plain names")
-        if isinstance(self.metadata, str):
-            raise InputError(f"metadata_fields: expected a list of names, found the string {self.metadata!r}")
+        if self.metadata is not None and not all(
+            isinstance(name, str) for name in items_of("metadata_fields", self.metadata, "name", ordered=False)
+        ):
+            raise InputError(f"metadata_fields: expected a list of names, found {self.metadata!r:.80}")
         if self.id_from is not None:
             one_of("id_from", self.id_from, get_args(IdFrom))
         check_types(self.types)
@@ -86,7 +95,11 @@ class Fields:
         wanted = [*([] if self.id_from else [self.id]), *texts, *(self.metadata or ())]
         missing = [name for name in wanted if not there(name)]
         if missing:
-            hint = "name the right one with --id-field or --text-field"
+            hint = (
+                self._hint(missing[0], names)
+                or _delimiter_hint(missing[0], names)
+                or "name the right one with --id-field or --text-field"
+            )
             if missing[0] == self.id:
                 hint += ", or make ids with --id-from text, path or row"
             raise InputError(f"{where}: no column {missing[0]!r} among {', '.join(map(repr, names))}; {hint}")
@@ -99,6 +112,37 @@ class Fields:
             row_id = self.made_id(text, path=path, line=line)
         return row_id, text, self._typed(self._metadata(row), row_id)
 
+    def _hint(self, wanted: str, names: Iterable[str]) -> str:
+        """What to give where a name is not there, and one with other capitals is."""
+        given = [name for name in names if isinstance(name, str)]
+        option = "--id-field" if wanted == self.id else "--text-field" if wanted in self.texts else "--metadata-fields"
+        for name in given:
+            if name != wanted and name.strip().casefold() == wanted.casefold():
+                return f"there is {name!r}: give {option} {name!r}"
+        return ""
+
+    def readable(self, row: Metadata) -> Metadata:
+        """The row with text where its id or text is bytes, and with a whole number where its id is a decimal; raises
+        `NoDocument` for bytes that are no UTF-8."""
+        row_id = _converted(as_id, row, self.id, None)
+        if isinstance(row_id, str):
+            row = _with(row, self.id, row_id)
+        for name in self.texts:
+            if isinstance(_lookup(row, name), bytes):
+                row = _with(row, name, _converted(as_text, row, name, row_id if isinstance(row_id, str) else None))
+        return row
+
+    def id_of(self, row: Mapping[str, Any]) -> str | None:
+        """The id that a row has itself, whatever else it lacks."""
+        with suppress(NoDocument):
+            return self._given_id(row)
+        return None
+
+    def reads(self, column: str) -> bool:
+        """Whether a column of a table is part of its documents."""
+        names = [self.id, *self.texts, *(self.metadata or ())]
+        return self.metadata is None or column in names or column in {name.partition(".")[0] for name in names}
+
     def made_id(self, text: str, *, path: str, line: int) -> str:
         """The id of a row that has none."""
         if self.id_from == "text":
@@ -110,22 +154,23 @@ class Fields:
         return metadata if self.metadata is None else self._chosen(metadata)
 
     def _given_id(self, row: Mapping[str, Any]) -> str | None:
-        found = _lookup(row, self.id)
-        if isinstance(found, int) and not isinstance(found, bool):
-            found = str(found)
+        found = _converted(as_id, row, self.id, None)
         if isinstance(found, str) and (found or not self.id_from):
             return found
-        if found is _MISSING or found is None or found == "":
+        if found is _MISSING or found is None or (isinstance(found, str) and not found):
             if self.id_from:
                 return None
-            raise NoDocument(f"the field {self.id!r} is missing or null; --id-from text, path or row makes an id")
+            hint = self._hint(self.id, row)
+            hint = f"{hint}, or" if hint else "--id-from text, path or row makes an id"
+            hint += " make ids with --id-from text, path or row" if hint.endswith("or") else ""
+            raise NoDocument(f"the field {self.id!r} is missing or null; {hint}")
         raise NoDocument(f"the field {self.id!r} is {kind_of(found)}, expected text")
 
     def _text(self, row: Mapping[str, Any], row_id: str | None) -> str:
         names = self.texts
         values: dict[str, str] = {}
         for name in names:
-            found = _lookup(row, name)
+            found = _converted(as_text, row, name, row_id)
             if isinstance(found, int | float) and not isinstance(found, bool) and names != [self.text]:
                 found = str(found)
             if isinstance(found, str):
@@ -134,7 +179,10 @@ class Fields:
                 raise NoDocument(f"the field {name!r} is {kind_of(found)}, expected text", row_id)
         if not values:
             are = "is" if len(names) == 1 else "are"
-            raise NoDocument(f"the field {', '.join(map(repr, names))} {are} missing or null", row_id)
+            hint = self._hint(names[0], row)
+            raise NoDocument(
+                f"the field {', '.join(map(repr, names))} {are} missing or null{f'; {hint}' if hint else ''}", row_id
+            )
         if isinstance(self.text, str) and _is_template(self.text):
             return _IN_BRACES.sub(lambda match: values.get(match[1], ""), self.text).strip()
         return values[names[0]] if names == [self.text] else "\n\n".join(text for text in values.values() if text)
@@ -166,6 +214,14 @@ def text_id(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def _delimiter_hint(wanted: str, columns: Sequence[str]) -> str:
+    """What to give where a header seems to have been cut at the wrong places."""
+    for mark in ";\t|:,":
+        if any(mark in name and (len(columns) == 1 or wanted in name.split(mark)) for name in columns):
+            return f"the cells seem to stand between {mark!r}: give --delimiter {mark!r}"
+    return ""
+
+
 def _is_template(name: str) -> bool:
     return _IN_BRACES.search(name) is not None
 
@@ -182,6 +238,26 @@ def _lookup(value: Any, name: str) -> Any:
         if head.isascii() and head.isdigit() and int(head) < len(value):
             return _lookup(value[int(head)], rest) if dot else value[int(head)]
     return _MISSING
+
+
+def _converted(convert: Callable[[Any], Any], row: Mapping[str, Any], name: str, row_id: str | None) -> Any:
+    """What ``convert`` makes of the value at a path, which may be missing."""
+    found = _lookup(row, name)
+    try:
+        return found if found is _MISSING else convert(found)
+    except NotText as error:
+        raise NoDocument(f"the field {name!r} is bytes, expected text: {error}", row_id) from None
+
+
+def _with(value: Any, name: str, new: Any) -> Any:
+    """The row, or what is inside it, with another value at a path where there is one."""
+    if isinstance(value, Mapping) and name in value:
+        return {**value, name: new}
+    head, _, rest = name.partition(".")
+    if isinstance(value, Mapping):
+        return {**value, head: _with(value[head], rest, new)}
+    place = int(head)
+    return [*value[:place], _with(value[place], rest, new) if rest else new, *value[place + 1 :]]
 
 
 def _without(row: Metadata, name: str) -> Metadata:

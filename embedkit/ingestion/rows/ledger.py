@@ -23,6 +23,7 @@ class Ledger:
 
     def claim(self, row_id: str, digest: str, place: str) -> tuple[str, str] | None:
         """None for the first row of an id, which is noted; for a later one the hash and place of the first."""
+        place = place.encode("utf-8", "backslashreplace").decode()  # a path may be no UTF-8
         noted = self._rows.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, 0)", (row_id, digest, place))
         if noted.rowcount:
             return None

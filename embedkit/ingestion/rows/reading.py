@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
-from embedkit.checks import check_id
+from embedkit.checks import check_id, items_of
 from embedkit.errors import InputError
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 
@@ -34,6 +34,7 @@ class SourceReader:
         on_duplicate: Callable[[], object] = lambda: None,
     ) -> None:
         check_mode(metadata_policy)
+        documents = items_of("documents", documents, "document", ordered=False)
         self._documents, self._policy = documents, metadata_policy
         self._on_bad_row, self._on_duplicate = on_bad_row, on_duplicate
         self.ledger = Ledger()
@@ -43,7 +44,7 @@ class SourceReader:
         """Lists of usable rows, ``most`` of which is asked for at each row, bounded in characters too."""
         rows: list[Fresh] = []
         characters = 0
-        for ordinal, item in enumerate(self._documents, start=1):
+        for ordinal, item in enumerate(items_of("documents", self._documents, "document", ordered=False), start=1):
             row = sourced(item, ordinal)
             self.read += 1
             usable = row if isinstance(row, BadRow) else self._usable(row)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from embedkit.checks import check_id, check_text
+from embedkit.checks import check_id, check_text, printed
 from embedkit.errors import InputError
 from embedkit.records.documents import Document
-from embedkit.records.metadata import content_hash
+from embedkit.records.metadata import content_hash, dump_metadata
 
 from .fields import Fields, NoDocument, text_id
 
@@ -68,7 +69,8 @@ def sourced(item: object, ordinal: int) -> Row:
                 *_FIELDS.document(item, path="documents", line=ordinal), source="documents", line=ordinal
             )
         except NoDocument as bad:
-            return BadRow("documents", ordinal, bad.reason, shown_as_json(item), bad.id, "jsonl")
+            raw, form = recorded(item, as_line=True)
+            return BadRow("documents", ordinal, bad.reason, raw, bad.id, form)
     raise InputError(
         f"documents: expected embedkit.Document, a mapping with 'id' and 'text', or a string, "
         f"found {type(item).__name__} as number {ordinal}"
@@ -93,9 +95,21 @@ def fingerprint_of(document: SourcedDocument) -> str:
     return content_hash(document.text, document.metadata)
 
 
+def recorded(value: Mapping[str, Any], *, as_line: bool = False) -> tuple[str, str]:
+    """A row of fields as text, and the format by which this is to be read again: ``record`` (with ``as_line`` first of all
+    ``jsonl``, where it is JSON); none where its values cannot be kept, so that nothing else is read in their place."""
+    if as_line:
+        with suppress(TypeError, ValueError, RecursionError):
+            return json.dumps(value), "jsonl"
+    try:
+        return dump_metadata(value), "record"
+    except InputError:
+        return shown_as_json(value), ""
+
+
 def shown_as_json(value: Mapping[str, object]) -> str:
     """The value as JSON, or where that cannot be as Python shows it."""
     try:
-        return json.dumps(value, default=repr)
+        return json.dumps(value, default=printed)
     except (TypeError, ValueError, RecursionError):
-        return repr(value)
+        return printed(value)

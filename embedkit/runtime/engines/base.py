@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.errors import BundleError, DeviceError, EmbedkitError
+
 
 class Session(ABC):
     """One graph, loaded by one engine. Several threads may call `run` at once.
@@ -28,6 +30,31 @@ class Session(ABC):
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """The named outputs of the graph, float32, (rows, dim) or (rows, tokens, dim), of inputs that are (rows, tokens) or
         (rows,)."""
+
+
+def compute(
+    session: Session, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], where: str
+) -> list[npt.NDArray[np.float32]]:
+    """What a session makes of inputs. What its engine raises becomes a `BundleError` that begins with ``where``, the graph's
+    place in its manifest, or a `DeviceError` where memory is too little."""
+    try:
+        return session.run(inputs, outputs)
+    except EmbedkitError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+        told = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or any(sign in told.lower() for sign in _NO_MEMORY):
+            raise DeviceError(
+                f"too little memory to compute {shapes}; load with a smaller token_budget or fewer threads ({told})"
+            ) from error
+        raise BundleError(
+            f"{where}: the graph cannot compute {shapes} ({told}); what the manifest says of its frontend (truncate.max, pad_id) "
+            "or the tokenizer's ids are not what the graph reads: export the bundle again"
+        ) from error
+
+
+_NO_MEMORY = ("failed to allocate", "bad_alloc", "out of memory", "not enough memory")
 
 
 class Spread(Session):

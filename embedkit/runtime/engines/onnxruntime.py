@@ -29,7 +29,11 @@ class OnnxRuntime(Session):
             options.profile_file_prefix = str(profile)
         try:
             self._session = ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER_FUSIONS
+                str(path),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_SLOWER_FUSIONS,
+                enable_fallback=0,  # which prints, and tries the same once more
             )
         except Exception as error:
             raise BundleError(f"{path}: onnxruntime {ort.__version__} cannot load this graph: {error}") from error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embedkit.bundle.graphs.external_data import external_files
 from embedkit.errors import BundleError, MissingExtraError
 
 from .base import Device, Engine, Session
@@ -70,7 +74,8 @@ class OpenVino(Session):
         }
         try:
             core = ov.Core()
-            model = core.read_model(str(self._path))
+            with gathered(self._path) as path:
+                model = core.read_model(str(path))
             self._sizes = table_sizes(model)
             if self._precision == "int8":
                 quantize_weights(model)
@@ -86,6 +91,27 @@ class OpenVino(Session):
         """Forget what belongs to the parent's threads, without ending them."""
         _parents.append((self._compiled, self._idle))
         self._compiled, self._idle, self._lock = None, SimpleQueue(), threading.Lock()
+
+
+@contextmanager
+def gathered(path: Path) -> Iterator[Path]:
+    """A path of the graph beside which its external data lie: ``path`` itself, or one in a folder for a moment where the data
+    are links out of the folder, which the engine does not follow. Of a file on another disk a copy is made there."""
+    files = [path, *(path.parent / name for name in sorted(external_files(path)))]
+    if len(files) == 1 or all(file.resolve().parent == path.parent.resolve() for file in files[1:]):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            _link(file.resolve(), Path(folder) / file.name)
+        yield Path(folder) / path.name
+
+
+def _link(file: Path, place: Path) -> None:
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copyfile(file, place)
 
 
 def table_sizes(model: Any) -> dict[str, int]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from embedkit.errors import InputError, StoreError, TransientStoreError
 from embedkit.stores.contract import StoreURL
 
+T = TypeVar("T")
 CONNECT_SECONDS = 5.0
 
 
@@ -28,16 +34,51 @@ def request_seconds() -> float:
 
 
 def require_server(url: StoreURL, port: int) -> None:
-    """Raise `TransientStoreError` within ``CONNECT_SECONDS`` unless something listens at ``url``, by default at
+    """Raise `TransientStoreError` within ``CONNECT_SECONDS``, or what a request may take, unless something listens at ``url``, by default at
     ``port``."""
     address = (url.host, url.port or port)
     try:
-        socket.create_connection(address, CONNECT_SECONDS).close()
+        socket.create_connection(address, min(CONNECT_SECONDS, request_seconds())).close()
     except OSError as error:
         raise TransientStoreError(
             f"no {url.scheme} server answers at {address[0]}:{address[1]} ({error}): "
             f"start it, or correct the store URL {url.text!r}"
         ) from error
+
+
+def answered(what: str, connect: Callable[[], T]) -> T:
+    """What ``connect`` gives; `TransientStoreError` where it takes longer than a request may, which clients do not see to while
+    they connect. ``what`` says what was done."""
+    seconds = request_seconds()
+    found: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(connect())
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=run, name="embedkit-connect", daemon=True).start()
+    if not wait([found], seconds).done:
+        raise TransientStoreError(
+            f"{what}: the server took the connection and did not answer within {seconds:g} s; look whether it runs, or set "
+            "EMBEDKIT_STORE_TIMEOUT higher"
+        )
+    return found.result()
+
+
+@contextmanager
+def some_home() -> Iterator[None]:
+    """Let the block find a home folder where this process has none (no HOME, no entry of its user): some clients look for it
+    when they are imported or connect, and fail."""
+    if os.path.expanduser("~") not in ("", "~"):
+        yield
+        return
+    os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        yield
+    finally:
+        os.environ.pop("HOME", None)
 
 
 def http_error(what: str, status: int, detail: str, headers: Mapping[str, str]) -> StoreError:

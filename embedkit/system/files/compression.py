@@ -23,7 +23,7 @@ _MAGIC = {
     ".gz": (b"\x1f\x8b\x08",),
     ".bz2": tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)),
     ".xz": (b"\xfd7zXZ\0",),
-    ".zst": (b"\x28\xb5\x2f\xfd",),
+    ".zst": (b"\x28\xb5\x2f\xfd", *(bytes([byte]) + b"\x2a\x4d\x18" for byte in range(0x50, 0x60))),
 }
 _PIECE = 1 << 10
 
@@ -74,7 +74,8 @@ def _decompressed(raw: BinaryIO, suffix: str) -> BinaryIO:
 
 
 class _Zstandard(io.RawIOBase):
-    """Frames one after another; unlike the package's own reader it notices that the last one is cut off."""
+    """Frames one after another, those among them that hold no data (pzstd begins with one); unlike the package's own reader it
+    notices that the last one is cut off."""
 
     def __init__(self, file: BinaryIO) -> None:
         zstandard = needed("zstandard", "reading a file compressed with Zstandard", extra="zstd")

@@ -8,6 +8,9 @@ from typing import BinaryIO
 MAX_BYTES = 64 << 20
 """Bytes of the longest line, cell or text file that is read; a longer one is a bad row."""
 
+NOT_UTF_8 = "not valid UTF-8"
+"""How the reason begins where bytes are none."""
+
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20
 
@@ -38,12 +41,12 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, bytes | TooLong]]:
             yield number, raw.removeprefix(_BOM) if number == 1 else raw
 
 
-def whole(file: BinaryIO) -> bytes:
-    """The file without its BOM; raises `TooLong`."""
+def whole(file: BinaryIO, *, keep_bom: bool = False) -> bytes:
+    """The file, without its BOM unless that is to be kept; raises `TooLong`."""
     raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise TooLong("file", raw[:2_000])
-    return raw.removeprefix(_BOM)
+    return raw if keep_bom else raw.removeprefix(_BOM)
 
 
 def count_lines(path: str) -> int:
@@ -67,7 +70,7 @@ def decoded(raw: bytes) -> str:
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """Where bytes are not UTF-8."""
-    return f"not valid UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}"
+    return f"{NOT_UTF_8}: byte 0x{error.object[error.start]:02x} at {error.start}"
 
 
 def _skip_line(file: BinaryIO, raw: bytes) -> None:

@@ -137,7 +137,7 @@ def _additive_mask(
     zero = torch.zeros((1, 1, 1, 1), dtype=torch.int64, device=device)
     seen = mask_function(zero, zero, rows, columns) if mask_function is not None else None
     out: Tensor | None = None
-    if isinstance(seen, Tensor) and seen.numel() != 1:
+    if isinstance(seen, Tensor) and seen.shape[-1] != 1:  # a pattern that looks at no column lets every token see all
         out = (1.0 - seen.to(dtype)) * lowest
     if attention_mask is not None:
         padding = (1.0 - attention_mask.to(dtype))[:, None, None, :] * lowest

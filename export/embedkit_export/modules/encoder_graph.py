@@ -19,7 +19,7 @@ class EncoderGraph(nn.Module):
 
     ``inputs`` names the tensors in order. ``pools`` are concatenated; each takes (hidden, ids, mask, pool mask) or, where
     it is a module of the user's or an `AttentionPool`, (hidden, mask). Without pools there are no vectors. ``masked`` tells
-    whether the pools leave out what the pool mask does.
+    whether the pools leave out what the pool mask does, ``given`` whether the vectors are an output, or only what heads read.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class EncoderGraph(nn.Module):
         stages: Sequence[nn.Module],
         heads: Mapping[str, Head] | None = None,
         masked: bool = True,
+        given: bool = True,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -45,7 +46,7 @@ class EncoderGraph(nn.Module):
         self.pools = nn.ModuleList(pools)
         self.stages = nn.Sequential(*stages)
         self.heads = nn.ModuleDict(dict(heads or {}))
-        self.masked = masked
+        self.masked, self.given = masked, given and len(self.pools) > 0
         taken = inspect.signature(backbone.forward).parameters
         self.options: dict[str, Any] = {"use_cache": False} if "use_cache" in taken else {}
         open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken.values())
@@ -57,7 +58,7 @@ class EncoderGraph(nn.Module):
     @property
     def outputs(self) -> list[str]:
         """The names of what `forward` gives, in order."""
-        return [*([DENSE] if len(self.pools) else []), *self.heads]
+        return [*([DENSE] if self.given else []), *self.heads]
 
     def read(self, named: dict[str, Tensor]) -> Any:
         """What the backbone gives."""
@@ -107,7 +108,7 @@ class EncoderGraph(nn.Module):
         if len(self.pools):
             pooled: Tensor = self.stages(self.pooled(self._hidden(out), named))
             vectors = pooled
-            made.append(pooled[:, 0])
+            made += [pooled[:, 0]] if self.given else []
         mask = named[MASK].to(torch.float32)
         pool_mask = named[POOL_MASK].to(torch.float32) if POOL_MASK in named else mask
         run = Run(named, last(out), mask, pool_mask, vectors)

@@ -117,6 +117,36 @@ class TokenWeights(Head):
         return out * self.scale
 
 
+class StaticWords(Head):
+    """(batch, vocabulary): of each word of the text its weight in a table, however often it comes."""
+
+    def __init__(self, weight: Tensor) -> None:
+        """``weight`` (vocabulary,)."""
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.weight: Tensor
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, vocabulary)."""
+        ids = run.named["input_ids"]
+        weight: Tensor = self.weight
+        there = torch.zeros(ids.shape[0], weight.shape[0]).scatter_reduce(1, ids, run.mask, "amax")
+        return there * weight
+
+
+class VectorWords(Head):
+    """(batch, latents): what is above 0 of some stages on the pooled vector."""
+
+    def __init__(self, stages: nn.Module) -> None:
+        super().__init__()
+        self.stages = stages
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, latents)."""
+        assert run.vectors is not None
+        return torch.relu(self.stages(run.vectors)[:, 0])
+
+
 class TokenVectors(Head):
     """(batch, tokens, dim): each token's vector after some stages; which tokens are kept is decided outside the graph."""
 
@@ -144,9 +174,30 @@ class ModelLogits(Head):
     def forward(self, run: Run) -> Tensor:
         """(batch, classes)."""
         ids, mask = run.named["input_ids"], run.named["attention_mask"]
+        ids = torch.where(mask > 0, ids, self.head.pad_id)
         twice = [torch.cat([tensor, tensor]) for tensor in (run.hidden, ids, mask)]
         logits: Tensor = self.head(*twice)
         return logits[: ids.shape[0]]
+
+
+class AnswerLogits(Head):
+    """(batch, 1): the logit of one word behind the text, less that of another where there are two, from a language model's
+    head for words, of which only these rows are computed."""
+
+    def __init__(self, head: ModelHead, ids: list[int]) -> None:
+        """``head`` gives the logits of the words ``ids`` alone."""
+        super().__init__()
+        self.head, self.ids = head, ids
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, 1)."""
+        places = torch.arange(run.hidden.shape[1])
+        last = (run.mask * (places + 1)).argmax(dim=1)
+        hidden = take(run.hidden, last)  # two equal rows, for a product with one is summed in another order
+        ids = torch.gather(run.named["input_ids"], 1, last[:, None]).expand(-1, 2)
+        logits = self.head(hidden, ids, torch.ones_like(ids))[:, 0]
+        out: Tensor = logits[:, :1] - logits[:, 1:] if len(self.ids) > 1 else logits
+        return out
 
 
 class VectorLogits(Head):

@@ -73,6 +73,31 @@ class Normalize(nn.Module):
         return x / length.clamp(min=1e-12)
 
 
+class Latents(nn.Module):
+    """The latents of a sparse autoencoder before the smallest are left out: relu(W (x - shift) + bias), of x that is first
+    brought to mean 0 and deviation 1 where that is asked for (Wen et al. 2025)."""
+
+    def __init__(self, layer: nn.Linear, shift: Tensor, *, normalize: bool) -> None:
+        super().__init__()
+        self.layer, self.normalize = layer, normalize
+        self.register_buffer("shift", shift)
+
+    @classmethod
+    def of(cls, coder: Any) -> Latents:
+        """Of sentence-transformers' SparseAutoEncoder."""
+        weights = {"x.weight": coder.encoder.weight.detach(), "x.bias": coder.latent_bias.detach()}
+        return cls(linear(weights, "x"), coder.pre_bias.detach().float().clone(), normalize=coder.normalize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., dim) -> (..., latents)."""
+        if self.normalize:
+            x = x - x.mean(dim=-1, keepdim=True)
+            deviation = ((x * x).sum(dim=-1, keepdim=True) / (x.shape[-1] - 1)).sqrt()
+            x = x / (deviation + 1e-5)
+        shift: Any = self.shift
+        return torch.relu(self.layer(x - shift))
+
+
 class Residual(nn.Module):
     """f(x) + g(x); g is the identity unless given."""
 

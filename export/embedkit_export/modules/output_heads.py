@@ -12,21 +12,28 @@ from embedkit.errors import ExportError
 from embedkit_export.recipes.outputs import Logits, MultiVector, Named, Sparse
 from embedkit_export.recipes.stages import Linear
 from embedkit_export.sources.load import Source
+from embedkit_export.sources.routes import WordTable
 from embedkit_export.sources.weight_files import Weights
 
 from . import heads
 from .builders import build_stage
 from .layers import Normalize
-from .vocabulary import Head, ModelHead, Vocabulary
+from .vocabulary import Head, ModelHead, Vocabulary, some_words
 
 
 def output_head(given: Named, origin: Source, weights: Weights, where: str) -> Head:
     """The head of an output. Raises `ExportError` where the model has none of this kind."""
     if isinstance(given, Sparse):
+        if isinstance(origin.backbone, WordTable):
+            return heads.StaticWords(origin.backbone.table[:, 0].clone())
+        if given.stages is not None:
+            return heads.VectorWords(_stages(given.stages, weights, where))
         return _words(given, origin, where) if given.weights is None else _tokens(given, origin, weights, where)
     if isinstance(given, Logits):
         if given.stages is not None:
             return heads.VectorLogits(_stages(given.stages, weights, where))
+        if given.words:
+            return _answer(given, origin, where)
         return heads.ModelLogits(ModelHead(_whole(origin, where, "a head for classes")))
     return heads.TokenVectors(_stages(given.stages, weights, where), compact=isinstance(given, MultiVector))
 
@@ -47,6 +54,35 @@ def _whole(origin: Source, where: str, what: str) -> Any:
             "AutoModelForMaskedLM or AutoModelForSequenceClassification"
         )
     return origin.whole
+
+
+def _answer(given: Logits, origin: Source, where: str) -> Head:
+    whole = _whole(origin, where, "a head for words")
+    table = whole.get_output_embeddings() if hasattr(whole, "get_output_embeddings") else None
+    if table is None or not hasattr(whole, "prepare_inputs_for_generation"):
+        raise ExportError(
+            f"{where}: words: {type(whole).__name__} says no next word; name a class that does, such as "
+            'model_class = "AutoModelForCausalLM"'
+        )
+    ids = [_word_id(word, origin.tokenizer, table.out_features, where) for word in given.words]
+    return heads.AnswerLogits(some_words(whole, ids), ids)
+
+
+def _word_id(word: str | int, tokenizer: Any, size: int, where: str) -> int:
+    """The id of a word that is one token, by its name in the vocabulary or as the tokenizer reads it."""
+    if isinstance(word, str):
+        read = tokenizer(word, add_special_tokens=False)["input_ids"]
+        found = tokenizer.get_vocab().get(word, read[0] if len(read) == 1 else None)
+        if found is None or (found == tokenizer.unk_token_id and word != tokenizer.unk_token):
+            raise ExportError(
+                f"{where}: words: {word!r} is no token of the tokenizer, which reads it as {len(read)}; name one that is, as it "
+                "stands in the vocabulary"
+            )
+    else:
+        found = word
+    if not 0 <= int(found) < size:
+        raise ExportError(f"{where}: words: {word!r} is token {found}, and the model has {size}; name another")
+    return int(found)
 
 
 def _allowed(given: Sparse, origin: Source, size: int) -> Tensor:

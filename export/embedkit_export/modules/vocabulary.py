@@ -56,6 +56,15 @@ class _FirstToken(nn.Module):
         return out
 
 
+class _Out(BaseModelOutputWithPooling):  # type: ignore[misc]
+    """What a backbone gives beside these two (caches, attentions) is None."""
+
+    def __getattr__(self, name: str) -> None:
+        """Called for what is not there."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+
 class _Given(nn.Module):
     """Stands where the backbone is in a model with a head, and gives what is handed to it."""
 
@@ -71,7 +80,7 @@ class _Given(nn.Module):
         """As a backbone's."""
         hidden = _HANDED[id(self)]
         pooled = self.pooler(hidden) if self.pooler is not None else None
-        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+        return _Out(last_hidden_state=hidden, pooler_output=pooled)
 
 
 class Aside:
@@ -94,6 +103,12 @@ class ModelHead(nn.Module):
         shell._modules = dict(whole._modules)
         self.given = _Given(whole.base_model)
         shell._modules[whole.base_model_prefix] = self.given
+        pad_id = getattr(whole.config, "pad_token_id", None)
+        self.pad_id: int = -1 if pad_id is None else pad_id
+        """The id that the head knows padding by; one that no text has, where the model has none."""
+        if pad_id is None:
+            shell.config = copy.copy(whole.config)
+            shell.config.pad_token_id = self.pad_id
         self.shell = shell
         self.whole = Aside(whole)
         """The model, for the reference."""
@@ -103,6 +118,20 @@ class ModelHead(nn.Module):
         with _handed(self.given, hidden):
             logits: Tensor = self.shell(input_ids=ids, attention_mask=mask).logits
         return logits
+
+
+def some_words(whole: Any, ids: list[int]) -> ModelHead:
+    """The head for words of a model with output embeddings, cut down to the rows ``ids``: what the model does to logits
+    afterwards (soft caps, scales) is done to these."""
+    table = whole.get_output_embeddings()
+    rows = nn.Linear(table.in_features, len(ids), bias=table.bias is not None)
+    with torch.no_grad():
+        rows.weight.copy_(table.weight[ids])
+        if table.bias is not None:
+            rows.bias.copy_(table.bias[ids])
+    head = ModelHead(whole)
+    head.shell = _replaced(head.shell, table, rows)
+    return head
 
 
 class Vocabulary(nn.Module):

@@ -11,9 +11,11 @@ from embedkit import bundle
 from embedkit.bundle.manifest import Quality, Variant
 from embedkit.errors import ExportError
 from embedkit_export import files
+from embedkit_export.graphs.blocks import LEAST, cut_attention
 from embedkit_export.graphs.capture import capture
 from embedkit_export.graphs.fuse import fuse
 from embedkit_export.graphs.fusion_checks import check_fused, counts, depth
+from embedkit_export.graphs.ir_tools import own_copy
 from embedkit_export.modules.layers import LatentAttention
 from embedkit_export.modules.pooling import AttentionPool
 from embedkit_export.plan.plan import GraphPlan, Plan
@@ -54,7 +56,7 @@ def _ground(
         given = tokenizers.items(role, [item])
         if given:
             feeds.append(tokenizers.feed(role, given[0]))
-    return FusedGraph(captured, feeds)
+    return FusedGraph(captured, feeds, graph.max_tokens)
 
 
 class Maker:
@@ -142,6 +144,9 @@ class Maker:
                 needless.append(error)
                 graph = ground.model
             fused.append(counts(graph))
+            if ground.max_tokens > LEAST:
+                graph = own_copy(graph)
+                cut_attention(graph)
             file, data = files.save(graph, self.folder, files.file_name(owner, variant))
             written[owner] = Variant(file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name)
         if len(needless) == len(self.grounds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from contextlib import suppress
 from typing import Any
@@ -64,6 +65,15 @@ def positions(backbone: Any) -> int | None:
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding) and module.padding_idx is not None:
             return module.num_embeddings - module.padding_idx - 1
     return stated
+
+
+def without_special(tokenizer: Any) -> Any:
+    """A copy of a transformers tokenizer that adds no special tokens; those that stand in a text it still knows."""
+    made = copy.deepcopy(tokenizer)
+    backend = getattr(made, "backend_tokenizer", None)
+    if backend is not None:  # without one it is refused where its file is made
+        backend.post_processor = None
+    return made
 
 
 def table_size(backbone: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
 
-from .backbone import pooler, set_causal, tokenizer_json
+from .backbone import pooler, set_causal, tokenizer_json, without_special
 from .frontend import note_beyond, text_frontend
 from .plan import GraphPlan, Plan, RolePlan
 
@@ -76,10 +77,13 @@ class _Builder:
         self.origins: dict[str, Source] = {}
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
+        self.bare: dict[int, Source] = {}
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
         origin = self._origin(name, role)
+        if role.special_tokens is False and origin.tokenizer is not None:
+            origin = self.bare.setdefault(id(origin), replace(origin, tokenizer=without_special(origin.tokenizer)))
         pooling = as_pooling(role.pooling)
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
         key = repr((id(origin), _key(pooling), staged))
@@ -157,7 +161,8 @@ class _Builder:
         made = {name: output_head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
-        if self.recipe.dense:
+        reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
+        if self.recipe.dense or reads_vectors:
             pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             build_stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
@@ -189,6 +194,7 @@ class _Builder:
             stages=stages,
             heads=made,
             masked=masked,
+            given=self.recipe.dense,
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
@@ -205,6 +211,7 @@ class _Builder:
             for i, stage in enumerate(stages, 1):
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
+        if pools and module.given:
             described[DENSE] = self._dense_output(width, normal, where)
         if made:
             described |= self._described(module, outputs, where, token)

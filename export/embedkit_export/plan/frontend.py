@@ -59,7 +59,7 @@ def text_frontend(role: Role, origin: Source, where: str, max_tokens: int | None
         vocabulary=size if beyond else None,
     )
     fixed = len(always)
-    if fixed >= limit and (cut == "content" or not literals):
+    if fixed >= limit and (cut != "all" or not literals):
         raise ExportError(
             f"max length: {limit} tokens leave no room for text beside {fixed} tokens of the template and special tokens; "
             "pass a larger --max-tokens"

@@ -151,7 +151,7 @@ def sensitivity(
 
 
 def _outputs(model: ir.Model, name: str, feeds: Sequence[Feed]) -> list[Floats]:
-    session = open_session(model)
+    session = open_session(model, feeds=feeds)
     return [session.run([name], dict(feed))[0] for feed in feeds]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from embedkit_export.graphs.blocks import LEAST, cut_attention
 from embedkit_export.tensors import Feed, Floats
 
 SAMPLE_ROWS = 1024
@@ -57,7 +58,7 @@ def calibrate(model: ir.Model, feeds: Sequence[Feed], names: Sequence[str]) -> d
     names = list(dict.fromkeys(names))
     if not names:  # onnxruntime takes none for all
         return {}
-    session = open_session(model, names)
+    session = open_session(model, names, feeds)
     share = max(1, -(-SAMPLE_ROWS // max(1, len(feeds))))
     rng = np.random.default_rng(0)
     sums: dict[str, _Sums] = {}
@@ -73,8 +74,9 @@ def calibrate(model: ir.Model, feeds: Sequence[Feed], names: Sequence[str]) -> d
     return {name: found.statistics() for name, found in sums.items()}
 
 
-def open_session(model: ir.Model, outputs: Sequence[str] = ()) -> Any:
-    """A CPU session of the graph with further values as outputs; the model is left as it was."""
+def open_session(model: ir.Model, outputs: Sequence[str] = (), feeds: Sequence[Feed] = ()) -> Any:
+    """A CPU session of the graph with further values as outputs, whose attention is cut where one of the ``feeds`` is long;
+    the model is left as it was."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -86,6 +88,8 @@ def open_session(model: ir.Model, outputs: Sequence[str] = ()) -> Any:
     by_name = {value.name: value for node in graph for value in node.outputs}
     present = {value.name for value in graph.outputs}
     graph.outputs.extend(by_name[name] for name in outputs if name not in present)
+    if any(max(array.shape[1:], default=0) > LEAST for feed in feeds for array in feed.values()):
+        cut_attention(tapped)
     size = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
     elsewhere = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.initializers.values())
     if size < IN_MEMORY_BYTES and not elsewhere:

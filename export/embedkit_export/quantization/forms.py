@@ -40,10 +40,12 @@ class NothingToQuantise(ExportError):
 
 @dataclass
 class FusedGraph:
-    """A fused fp32 graph with what calibrates it: typical inputs, one text each."""
+    """A fused fp32 graph with what calibrates it: typical inputs, one text each, and how long a text may
+    be."""
 
     model: ir.Model
     feeds: Sequence[Feed]
+    max_tokens: int = 0
     _statistics: dict[str, Statistics] | None = field(default=None, repr=False)
     _choices: dict[str, rowwise.Choice] | None = field(default=None, repr=False)
     _order: list[str] | None = field(default=None, repr=False)
@@ -128,7 +130,7 @@ def _check_range(graph: ir.Model, ground: FusedGraph) -> None:
     shown = own_copy(graph)
     fp16.show_rounding(shown)
     output = str(shown.graph.outputs[0].name)
-    exact, rounded = (open_session(model) for model in (ground.model, shown))
+    exact, rounded = (open_session(model, feeds=ground.feeds) for model in (ground.model, shown))
     for feed in ground.feeds[:_PROBES]:
         a, b = (session.run([output], dict(feed))[0].astype(np.float64).ravel() for session in (exact, rounded))
         likeness = float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))

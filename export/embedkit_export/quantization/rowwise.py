@@ -99,11 +99,11 @@ def sensitivity(model: ir.Model, feeds: Sequence[Feed], choices: Mapping[str, Ch
     def errors(keep: Collection[str], which: Sequence[int]) -> list[float]:
         copied = own_copy(model)
         rowwise_int8(copied, choices, keep=keep)
-        session = calibration.open_session(copied)
+        session = calibration.open_session(copied, feeds=feeds)
         output = str(copied.graph.outputs[0].name)
         return [_relative(session.run([output], dict(feeds[i]))[0], exact[i]) for i in which]
 
-    session = calibration.open_session(model)
+    session = calibration.open_session(model, feeds=feeds)
     output = str(model.graph.outputs[0].name)
     exact = [session.run([output], dict(feed))[0] for feed in feeds]
     del session

@@ -31,6 +31,9 @@ class Sparse(_Output, frozen=True, tag="sparse"):
     """Only words whose token is in the text, and not left out by `without`."""
     stopwords: list[str] = []
     """Words without a weight: every token that is one of these, whatever its case, without the space around it."""
+    stages: list[Any] | None = None
+    """On the pooled vector, in place of a head for words: what is above 0 of the result are the weights (CSR)."""
+    similarity: Literal["sparse_dot", "sparse_cosine"] = "sparse_dot"
 
 
 class MultiVector(_Output, frozen=True, tag="multivector"):
@@ -47,9 +50,13 @@ class Tokens(_Output, frozen=True, tag="tokens"):
 
 
 class Logits(_Output, frozen=True, tag="logits"):
-    """A number for each class: from the model's own head, or by ``stages`` on the pooled vector."""
+    """A number for each class: from the model's own head, by ``stages`` on the pooled vector, or by a word that a language
+    model would say next."""
 
     stages: list[Any] | None = None
+    words: Annotated[list[str | int], msgspec.Meta(max_length=2)] = []
+    """Of a language model, one number: the logit of the first of these tokens (or ids) behind the text, less that of the
+    second where there is one (Qwen3-Reranker, Zhang et al. 2025: yes and no)."""
     labels: list[str] = []
     activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
 
@@ -74,4 +81,4 @@ def similarity(recipe: Recipe, name: str) -> str | None:
     if name == DENSE:
         return recipe.similarity
     given = checked_output(recipe.outputs[name], name)
-    return "sparse_dot" if isinstance(given, Sparse) else getattr(given, "similarity", None)
+    return getattr(given, "similarity", None)

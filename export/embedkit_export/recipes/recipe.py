@@ -77,14 +77,17 @@ class Role(_Piece, frozen=True):
     """How one kind of text is encoded; what is None is taken from the recipe."""
 
     template: str | list[str] | None = None
-    """``{text}`` and other fields between literal text, byte for byte (``{{`` is a brace); a list of two is a pair."""
+    """``{text}`` and other fields between literal text, byte for byte (``{{`` is a brace); ``{text:strip}`` is without the
+    white space around it; a list of two is a pair."""
     fields: dict[str, str] | None = None
     """Texts for fields that an input does not give."""
     max_tokens: Positive | None = None
     truncate: Literal["smart", "slice"] | None = None
     """``smart`` keeps the closing special tokens; ``slice`` cuts after they were added."""
-    cut: Literal["all", "content"] | None = None
-    """What a smart cut may take: ``content`` leaves the template's literals whole."""
+    cut: Literal["all", "content", "body"] | None = None
+    """What a smart cut may take: ``content`` leaves the template's literals whole, ``body`` the one that closes it."""
+    special_tokens: bool | None = None
+    """False where the tokenizer adds no special tokens: the template has all that are read."""
     pad: Positive | None = None
     """A fixed number of tokens that every text is padded to."""
     pad_least: Positive | None = None
@@ -136,7 +139,7 @@ class Recipe(_Piece, frozen=True):
     stages: list[Any] = []
     """Stages on the vector, in order: see `recipes.stages`; or modules (batch, n, dim) -> (batch, n, dim)."""
     dense: bool = True
-    """Whether there is a pooled vector, the output ``dense``."""
+    """Whether the pooled vector is an output, ``dense``; heads may read it all the same."""
     outputs: dict[str, Any] = {}
     """Other outputs by name, each a table or one of `outputs`."""
     pair: Any = None
@@ -159,7 +162,8 @@ class Recipe(_Piece, frozen=True):
     fields: dict[str, str] = {}
     max_tokens: Positive | None = None
     truncate: Literal["smart", "slice"] = "smart"
-    cut: Literal["all", "content"] | None = None
+    cut: Literal["all", "content", "body"] | None = None
+    special_tokens: bool = True
     pad: Positive | None = None
     pad_least: Positive | None = None
     padding: Literal["ignored", "kept", "read"] = "ignored"
@@ -236,11 +240,11 @@ def parts(template: str | list[str], fields: dict[str, str], where: str = "recip
             if literal:
                 out.append(Part(lit=literal))
             if name is not None:
-                if not name.isidentifier() or spec or conversion:
+                if not name.isidentifier() or spec not in ("", "strip") or conversion:
                     raise InputError(
                         f"{where}: template {segment!r}: expected fields such as {{text}}, found {{{name}}}"
                     )
-                out.append(Part(field=name, default=fields.get(name)))
+                out.append(Part(field=name, default=fields.get(name), strip=spec == "strip"))
     names = [part.field for part in out if part.field]
     if not names or len(set(names)) != len(names) or (isinstance(template, list) and len(template) != 2):
         raise InputError(

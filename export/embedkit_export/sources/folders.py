@@ -81,6 +81,12 @@ def kind(folder: Path) -> str:
     return str(stated or guess)
 
 
+def is_language_model(folder: Path) -> bool:
+    """Whether a folder holds a transformers model alone, with a head that says the next word."""
+    named = (_json(transformer(folder) / MODEL).get("architectures") or [""])[0]
+    return named.endswith("ForCausalLM") and not (folder / MODULES).is_file()
+
+
 def has_projection(folder: Path) -> bool:
     """Whether sentence-transformers finds a layer for token vectors in a folder, and makes none at random."""
     modules = folder / MODULES

@@ -142,6 +142,8 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
     wanted = how.kind or folders.kind(folder)
     if wanted == CLASSES["classifier"]:
         return _plain(folder, name, replace(how, model_class=how.model_class or wanted))
+    if wanted == CLASSES["reranker"] and folders.is_language_model(folder):
+        return _plain(folder, name, replace(how, model_class=how.model_class or "AutoModelForCausalLM"))
     if wanted and wanted not in CLASSES.values():
         raise ExportError(f"{folder}: expected a model of {', '.join(CLASSES.values())}, found one of {wanted}")
     if (wanted and (folder / folders.MODULES).is_file()) or wanted not in ("", "SentenceTransformer"):

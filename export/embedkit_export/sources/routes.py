@@ -64,8 +64,19 @@ class Table(nn.Module):
         return nn.functional.embedding(input_ids, table)
 
 
+class WordTable(Table):
+    """The backbone of a SparseStaticEmbedding: a word's vector is its weight."""
+
+    table: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(weight[:, None])
+
+
 def reader(first: Any) -> tuple[Any, Any]:
     """The backbone and the transformers tokenizer of a pipeline's first module; None where it has none."""
+    if type(first).__name__ == "SparseStaticEmbedding":
+        return WordTable(first.weight), first.tokenizer
     if type(first).__name__ != "StaticEmbedding":
         return getattr(first, "auto_model", None), getattr(first, "tokenizer", None)
     from tokenizers import Tokenizer
@@ -94,5 +105,7 @@ def limit_length(model: Any, limit: int) -> None:
             for own in ("query_length", "document_length"):
                 if getattr(module, own, None) is not None:
                     setattr(module, own, limit)
+        elif type(module).__name__ == "SparseStaticEmbedding":
+            module.tokenizer.model_max_length = limit
         elif type(module).__name__ == "StaticEmbedding":
             module.tokenizer.enable_truncation(limit)

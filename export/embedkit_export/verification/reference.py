@@ -99,7 +99,8 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
         pooled = torch.cat([_pooled(part, module, hidden, named, kept) for part in module.pools])
         staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
         vector = staged
-        out[DENSE] = staged[0, 0].numpy()
+        if module.given:
+            out[DENSE] = staged[0, 0].numpy()
     for name, head in module.heads.items():
         out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
     return out
@@ -164,10 +165,18 @@ def _headed(
     if isinstance(head, heads.TokenVectors):
         hidden = head.stages(last(module.read(named)))[0].numpy()
         return np.asarray(hidden[kept if head.compact else read])
+    if isinstance(head, heads.AnswerLogits):
+        said = head.head.whole.model(**named).logits[0, -1, head.ids].numpy()
+        return np.asarray(said[:1] - (said[1:] if len(said) > 1 else 0.0))
     if isinstance(head, heads.ModelLogits):
         return np.asarray(head.head.whole.model(**named).logits[0].numpy())
+    if isinstance(head, heads.StaticWords):
+        table: Any = head.weight
+        there = np.isin(np.arange(len(table)), named[IDS][0].numpy()[read])
+        return np.where(there, table.numpy(), np.float32(0.0))
     assert vector is not None
-    return np.asarray(head.stages(vector)[0, 0].numpy())
+    made = head.stages(vector)[0, 0].numpy()
+    return np.asarray(np.maximum(made, 0.0) if isinstance(head, heads.VectorWords) else made)
 
 
 def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str, Tensor], kept: Tensor) -> Tensor:
@@ -202,7 +211,8 @@ def tokens(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int
         else:
             before = "".join(segments)
             start = len(segments[-1])
-            segments[-1] += given.get(part.field, part.default) or ""
+            value = given.get(part.field, part.default) or ""
+            segments[-1] += value.strip() if part.strip else value
             field_ends.append((len(segments) - 1, start, len(segments[-1])))
     limit, smart = frontend.truncate.max, frontend.truncate.mode == "smart"
     cut = smart and frontend.truncate.applies_to == "all"
@@ -221,6 +231,12 @@ def tokens(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int
     if not smart:
         kept_places = kept_places[:limit]
         columns = [column[:limit] for column in columns]
+    elif frontend.truncate.applies_to == "body":
+        closing = _closing(tokenizer, frontend)
+        if len(kept_places) > limit:
+            kept_places = kept_places[: limit - len(closing)] + kept_places[len(kept_places) - len(closing) :]
+            columns = [[column[place] for place in kept_places] for column in columns]
+            columns[0][limit - len(closing) :] = closing
     elif not cut:
         places = list(range(len(columns[0])))
         spans, owners = encoded["offset_mapping"][0], encoded.sequence_ids(0)
@@ -249,6 +265,21 @@ def tokens(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int
         leading = int(number or 1) if kind == "first" else _prefix_tokens(tokenizer, before) if kind == "prefix" else 0
         pool = [0 if i < leading or (kind == "special" and special[i]) else kept for i, kept in enumerate(pool)]
     return ids, types, pool
+
+
+def _closing(tokenizer: Any, frontend: TextFrontend) -> list[int]:
+    """The ids that a text ends with, whatever its fields hold."""
+    literal = ""
+    for part in frontend.template:
+        literal = literal + (part.lit or "") if part.field is None else ""
+    before = "".join((part.lit or "0") for part in frontend.template).removesuffix(literal)
+    encoded = tokenizer(before + literal, return_offsets_mapping=True, return_special_tokens_mask=True)
+    ids: list[int] = encoded["input_ids"]
+    spans, special = encoded["offset_mapping"], encoded["special_tokens_mask"]
+    inside = [
+        i for i, (span, added) in enumerate(zip(spans, special, strict=True)) if not added and span[0] < len(before)
+    ]
+    return ids[inside[-1] + 1 :] if inside else ids
 
 
 def _prefix_tokens(tokenizer: Any, text: str) -> int:

@@ -302,3 +302,17 @@ def test_files_of_wordings(folder, tmp_path):
 def test_nothing_to_ask():
     with pytest.raises(InputError, match="a relevant document for each"):
         Retrieval("here", ("q",), ({},), lambda: ["d"], 1)
+
+
+def test_judgements_of_documents_that_the_folder_lacks_are_counted_and_told(folder):
+    """Published sets have some (ArguAna): the whole set was refused."""
+    task = Retrieval.read(folder(lines="q1\td9\t1\nq1\td1\t1\nq2\td8\t1\nq2\td9\t0\n"))
+    assert (task.queries, task.relevant) == (("one",), ({1: 1},))
+    assert task.notes == (
+        "judgements of documents that the folder lacks left out: 3",
+        "queries without a relevant document left out: 1",
+    )
+    encoder = Written({"one": angle(0), **{f"text {i}": angle(10 * i) for i in range(3)}, "Title and text": angle(50)})
+    assert "left out: 3" in str(evaluate(task, {"one": encoder}, resamples=0))
+    with pytest.raises(InputError, match="found none of 1"):
+        Retrieval.read(folder(lines="q1\td9\t1\nq1\td1\t0\n"))

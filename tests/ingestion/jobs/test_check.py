@@ -6,6 +6,7 @@ import json
 import uuid
 import warnings
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -144,3 +145,22 @@ def test_the_order_of_before_and_the_old_keywords_go_on_working(store, encoder):
         warnings.simplefilter("error")
         assert check(SOURCE, store=store, collection="docs", encoder=encoder, vectors=3).compared == 3
         assert check(documents=SOURCE, store=store, collection="docs").consistent
+
+
+@pytest.mark.parametrize("value", ["NaT", "-249-10-15T19:33:20", "2024-05-01T12:30:15.123456789"])
+def test_a_row_whose_time_an_earlier_version_could_not_read_is_named_and_mended(encoder, value):
+    """Such a row was written, and every read of its collection failed."""
+    made = fresh_store()
+    source = [Document("a", "a text", {"t": datetime(2024, 5, 1)}), Document("b", "another", {"t": None})]
+    ingest(source, encoder, made, collection="docs")
+    docs = made.open("docs")
+    (row,) = docs.get(["b"], with_vectors=True)
+    kept = '{"t":{"$embedkit":"datetime","value":"' + value + '"}}'
+    written = RecordBatch(["b"], row.vector[None], [row.text], [{}], ["of then"], [kept])
+    docs.inner.upsert(written)
+    assert {row.id for row in docs.records()} == {"a", "b"}
+    found = check(source, encoder, made, collection="docs", drop_broken=True)
+    assert (found.damaged, found.ids) == (1, {"damaged": ["b"]})
+    assert ingest(source, encoder, made, collection="docs").written == 1
+    assert check(source, encoder, made, collection="docs").consistent
+    assert docs.get(["b"])[0].metadata == {"t": None}

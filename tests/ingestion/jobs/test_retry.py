@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
@@ -177,3 +178,23 @@ def test_another_file_is_refused(encoder, store, tmp_path, content):
         (tmp_path / PATH).write_text(content)
     with pytest.raises(InputError, match="is no dead-letter file"):
         retry(PATH, encoder, store, collection="docs")
+
+
+def test_bytes_that_are_no_text_are_not_tried_as_their_escapes(tmp_path, encoder, store):
+    """A row of CSV in latin-1 was written with the letters of an escape in its text."""
+    (tmp_path / "docs.csv").write_bytes("id,text\n1,café\n2,tea\n".encode("latin-1"))
+    assert ingest(FileRows(["docs.csv"]), encoder, store, collection="docs").dead == 1
+    assert retry("docs.dead.jsonl", encoder, store, collection="docs").dead == 1
+    letters = Path("docs.dead.jsonl")
+    letters.write_text(letters.read_text().replace(r"caf\\xe9", "café"), encoding="utf-8")
+    assert retry("docs.dead.jsonl", encoder, store, collection="docs").written == 1
+    assert {row.id: row.text for row in store.open("docs").records()} == {"1": "café", "2": "tea"}
+
+
+def test_a_table_with_another_delimiter_is_tried_by_it(tmp_path, encoder, store):
+    (tmp_path / "docs.csv").write_bytes(b"id;text\n1;one;more\n2;tea, milk\n")
+    assert ingest(FileRows(["docs.csv"], delimiter=";"), encoder, store, collection="docs").dead == 1
+    letters = Path("docs.dead.jsonl")
+    letters.write_text(letters.read_text().replace("one;more", "one, more"), encoding="utf-8")
+    assert retry("docs.dead.jsonl", encoder, store, collection="docs").written == 1
+    assert {row.id: row.text for row in store.open("docs").records()} == {"1": "one, more", "2": "tea, milk"}

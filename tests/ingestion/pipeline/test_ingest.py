@@ -16,7 +16,7 @@ from embedkit.bundle.validation import read_manifest
 from embedkit.bundle.writer import write_manifest
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import CollectionMismatchError, InputError, StoreError, TransientStoreError, TruncationWarning
-from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, ingest
+from embedkit.ingestion import FileRows, IngestInterrupted, IngestReport, check, chunked, estimate, ingest
 from embedkit.ingestion.pipeline.report import IngestError
 from embedkit.ingestion.rows import reading
 from embedkit.records.documents import Document
@@ -388,3 +388,24 @@ def test_fields_of_the_template_come_from_the_metadata(store, tmp_path):
     reasons = {row["id"]: row["reason"] for row in letters(tmp_path / "docs.dead.jsonl")}
     assert "the field 'title' is missing" in reasons["c"]
     assert "field 'title': expected a string, found int" in reasons["d"]
+
+
+@pytest.mark.parametrize("given", ["docs.jsonl", b"docs", {"id": "a", "text": "t"}, Document("a", "t"), 7, None])
+def test_what_is_no_source_is_refused_before_anything_is_made(encoder, store, given):
+    """The letters of a path, and the keys of a mapping, were documents."""
+    for call in (ingest, check, estimate):
+        with pytest.raises(InputError, match="documents: expected an iterable of documents, found"):
+            call(given, encoder, store, collection="docs")
+    with pytest.raises(InputError, match="documents: expected"):
+        chunked(given, encoder)
+    assert store.names() == []
+
+
+def test_a_data_frame_is_refused_and_its_rows_are_taken(encoder, store):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"id": [1, 2], "text": ["one", "two"], "n": [0.5, None]})
+    with pytest.raises(InputError, match=r"found DataFrame, which gives the names of its columns.*to_dict"):
+        ingest(frame, encoder, store, collection="docs")
+    assert store.names() == []
+    assert ingest(frame.to_dict("records"), encoder, store, collection="docs").written == 2
+    assert {row.id: row.text for row in store.open("docs").records()} == {"1": "one", "2": "two"}

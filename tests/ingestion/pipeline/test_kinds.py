@@ -95,6 +95,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_encoded(encoder, entry_
         ingest(ROWS, encoder, store, collection="docs", outputs=["dense"])
         with pytest.raises(CollectionMismatchError, match="sparse"):
             ingest(ROWS, encoder, store, collection="docs", outputs=["dense", "sparse"])
-        for outputs, message in ((["odd"], "found 'odd'"), ("dense", "found the string"), ([], "no vectors")):
+        for outputs, message in (
+            (["odd"], "found 'odd'"),
+            ("dense", "found str; put one name in a list"),
+            ([], "no vectors"),
+        ):
             with pytest.raises(InputError, match=message):
                 ingest(ROWS, encoder, store, collection="new", outputs=outputs)

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
+import socket
+import sys
+import uuid
+from pathlib import Path
 
 import pytest
 
 from embedkit.errors import InputError
-from embedkit.ingestion import FileRows
+from embedkit.ingestion import FileRows, check, chunked, estimate, ingest, retry
+from embedkit.stores.opening import open_store
 
 
 @pytest.fixture
@@ -94,3 +100,64 @@ def test_a_folder_that_cannot_be_listed_is_a_bad_row(site):
         assert "the folder cannot be listed: Permission denied" in bad.reason
     finally:
         (site / "b").chmod(0o755)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and sockets are files here")
+def test_pipes_sockets_and_devices_in_a_folder_are_not_opened(site, monkeypatch):
+    """A pipe was waited for without end."""
+    monkeypatch.chdir(site)
+    expected = [row.id for row in FileRows(["."])]
+    os.mkfifo("pipe.txt")
+    os.mkfifo("a/rows.jsonl")
+    os.symlink("/dev/zero", "zero.txt")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("socket.md")
+    rows = FileRows(["."])
+    assert [row.id for row in rows] == expected
+    listener.close()
+    assert {"./pipe.txt", "./a/rows.jsonl", "./zero.txt", "./socket.md"} <= set(rows.skipped)
+    for path in ("socket.md", "/dev/zero"):
+        with pytest.raises(InputError, match=f"{path}: it is a socket or a device"):
+            FileRows([path])
+    assert list(FileRows(["/dev/null"], format="jsonl")) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_links_in_a_circle_are_bad_rows_and_folders_in_a_circle_are_not_entered(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    (tmp_path / "one.txt").symlink_to("two.txt")
+    (tmp_path / "two.txt").symlink_to("one.txt")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    good, *bad = FileRows([tmp_path])
+    assert good.text == "text"
+    assert [row.id for row in bad] == ["loop.txt", "one.txt", "two.txt"]
+    assert all("symbolic links" in row.reason for row in bad)
+    with pytest.raises(InputError, match="symbolic links"):
+        FileRows([tmp_path / "loop.txt"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths are UTF-8 elsewhere")
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_a_path_that_is_no_utf_8_costs_its_own_document_alone(tmp_path, encoder, as_bytes, monkeypatch):
+    """The place of a row in such a file ended the run."""
+    monkeypatch.chdir(tmp_path)
+    os.makedirs(b"top\xff/below\xfe")
+    for name in (b"top\xff/a.txt", b"top\xff/b\xff.txt", b"top\xff/below\xfe/c.txt"):
+        with open(name, "w") as file:
+            file.write("some text")
+    with open(b"top\xff/below\xfe/rows.jsonl", "w") as file:
+        file.write('{"id": 1, "text": "one"}\n{"id": 2, "text": "two"}\n{"id": 2, "text": "other"}\n')
+    rows = FileRows([b"top\xff" if as_bytes else os.fsdecode(b"top\xff")])
+    for documents in (rows, chunked(rows, encoder)):
+        store = open_store(f"memory:{uuid.uuid4()}")
+        expected = estimate(documents, encoder, store, collection="docs")
+        report = ingest(documents, encoder, store, collection="docs")
+        assert (report.written, report.dead, expected.new, expected.dead) == (3, 3, 3, 3)
+        ids = {row.id for row in store.open("docs").records()}
+        assert ids == ({"a.txt", "1", "2"} if documents is rows else {"a.txt#0", "1#0", "2#0"})
+        letters = [json.loads(line) for line in Path("docs.dead.jsonl").read_text("utf-8").splitlines()]
+        assert sum("lone surrogate" in letter["reason"] for letter in letters) == 2
+        assert sum("duplicate id" in letter["reason"] for letter in letters) == 1
+        assert check(documents, encoder, store, collection="docs").consistent
+        assert retry("docs.dead.jsonl", encoder, store, collection="docs").dead == 3

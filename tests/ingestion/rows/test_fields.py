@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import pytest
 
@@ -71,6 +72,29 @@ def test_ids_can_be_made():
         read(Fields(text="body", id_from="row"), {"id": [1], **row})
 
 
+def test_what_pandas_has_for_nothing_is_nothing():
+    row = {"id": math.nan, "title": math.nan, "body": "Leaves.", "n": math.nan}
+    assert read(Fields(text=["title", "body"], metadata=[], id_from="row"), row) == ("3", "Leaves.", {})
+    with pytest.raises(NoDocument, match="'title' is missing or null"):
+        read(Fields(text="title", id_from="row"), row)
+
+
+def test_bytes_become_text_where_they_are_read():
+    row = {"a": {"id": b"k", "t": [b"x", b"\xff"]}, "raw": b"\xff"}
+    readable = Fields(id="a.id", text="a.t.0").readable(row)
+    assert readable == {"a": {"id": "k", "t": ["x", b"\xff"]}, "raw": b"\xff"}
+    with pytest.raises(NoDocument, match=r"'a\.t\.1' is bytes, expected text: not valid UTF-8") as caught:
+        Fields(id="a.id", text="a.t.1").readable(row)
+    assert caught.value.id == "k"
+    assert row["a"]["id"] == b"k"
+
+
+def test_which_columns_are_read():
+    assert all(map(Fields().reads, ["id", "text", "other"]))
+    fields = Fields(id="a.id", text=["t", "u"], metadata=["m"])
+    assert [name for name in ("a", "t", "u", "m", "id", "other") if fields.reads(name)] == ["a", "t", "u", "m"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -78,6 +102,11 @@ def test_ids_can_be_made():
         ({"text": []}, "expected names"),
         ({"text": ["a", "{b}"]}, "one template"),
         ({"metadata": "a,b"}, "expected a list of names"),
+        ({"metadata": 5}, "metadata_fields: expected a list of names, found int"),
+        ({"text": 5}, "expected names"),
+        ({"text": ["a", 5]}, "expected names"),
+        ({"id": None}, "expected names"),
+        ({"types": 5}, "types: expected a mapping of fields to types, found int"),
         ({"id_from": "hash"}, "id_from: expected one of text, path, row, found 'hash'"),
     ],
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 
+import numpy as np
 import pytest
 
 from embedkit.errors import InputError
 from embedkit.ingestion.rows.row import BadRow, SourcedDocument, fingerprint_of, refused, shown_as_json, sourced
 from embedkit.records.documents import Document
-from embedkit.records.metadata import content_hash
+from embedkit.records.metadata import content_hash, load_metadata
 
 
 def test_each_form_of_a_document_has_a_place():
@@ -66,9 +68,59 @@ def test_the_hash_is_that_of_the_content():
             fingerprint_of(document)
 
 
+@pytest.mark.parametrize(
+    ("item", "form"),
+    [
+        ({"text": "t", "at": datetime(2024, 5, 1)}, "record"),
+        ({"id": "a", "text": b"\xff"}, ""),
+        ({"text": "t", "x": object()}, ""),
+    ],
+)
+def test_a_bad_row_is_read_again_as_it_was_or_not_at_all(item, form):
+    """Values that JSON has not were kept as Python shows them, and read again as that text."""
+    row = sourced(item, 2)
+    assert isinstance(row, BadRow)
+    assert row.format == form
+    if form:
+        assert load_metadata(row.row) == item
+
+
+def test_bytes_and_whole_numbers_of_a_mapping():
+    assert sourced({"id": 12.0, "text": b"caf\xc3\xa9", "n": b"x"}, 1) == SourcedDocument(
+        "12", "café", {"n": b"x"}, "documents", 1
+    )
+    bad = sourced({"id": b"a", "text": b"\xff"}, 1)
+    assert isinstance(bad, BadRow)
+    assert (bad.id, bad.reason) == ("a", "the field 'text' is bytes, expected text: not valid UTF-8: byte 0xff at 0")
+
+
 def test_a_value_that_is_no_json_is_shown_all_the_same():
     assert json.loads(shown_as_json({"a": b"x"})) == {"a": "b'x'"}
     itself: dict[str, object] = {}
     itself["self"] = itself
     assert shown_as_json(itself) == "{'self': {...}}"
     assert shown_as_json({(1, 2): 3}) == "{(1, 2): 3}"
+
+
+class Hidden:
+    """A value that cannot be shown."""
+
+    def __repr__(self):
+        raise KeyError("no")
+
+
+VALUES = {
+    "hidden": Hidden(), "long": 10**5000, "array": np.array([1, 2]), "scalar": np.array("x"), "list": [Hidden()],
+    "mapping": {"a": Hidden()}, "keys": {1: Hidden()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_any_value_in_any_place_is_a_row_or_a_bad_row(kind):
+    value = VALUES[kind]
+    for item in ({"id": value, "text": "t"}, {"id": "a", "text": value}, {"text": "t", "x": value}):
+        row = sourced(item, 1)
+        assert isinstance(row, BadRow)
+        assert isinstance(row.row, str)
+    with pytest.raises(InputError):
+        fingerprint_of(SourcedDocument("a", "t", {"x": {1: value}}))

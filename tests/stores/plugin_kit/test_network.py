@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import email.utils
+import os
 import socket
+import threading
 import time
 
 import pytest
 
 from embedkit.errors import InputError, StoreError, TransientStoreError
 from embedkit.stores.contract import StoreURL
-from embedkit.stores.plugin_kit.network import http_error, request_seconds, require_server, retry_after
+from embedkit.stores.plugin_kit.network import (
+    answered,
+    http_error,
+    request_seconds,
+    require_server,
+    retry_after,
+    some_home,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +71,24 @@ def test_what_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch, given: str)
     monkeypatch.setenv("EMBEDKIT_STORE_TIMEOUT", given)
     with pytest.raises(InputError, match="EMBEDKIT_STORE_TIMEOUT"):
         request_seconds()
+
+
+def test_what_answers_in_time_is_given_and_what_does_not_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDKIT_STORE_TIMEOUT", "0.2")
+    assert answered("connecting", lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        answered("connecting", lambda: 1 // 0)
+    never = threading.Event()
+    with pytest.raises(TransientStoreError, match=r"connecting: .* 0\.2 s; .*EMBEDKIT_STORE_TIMEOUT"):
+        answered("connecting", never.wait)
+    never.set()
+
+
+def test_a_home_is_there_for_the_block_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    with some_home():
+        assert os.path.expanduser("~") == os.environ.get("HOME", os.path.expanduser("~"))
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path.replace("~", os.environ.get("HOME", "~")))
+    with some_home():
+        assert os.path.isdir(os.path.expanduser("~"))
+    assert "HOME" not in os.environ

@@ -6,12 +6,14 @@ import bz2
 import gzip
 import json
 import lzma
+import struct
 import sys
 
 import pytest
 
 from embedkit.errors import MissingExtraError
 from embedkit.ingestion import FileRows
+from embedkit.system.files.compression import decompressed
 
 
 def zstd(raw):
@@ -95,3 +97,34 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[zstd\]"):
         list(FileRows([path]))
+
+
+def skippable(raw, number=0):
+    return struct.pack("<II", 0x184D2A50 + number, len(raw)) + raw
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        lambda parts: b"".join(skippable(struct.pack("<I", len(part))) + part for part in parts),  # as pzstd writes
+        lambda parts: b"".join(parts) + skippable(b"x" * 5_000, 7),
+        lambda parts: skippable(b"x" * 3_000, 15) + skippable(b"") + b"".join(parts),
+        lambda parts: zstd(b"") + b"".join(parts) + zstd(b""),
+    ],
+)
+def test_frames_without_data_are_passed_over(tmp_path, frames):
+    """A file of pzstd begins with one, and was called not compressed."""
+    path = tmp_path / "docs.jsonl.zst"
+    path.write_bytes(frames([zstd(RAW[start : start + 100_000]) for start in range(0, len(RAW), 100_000)]))
+    with decompressed(str(path)) as file:
+        assert file.read() == RAW
+
+
+def test_a_frame_without_data_that_is_cut_off_is_noticed(tmp_path):
+    path = tmp_path / "docs.jsonl.zst"
+    path.write_bytes(zstd(RAW) + skippable(b"x" * 5_000)[:4_000])
+    *rows, bad = FileRows([path])
+    assert (len(rows), bad.reason) == (
+        20_000,
+        "reading failed after line 20,000, and the rows before it were read: Compressed file ended before the end of a frame",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -10,27 +9,32 @@ from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
 from embedkit.system.extras import needed
+from embedkit.system.files.encodings import decode
 from embedkit.system.files.lines import TooLong, not_utf8, whole
 
+from .charset import charset
+
 _DROPPED = {"script", "style", "nav", "noscript", "template", "svg", "iframe", "object", "head", "select", "button"}
+_DROPPED |= {"title"}
+_FOREIGN = {"svg", "math", "template"}
 _PARAGRAPHS = {"article", "blockquote", "dl", "figure", "main", "ol", "p", "pre", "section", "table", "ul"}
 _PARAGRAPHS |= {f"h{level}" for level in range(1, 7)}
 _BLOCKS = _PARAGRAPHS | {"address", "aside", "body", "dd", "details", "dialog", "div", "dt", "fieldset", "figcaption"}
 _BLOCKS |= {"footer", "form", "header", "hr", "li", "summary", "tbody", "td", "tfoot", "th", "thead", "tr"}
-_CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 
 
 def read_html(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
     """The one document of a page: blocks stand on lines of their own, scripts, styles and navigation are left out.
 
-    The bytes are in UTF-8 or what a ``<meta charset>`` says. Raises `MissingExtraError` without selectolax.
+    Its encoding is found as a browser finds it (`embedkit.ingestion.readers.documents.charset`); where the page tells none,
+    it is UTF-8. Raises `MissingExtraError` without selectolax.
     """
     try:
-        title, text = page(_decoded(whole(file)))
+        title, text = page(_decoded(whole(file, keep_bom=True)))
     except TooLong as error:
         yield source.bad(str(error))
     except _Undecodable as error:
-        yield source.bad(str(error))
+        yield source.bad(source.not_text(error))
     else:
         yield source.document(text, {"title": title} if title else {}, fields)
 
@@ -38,11 +42,22 @@ def read_html(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
 def page(markup: str) -> tuple[str, str]:
     """Title and visible text of a page."""
     tree = needed("selectolax.lexbor", "reading HTML", extra="html").LexborHTMLParser(markup.replace("\0", "\ufffd"))
-    title = tree.css_first("title")
     text = _Text()
     if tree.body is not None:
         _walk(tree.body, text)
-    return " ".join(title.text().split()) if title else "", text.joined()
+    return _title(tree), text.joined()
+
+
+def _title(tree: Any) -> str:
+    """The text of the first ``<title>`` that is the page's own, as a browser has it in its tab: a picture inside (SVG) may have
+    others."""
+    for title in tree.css("title"):
+        above = title.parent
+        while above is not None and above.tag not in _FOREIGN:
+            above = above.parent
+        if above is None:
+            return " ".join(title.text().split())
+    return ""
 
 
 class _Text:
@@ -100,15 +115,11 @@ class _Undecodable(ValueError):
 
 
 def _decoded(raw: bytes) -> str:
-    declared = _CHARSET.search(raw[:4096])
-    name = declared[1].decode().lower() if declared else "utf-8"
-    if name.startswith("utf-16"):  # what could be read as ASCII up to here is none (HTML standard, 13.2.3.3)
-        name = "utf-8"
+    encoding, start = charset(raw)
+    raw = raw[start:]
     try:
-        return raw.decode(name)
+        return decode(raw, encoding)
     except UnicodeDecodeError as error:
-        raise _Undecodable(not_utf8(error) if name in ("utf-8", "utf8") else f"not valid {name}") from error
-    except UnicodeError as error:
-        raise _Undecodable(f"not valid {name}") from error
-    except LookupError as error:
-        raise _Undecodable(f"{error}; save the page as UTF-8") from error
+        if encoding == "utf-8":
+            raise _Undecodable(not_utf8(error)) from error
+        raise _Undecodable(f"not valid {encoding}: byte 0x{error.object[error.start]:02x} at {error.start}") from error

@@ -18,4 +18,4 @@ def read_text(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
     except TooLong as error:
         yield source.bad(str(error))
     except UnicodeDecodeError as error:
-        yield source.bad(not_utf8(error))
+        yield source.bad(source.not_text(not_utf8(error)))

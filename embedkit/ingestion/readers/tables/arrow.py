@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from embedkit.errors import EmbedkitError, InputError
 from embedkit.ingestion.readers.source import Source
-from embedkit.ingestion.rows.fields import Fields
-from embedkit.ingestion.rows.row import Row
+from embedkit.ingestion.rows.fields import Fields, NoDocument
+from embedkit.ingestion.rows.row import BadRow, Row, shown_as_json
 from embedkit.records.coercion import converted
 from embedkit.system.extras import needed
+
+from .arrow_cells import BadCell, Cells, rows_of
 
 _ROWS = 256
 
 
 def read_parquet(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
-    """The rows of a Parquet file, a few at a time; values that no store keeps become the nearest that it does, as `converted`
-    says under ``coerce``. Raises `MissingExtraError` without pyarrow, and `InputError` where
+    """The rows of a Parquet file, a few at a time. An id or a text may be text in bytes; other values that no store keeps become
+    the nearest that it does, as `converted` says under ``coerce``. A row with a value that Python cannot hold (a time beyond
+    the year 9999, text that is no UTF-8) is a bad row. Raises `MissingExtraError` without pyarrow, and `InputError` where
     columns are missing or doubled."""
-    arrow = _arrow()
+    _arrow()
     from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(file, pre_buffer=False) as table:
-            yield from _rows(table.schema_arrow, table.iter_batches(batch_size=_ROWS), source, fields)
-    except arrow.ArrowException as error:
-        raise OSError(_first_line(error)) from error
+    with _broken_as_os_error(), parquet.ParquetFile(file, pre_buffer=False, coerce_int96_timestamp_unit="us") as table:
+        yield from _rows(table.schema_arrow, table.iter_batches(batch_size=_ROWS), source, fields)
 
 
 def read_arrow(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
-    """The rows of an Arrow file (Feather) or stream, batch by batch; errors as of `read_parquet`."""
+    """The rows of an Arrow file (Feather) or stream, batch by batch; rows and errors as of `read_parquet`."""
     arrow = _arrow()
-    try:
+    with _broken_as_os_error():
         seekable = file.seekable() and file.read(6) == b"ARROW1"
         if file.seekable():
             file.seek(0)
@@ -42,8 +44,6 @@ def read_arrow(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
         else:
             with arrow.ipc.open_stream(file) as stream:
                 yield from _rows(stream.schema, stream, source, fields)
-    except arrow.ArrowException as error:
-        raise OSError(_first_line(error)) from error
 
 
 def count_parquet(path: str) -> int:
@@ -53,49 +53,45 @@ def count_parquet(path: str) -> int:
 
     try:
         return int(parquet.read_metadata(path).num_rows)
-    except (arrow.ArrowException, OSError):
+    except (arrow.ArrowException, OSError, ValueError):
         return 0
+
+
+@contextmanager
+def _broken_as_os_error() -> Iterator[None]:
+    """What pyarrow says of a damaged file as an `OSError`."""
+    try:
+        yield
+    except EmbedkitError:
+        raise
+    except (_arrow().ArrowException, ValueError, OverflowError) as error:
+        raise OSError(str(error).split("\n")[0]) from error
 
 
 def _rows(schema: Any, batches: Any, source: Source, fields: Fields) -> Iterator[Row]:
     fields.check_columns(schema.names, source.name)
-    arrow = _arrow()
-    wanted = arrow.schema([field.with_type(_microseconds(field.type)) for field in schema])
     line = 0
     for batch in batches:
-        table = arrow.Table.from_batches([batch])
-        if not wanted.equals(schema):
-            table = table.cast(wanted, safe=False)
-        for start in range(0, table.num_rows, _ROWS):
-            for value in table.slice(start, _ROWS).to_pylist():
+        for start in range(0, batch.num_rows, _ROWS):
+            for value in rows_of(batch.slice(start, _ROWS)):
                 line += 1
-                yield source.row(converted(value, "coerce"), line, fields)
+                yield _row(value, line, source, fields)
 
 
-def _microseconds(kind: Any) -> Any:
-    """The type with times in microseconds, which Python's own hold."""
-    arrow = _arrow()
-    types = arrow.types
-    if types.is_timestamp(kind) and kind.unit == "ns":
-        return arrow.timestamp("us", kind.tz)
-    if types.is_time64(kind) and kind.unit == "ns":
-        return arrow.time64("us")
-    if types.is_duration(kind) and kind.unit == "ns":
-        return arrow.duration("us")
-    if types.is_struct(kind):
-        return arrow.struct([field.with_type(_microseconds(field.type)) for field in kind])
-    if types.is_list(kind):
-        return arrow.list_(kind.value_field.with_type(_microseconds(kind.value_type)))
-    if types.is_large_list(kind):
-        return arrow.large_list(kind.value_field.with_type(_microseconds(kind.value_type)))
-    return kind
+def _row(value: Cells, line: int, source: Source, fields: Fields) -> Row:
+    whole = value.row if isinstance(value, BadCell) else value
+    try:
+        whole = fields.readable(whole)
+        if isinstance(value, BadCell) and fields.reads(value.name):
+            raise NoDocument(f"the field {value.name!r} cannot be read: {value.reason}", fields.id_of(whole))
+        return source.row(converted(whole, "coerce"), line, fields)
+    except NoDocument as bad:
+        return BadRow(source.name, line, bad.reason, shown_as_json(whole), bad.id)
+    except InputError as error:
+        return BadRow(source.name, line, str(error), shown_as_json(whole), fields.id_of(whole))
 
 
 def _arrow() -> Any:
     why = "reading Parquet and Arrow files"
     needed("pyarrow.ipc", why, extra="parquet")  # which the package does not import itself
     return needed("pyarrow", why, extra="parquet")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0]

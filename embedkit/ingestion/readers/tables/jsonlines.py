@@ -9,7 +9,7 @@ from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.jsonlines import json_object
-from embedkit.system.files.lines import TooLong, Unreadable, lines, shown
+from embedkit.system.files.lines import NotText, TooLong, Unreadable, lines, shown
 
 
 def read_json_lines(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
@@ -27,5 +27,6 @@ def json_row(raw: bytes, number: int, source: Source, fields: Fields) -> Row:
     try:
         value = json_object(raw)
     except Unreadable as error:
-        return BadRow(source.name, number, str(error), line, None, "jsonl")
+        reason = source.not_text(error) if isinstance(error, NotText) else str(error)
+        return BadRow(source.name, number, reason, line, None, "jsonl")
     return source.row(value, number, fields, line, "jsonl")

@@ -31,7 +31,8 @@ class Template:
         """The field that a lone string fills, if there is one."""
         if not required:
             self.single = "text" if "text" in self.fields else next(iter(self.fields))
-        self.plain = len(self.fields) == 1 and not self.choices and not self.pair
+        stripped = any(part.strip for part in self.parts)
+        self.plain = len(self.fields) == 1 and not self.choices and not self.pair and not stripped
         """Whether an item is one text in one segment, and nothing else."""
 
     def is_item(self, value: object) -> bool:
@@ -115,6 +116,7 @@ class Template:
                 segments[-1] += part.lit or ""
             else:
                 value = item.get(part.field, part.default) or ""
+                value = value.strip() if part.strip else value
                 prefix = "".join(segments)
                 spans.append((len(segments) - 1, len(segments[-1]), len(segments[-1]) + len(value)))
                 segments[-1] += value

@@ -9,18 +9,15 @@ from typing import Any
 from embedkit.errors import InputError
 
 from .template import Template, Text
+from .tokenizer_file import is_library_error, open_tokenizer
 
 
 class TokenCounter:
     """Counts with a tokenizer and the template of one role, and cuts nothing off."""
 
     def __init__(self, template: Template, tokenizer_file: Path) -> None:
-        from tokenizers import Tokenizer
-
         self._template = template
-        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer: Any = open_tokenizer(tokenizer_file, template.frontend)
         self.max_tokens = template.frontend.longest
         """Tokens that the model reads, special ones and those of the template included."""
         empty = template.of_row("", dict.fromkeys(template.fields, ""))
@@ -45,5 +42,7 @@ class TokenCounter:
         try:
             pair = content if isinstance(content, tuple) else (content, None)
             return self._tokenizer.encode(*pair, add_special_tokens=special)
-        except Exception as error:  # the library raises nothing more special
+        except BaseException as error:
+            if not is_library_error(error):
+                raise
             raise InputError(f"the tokenizer cannot encode {content!r:.80}: {error}") from error

@@ -18,6 +18,7 @@ from embedkit.runtime.frontends.batching import Padding, batches
 
 from .prefix import SHORT, has_heads, head
 from .template import Template, Text
+from .tokenizer_file import is_library_error, open_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +43,29 @@ class TextTokenizer:
     """
 
     def __init__(self, template: Template, tokenizer_file: Path, inputs: Sequence[Input] = ()) -> None:
-        from tokenizers import Tokenizer
-
         frontend = template.frontend
         self.frontend, self.template = frontend, template
         self._inputs = list(inputs)
         self._padding = Padding(frontend.pad_id, frontend.least, frontend.padding)
-        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file))
-        self._tokenizer.no_padding()
-        self._has_heads = has_heads(self._tokenizer)
         self._max, self._fixed, self._size = frontend.truncate.max, frontend.fixed, frontend.vocabulary
         types = self._types = any(entry.source == "types" for entry in inputs)
         self._pools = any(entry.source == "pool_mask" for entry in inputs)
         self._slice = frontend.truncate.mode == "slice"
         self._content = frontend.truncate.applies_to == "content"
+        self._body = frontend.truncate.applies_to == "body"
         # Of a pair, the library's own cut would keep all that it cuts off in all combinations.
-        if self._slice or self._content or self.template.pair:
-            self._tokenizer.no_truncation()
-        else:
-            self._tokenizer.enable_truncation(self._max)
+        cut = not (self._slice or self._content or self._body or self.template.pair)
+        self._tokenizer: Any = open_tokenizer(tokenizer_file, frontend, cut=cut)
+        self._has_heads = has_heads(self._tokenizer)
         self._prefixes: Any = None
         if frontend.pool_mask is not None and "prefix" in frontend.pool_mask.drop:  # counts what stands before a field
-            self._prefixes = Tokenizer.from_file(str(tokenizer_file))
-            self._prefixes.no_padding()
-            self._prefixes.no_truncation()
+            self._prefixes = open_tokenizer(tokenizer_file, frontend)
         self._prefix_lengths: dict[str, int] = {}
+        self._closing = self._closing_ids() if self._body else np.empty(0, np.int64)
         self._fast = (
             self.template.plain
             and not self._content
+            and not self._body
             and not types
             and frontend.pool_mask is None
             and frontend.first_token is None
@@ -124,6 +120,10 @@ class TextTokenizer:
                 kept = self._cut_content(encoding, spans)
             elif self._slice:
                 kept = kept[: self._max]
+            elif self._body and len(row) > self._max:
+                closing = len(self._closing)
+                kept = np.concatenate([kept[: self._max - closing], kept[len(kept) - closing :]])
+                row[len(row) - closing :] = self._closing
             elif self.template.pair:
                 kept = self._cut_pair(encoding)
             truncated[i] = len(kept) < len(row) or bool(encoding.overflowing)
@@ -165,7 +165,9 @@ class TextTokenizer:
         know."""
         try:
             return encode(texts)
-        except Exception as error:  # the library raises nothing more special
+        except BaseException as error:
+            if not is_library_error(error):
+                raise
             if len(texts) > 1:
                 return [self._encodings(encode, [text])[0] for text in texts]
             raise InputError(
@@ -190,6 +192,22 @@ class TextTokenizer:
         raise InputError(
             f"the template without its fields has {len(encoding.ids) - len(drop)} tokens, and the model reads {self._max}"
         )
+
+    def _closing_ids(self) -> Ids:
+        """The tokens of the template's closing literal and of what the tokenizer adds behind it, as they are after a digit."""
+        last = max(i for i, part in enumerate(self.template.parts) if part.field is not None)
+        item = dict.fromkeys(self.template.fields, "0")
+        text, _, _ = self.template.spread(item)
+        start = len(text) - sum(len(part.lit or "") for part in self.template.parts[last + 1 :])
+        encoding = self._encodings(self._tokenizer.encode_batch, [text])[0]
+        first = len(encoding.ids)
+        while first and (encoding.special_tokens_mask[first - 1] or encoding.offsets[first - 1][0] >= start):
+            first -= 1
+        if len(encoding.ids) - first >= self._max:
+            raise InputError(
+                f"the template ends with {len(encoding.ids) - first} tokens, and the model reads {self._max} in all"
+            )
+        return np.array(encoding.ids[first:], dtype=np.int64)
 
     def _cut_pair(self, encoding: Any) -> npt.NDArray[np.intp]:
         """Indices of the tokens that stay when the longer segment is cut until both are equally long, then both: as

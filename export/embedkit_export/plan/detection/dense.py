@@ -110,11 +110,12 @@ def _activation(function: Any) -> nn.Module:
     return function if isinstance(function, nn.Module) else _Function(function)
 
 
-def stage(module: Any, place: str) -> nn.Module:
-    """The torch module of a sentence-transformers module on ``token_embeddings`` or ``sentence_embedding``."""
+def stage(module: Any, place: str, gives: str | None = None) -> nn.Module:
+    """The torch module of a sentence-transformers module on ``token_embeddings`` or ``sentence_embedding``, which takes
+    their place unless it ``gives`` something else."""
     name = type(module).__name__
     if name in ("Dense", "Normalize"):
-        if (module.module_input_name, module.module_output_name) != (place,) * 2:
+        if (module.module_input_name, module.module_output_name) != (place, gives or place):
             where = "token vectors" if place.startswith("token") else "the sentence vector"
             raise ExportError(
                 f"modules: a {name} module here is expected to be over {where}, found {module.module_input_name}"

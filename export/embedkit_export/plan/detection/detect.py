@@ -12,6 +12,7 @@ from embedkit_export.sources.load import Source
 
 from . import classifier, dense, multivector, sparse
 from .card import from_card
+from .pairs import cross_encoder, language_model
 from .projection import has_projection
 from .projection import inferred as of_projection
 from .settings import with_settings
@@ -20,7 +21,7 @@ _STATED = {
     "SentenceTransformer": dense.from_modules,
     "SparseEncoder": sparse.inferred,
     "MultiVectorEncoder": multivector.inferred,
-    "CrossEncoder": classifier.inferred,
+    "CrossEncoder": cross_encoder.inferred,
 }
 """What reads the recipe of each class of sentence-transformers."""
 
@@ -41,8 +42,18 @@ def infer(
         raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
     if kind == "classifier":
         found = classifier.of_texts(origin, pairs=False)
+    elif origin.model is not None:
+        found = _STATED[type(origin.model).__name__](origin)
+    elif kind == "reranker":
+        classes = classifier.has_classes(origin.whole)
+        found = classifier.of_texts(origin, pairs=True) if classes else language_model.inferred(origin, given)
     else:
-        found = _of_plain(origin) if origin.model is None else _STATED[type(origin.model).__name__](origin)
+        found = _of_plain(origin)
+        known = language_model.published(origin)
+        if known is not None and kind == "auto":
+            found.notes.append(
+                f"this looks like {known.name}, which scores pairs: pass --kind reranker to export it so"
+            )
     if origin.model is not None and kind != "classifier":
         found = with_settings(origin, found)
     if pooling is not None or normalize is not None:

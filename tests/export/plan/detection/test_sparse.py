@@ -12,6 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import embedkit_export
+from embedkit.errors import InputError
+from embedkit.ingestion import ingest
 from embedkit.runtime.verification import verify
 from embedkit.vectors.sparse import SparseVectors
 from embedkit_export.recipes.recipe import Recipe
@@ -93,6 +95,51 @@ def test_prompts_of_queries_and_documents(tmp_path: Path) -> None:
     encoder = export(model, None, tmp_path)
     same(encoder, TEXTS, of_torch(model, TEXTS, prompt_name="query"), role="query")
     same(encoder, TEXTS, of_torch(model, TEXTS), role="document")
+
+
+def inference_free(folder: Path) -> Any:
+    """Questions by a table of words, documents by SPLADE, as opensearch's encoders are."""
+    body = models.save("bert", folder, head="ForMaskedLM")
+    transformer = st.base.modules.Transformer(str(body), transformer_task="fill-mask", max_seq_length=32)
+    tokenizer = AutoTokenizer.from_pretrained(body)
+    weight = torch.rand(len(tokenizer), generator=torch.Generator().manual_seed(0)) * 3
+    table = st.sparse_encoder.modules.SparseStaticEmbedding(tokenizer, weight=weight, frozen=True)
+    document = [transformer, st.sparse_encoder.modules.SpladePooling("max")]
+    router = st.base.modules.Router.for_query_document(query_modules=[table], document_modules=document)
+    return st.SparseEncoder(modules=[router], device="cpu")
+
+
+def test_questions_by_a_table_and_documents_by_a_model(tmp_path: Path) -> None:
+    inference_free(tmp_path / "body").save_pretrained(str(tmp_path / "model"))
+    model = st.SparseEncoder(str(tmp_path / "model"), device="cpu")
+    encoder = export(str(tmp_path / "model"), None, tmp_path / "out")
+    same(encoder, TEXTS, of_torch(model, TEXTS, task="document"), role="document")
+    asked = same(encoder, TEXTS, of_torch(model, TEXTS, task="query"), role="query")
+    assert encoder.encode(TEXTS[:3], role="query") == asked[:3]
+    assert encoder.encode([f"{text} {text}" for text in TEXTS[:3]], role="query") == asked[:3]  # a word counts once
+    assert encoder.bundle.tower("query").graph != encoder.bundle.tower("document").graph
+
+
+@pytest.mark.parametrize(("normalize", "top"), [(True, None), (False, 5)])
+def test_latents_of_an_autoencoder(normalize: bool, top: int | None, tmp_path: Path) -> None:
+    transformer = st.base.modules.Transformer(str(models.save("bert", tmp_path / "body")), max_seq_length=32)
+    coder = st.sparse_encoder.modules.SparseAutoEncoder(64, hidden_dim=256, k=12, k_aux=16, normalize=normalize)
+    with torch.no_grad():
+        coder.pre_bias.normal_(0, 0.2)
+        coder.latent_bias.normal_(0, 0.2)
+    pooling = st.sentence_transformer.modules.Pooling(64, pooling_mode="mean")
+    made = st.SparseEncoder(modules=[transformer, pooling, coder], device="cpu", similarity_fn_name="cosine")
+    made.max_active_dims = top or made.max_active_dims
+    made.save_pretrained(str(tmp_path / "model"))
+    model = st.SparseEncoder(str(tmp_path / "model"), device="cpu")
+    encoder = export(str(tmp_path / "model"), None, tmp_path / "out")
+    expected = of_torch(model, TEXTS)
+    found = same(encoder, TEXTS, expected)
+    assert np.diff(found.offsets).max() <= (top or 12)
+    near = model.similarity(torch.from_numpy(expected), torch.from_numpy(expected)).numpy()
+    assert np.abs(encoder.similarity(found, found) - near).max() < 1e-5
+    with pytest.raises(InputError, match="compared by cosine"):
+        ingest([{"id": "1", "text": "tea"}], encoder, "memory://", collection="docs")
 
 
 # PromptReps: the last token's state is the dense vector, its logits on the text's own words the sparse one.

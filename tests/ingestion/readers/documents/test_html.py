@@ -42,10 +42,53 @@ class TestHTML:
             text = page.format(name) if name == "utf-8" else page.format(name).replace("ï", "i").replace("–", "-")
             assert "日本" in one(tmp_path, text.encode(name), "a.html").text
         assert one(tmp_path, "<meta charset=utf-16><p>日本".encode(), "a.html").text == "日本"
-        assert "not valid idna" in one(tmp_path, b"<meta charset=idna><p>\xff", "a.html").reason
         assert "not valid UTF-8" in one(tmp_path, b"<p>na\xefve", "a.html").reason
-        assert "unknown encoding: klingon" in one(tmp_path, b"<meta charset=klingon><p>x", "a.html").reason
-        assert "not a text encoding" in one(tmp_path, b"<meta charset=hex><p>x", "a.html").reason
+        assert "not valid shift_jis: byte 0xa0 at 24" in one(tmp_path, b"<meta charset=x-sjis><p>\xa0", "a.html").reason
+        assert "not valid replacement" in one(tmp_path, b"<meta charset=hz-gb-2312><p>x", "a.html").reason
+        assert one(tmp_path, b"<meta charset=klingon><p>x", "a.html").text == "x"
+        assert one(tmp_path, b"<meta charset=hex><p>x", "a.html").text == "x"
+
+    @pytest.mark.parametrize(
+        ("label", "raw", "text"),
+        [
+            ("iso-8859-1", b"\x93so\x94 \x80 5", "“so” € 5"),
+            ("us-ascii", b"na\xefve", "naïve"),
+            ("shift_jis", b"\x87@\x81`", "①～"),
+            ("x-sjis", b"\x93\xfa", "日"),
+            ("gb2312", b"\x80", "€"),
+            ("gb2312", b"\xe9F", "镕"),
+            ("ks_c_5601-1987", b"\x8cc", "똠"),
+        ],
+    )
+    def test_labels_are_what_browsers_take_them_for(self, tmp_path, label, raw, text):
+        assert one(tmp_path, b"<meta charset=" + label.encode() + b"><p>" + raw, "a.html").text == text
+
+    def test_a_byte_order_mark_comes_before_what_is_declared(self, tmp_path):
+        page = "<meta charset=iso-8859-1><p>naïve"
+        for encoding in ("utf-8-sig", "utf-16"):
+            assert one(tmp_path, page.encode(encoding), "a.html").text == "naïve"
+        assert one(tmp_path, b"\xfe\xff" + page.encode("utf-16-be"), "a.html").text == "naïve"
+
+    def test_a_comment_declares_nothing(self, tmp_path):
+        assert one(tmp_path, "<!-- <meta charset=iso-8859-1> --><p>naïve".encode(), "a.html").text == "naïve"
+
+    @pytest.mark.parametrize(
+        ("markup", "title"),
+        [
+            ("<svg><title>Icon</title></svg><p>x", None),
+            ("<body><svg><g><title>Icon</title></g></svg><title>Page</title>x", "Page"),
+            ("<title>Page</title><svg><title>Icon</title></svg>x", "Page"),
+            ("<template><title>T</title></template>x", None),
+            ("<title>A &amp;\n B</title><title>C</title>x", "A & B"),
+            ("<title></title><svg><title>Icon</title></svg>x", None),
+            ("<math><title>M</title></math>x", None),
+        ],
+    )
+    def test_the_title_is_the_pages_own(self, tmp_path, markup, title):
+        row = one(tmp_path, markup, "a.html")
+        assert row.metadata.get("title") == title
+        assert "Icon" not in row.text
+        assert "Page" not in row.text
 
     @pytest.mark.parametrize(
         "markup", ["", "<", "<p", "plain", "<div>" * 5_000 + "deep", "</p></body>late", "<frameset><frame></frameset>"]

@@ -55,15 +55,28 @@ class TestMarkdown:
             ("a: [1", "front matter: while parsing"),
             ("- a\n- b", "expected 'key: value' lines, found list"),
             ("a: &x [1]\nb: [*x, *x]", "aliases"),
-            ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+            (
+                "a: !!python/object/apply:os.system [ls]",
+                "the tag tag:yaml.org,2002:python/object/apply:os.system is not read",
+            ),
             ("a: " + "[" * 5_000, "front matter"),
-            ("a: 2024-99-99", "front matter: month must be"),
+            ("title: Tea: a history", "front matter: mapping values are not allowed here"),
         ],
     )
-    def test_broken_front_matter_is_a_bad_row(self, tmp_path, front, reason):
-        row = one(tmp_path, f"---\n{front}\n---\ntext", "a.md")
-        assert reason in row.reason
-        assert row.format.startswith("file:")
+    def test_broken_front_matter_is_told_and_its_text_is_kept(self, tmp_path, front, reason, caplog):
+        """The whole file was a bad row."""
+        text = f"---\n{front}\n---\ntext"
+        row = one(tmp_path, text, "a.md")
+        (told,) = caplog.messages
+        assert told.startswith("a.md: front matter: ")
+        assert reason in told
+        assert (row.id, row.text, row.metadata) == ("a.md", text, {"path": "a.md"})
+
+    def test_a_thematic_break_is_text(self, tmp_path, caplog):
+        for text in ("---\n\nNote: this is prose.\n\n---\n\nMore.\n", "---\nProse.\n---\nMore.\n"):
+            row = one(tmp_path, text, "a.md")
+            assert (row.text, row.metadata) == (text, {"path": "a.md"})
+        assert not caplog.messages
 
     def test_without_the_package_only_front_matter_is_an_error(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "yaml", None)

@@ -133,3 +133,108 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[parquet\]"):
         list(FileRows([tmp_path / "docs.parquet"]))
+
+
+def written(rows, path):
+    if path.suffix == ".parquet":
+        pq.write_table(rows, path)
+    else:
+        feather.write_feather(rows, path)
+    return list(FileRows([path], id_from="row"))
+
+
+BYTES = [b"caf\xc3\xa9", b"\xff\xfe", None]
+
+
+@pytest.mark.parametrize("name", ["docs.parquet", "docs.arrow"])
+@pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view", "dictionary", "fixed"])
+def test_bytes_are_text_in_utf_8_or_a_bad_row(tmp_path, name, kind):
+    """They were embedded as their base64."""
+    column = {
+        "fixed": lambda: pa.array([b"ab", b"\xff\xfe", None], pa.binary(2)),
+        "dictionary": lambda: pa.array(BYTES).dictionary_encode(),
+    }.get(kind, lambda: pa.array(BYTES, pa.binary()).cast(getattr(pa, kind)()))()
+    good, bad, none = written(pa.table({"id": column, "text": ["a", "b", "c"]}), tmp_path / name)
+    assert good.id == ("ab" if kind == "fixed" else "café")
+    assert "'id' is bytes, expected text: not valid UTF-8: byte 0xff at 0" in bad.reason
+    assert (none.id, none.text) == ("3", "c")
+    good, bad, none = written(pa.table({"id": ["a", "b", "c"], "text": column, "kept": column}), tmp_path / name)
+    assert good.text == ("ab" if kind == "fixed" else "café")
+    assert (bad.id, bad.line, bad.format) == ("b", 2, "")  # "" is not tried again as another text
+    assert "'text' is missing or null" in none.reason
+
+
+def test_whole_numbers_are_ids(tmp_path):
+    ids = [12.0, None, 1.5, float("nan")]
+    first, second, third, fourth = written(pa.table({"id": ids, "text": list("abcd")}), tmp_path / "docs.parquet")
+    assert [first.id, second.id, fourth.id] == ["12", "2", "4"]
+    assert "'id' is a number, expected text" in third.reason
+    decimals = [Decimal("12.00"), Decimal("1.50")]
+    assert [row.id for row in written(pa.table({"id": decimals, "text": ["a", "b"]}), tmp_path / "docs.parquet")] == [
+        "12",
+        "1.50",
+    ]
+
+
+BEYOND = 10**12
+"""Seconds: the year 33658."""
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (lambda: pa.array([0, BEYOND, 1], pa.int64()).view(pa.timestamp("s")), "date value out of range"),
+        (lambda: pa.array([0, 10**8, 1], pa.int32()).view(pa.date32()), "date value out of range"),
+        (lambda: pa.array([0, 10**17, 1], pa.int64()).view(pa.duration("s")), "too large"),
+        (lambda: pa.array([0, 10**18, 1], pa.int64()).view(pa.timestamp("us", "Europe/Berlin")), "out of range"),
+        (lambda: invalid_text(), "'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_a_cell_that_python_cannot_hold_costs_its_row_alone(tmp_path, column, reason):
+    rows = pa.table({"id": ["a", "b", "c"], "text": ["1", "2", "3"], "x": column()})
+    first, bad, last = written(rows, tmp_path / "docs.arrow")
+    assert (first.id, last.id) == ("a", "c")
+    assert (bad.id, bad.line) == ("b", 2)
+    assert reason in bad.reason
+    assert bad.reason.startswith("the field 'x' cannot be read: ")
+    kept = FileRows([tmp_path / "docs.arrow"], metadata_fields=[])
+    assert [row.id for row in kept] == ["a", "b", "c"]
+
+
+def invalid_text():
+    offsets, data = bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]), b"x\xffy"
+    return pa.Array.from_buffers(pa.string(), 3, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+@pytest.mark.parametrize("without_pandas", [False, True])
+def test_nanoseconds_wherever_they_stand(tmp_path, monkeypatch, without_pandas):
+    if without_pandas:
+        monkeypatch.setitem(sys.modules, "pandas", None)
+    moment, nano = datetime(1970, 1, 1, 0, 0, 0, 1), pa.timestamp("ns")
+    column = pa.array([1_001], nano)
+    rows = pa.table(
+        {
+            "id": ["a"],
+            "text": ["t"],
+            "dictionary": column.dictionary_encode(),
+            "list": pa.array([[1_001]], pa.list_(nano, 1)),
+            "map": pa.array([[("k", 1_001)]], pa.map_(pa.string(), nano)),
+        }
+    )
+    (row,) = written(rows, tmp_path / "docs.arrow")
+    assert row.metadata == {"dictionary": moment, "list": [moment], "map": [["k", moment]]}
+
+
+def test_a_zone_that_is_not_known_here(tmp_path):
+    column = pa.array([0, None], pa.int64()).view(pa.timestamp("us", "Nowhere/Here"))
+    first, second = written(pa.table({"id": ["a", "b"], "text": ["t", "u"], "at": column}), tmp_path / "docs.arrow")
+    assert first.metadata == {"at": datetime(1970, 1, 1, tzinfo=timezone.utc)}
+    assert second.metadata == {"at": None}
+
+
+def test_old_timestamps_of_parquet(tmp_path):
+    """96 bits hold times that 64 bits of nanoseconds do not: they came back as others."""
+    rows = pa.table({"id": ["a"], "text": ["t"], "at": pa.array([datetime(1500, 1, 1)], pa.timestamp("us"))})
+    pq.write_table(rows, tmp_path / "docs.parquet", use_deprecated_int96_timestamps=True)
+    (row,) = FileRows([tmp_path / "docs.parquet"])
+    assert row.metadata == {"at": datetime(1500, 1, 1)}

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.errors import InputError
-from embedkit.ingestion import BadRow, FileRows
+from embedkit.errors import InputError, OptionError
+from embedkit.ingestion import BadRow, Fields, FileRows
+from embedkit.ingestion.readers.source import Source
+from embedkit.ingestion.readers.tables.delimited import table_row
 from embedkit.system.files import lines as pieces
 
 
@@ -124,3 +126,75 @@ def test_what_is_quoted_comes_back(table, end):
     assert [(row.id, row.text, row.metadata["note"]) for row in found] == [
         (str(i), text, note) for i, text, note in table
     ]
+
+
+def read(folder, raw, name="docs.csv", **options):
+    (folder / name).write_bytes(raw)
+    return list(FileRows([folder / name], **options))
+
+
+def test_another_delimiter(tmp_path):
+    raw = b'id;text;n\n1;one, two;5\n2;"a;b";6\n3;too;many;cells\n'
+    with pytest.raises(InputError, match=r"no column 'id' among 'id;text;n'; .* between ';': give --delimiter ';'"):
+        read(tmp_path, raw)
+    first, second, bad = read(tmp_path, raw, delimiter=";")
+    assert (first.text, first.metadata, second.text) == ("one, two", {"n": "5"}, "a;b")
+    assert bad.reason == "the header has 3 columns, this row 4"
+    again = table_row(bad.row.replace("many;", ""), 4, Source.of("docs.csv", "docs.csv", bad.format), Fields())
+    assert (again.id, again.text) == ("3", "too")
+    assert [row.text for row in read(tmp_path, b"id|text\n1|a,b\n", "docs.tsv", delimiter="|")] == ["a,b"]
+    for wrong in (";;", '"', "\n", 5):
+        with pytest.raises(OptionError, match="delimiter: expected one character"):
+            FileRows([tmp_path / "docs.csv"], delimiter=wrong)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "codec"),
+    [("latin-1", "cp1252"), ("windows-1252", "cp1252"), ("utf-16", "utf-16"), ("utf-16le", "utf-16-le"), ("cp437", "cp437"),
+     ("UTF-8", "utf-8-sig")],
+)  # fmt: skip
+def test_another_encoding(tmp_path, encoding, codec):
+    raw = "id,text\n1,café\n".encode(codec)
+    assert [(row.id, row.text) for row in read(tmp_path, raw, encoding=encoding)] == [("1", "café")]
+
+
+def test_an_encoding_that_is_not_said_is_named(tmp_path):
+    bad, good = read(tmp_path, "id,text\n1,café\n2,tea\n".encode("latin-1"))
+    assert bad.reason.startswith("not valid UTF-8: byte 0xe9 at 3; if the file is in another encoding give --encoding")
+    assert good.text == "tea"
+    with pytest.raises(InputError, match="the header cannot be read: not valid UTF-8.*give --encoding"):
+        read(tmp_path, "id,téxt\n".encode("latin-1"))
+    bad, good = read(tmp_path, b"id,text\n1,\xaa\n2,\xe1\n", encoding="windows-1253")
+    assert "of what --encoding windows-1253 makes of it" in bad.reason
+    assert good.text == "α"
+    for wrong in ("klingon", "hex", "rot13", "utf-8\n\0", "hz-gb-2312", "idna", "unicode_escape", 5):
+        with pytest.raises(OptionError, match="encoding: expected a name such as"):
+            read(tmp_path, b"", encoding=wrong)
+
+
+def test_capitals_in_names_are_named(tmp_path):
+    raw = b"ID,Text\n1,one\n"
+    with pytest.raises(InputError, match="no column 'id' among 'ID', 'Text'; there is 'ID': give --id-field 'ID'"):
+        read(tmp_path, raw)
+    with pytest.raises(InputError, match="there is 'Text': give --text-field 'Text'"):
+        read(tmp_path, raw, id_field="ID")
+    assert [row.text for row in read(tmp_path, raw, id_field="ID", text_field="Text")] == ["one"]
+    (bad,) = read(tmp_path, b'{"id": 1, "Text": "one"}\n', "docs.jsonl")
+    assert bad.reason == "the field 'text' is missing or null; there is 'Text': give --text-field 'Text'"
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.jsonl", "a.html", "a.unknown"])
+def test_all_texts_of_a_folder_are_in_the_encoding_that_is_said(tmp_path, name):
+    if name == "a.html":
+        pytest.importorskip("selectolax")
+    text = {"a.jsonl": '{"id": "a", "text": "café"}', "a.html": "<meta charset=koi8-r><p>café"}.get(name, "café")
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    (row,) = FileRows([tmp_path], encoding="latin-1")
+    assert row.text == "café"
+
+
+def test_a_file_that_is_read_again_is_read_as_it_was(tmp_path):
+    source = Source("docs.csv", "a:b", "csv", ";", "windows-1252")
+    assert source.bad("why").format == "file:csv?delimiter=%3B&encoding=windows-1252:a:b"
+    assert Source.of("docs.csv", "a:b", source.form) == source
+    assert Source.of("docs.csv", "a", "csv") == Source("docs.csv", "a", "csv")

@@ -179,6 +179,34 @@ def test_padding_is_never_one_wide_and_may_be_fixed() -> None:
     assert mask.sum() == 2
 
 
+def test_a_cut_of_the_body_takes_all_before_the_closing_literal(file: Path) -> None:
+    template = [Part(lit="query : "), Part(field="a"), Part(lit=" title : "), Part(field="b"), Part(lit=' " query')]
+    tokenizer = make(file, template, 10, cut="body")
+    short = {"a": "w1", "b": "w2"}
+    whole = [CLS, *ids("query", ":", "w1", "title", ":", "w2", '"', "query"), SEP]
+    made = tokenizer.encode(
+        [short, {"a": "w1 w2", "b": "w3 w4 w5"}, {"a": " ".join(f"w{i}" for i in range(9)), "b": "w3"}]
+    )
+    assert made.ids[0].tolist() == whole
+    assert made.ids[1].tolist() == [CLS, *ids("query", ":", "w1", "w2", "title", ":", '"', "query"), SEP]
+    assert made.ids[2].tolist() == [CLS, *ids("query", ":", "w0", "w1", "w2", "w3", '"', "query"), SEP]
+    assert made.truncated.tolist() == [False, True, True]
+    with pytest.raises(InputError, match="ends with 3 tokens"):
+        make(file, template, 3, cut="body")
+
+
+def test_white_space_is_taken_off_a_field_that_says_so(file: Path) -> None:
+    whole = Template(
+        TextFrontend(
+            tokenizer="tokenizer.json",
+            template=[Part(lit="<"), Part(field="text", strip=True), Part(lit=">")],
+            truncate=Truncate(max=9),
+        )
+    )
+    assert whole.spread(" w1 \n")[0] == "<w1>"
+    assert not whole.plain
+
+
 def test_a_token_beyond_the_table_is_named(file: Path) -> None:
     tokenizer = make(file, [TEXT], vocabulary=WORDS.index("w7"))
     items = [tokenizer.template.check(text, "text") for text in ("w1 w6", "w2", "w7 w8")]

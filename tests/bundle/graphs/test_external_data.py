@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from embedkit import BundleError
-from embedkit.bundle.external_data import external_files
+from embedkit.bundle.graphs.external_data import external_files
 from helpers.external_data import external_model
 
 
