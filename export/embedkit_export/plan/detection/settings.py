@@ -27,6 +27,7 @@ def with_settings(origin: Source, found: Inferred) -> Inferred:
     """What was inferred of a model of sentence-transformers, with the lengths that its Transformer modules state for a
     role. Raises `ExportError` naming a setting that a bundle cannot have."""
     model, recipe, reasons = origin.model, found.recipe, list(found.reasons)
+    alone = type(model).__name__ in ("SentenceTransformer", "SparseEncoder")  # which read a text as one of a role
     roles = dict(recipe.roles)
     whole: dict[str, Any] = {}
     several = type(model).__name__ == "MultiVectorEncoder"  # whose lengths and expansion are its recipe's
@@ -38,7 +39,7 @@ def with_settings(origin: Source, found: Inferred) -> Inferred:
                     "query_expansion: only vectors of single tokens are made of such questions; set it to null in "
                     "sentence_bert_config.json"
                 )
-            own = None if several else getattr(module, f"{name}_length", None)
+            own = getattr(module, f"{name}_length", None) if alone else None
             length, key = (stated, "processing_kwargs") if stated else (own, f"{name}_length")
             if not length or (name in roles and roles[name].pad):
                 continue
