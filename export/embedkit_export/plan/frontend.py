@@ -87,13 +87,16 @@ def _limit(role: Role, origin: Source, where: str, max_tokens: int | None) -> in
 
 
 def note_length(frontend: TextFrontend, role: Role, origin: Source, max_tokens: int | None) -> list[str]:
-    """A note where fewer tokens are read than were asked for, because the model has no positions for more."""
+    """A note where fewer tokens are read than were asked for, with what the reason is."""
+    read = frontend.truncate.max
     asked = min((limit for limit in (role.max_tokens, max_tokens) if limit), default=0)
-    if not frontend.truncate.max < asked < ANY_LENGTH or frontend.truncate.max != positions(origin.backbone):
+    if not read < asked < ANY_LENGTH or role.pad:
         return []
-    return [
-        f"at most {frontend.truncate.max} tokens of the {asked} that were asked for, since the model's positions end there"
-    ]
+    if read == positions(origin.backbone) and not has_endless_positions(origin.backbone):
+        why = "the model's positions end there"
+    else:
+        why = "its tokenizer says so; a recipe with max_tokens reads more"
+    return [f"at most {read} tokens of the {asked} that were asked for: {why}"]
 
 
 def _check_mask(template: list[Part], tokenizer: Any, where: str) -> None:

@@ -86,8 +86,6 @@ class Role(_Piece, frozen=True):
     """``smart`` keeps the closing special tokens; ``slice`` cuts after they were added."""
     cut: Literal["all", "content", "body"] | None = None
     """What a smart cut may take: ``content`` leaves the template's literals whole, ``body`` the one that closes it."""
-    special_tokens: bool | None = None
-    """False where the tokenizer adds no special tokens: the template has all that are read."""
     pad: Positive | None = None
     """A fixed number of tokens that every text is padded to."""
     pad_least: Positive | None = None
@@ -107,6 +105,8 @@ class Role(_Piece, frozen=True):
     pooling: Any = None
     token_stages: list[Any] | None = None
     stages: list[Any] | None = None
+    special_tokens: bool | None = None
+    """False where the tokenizer adds no special tokens: the template has all that are read."""
 
 
 class IdsInput(_Piece, frozen=True):
@@ -147,9 +147,6 @@ class Recipe(_Piece, frozen=True):
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
     matryoshka: list[Positive] = []
     """Sizes that the first numbers of a vector were trained for."""
-    dim: Positive | None = None
-    """How many numbers of a vector, the first, are given where no size is asked for; all by default. As in
-    sentence-transformers a vector that is cut is not of unit length again."""
     causal: bool | None = None
     """False lets every token of a decoder see all others; None leaves the model as it is."""
     model_class: str | None = None
@@ -163,7 +160,6 @@ class Recipe(_Piece, frozen=True):
     max_tokens: Positive | None = None
     truncate: Literal["smart", "slice"] = "smart"
     cut: Literal["all", "content", "body"] | None = None
-    special_tokens: bool = True
     pad: Positive | None = None
     pad_least: Positive | None = None
     padding: Literal["ignored", "kept", "read"] = "ignored"
@@ -174,6 +170,10 @@ class Recipe(_Piece, frozen=True):
     """That the model reads sequences of ids, not texts."""
     tables: dict[str, TableOf] = {}
     """Tables of vectors that go into the bundle, comparable with the pooled vector."""
+    special_tokens: bool = True
+    dim: Positive | None = None
+    """How many numbers of a vector, the first, are given where no size is asked for; all by default. As in
+    sentence-transformers a vector that is cut is not of unit length again."""
 
     def role(self, name: str) -> Role:
         """A role with all that it takes from the recipe. A recipe without the roles ``default``, ``query`` or

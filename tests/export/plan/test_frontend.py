@@ -76,11 +76,13 @@ def test_ids_beyond_the_table_are_refused() -> None:
 def test_a_limit_that_the_positions_lower_is_told_and_angles_have_none() -> None:
     assert limit_of("bert") == (64, []), "what the model was made for"
     assert limit_of("nomic-bert") == (64, [])
-    told = "at most 64 tokens of the 900 that were asked for, since the model's positions end there"
-    for asked in ({"max_tokens": 900}, {"recipe": Recipe(max_tokens=900, pooling="mean")}):
-        options = {"pooling": None, **asked} if "recipe" in asked else asked
-        assert limit_of("bert", **options) == (64, [told])
-        assert limit_of("nomic-bert", **options) == (900, [])
+    told = "at most 64 tokens of the 900 that were asked for: "
+    stated = {"recipe": Recipe(max_tokens=900, pooling="mean"), "pooling": None}
+    assert limit_of("bert", **stated) == (64, [told + "the model's positions end there"])
+    assert limit_of("bert", max_tokens=900) == (64, [told + "the model's positions end there"])
+    assert limit_of("nomic-bert", **stated) == (900, [])
+    why = "its tokenizer says so; a recipe with max_tokens reads more"
+    assert limit_of("nomic-bert", max_tokens=900) == (64, [told + why])
 
 
 def limit_of(family: str, **options: Any) -> tuple[int, list[str]]:
