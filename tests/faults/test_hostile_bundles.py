@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from embedkit import BundleError, Encoder
+from embedkit import BundleError, Encoder, InputError
 from embedkit.cli.entry import app
 from embedkit.runtime.verification import verify
 from embedkit.testing.tiny import tiny_bundle
@@ -144,8 +144,8 @@ def test_what_is_longer_than_the_graph_reads_is_told_when_it_comes(tmp_path: Pat
     folder = tiny_bundle(tmp_path / "tiny", variants=("fp32",))
     hostile_bundles.renew(folder, lambda m: base(m)["frontend"]["truncate"].update(max=5000))
     encoder = Encoder.load(folder, engine="onnxruntime")
-    with pytest.raises(BundleError, match=r"towers\.default\.graph: .*truncate\.max"):
-        encoder.encode("x" * 4000)
+    with pytest.raises(InputError, match=r"text 1: .*towers\.default\.graph: .*truncate\.max"):
+        encoder.encode(["y", "x" * 4000])
 
 
 @pytest.mark.parametrize(
