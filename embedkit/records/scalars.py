@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from embedkit.checks import printed
 from embedkit.errors import InputError
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OWN = frozenset({str, int, float, bool, type(None), list, tuple, dict, bytes})
 _COARSE = {"W": 604_800_000_000, "D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000}
 _COARSE |= {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -61,7 +61,7 @@ def timestamp(value: date) -> int:
     if not isinstance(found, date):
         raise InputError(f"timestamp: expected a datetime or a date, found {printed(value)}")
     moment = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) - _EPOCH) // timedelta(microseconds=1)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def read_time(kind: type[date], text: str) -> date | str | None:
@@ -100,7 +100,7 @@ def _duration(value: np.timedelta64) -> Any:
 
 
 def _own_datetime(value: datetime) -> datetime:
-    if type(value) is datetime and (value.tzinfo is None or value.tzinfo is timezone.utc):
+    if type(value) is datetime and (value.tzinfo is None or value.tzinfo is UTC):
         return value
     try:
         offset = value.utcoffset()
@@ -108,7 +108,7 @@ def _own_datetime(value: datetime) -> datetime:
         day, clock = (value.year, value.month, value.day), (value.hour, value.minute, value.second, value.microsecond)
         found = datetime(*day, *clock, zone)
         # Python reads an offset of less than a second as none at all
-        return found.astimezone(timezone.utc) if offset and abs(offset) < timedelta(seconds=1) else found
+        return found.astimezone(UTC) if offset and abs(offset) < timedelta(seconds=1) else found
     except Exception as error:  # a zone or a subclass of another package may raise whatever it likes
         raise InputError(f"the time {_shown(value)} {_KEPT} ({error})") from None
 

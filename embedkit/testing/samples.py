@@ -7,7 +7,7 @@ import operator
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ ODD_METADATA: list[Metadata] = [
     {"$embedkit": "datetime", "value": "not a time", "deep": {"$embedkit": None}},
 ]
 
-_MAY_DAY = datetime(2024, 5, 1, tzinfo=timezone.utc)
+_MAY_DAY = datetime(2024, 5, 1, tzinfo=UTC)
 _X: list[Any] = [
     1, 1.0, True, False, 0, "1", "", "true", 2, 2.5, -3, -0.0, 3, -2, -2.5, 1 / 3, 2.7, 5.187309131217234e-250,
     2**53 - 1, 2**53 + 1, 2**53 + 2, -(2**62), -1e300, 1e300, 10**30, "Ä", "ä", "b", "B", None, [1], {"y": 1}, math.nan,

@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ _LONG = [
         "id": "long",
         "text": "The boat left in the morning. It rained in the north.\n\nThe report of the harbour says little. "
         "Bread was sold at the quay, and letters were read. 日本語 🎉.",
-        "metadata": {"n": 20, "source": "elsewhere", "at": datetime(2024, 5, 1, tzinfo=timezone.utc)},
+        "metadata": {"n": 20, "source": "elsewhere", "at": datetime(2024, 5, 1, tzinfo=UTC)},
     }
 ]
 QUESTIONS = ["the quiet harbour", "rain in the north", "bread", "🎉"]

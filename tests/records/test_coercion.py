@@ -6,7 +6,7 @@ import json
 import math
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePosixPath
@@ -37,7 +37,7 @@ class Place:
     at: tuple[float, float]
 
 
-MOMENT = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+MOMENT = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ANYTHING = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(codec=None)), st.binary(max_size=4),

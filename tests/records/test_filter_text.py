@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -40,7 +40,7 @@ from embedkit.records.filters import Compare, F
         ("x>=2024-05-01", (F("x") >= date(2024, 5, 1)) | (F("x") >= "2024-05-01")),
         (
             "x!=2024-05-01T10:00:00Z",
-            (F("x") != datetime(2024, 5, 1, 10, tzinfo=timezone.utc)) & (F("x") != "2024-05-01T10:00:00Z"),
+            (F("x") != datetime(2024, 5, 1, 10, tzinfo=UTC)) & (F("x") != "2024-05-01T10:00:00Z"),
         ),
         ("x=2024-13-01", F("x") == "2024-13-01"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_operators_are_boolean_algebra(a, b, metadata):
         (F("x") == np.int64(3), {"x": 3}, True),
         (F("x") >= date(2024, 1, 1), {"x": datetime(2024, 1, 1)}, True),
         (F("x") == datetime(2024, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))), {"x": date(2024, 1, 1)}, True),
-        (F("x") > datetime(2024, 1, 1, tzinfo=timezone.utc), {"x": datetime(2024, 1, 1, 0, 0, 0, 1)}, True),
+        (F("x") > datetime(2024, 1, 1, tzinfo=UTC), {"x": datetime(2024, 1, 1, 0, 0, 0, 1)}, True),
         (F("x") < date(2024, 1, 1), {"x": "2023-01-01"}, False),
         (F("x") == 2**53, {"x": 2**53 + 1}, False),
         (F("x") == None, {"x": None}, True),  # noqa: E711

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -117,9 +117,9 @@ def test_filterable_entries():
 
 @given(st.datetimes(timezones=ZONES), st.datetimes(timezones=ZONES))
 def test_timestamps_order_as_time_does(a, b):
-    aware = [moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc) for moment in (a, b)]
+    aware = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (a, b)]
     assert (timestamp(a) < timestamp(b)) == (aware[0] < aware[1])
-    assert datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=timestamp(a)) == aware[0]
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=timestamp(a)) == aware[0]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

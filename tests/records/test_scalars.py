@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -68,7 +68,7 @@ class Timeless(date):
         (np.int64(2**62), 2**62),
         (np.bool_(True), True),
         (np.str_("a"), "a"),
-        (datetime(2024, 5, 1, tzinfo=ZoneInfo("Europe/Berlin")), datetime(2024, 4, 30, 22, tzinfo=timezone.utc)),
+        (datetime(2024, 5, 1, tzinfo=ZoneInfo("Europe/Berlin")), datetime(2024, 4, 30, 22, tzinfo=UTC)),
         (np.array([(1, "2024-05-01")], "i4,datetime64[ns]")[0], (1, datetime(2024, 5, 1))),
     ],
 )

@@ -30,6 +30,6 @@ def _size(folder: Path) -> int:
             try:
                 found = os.stat(os.path.join(place, name))
                 total += getattr(found, "st_blocks", found.st_size // 512) * 512  # files may be laid out with holes
-            except OSError:  # noqa: PERF203
+            except OSError:
                 continue
     return total

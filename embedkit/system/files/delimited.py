@@ -45,7 +45,7 @@ def table_rows(file: BinaryIO, delimiter: str, *, quoted: bool = True) -> Iterat
         try:
             for cells in reader:
                 yield TableRow(tape.first, tape.taken(), cells)
-        except csv.Error as error:  # noqa: PERF203
+        except csv.Error as error:
             yield TableRow(tape.first, tape.taken(), Unreadable(_explained(error)))
         else:
             return

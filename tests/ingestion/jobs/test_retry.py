@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ def write(folder, found):
 
 
 def test_rows_that_the_store_refused_are_written_as_they_were(encoder, store, faulty, tmp_path):
-    about = {"at": datetime(2024, 1, 1, tzinfo=timezone.utc), "none": None, "nan": float("inf")}
+    about = {"at": datetime(2024, 1, 1, tzinfo=UTC), "none": None, "nan": float("inf")}
     rows = [Document(f"d{i}", f"text {i}", about) for i in range(20)]
 
     def fault(batch):
@@ -94,7 +94,7 @@ def test_a_file_is_read_again_in_the_format_it_was_given(encoder, store, faulty,
 def test_a_record_keeps_its_types(encoder, store, tmp_path):
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")
-    moment = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
     pq.write_table(pa.table({"id": ["a"], "text": [None], "body": ["b"], "at": [moment]}), tmp_path / "d.parquet")
     assert ingest(FileRows(["d.parquet"]), encoder, store, collection="docs").dead == 1
     retry(PATH, encoder, store, collection="docs", fields=Fields(text="body"))

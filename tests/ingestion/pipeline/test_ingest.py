@@ -5,7 +5,7 @@ import json
 import math
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -65,7 +65,7 @@ def test_changed_metadata_is_a_change(encoder, store):
 
     ingest(about(1), encoder, store, collection="docs")
     assert ingest(about("1"), encoder, store, collection="docs").written == 1
-    moment = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
     assert ingest(about(moment), encoder, store, collection="docs").written == 1
     assert ingest(about(moment), encoder, store, collection="docs").unchanged == 1
 

@@ -85,7 +85,7 @@ def test_a_lock_that_is_taken_again_and_again_is_held_by_one_at_a_time(working_f
                     time.sleep(0.0005)
                     inside.pop()
                     entered.append(1)
-            except StoreError:  # noqa: PERF203
+            except StoreError:
                 time.sleep(0.0005)
 
     threads = [threading.Thread(target=take) for _ in range(4)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -31,7 +31,7 @@ def store(request, entry_points, working_folder):
 
 def documents(changed=()):
     for n in range(ROWS):
-        about = {"n": n, "nested": {"none": None, "list": [1, "é"]}, "at": datetime(2024, 1, 1, tzinfo=timezone.utc)}
+        about = {"n": n, "nested": {"none": None, "list": [1, "é"]}, "at": datetime(2024, 1, 1, tzinfo=UTC)}
         yield Document(f"row/{n} 🎉", f"changed {n}" if n in changed else f"the text of row {n}", about)
 
 

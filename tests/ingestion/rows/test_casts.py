@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -22,7 +22,7 @@ TYPES = {"year": "int", "price": "float", "new": "bool", "at": "date", "tags": "
         ("YES", "bool", True),
         ("0", "bool", False),
         ("2024-05-01", "date", date(2024, 5, 1)),
-        ("2024-05-01T10:00:00Z", "date", datetime(2024, 5, 1, 10, tzinfo=timezone.utc)),
+        ("2024-05-01T10:00:00Z", "date", datetime(2024, 5, 1, 10, tzinfo=UTC)),
         ('{"a": [1]}', "json", {"a": [1]}),
         ("  ", "int", None),
         (3, "int", 3),

@@ -36,7 +36,7 @@ def _row(batch: Any, place: int) -> Cells:
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             (row[name],) = _cell(column.slice(place, 1))
-        except Exception as error:  # noqa: PERF203
+        except Exception as error:
             bad = bad or (name, " ".join(str(error).split()) or type(error).__name__)
     return BadCell(*bad, row) if bad else row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -49,7 +49,7 @@ def test_surprises_of_yaml_stay_text(text: str) -> None:
         ("Tea and more", "Tea and more"),
         ("2024-05-01", date(2024, 5, 1)),
         ("2024-05-01 12:30:00", datetime(2024, 5, 1, 12, 30)),
-        ("2024-05-01T12:30:00Z", datetime(2024, 5, 1, 12, 30, tzinfo=timezone.utc)),
+        ("2024-05-01T12:30:00Z", datetime(2024, 5, 1, 12, 30, tzinfo=UTC)),
         ("[a, NO, 1]", ["a", "NO", 1]),
         ("{a: 12:30, 0123: b}", {"a": "12:30", "0123": "b"}),
         ("|\n  two\n  lines", "two\nlines\n"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from operator import length_hint
 
@@ -17,7 +17,7 @@ feather = pytest.importorskip("pyarrow.feather")
 ipc = pytest.importorskip("pyarrow.ipc")
 pq = pytest.importorskip("pyarrow.parquet")
 
-NOON = datetime(2024, 1, 1, 12, tzinfo=timezone.utc)
+NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 
 def table(n=3):
@@ -228,7 +228,7 @@ def test_nanoseconds_wherever_they_stand(tmp_path, monkeypatch, without_pandas):
 def test_a_zone_that_is_not_known_here(tmp_path):
     column = pa.array([0, None], pa.int64()).view(pa.timestamp("us", "Nowhere/Here"))
     first, second = written(pa.table({"id": ["a", "b"], "text": ["t", "u"], "at": column}), tmp_path / "docs.arrow")
-    assert first.metadata == {"at": datetime(1970, 1, 1, tzinfo=timezone.utc)}
+    assert first.metadata == {"at": datetime(1970, 1, 1, tzinfo=UTC)}
     assert second.metadata == {"at": None}
 
 
