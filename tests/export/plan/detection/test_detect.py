@@ -27,6 +27,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     for outputs, message in (
         ({"a b": sparse}, "expected a name"),
         ({"dense": sparse}, "other than 'dense'"),
+        ({"vectors": sparse}, "other than 'dense' and 'vectors'"),
         ({"words": {"kind": "odd"}}, "words"),
         ({"words": {"kind": "sparse", "top": 0}}, "words"),
         ({}, "expected a pooled vector"),
