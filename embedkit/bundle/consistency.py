@@ -16,8 +16,10 @@ _LARGEST = (1 << 63) - 1
 _COMPARES = {
     "cosine": ("dense",),
     "dot": ("dense",),
+    "euclidean": ("dense",),
     "pair": ("dense",),
     "sparse_dot": ("sparse",),
+    "sparse_cosine": ("sparse",),
     "maxsim": ("multivector", "tokens"),
     "meanmaxsim": ("multivector", "tokens"),
 }

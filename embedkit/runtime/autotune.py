@@ -123,7 +123,7 @@ def _broken(loaded: LoadedBundle, variant: str) -> str:
         return f"it fails ({_line(error)})"
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
@@ -135,7 +135,11 @@ def _tried(load: Load, engine: str, why: str = "") -> LoadedBundle | str:
         loaded.values("default", loaded.fill("default", texts))
         return loaded
     except Exception as error:
-        return _line(error)
+        return _line(_first_cause(error))
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    return error if error.__cause__ is None else _first_cause(error.__cause__)
 
 
 def _promised(bundle: Bundle) -> str:

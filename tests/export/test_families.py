@@ -63,6 +63,7 @@ CASES = [
     ("llama", "last", True),
     ("mistral", "last", False),
     ("qwen3", "last", True),
+    ("qwen2", "last", False),
     ("opt", "last", False),
     ("bloom", "mean", True),
     ("embedding-gemma", "mean", True),
@@ -72,7 +73,7 @@ CASES = [
 ]
 
 
-LIKE_OTHERS = {"distilbert", "electra", "roberta", "xlm-roberta", "llama", "mistral", "gemma", "helium", "opt"}
+LIKE_OTHERS = {"distilbert", "electra", "roberta", "xlm-roberta", "llama", "mistral", "gemma", "helium", "opt", "qwen2"}
 """Families whose layers another one has."""
 
 LAYERS_DIFFER = {"albert", "modernbert", "embedding-gemma"}

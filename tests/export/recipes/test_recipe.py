@@ -111,7 +111,10 @@ def test_dot_product_models_stay_unnormalised(folder: Path, sample: Path, tmp_pa
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda f: build(f, similarity_fn_name="euclidean"), "similarity: expected cosine or dot, found 'euclidean'"),
+        (
+            lambda f: build(f, similarity_fn_name="manhattan"),
+            "similarity: expected cosine, dot or euclidean, found 'manhattan'",
+        ),
         (lambda f: SentenceTransformer(modules=[Transformer(str(f))], device="cpu"), "expected Transformer, Pooling"),
         (
             lambda f: SentenceTransformer(modules=[modules.BoW(["a", "b"])], device="cpu"),
@@ -235,7 +238,7 @@ fields = { title = "the report" }
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("similarity = 'euclidean'", "similarity: Invalid enum value 'euclidean'"),
+        ("similarity = 'manhattan'", "similarity: Invalid enum value 'manhattan'"),
         ("poling = 'mean'", "unknown field `poling`"),
         ("pooling = 'middle'", "pooling: Invalid enum value 'middle'"),
         ("template = 'no field'", "expected at least one field"),
