@@ -128,7 +128,12 @@ def check_activations(folder: Path) -> None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"{path.parent}: {path.name} cannot be read: {error}; save or fetch the model again"
+        ) from error
     return found if isinstance(found, dict) else {}
 
 
