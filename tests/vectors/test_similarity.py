@@ -54,7 +54,7 @@ def test_one_vector_counts_as_one_row() -> None:
     [
         ([[1.0, 2.0]], [[1.0, 2.0, 3.0]], "cosine", r"one dimension, found \(1, 2\) and \(1, 3\)"),
         (np.zeros((2, 2, 2)), np.zeros((2, 2)), "dot", "one dimension"),
-        ([[1.0]], [[1.0]], "manhattan", "expected 'cosine', 'dot', 'euclidean' or 'hamming', found 'manhattan'"),
+        ([[1.0]], [[1.0]], "manhattan", "fn: expected one of cosine, dot, euclidean, hamming, found 'manhattan'"),
     ],
 )
 def test_what_cannot_be_compared(a: object, b: object, fn: str, message: str) -> None:
