@@ -76,7 +76,7 @@ class Tower:
         try:
             found = compute(self.session, given, names, f"{self.where}.graph")
         except BundleError as error:
-            found = self._alone(given, names, rows, error)
+            found, count = self._alone(given, names, rows, error), rows
         values: dict[str, Values] = {}
         for name, tensor in zip(names, found, strict=True):
             output = self.outputs[name]

@@ -73,6 +73,8 @@ def open_folder(path: str) -> ChromaStore:
 def open_server(host: str, port: int, *, secure: bool) -> ChromaStore:
     """The store on a server."""
     what, settings = f"opening the server {host}:{port}", Settings(anonymized_telemetry=False)
+    import chromadb.api.fastapi  # what the client loads when it connects: no time of the server's
+
     with translated(what):
         client = answered(what, lambda: chromadb.HttpClient(host, port, ssl=secure, settings=settings))
         session = getattr(getattr(client, "_server", None), "_session", None)

@@ -108,6 +108,6 @@ def test_numbers_that_are_none_end_it(encoder: Encoder, monkeypatch: pytest.Monk
     name = next(iter(right))
     broken = np.array(right[name])
     broken[3, 1] = np.nan
-    monkeypatch.setattr(Encoder, "encode_outputs", lambda *_, **__: {name: broken})
+    monkeypatch.setattr(type(encoder.loaded), "computed", lambda *_, **__: {name: broken})
     with pytest.raises(ExportError, match=r"fp32: role 'default': the graph gives NaN or infinity .* number 3"):
         verify.judge(encoder, [Case("default", list(TEXTS), right)], Gates())
