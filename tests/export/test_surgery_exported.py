@@ -193,7 +193,7 @@ def test_surgery_on_a_model_with_code_of_its_own(tmp_path: Path, monkeypatch: py
     folder = checkpoint(tmp_path / "model", model, tokenizer, under("net", model.state_dict()))
     (folder / "modeling_own_encoder.py").write_text(CODE)
     recipe = Recipe(surgery=Surgery(select="net", layers=2))
-    with pytest.raises(ExportError, match="trust_remote_code"):
+    with pytest.raises(ExportError, match="pass --trust-remote-code"):
         prepare(folder, recipe=recipe)
     origin = prepare(folder, recipe=recipe, trust_remote_code=True).origin
     for text in TEXTS:
