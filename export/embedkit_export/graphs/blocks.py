@@ -83,14 +83,17 @@ def _attention(softmax: ir.Node) -> ir.Node | None:
 def _dims(value: ir.Value | None) -> list[Any]:
     if value is None or value.shape is None:
         raise _Whole
-    return [dim if isinstance(dim, int) else _simple(str(dim.value)) for dim in value.shape]
+    return [dim if isinstance(dim, int) else _simple(dim.value) if dim.value else object() for dim in value.shape]
 
 
 @functools.cache
 def _simple(dim: str) -> str:
     """One spelling for sizes that are equal, such as of ``((tokens**2)//tokens)``."""
-    names = {name: sympy.Symbol(name, integer=True, positive=True) for name in re.findall(r"[A-Za-z_]\w*", dim)}
-    return str(sympy.sympify(dim, locals=names))
+    names = [name for name in re.findall(r"[A-Za-z_]\w*", dim) if not hasattr(sympy, name)]
+    try:
+        return str(sympy.sympify(dim, locals={name: sympy.Symbol(name, integer=True, positive=True) for name in names}))
+    except (sympy.SympifyError, TypeError, ValueError, SyntaxError):  # a function that sympy has not: as it stands
+        return dim
 
 
 def _quadratic(value: ir.Value) -> bool:

@@ -103,6 +103,27 @@ def test_what_is_no_attention_is_left_alone() -> None:
     assert list(model.graph) == [node]
 
 
+def test_sizes_that_are_unknown_are_not_taken_for_equal() -> None:
+    def product(dims: list[str | None]) -> int:
+        x = ir.Value(name="x", shape=ir.Shape(["batch", *dims, 8]), type=ir.TensorType(ir.DataType.FLOAT))
+        scores = ir.Value(name="s", shape=ir.Shape(["batch", *dims, *dims]), type=ir.TensorType(ir.DataType.FLOAT))
+        chances = ir.Value(name="p", shape=scores.shape, type=scores.type)
+        y = ir.Value(name="y", shape=x.shape, type=x.type)
+        nodes = [
+            ir.Node("", "Softmax", [scores], [ir.AttrInt64("axis", -1)], outputs=[chances]),
+            ir.Node("", "MatMul", [chances, x], outputs=[y]),
+        ]
+        graph = ir.Graph([x, scores], [y], nodes=nodes, name="g", opset_imports={"": 21})
+        return cut_attention(ir.Model(graph, ir_version=10))
+
+    assert [product(["tokens"]), product(["((tokens**2)//tokens)"]), product(["odd(tokens)"]), product([None])] == [
+        1,
+        1,
+        1,
+        0,
+    ]
+
+
 CHILD = """
 import resource, sys
 import numpy as np, onnxruntime as ort
