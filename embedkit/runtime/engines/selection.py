@@ -53,7 +53,7 @@ def open_session(path: Path, *, engine: str, device: Device, threads: int) -> Se
 
 
 def check_engine(engine: str) -> None:
-    """`InputError` for an engine that there is not."""
+    """`OptionError` for an engine that there is not."""
     if engine != "auto" and engine not in engine_names():
         raise OptionError(f"engine: expected 'auto' or one of {', '.join(engine_names())}, found {engine!r}")
 
