@@ -69,7 +69,7 @@ def test_a_database_that_stays_silent_for_a_while(job: Job, postgres) -> None:
     """Its processes are stopped, so that it keeps connections and answers nothing, then go on."""
     import psutil
 
-    job.environment.update(EMBEDKIT_STORE_TIMEOUT="1")
+    job.environment.update(EMBEDKIT_STORE_TIMEOUT="3")
     process = job.start(postgres.url)
     job.wait(process, lambda lines: sum(line.startswith("+") for line in lines) >= 200)
     server = psutil.Process(postgres.process.pid)
@@ -88,7 +88,7 @@ def test_a_database_that_stays_silent_for_a_while(job: Job, postgres) -> None:
 
 
 def ingested(job: Job, chroma: ChromaServer, faults: Faults, port: int) -> dict[str, object]:
-    job.environment.update(EMBEDKIT_STORE_TIMEOUT="1", QUICK_RETRIES="1")
+    job.environment.update(EMBEDKIT_STORE_TIMEOUT="3", QUICK_RETRIES="1")
     report = job.finish(job.start(f"chroma://127.0.0.1:{port}", window=300))
     assert job.stored(chroma.url) == job.rows
     assert faults.done

@@ -49,7 +49,7 @@ def require_server(url: StoreURL, port: int) -> None:
 def answered(what: str, connect: Callable[[], _Answer]) -> _Answer:
     """What ``connect`` gives; `TransientStoreError` where it takes longer than a request may, which clients do not see to while
     they connect. ``what`` says what was done."""
-    seconds = max(request_seconds(), _LEAST_SECONDS)
+    seconds = request_seconds()
     found: Future[_Answer] = Future()
 
     def run() -> None:
@@ -65,10 +65,6 @@ def answered(what: str, connect: Callable[[], _Answer]) -> _Answer:
             "EMBEDKIT_STORE_TIMEOUT higher"
         )
     return found.result()
-
-
-_LEAST_SECONDS = 3.0
-"""A client that connects also loads parts of itself, which takes a second or two where the machine is busy."""
 
 
 @contextmanager
