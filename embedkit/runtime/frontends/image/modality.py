@@ -98,6 +98,24 @@ class ImageModality(Modality):
         """The path of the row's ``uri``, or of its text."""
         return Path(str(metadata.get("uri") or text))
 
+    def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
+        """(n, height, width, 3) uint8 ``pixels``."""
+        (batch,) = ImagePreparer(self.frontend).batches(items, self.frontend.slots * len(items), None)
+        return batch.tensors(len(items))
+
+    def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
+        """The pixels as they are."""
+        pixels = arrays.get("pixels")
+        wanted = (*self.frontend.size, 3)
+        if pixels is None or pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
+            found = "none" if pixels is None else f"{pixels.shape} of {pixels.dtype}"
+            raise InputError(f"expected pixels of the shape {wanted} of uint8, found {found}")
+        return [Prepared(one) for one in pixels]
+
+    def of_file(self, data: bytes) -> Item:
+        """The picture of a file."""
+        return Image(data)
+
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """What makes batches; it needs no file of the bundle, and Pillow."""
         pillow()
