@@ -150,6 +150,7 @@ class LoadedBundle:
                     "variant, or export the bundle again"
                 )
 
+
 def role_modality(bundle: Bundle, role: str) -> Modality:
     """What reads the items of a role; `BundleError` that names the field where it cannot."""
     tower = bundle.tower(role)
