@@ -133,8 +133,8 @@ class LoadedBundle:
         }
 
     def _try(self, role: str) -> None:
-        """Compute the two shortest golden texts, or the first two items that are none, so that a graph that cannot compute is told of at once; of a bundle whose golden
-        file was left behind it is told with the first item."""
+        """Compute the two shortest golden texts, or the first two items that are none, so that a graph that cannot compute is told
+        of at once; of a bundle whose golden file was left behind it is told with the first item."""
         if not (self.bundle.folder / self.bundle.manifest.golden).exists():
             return
         golden = self.bundle.golden()

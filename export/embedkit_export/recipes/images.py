@@ -55,9 +55,8 @@ def image_input(given: Any, where: str) -> ImageInput:
 
 def lines(given: ImageInput) -> list[str]:
     """Each step in words, in order."""
-    return frontend_lines(given.frontend()) + [
-        f"in the graph: (level * {given.scale:.6g} - mean {_numbers(given.mean)}) / std {_numbers(given.std)}"
-    ]
+    numbers = f"in the graph: (level * {given.scale:.6g} - mean {_numbers(given.mean)}) / std {_numbers(given.std)}"
+    return [*frontend_lines(given.frontend()), numbers]
 
 
 def frontend_lines(frontend: ImageFrontend) -> list[str]:

@@ -4,7 +4,6 @@ objects."""
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
 import os
 from contextlib import redirect_stderr
@@ -392,20 +391,3 @@ def _from_gguf(file: Path, name: str, how: Loading) -> Source:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     nn.Module.float(model)  # transformers' own refuses, although the weights are no longer quantised
     return Source(name, model.eval(), tokenizer, records=[f"dequantised from {file.name}"], notes=notes)
-
-
-def weights_sha256(modules: list[Any]) -> str:
-    """sha256 over all parameters and buffers of some modules, by name: the same weights give the same digest however
-    they were stored.
-
-    A transformers pooler is left out: where the checkpoint has none it is made at random, and where its vectors are
-    used it is a stage of its own.
-    """
-    digest = hashlib.sha256()
-    for module in modules:
-        for key, tensor in sorted(module.state_dict().items()):
-            if ".pooler." in f".{key}":
-                continue
-            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
-    return digest.hexdigest()

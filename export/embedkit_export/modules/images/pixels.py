@@ -27,7 +27,8 @@ class PixelBackbone(nn.Module):
     def values(self, pixels: Tensor) -> Tensor:
         """What the body takes."""
         factor, shift = self.factor, self.shift
-        assert isinstance(factor, Tensor) and isinstance(shift, Tensor)
+        assert isinstance(factor, Tensor)
+        assert isinstance(shift, Tensor)
         return pixels.permute(0, 3, 1, 2).to(torch.float32) * factor + shift
 
     def forward(

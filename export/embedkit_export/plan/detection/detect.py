@@ -39,7 +39,8 @@ def infer(
     base: Path | None = None,
 ) -> Inferred:
     """The recipe of a source; what ``given`` sets (differs from an empty recipe in) takes the place of what was
-    inferred. ``pooling`` and ``normalize`` say what a plain transformers folder does not; files that the recipe names are beside ``base``. Raises `ExportError`."""
+    inferred. ``pooling`` and ``normalize`` say what a plain transformers folder does not; files that
+    it names are beside ``base``. Raises `ExportError`."""
     if pooling is not None and pooling not in _SHORT:
         raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
     if kind == "classifier":
