@@ -115,6 +115,19 @@ class Modality(ABC):
         """An item that can be sent to another process."""
         return item
 
+    def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
+        """What checked items are prepared to, by source, a row an item, as a golden file keeps them; raises `Unencodable`. Of
+        items that texts stand for a golden file keeps the texts, and this is not called."""
+        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
+
+    def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
+        """Items that are prepared to the ``arrays``: the inverse of `prepared`."""
+        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
+
+    def of_file(self, data: bytes) -> Item:
+        """The item that the bytes of a file are."""
+        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
+
     @abstractmethod
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """What makes batches; ``path`` gives the bundle's checked files by name."""

@@ -88,6 +88,20 @@ def is_language_model(folder: Path) -> bool:
     return named.endswith("ForCausalLM") and not (folder / MODULES).is_file()
 
 
+def reads_pictures_alone(folder: Path) -> bool:
+    """Whether a transformers folder holds a model of pictures, with nothing for texts beside it."""
+    config = _json(folder / MODEL)
+    if "text_config" in config and "vision_config" in config:
+        named = (config.get("architectures") or [""])[0]
+        return named.endswith(("VisionModel", "VisionModelWithProjection"))
+    from transformers.models.auto import modeling_auto
+
+    kind = str(config.get("model_type") or "")
+    tables = ("MODEL_FOR_IMAGE_MAPPING_NAMES", "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES")
+    known = {name for table in tables for name in getattr(modeling_auto, table, {})}
+    return kind in known or kind.endswith("_vision_model")
+
+
 def has_projection(folder: Path) -> bool:
     """Whether sentence-transformers finds a layer for token vectors in a folder, and makes none at random."""
     modules = folder / MODULES

@@ -51,7 +51,11 @@ def _gives(origin: Source, mode: Any) -> bool:
                 token = pooler(origin.backbone, "pooling")(token)
             except ExportError:
                 return False
-        expected = origin.whole(input_ids=ids, attention_mask=mask).text_embeds[0]
+        if hasattr(origin.whole, "get_text_features"):
+            out = origin.whole.get_text_features(input_ids=ids, attention_mask=mask)
+            expected = (out if isinstance(out, Tensor) else out.pooler_output)[0]
+        else:
+            expected = origin.whole(input_ids=ids, attention_mask=mask).text_embeds[0]
         if not torch.allclose(origin.whole.text_projection(token[None])[0], expected, atol=1e-5, rtol=1e-4):
             return False
     return True

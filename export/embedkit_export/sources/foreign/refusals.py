@@ -106,11 +106,13 @@ def _check_weights(folder: Path, name: Path) -> None:
 def _check_text(folder: Path, name: Path, config: dict[str, Any]) -> None:
     if any(next(folder.glob(pattern), None) is not None for pattern in _TOKENIZERS):
         return
+    if folders.reads_pictures_alone(folder):
+        return
     prepares = [name for name in ("preprocessor_config.json", "processor_config.json") if (folder / name).is_file()]
     if prepares:
         raise ExportError(
-            f"{name}: a model of the architecture {config.get('model_type')!r} with {prepares[0]} and no tokenizer reads images or "
-            "sounds, and a bundle of this kind reads texts: give the text encoder that belongs to it"
+            f"{name}: a model of the architecture {config.get('model_type')!r} with {prepares[0]} and no tokenizer reads neither "
+            "texts nor pictures alone: give the encoder of texts or of pictures that belongs to it"
         )
 
 
