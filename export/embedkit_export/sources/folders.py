@@ -18,6 +18,8 @@ _LATE_INTERACTION = (
     "skiplist_words",
 )
 """What PyLate states of its models."""
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "merges.txt", "added_tokens.json")
+"""The files of tokenizers."""
 _WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "*.md")
 
 
@@ -93,7 +95,8 @@ def reads_pictures_alone(folder: Path) -> bool:
     config = _json(folder / MODEL)
     if "text_config" in config and "vision_config" in config:
         named = (config.get("architectures") or [""])[0]
-        return named.endswith(("VisionModel", "VisionModelWithProjection"))
+        words = any(next(folder.glob(pattern), None) is not None for pattern in TOKENIZERS)
+        return not words or named.endswith(("VisionModel", "VisionModelWithProjection"))
     from transformers.models.auto import modeling_auto
 
     kind = str(config.get("model_type") or "")

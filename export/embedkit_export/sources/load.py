@@ -297,7 +297,7 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
 
 def _of_pictures(model: Any, name: str, tokenizer: Any, processor: Any, records: list[str]) -> Source:
     """The source of a model that reads pictures; beside texts, of its texts, with that of its pictures as the route ``image``."""
-    if images.reads_both(model):
+    if images.reads_both(model) and tokenizer is not None:
         seen = Source(name, model.vision_model, None, whole=model, pictures=True, processor=processor)
         return Source(name, model.text_model, tokenizer, whole=model, records=records, routes={"image": seen})
     backbone = images.body(model)

@@ -105,7 +105,13 @@ def _of_plain(origin: Source, given: Recipe | None, base: Path | None) -> Inferr
     if "image" in origin.routes:
         siglip = not has_projection(origin.whole)
         texts = images.of_siglip_texts(origin) if siglip else of_projection(origin)
-        return images.of_both(origin, texts, given, base)
+        if images.is_prepared(origin.routes["image"], given):
+            return images.of_both(origin, texts, given, base)
+        texts.notes.append(
+            "its pictures are left out, since nothing says how they are prepared: save the image processor beside the weights "
+            "(preprocessor_config.json), or give a table in the recipe ([roles.image] image = {...})"
+        )
+        return texts
     if origin.pictures:
         return images.of_one(origin, given, base)
     return of_projection(origin) if has_projection(origin.whole) else from_card(origin)

@@ -44,6 +44,12 @@ def preparing(origin: Source, given: Any = "auto", base: Path | None = None) -> 
     return found
 
 
+def is_prepared(origin: Source, given: Recipe | None) -> bool:
+    """Whether the recipe or the model's files say how pictures are prepared."""
+    stated = given is not None and any(role.image is not None for role in given.roles.values())
+    return stated or origin.processor is not None or of_folder(origin.folder) is not None
+
+
 def of_one(origin: Source, given: Recipe | None, base: Path | None = None) -> Inferred:
     """The recipe of a model of pictures."""
     found = preparing(origin, given.image if given else "auto", base)

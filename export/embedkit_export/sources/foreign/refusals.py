@@ -23,7 +23,6 @@ _OTHERS = {
     "*.gguf": ("GGUF weights", "give the .gguf file itself"),
     "openvino_model*.xml": ("an OpenVINO graph", "give the folder of the PyTorch checkpoint that it was made from"),
 }
-_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "merges.txt", "added_tokens.json")
 _OWN_WORDS = ("WordEmbeddings", "BoW", "WordWeights")
 
 
@@ -104,7 +103,7 @@ def _check_weights(folder: Path, name: Path) -> None:
 
 
 def _check_text(folder: Path, name: Path, config: dict[str, Any]) -> None:
-    if any(next(folder.glob(pattern), None) is not None for pattern in _TOKENIZERS):
+    if any(next(folder.glob(pattern), None) is not None for pattern in folders.TOKENIZERS):
         return
     if folders.reads_pictures_alone(folder):
         return

@@ -21,6 +21,8 @@ def reads_both(model: Any) -> bool:
 
 def body(model: Any) -> Any:
     """The part of a model of pictures that gives token vectors or feature maps: without its head."""
+    if reads_both(model):
+        return model.vision_model
     while getattr(model, "base_model", model) is not model:
         model = model.base_model
     return getattr(model, "vision_model", model)
