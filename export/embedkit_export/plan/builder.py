@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import torch
 from torch import nn
 
-from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Input, Output, TextFrontend
 from embedkit.errors import ExportError, InputError
+from embedkit_export.modules.audio.sounds import FeatureBackbone, WaveBackbone
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.modules.images.pixels import PixelBackbone
@@ -23,6 +24,7 @@ from embedkit_export.modules.output_heads import is_normalized, output_head
 from embedkit_export.modules.pair_head import PairHead
 from embedkit_export.modules.pooling import AttentionPool, Pool
 from embedkit_export.quiet import quiet, reason
+from embedkit_export.recipes.audio import AudioInput
 from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.outputs import Logits, Named, Sparse, checked_output
 from embedkit_export.recipes.pair import checked_pair
@@ -30,14 +32,22 @@ from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.foreign.own_code import gone
 from embedkit_export.sources.load import Loading, Source, load
+from embedkit_export.sources.media import sounds
 from embedkit_export.sources.media.processors import of_folder, of_processor
 from embedkit_export.sources.weight_files import Weights
-from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
+from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES, TYPES
 
 from .backbone import pooler, set_causal, tokenizer_json, without_special
+from .detection.audio import example, hearing
 from .detection.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
 from .plan import GraphPlan, Plan, RolePlan
+
+AnyFrontend: TypeAlias = TextFrontend | IdsFrontend | ImageFrontend | AudioFrontend
+Shapes: TypeAlias = "dict[str, tuple[int | None, ...]]"
+
+SECOND = 16_000
+"""Samples of a clip that is an example."""
 
 
 def pair_head(plan: Plan) -> PairHead:
@@ -83,6 +93,7 @@ class _Builder:
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
         self.bare: dict[int, Source] = {}
+        self.mels: list[Any] = []
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
@@ -128,8 +139,9 @@ class _Builder:
 
     def _origin(self, name: str, role: Role) -> Source:
         """The source of a role's weights: the model's, unless the role names another checkpoint or surgery."""
-        if role.image is not None and "image" in self.origin.routes:
-            return self.origin.routes["image"]
+        for kind, given in (("image", role.image), ("audio", role.audio)):
+            if given is not None and kind in self.origin.routes:
+                return self.origin.routes[kind]
         if role.model is None and role.surgery == self.recipe.surgery:
             return self.origin.routes.get(name, self.origin)
         key = repr((role.model, role.surgery))
@@ -153,16 +165,16 @@ class _Builder:
             self.plan.notes += found.notes
         return self.origins[key]
 
-    def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend | IdsFrontend | ImageFrontend:
+    def _frontend(self, name: str, role: Role, origin: Source) -> AnyFrontend:
+        if role.audio is not None:
+            return self._hearing(role, origin)
         if role.image is not None:
             return preparing(origin, role.image, self.base).image.frontend()
         if self.recipe.ids is not None:
             return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
         return text_frontend(role, origin, f"role {name}", self.max_tokens)
 
-    def _graph(
-        self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend | IdsFrontend | ImageFrontend]
-    ) -> GraphPlan:
+    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, AnyFrontend]) -> GraphPlan:
         where = f"role {owner}"
         backbone = origin.backbone
         shapes: dict[str, tuple[int | None, ...]] = {}
@@ -170,12 +182,17 @@ class _Builder:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
             shapes[PIXELS] = (*given_image.size, 3)
+        elif role.audio is not None:
+            heard = hearing(origin, role.audio).audio
+            wave = heard.mel is None
+            backbone = WaveBackbone(backbone) if wave else FeatureBackbone(backbone)
+            shapes[SAMPLES if wave else FEATURES] = (None,) if wave else tuple(example(heard, 1).shape[1:])
         elif self.recipe.causal is not None:
             set_causal(backbone, self.recipe.causal, where)
         weights = Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
-        fixed = {None if isinstance(frontend, ImageFrontend) else frontend.fixed for frontend in frontends.values()}
+        fixed = {getattr(frontend, "fixed", None) for frontend in frontends.values()}
         outputs = {name: checked_output(given, name) for name, given in self.recipe.outputs.items()}
         if not self.recipe.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
@@ -191,8 +208,12 @@ class _Builder:
         given = role.stages or []
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
-        if shapes:
+        if PIXELS in shapes:
             inputs = [Input(name=PIXELS, dtype="uint8", source="pixels")]
+        elif shapes:
+            inputs = [Input(name=name, dtype="float32", source=name) for name in shapes]
+            if any(isinstance(one, AudioFrontend) and one.batch == "longest" for one in frontends.values()):
+                inputs.append(Input(name=LENGTH, dtype="int64", source="length"))
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
         texts = [frontend for frontend in frontends.values() if isinstance(frontend, TextFrontend)]
@@ -221,11 +242,18 @@ class _Builder:
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
-        if shapes:
+        if FEATURES in shapes:
+            slots = int(_short_run(module.hidden, module, where, token, shapes).shape[1])
+            slots = max(
+                slots, shapes[FEATURES][-1] * (shapes[FEATURES][-2] or 1) // 256 if len(shapes[FEATURES]) > 2 else 1
+            )  # type: ignore[operator]
+            for name, frontend in frontends.items():
+                frontends[name] = msgspec.structs.replace(frontend, slots=slots)
+        if PIXELS in shapes:
             for name, frontend in frontends.items():
                 slots = picture_slots(module, backbone.image, where)
                 frontends[name] = msgspec.structs.replace(frontend, slots=slots)
-        tokens = self._width(module, where, token, pooled=False)
+        tokens = self._width(module, where, token, shapes, pooled=False)
         for i, stage in enumerate(token_stages, 1):
             check_independent(stage, tokens, f"token stage {i}", type(stage).__name__)
         for pool in pools:
@@ -234,14 +262,14 @@ class _Builder:
                 check_independent(alone, tokens, f"{where}: pooling", type(pool).__name__)
         described: dict[str, Output] = {}
         if pools:
-            width = self._width(module, where, token)
+            width = self._width(module, where, token, shapes)
             for i, stage in enumerate(stages, 1):
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
         if pools and module.given:
             described[DENSE] = self._dense_output(width, normal, where)
         if made:
-            described |= self._described(module, outputs, where, token)
+            described |= self._described(module, outputs, where, token, shapes)
         return GraphPlan(
             module=module,
             inputs=inputs,
@@ -251,6 +279,7 @@ class _Builder:
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
             shapes=shapes,
+            example=SECOND if shapes else 7,
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
 
@@ -293,9 +322,11 @@ class _Builder:
         return pools, after
 
     @staticmethod
-    def _described(module: EncoderGraph, outputs: dict[str, Named], where: str, token: int) -> dict[str, Output]:
+    def _described(
+        module: EncoderGraph, outputs: dict[str, Named], where: str, token: int, shapes: Shapes
+    ) -> dict[str, Output]:
         """What the manifest says of the outputs beside the pooled vector, whose sizes a short run shows."""
-        found = _short_run(lambda given: module(*given.values()), module, where, token)
+        found = _short_run(lambda given: module(*given.values()), module, where, token, shapes)
         tensors = dict(zip(module.outputs, found if isinstance(found, tuple) else (found,), strict=True))
         out: dict[str, Output] = {}
         for name, given in outputs.items():
@@ -313,22 +344,44 @@ class _Builder:
         return out
 
     @staticmethod
-    def _width(module: EncoderGraph, where: str, token: int, *, pooled: bool = True) -> int:
+    def _width(module: EncoderGraph, where: str, token: int, shapes: Shapes, *, pooled: bool = True) -> int:
         """Numbers of a pooled vector, or of a token's, from a short run."""
 
         def run(given: dict[str, torch.Tensor]) -> torch.Tensor:
             hidden = module.hidden(given)
             return module.pooled(hidden, given) if pooled else hidden
 
-        return int(_short_run(run, module, where, token).shape[-1])
+        return int(_short_run(run, module, where, token, shapes).shape[-1])
 
-    def _picturing(self, role: Role, origin: Source) -> tuple[Any, ImageInput | None]:
-        """The model's own preparing of pictures, where the recipe's is the same, and what is done to them."""
+    def _hearing(self, role: Role, origin: Source) -> AudioFrontend:
+        """What the manifest says of sounds; each mel has a file of its own."""
+        heard = hearing(origin, role.audio).audio
+        if heard.mel is not None and heard.mel not in self.mels:
+            self.mels.append(heard.mel)
+        number = self.mels.index(heard.mel) if heard.mel is not None else 0
+        file = f"frontend{number or ''}.npz"
+        if heard.mel is None and not sounds.is_wave(origin.backbone):
+            raise InputError(f"audio: {type(origin.backbone).__name__} takes the energies of bands: give `mel`")
+        own = heard.mel is None
+        convolutions = sounds.convolutions(origin.backbone) if own else []
+        batch = sounds.batch_of(origin.backbone) if own else "fixed"
+        return heard.frontend(file=file, convolutions=convolutions, batch=batch)
+
+    def _picturing(self, role: Role, origin: Source) -> tuple[Any, ImageInput | None, AudioInput | None]:
+        """The model's own preparing of pictures or sounds, where the recipe's is the same, and what is done to them."""
+        if role.audio is not None:
+            heard = hearing(origin, role.audio)
+            try:
+                stated = hearing(origin)
+            except ExportError:
+                stated = None
+            same = stated is not None and stated.audio == heard.audio
+            return (stated.extractor if stated is not None and same else None), None, heard.audio
         if role.image is None:
-            return None, None
+            return None, None, None
         given = preparing(origin, role.image, self.base).image
         own = of_processor(origin.processor) if origin.processor is not None else of_folder(origin.folder)
-        return (own.processor if own is not None and own.image == given else None), given
+        return (own.processor if own is not None and own.image == given else None), given, None
 
     def _tokenizer_json(self, tokenizer: Any) -> str:
         if tokenizer is None:
@@ -338,11 +391,19 @@ class _Builder:
         return self.tokenizer_json[id(tokenizer)]
 
 
-def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int) -> Any:
+def _short_run(
+    run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int, shapes: Shapes
+) -> Any:
     """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
     if PIXELS in module.inputs:
         module_image = module.backbone.image
         return _ran(run, {PIXELS: torch.zeros(2, *module_image.size, 3, dtype=torch.uint8)}, where, "black pictures")
+    for name in (SAMPLES, FEATURES):
+        if name in shapes:
+            quiet_clips = {name: torch.zeros(2, *(size or SECOND for size in shapes[name]))}
+            if LENGTH in module.inputs:
+                quiet_clips[LENGTH] = torch.full((2,), 2, dtype=torch.int64)
+            return _ran(run, quiet_clips, where, "silence")
     ids = torch.full((2, 4), token, dtype=torch.int64)
     given = {
         name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
@@ -369,7 +430,7 @@ def _ran(run: Callable[[dict[str, torch.Tensor]], Any], given: dict[str, torch.T
 def picture_slots(module: EncoderGraph, given: ImageInput, where: str) -> int:
     """Token slots that a picture is worth: a transformer's tokens; of a network that makes them fewer on its way, or of maps, a
     slot for each 16 x 16 pixels."""
-    tokens = int(_short_run(module.hidden, module, where, 0).shape[1])
+    tokens = int(_short_run(module.hidden, module, where, 0, {}).shape[1])
     height, width = given.size
     patch = getattr(module.backbone.config, "patch_size", None)
     whole = isinstance(patch, int) and abs(tokens - (height // patch) * (width // patch)) <= 8

@@ -110,10 +110,16 @@ def lines(frontend: AudioFrontend) -> list[str]:
     if frontend.fill != "none":
         said.append(f"filled to {frontend.most:,} samples: {frontend.fill}")
     if frontend.mel is None:
-        beside = "filled with zeros behind, with a mask" if frontend.batch == "longest" else "beside clips of equal length alone"
+        beside = (
+            "filled with zeros behind, with a mask"
+            if frontend.batch == "longest"
+            else "beside clips of equal length alone"
+        )
         return [*said, f"in a batch {beside}"]
     mel = frontend.mel
-    said.append(f"frames of {mel.frame} every {mel.hop} samples, {'centred' if mel.center else 'from the first on'}; fft {mel.fft}")
+    said.append(
+        f"frames of {mel.frame} every {mel.hop} samples, {'centred' if mel.center else 'from the first on'}; fft {mel.fft}"
+    )
     if not mel.dc or mel.preemphasis:
         said.append(f"of a frame: {'' if mel.dc else 'its mean taken off, '}preemphasis {mel.preemphasis:g}")
     said.append(f"{mel.bands} bands of the power, at least {mel.floor:g}, {mel.log}")

@@ -20,7 +20,7 @@ from .completeness import complete
 from .foreign.own_code import gone, restore_buffers
 from .foreign.readable import readable
 from .foreign.refusals import check_readable
-from .media import images
+from .media import images, sounds
 
 _CHARACTERS = "abcACGT012.éяع的"
 
@@ -46,8 +46,10 @@ class Source:
     """The sources of roles that have a backbone of their own inside one model (a Router's routes; ``image``)."""
     pictures: bool = False
     """Whether the backbone reads pictures."""
+    sounds: bool = False
+    """Whether the backbone reads sounds."""
     processor: Any = None
-    """The image processor of transformers beside a live model of pictures."""
+    """The image processor or feature extractor of transformers beside a live model of pictures or sounds."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,13 @@ def load(model: Any, how: Loading | None = None) -> Source:
         if isinstance(model, tuple) and len(model) == 2:
             _no_surgery(how, "a live model")
             processor, tokenizer = images.processor_of(model[1]), images.tokenizer_of(model[1])
-            _check_tokenizer(tokenizer, "the live model")
+            if sounds.extractor_of(model[1]) is None:
+                _check_tokenizer(tokenizer, "the live model")
             live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
+            extractor = sounds.extractor_of(model[1])
+            if extractor is not None and (sounds.reads_sounds(live) or sounds.reads_both(live)):
+                words = None if extractor is model[1] else getattr(model[1], "tokenizer", None)
+                return _of_sounds(live, type(live).__name__, words, extractor, records)
             if how.pictures or images.reads_images(live) or images.reads_both(live):
                 return _of_pictures(live, type(live).__name__, tokenizer, processor, records)
             backbone, notes = _backbone(live)
@@ -278,8 +285,15 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
     if folders.reads_pictures_alone(inner):
         model, records, notes = _load(inner, how)
         return replace(_of_pictures(model, name, None, None, records), folder=folder, notes=notes)
+    if folders.reads_sounds_alone(inner):
+        model, records, notes = _load(inner, how)
+        return replace(_of_sounds(model, name, None, None, records), folder=folder, notes=notes)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
     model, records, notes = _load(inner, how)
+    if sounds.reads_both(model):
+        both = _of_sounds(model, name, tokenizer, None, records)
+        routes = {role: replace(source, folder=folder) for role, source in both.routes.items()}
+        return replace(both, folder=folder, notes=notes, routes=routes)
     if images.reads_both(model):
         both = _of_pictures(model, name, tokenizer, None, records)
         routes = {role: replace(source, folder=folder) for role, source in both.routes.items()}
@@ -303,6 +317,21 @@ def _of_pictures(model: Any, name: str, tokenizer: Any, processor: Any, records:
     backbone = images.body(model)
     whole = model if model is not backbone else None
     return Source(name, backbone, None, whole=whole, records=records, pictures=True, processor=processor)
+
+
+def _of_sounds(model: Any, name: str, tokenizer: Any, extractor: Any, records: list[str]) -> Source:
+    """The source of a model that reads sounds; beside texts, of its texts, with that of its sounds as the route ``audio``."""
+    backbone = sounds.body(model)
+    if sounds.reads_both(model) and tokenizer is not None:
+        heard = Source(name, backbone, None, whole=model, sounds=True, processor=extractor)
+        return Source(name, model.text_model, tokenizer, whole=model, records=records, routes={"audio": heard})
+    if not sounds.is_known(backbone):
+        raise ExportError(
+            f"{name}: {type(backbone).__name__} reads sounds in a way that is not known here; give a model of the kinds Wav2Vec2, HuBERT, "
+            "WavLM, Whisper, AST or CLAP"
+        )
+    whole = model if model is not backbone else None
+    return Source(name, backbone, None, whole=whole, records=records, sounds=True, processor=extractor)
 
 
 def _load(folder: Path, how: Loading) -> tuple[Any, list[str], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -41,7 +40,9 @@ def hearing(origin: Source, given: Any = "auto") -> Hearing:
     if stated is None:
         return found
     made = msgspec.structs.replace(stated, mel=found.audio.mel)
-    return Hearing(made, ["audio: given by the recipe", *found.reasons], found.extractor if made == found.audio else None)
+    return Hearing(
+        made, ["audio: given by the recipe", *found.reasons], found.extractor if made == found.audio else None
+    )
 
 
 def is_heard(origin: Source, given: Recipe | None) -> bool:
@@ -98,8 +99,16 @@ def _pooled(origin: Source, audio: AudioInput) -> tuple[Any, list[Any], list[str
                 "`audio` in the recipe, or at preprocessor_config.json"
             ) from error
         if expected is None:
-            frames = "the frames that are the clip's" if is_wave(origin.backbone) else "all frames, silence behind the clip too"
-            return Pooling(mode="mean"), [], [f"pooling: mean of {frames}, as the model has no pooled vector of its own"]
+            frames = (
+                "the frames that are the clip's"
+                if is_wave(origin.backbone)
+                else "all frames, silence behind the clip too"
+            )
+            return (
+                Pooling(mode="mean"),
+                [],
+                [f"pooling: mean of {frames}, as the model has no pooled vector of its own"],
+            )
         for pooling, stages, said in _ways(whole, origin.backbone):
             try:
                 found = _tried(pooling, stages, hidden, origin.backbone)

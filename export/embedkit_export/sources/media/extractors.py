@@ -50,7 +50,10 @@ def of_extractor(extractor: Any, where: str = "live") -> Hearing:
     elif name == "WhisperFeatureExtractor":
         made, said = _whisper(extractor), "feature_size, n_fft, hop_length, chunk_length"
     elif name == "ClapFeatureExtractor":
-        made, said = _clap(extractor), f"truncation {extractor.truncation}, padding {extractor.padding}; the head, where it draws"
+        made, said = (
+            _clap(extractor),
+            f"truncation {extractor.truncation}, padding {extractor.padding}; the head, where it draws",
+        )
     elif name == "ASTFeatureExtractor":
         made, said = _ast(extractor), "num_mel_bins, max_length, mean, std"
     else:
@@ -126,7 +129,9 @@ def _ast(extractor: Any) -> AudioInput:
 
 def _no_dither(extractor: Any) -> None:
     if getattr(extractor, "dither", 0.0):
-        raise ExportError("dither: noise that is drawn anew makes another vector each time; set it to 0 in the model's files")
+        raise ExportError(
+            "dither: noise that is drawn anew makes another vector each time; set it to 0 in the model's files"
+        )
 
 
 def _states_sounds(file: Path) -> bool:

@@ -14,8 +14,12 @@ def reads_sounds(model: Any) -> bool:
     """Whether a transformers model reads sounds alone, in a way that is known here."""
     if hasattr(model, "text_model"):
         return False
-    found = body(model)
-    return is_wave(found) or type(found).__name__ in _FIXED
+    return is_known(body(model))
+
+
+def is_known(part: Any) -> bool:
+    """Whether a body reads sounds in a way that is known here."""
+    return is_wave(part) or type(part).__name__ in _FIXED
 
 
 def reads_both(model: Any) -> bool:
@@ -51,11 +55,6 @@ def convolutions(part: Any) -> list[Convolution]:
 def batch_of(part: Any) -> str:
     """How clips go through a body that reads samples together: one that normalises over time sees its padding."""
     return "equal" if getattr(part.config, "feat_extract_norm", "layer") == "group" else "longest"
-
-
-def feature_shape(part: Any) -> str:
-    """What the first argument of a body is called."""
-    return str(getattr(part, "main_input_name", "input_features"))
 
 
 def extractor_of(given: Any) -> Any:

@@ -31,7 +31,8 @@ def fixed(frontend: AudioFrontend) -> Fixed:
     rate = frontend.rate
     least = frontend.least / rate
     golden = tuple(
-        Audio(data=wav(drawn(max(seconds, 2 * least), rate, seed), rate)) for seed, seconds in enumerate([0.6, 1.7, 0.9, 2.4], 1)
+        Audio(data=wav(drawn(max(seconds, 2 * least), rate, seed), rate))
+        for seed, seconds in enumerate([0.6, 1.7, 0.9, 2.4], 1)
     )
     two = np.stack([drawn(0.5 + least, 44_100, 11), drawn(0.5 + least, 44_100, 12)], axis=1)
     odd = [
