@@ -95,7 +95,7 @@ def _clap(extractor: Any) -> AudioInput:
         norm="none" if fused else "slaney",
         log="dB",
         layout="frames",
-        planes=4 if fused else 1,
+        planes=1,  # of a clip that is read in its length all four are equal
     )
     fills: dict[str, Any] = {"repeat": "repeat", "repeatpad": "repeatpad"}
     return AudioInput(rate=extractor.sampling_rate, most=most, fill=fills.get(extractor.padding, "zeros"), mel=mel)
