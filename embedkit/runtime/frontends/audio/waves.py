@@ -77,7 +77,10 @@ def fitted(frontend: AudioFrontend, samples: Samples) -> Samples:
         samples = (np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16).astype(np.float32) / np.float32(32767.0)
     if frontend.wave == "standardize":
         with np.errstate(over="ignore", invalid="ignore"):
-            samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+            variance = samples.var()
+            if not np.isfinite(variance):  # what is divided by infinity would be silence
+                raise Undecodable("its numbers are too large; scale it to -1 to 1")
+            samples = (samples - samples.mean()) / np.sqrt(variance + 1e-7)
         samples = samples.astype(np.float32, copy=False)
     if frontend.fill == "none" or frontend.most is None or len(samples) == frontend.most:
         return samples
