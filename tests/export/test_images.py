@@ -141,7 +141,7 @@ def test_the_dry_run_shows_every_step_and_where_it_is_from(tmp_path: Path) -> No
         "resize to 32: fit shortest, filter bicubic",
         "crop to 32 x 32 (height x width): round floor, pad ceil, fill 0",
         "to RGB, transparency on white",
-        "mean [0.481455, 0.457828, 0.408211]) / std [0.26863, 0.261303, 0.275777]",
+        "mean [0.48145466, 0.4578275, 0.40821073]) / std [0.26862954, 0.26130258, 0.27577711]",
         "image: resize: size.shortest_edge, resample of CLIPImageProcessor (preprocessor_config.json)",
         "by which get_image_features of CLIPModel comes out",
     ):
