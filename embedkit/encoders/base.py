@@ -97,12 +97,13 @@ class BaseEncoder(EncoderInfo, ABC):
         output: str | None = None,
         on_truncate: OnTruncate | None = None,
     ) -> Any:
-        """(n, dim) vectors in input order; a single item (a string, a mapping of fields, a sequence of ids) gives (dim,).
+        """(n, dim) vectors in input order; a single item (a string, a mapping of fields, a picture) gives (dim,).
 
         Args:
             texts: An item, or any number of them: strings; where the role's template has several fields, mappings of their
-                names (see `fields`); sequences of integers for a bundle of ids.
-            role: The name of a role, whose template is put around each text.
+                names (see `fields`); sequences of integers for a bundle of ids; pictures (see `encode_image`).
+            role: The name of a role, whose template is put around each text; of default, query and document the type of the first
+                item decides among those that read texts and pictures.
             dim: Keep the first so many numbers (of unit length again where the model normalises); a model trained for
                 certain sizes (Matryoshka) takes only these. Of dense vectors only, and so is ``precision``.
             precision: ``float32``, ``float16``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as in `embedkit.quantize`.
@@ -177,6 +178,10 @@ class BaseEncoder(EncoderInfo, ABC):
             texts, EncodeOptions("document", dim, precision, ranges, output, on_truncate), progress=progress
         )
 
+    def encode_image(self, images: Items, **options: Unpack[RoleKeywords]) -> Any:
+        """`encode` of pictures (paths, `embedkit.Image`, pictures of Pillow, uint8 arrays), in the first role that reads them."""
+        return self.encode(images, role=self.role_of("image"), **options)  # type: ignore[misc]
+
     @overload
     def stream(
         self,
@@ -213,8 +218,8 @@ class BaseEncoder(EncoderInfo, ABC):
         """What `encode` gives, in parts that together are all of it, in order; memory does not grow with the number of
         items.
 
-        Items are read ahead by at most two windows (2,048 items, or two million characters of text, each); equal items of
-        a window are computed once. int8 and uint8 need ``ranges``, since no window's own would do for the others.
+        Items are read ahead by at most two windows (2,048 items, two million characters or 64 MB each); equal items of a
+        window are computed once. int8 and uint8 need ``ranges``, since no window's own would do for the others.
         """
         return self._stream_parts(texts, EncodeOptions(role, dim, precision, ranges, output, on_truncate))
 
@@ -254,6 +259,7 @@ class BaseEncoder(EncoderInfo, ABC):
 
     def encode_with(self, texts: Items, options: EncodeOptions, *, progress: bool | None = False) -> Any:
         """`encode`, with its keywords as one object."""
+        options = self.meant(options, texts)
         if self._roles[options.role].modality.is_item(texts):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
@@ -279,9 +285,8 @@ class BaseEncoder(EncoderInfo, ABC):
                     out[done : done + len(vectors)] = vectors
                 done += len(vectors)
                 bar.update(len(vectors))
-        if out is None:
-            out = empty(options.dim or about.size, precision)
-        return quantize(out, options.precision) if own else out
+        whole = empty(options.dim or about.size, precision) if out is None else out
+        return quantize(whole, options.precision) if own else whole
 
     def _stream_parts(self, texts: Iterable[Item], options: EncodeOptions) -> Iterator[Any]:
         self._refuse_one(texts, options.role, "stream")
