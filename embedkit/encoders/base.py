@@ -109,7 +109,7 @@ class BaseEncoder(EncoderInfo, ABC):
             precision: ``float32``, ``float16``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as in `embedkit.quantize`.
             ranges: Of int8 and uint8, (2, dim) or `Ranges`: without, these vectors' own, with a warning where they are
                 fewer than 100.
-            progress: Show a bar on stderr; None where that is a terminal.
+            progress: Show a bar on stderr; None: in a terminal.
             output: One of `outputs`, else the first. Sparse ones come as `SparseVectors`, multi-vectors and tokens as
                 `MultiVectors` (a single item gives one row of these), logits as an (n, labels) array.
             on_truncate: What an item longer than the model reads gives: ``warn``, ``error`` or ``ignore``; None as loaded.
@@ -215,8 +215,7 @@ class BaseEncoder(EncoderInfo, ABC):
         output: str | None = None,
         on_truncate: OnTruncate | None = None,
     ) -> Iterator[Any]:
-        """What `encode` gives, in parts that together are all of it, in order; memory does not grow with the number of
-        items.
+        """What `encode` gives, in parts that together are all of it, in order, in memory that does not grow with their number.
 
         Items are read ahead by at most two windows (2,048 items, two million characters or 64 MB each); equal items of a
         window are computed once. int8 and uint8 need ``ranges``, since no window's own would do for the others.
@@ -233,7 +232,7 @@ class BaseEncoder(EncoderInfo, ABC):
         on_truncate: OnTruncate | None = None,
     ) -> dict[str, Values]:
         """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
-        texts = _listed(texts)
+        texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
         with _bar(len(texts), progress) as bar:
@@ -263,7 +262,7 @@ class BaseEncoder(EncoderInfo, ABC):
         if self._roles[options.role].modality.is_item(texts):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
-        texts = _listed(texts)
+        texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         name, about = self._output(options)
         if about.kind != "dense":
             return self.encode_outputs(
@@ -390,10 +389,6 @@ class BaseEncoder(EncoderInfo, ABC):
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
         items_of("texts", texts)
-
-
-def _listed(texts: Items) -> list[Item]:
-    return texts if isinstance(texts, list) else list(items_of("texts", texts))
 
 
 def _bar(total: int, progress: bool | None) -> Any:

@@ -106,10 +106,12 @@ def search(
         "candidates": candidates,
     }
     encoder = loading.load(bundle)
-    queries: list[Any] = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
+    queries: list[Any]
     if image:
         encoder.role_of("image")  # or says that the bundle reads none
         query, queries = image, [Path(image)]
+    else:
+        queries = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
     answers = ranking.search(queries, encoder, store, collection, loading, wanted)
     if query is None:
         for text, hits in zip(queries, answers, strict=True):
