@@ -30,6 +30,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 class TestDefSent:
     """DefSent+: the state at the mask of a prompt."""
 
@@ -123,6 +124,7 @@ class TestUniXcoder:
         assert encoder.metric == "dot"
 
 
+@pytest.mark.slow
 class TestRankGen:
     """RankGen: prefixes, ids sliced after tokenising, the first token through a projection without a bias."""
 
