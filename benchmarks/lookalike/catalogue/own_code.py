@@ -1,0 +1,5 @@
+"""Models whose code comes with them."""
+
+from __future__ import annotations
+
+OWN_CODE: tuple[()] = ()

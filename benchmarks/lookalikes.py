@@ -1,0 +1,64 @@
+"""Look-alikes of published models, each exported and compared with its reference.
+
+    python benchmarks/lookalikes.py [--only WORD] [--work FOLDER] [--again] [--table docs/models.md]
+
+A look-alike has a published model's own configuration files (as they are on the hub), its tokenizer's form, and small random weights:
+nothing is fetched, and what is compared is the way from the files to the vectors. Each is exported in fp32 and compared with
+sentence-transformers, or with what the code in its card computes, in every role. What was found is kept in ``--work``, so that a run
+that was interrupted goes on; ``--again`` makes all anew. The table is written with ``--table``. Ends with 1 where a model differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from lookalike.catalogue import LOOKS
+from lookalike.comparison import Comparison, compare
+from lookalike.table import table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="models whose name holds this word")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "embedkit-lookalikes")
+    parser.add_argument("--again", action="store_true", help="make also those that were made before")
+    parser.add_argument("--table", type=Path, help="write the table of all models into this file")
+    options = parser.parse_args()
+    found: list[Comparison] = []
+    for look in LOOKS:
+        if options.only.lower() not in look.name.lower():
+            continue
+        kept = options.work / f"{look.name.replace('/', '+')}.json"
+        if kept.is_file() and not options.again:
+            found.append(Comparison(**json.loads(kept.read_text())))
+            continue
+        folder = options.work / "now"
+        shutil.rmtree(folder, ignore_errors=True)
+        began = time.monotonic()
+        result = compare(look, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(asdict(result)))
+        print(f"{look.name:60} {result.verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+        found.append(result)
+    wrong = [one for one in found if not one.right]
+    print(f"{len(found)} models, {sum(one.difference is not None for one in found)} exported, {len(wrong)} wrong")
+    for one in wrong:
+        print(f"  {one.name}: {one.verdict}")
+    if options.table is not None:
+        options.table.write_text(table(found), encoding="utf-8")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
