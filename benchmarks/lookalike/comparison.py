@@ -42,8 +42,9 @@ class Comparison:
         return f"differs by {self.difference:.1e}" if self.difference is not None else f"refused: {self.refused}"
 
 
-def compare(look: Look, work: Path) -> Comparison:
-    """Make the look-alike's folder in ``work``, export it, and compare all its roles."""
+def compare(look: Look, work: Path, *, quick: bool = False) -> Comparison:
+    """Make the look-alike's folder in ``work``, export it, and compare all its roles. ``quick`` captures no graph: what is
+    compared is the torch module that an export captures, with the bundle's tokenizer."""
     import embedkit_export
     from embedkit.errors import EmbedkitError
 
@@ -59,15 +60,19 @@ def compare(look: Look, work: Path) -> Comparison:
         options["recipe"] = work / "recipe.toml"
     try:
         prepared = embedkit_export.prepare(folder, **options)
-        embedkit_export.export(
-            folder, output=work / "bundle", sample=rows, variants=["fp32"], timing=False, **options
-        )
+        if not quick or look.kind == "multivector":
+            embedkit_export.export(
+                folder, output=work / "bundle", sample=rows, variants=["fp32"], timing=False, **options
+            )
     except EmbedkitError as error:
         said = str(error).replace(str(folder), look.name).replace(str(work), "")
         return Comparison(look.name, look.kind, command, "", None, said, bool(look.refused) and look.refused in said)
     roles = list(prepared.plan.roles)
     expected = reference(look, folder, roles)
-    found = _found(look.kind, work / "bundle", list(expected))
+    if quick and look.kind != "multivector":
+        found = {role: _planned(prepared.plan, work, role, pairs=look.kind == "reranker") for role in expected}
+    else:
+        found = _found(look.kind, work / "bundle", list(expected))
     difference = max(_apart(found[role], expected[role]) for role in expected)
     return Comparison(look.name, look.kind, command, _recipe(prepared), difference, "", not look.refused)
 
@@ -83,6 +88,28 @@ def _found(kind: str, bundle: Path, roles: list[str]) -> dict[str, Any]:
         values = encoder.encode(list(TEXTS), role=role)
         out[role] = values.dense() if kind == "sparse" else values
     return out
+
+
+def _planned(plan: Any, work: Path, role: str, *, pairs: bool) -> Any:
+    """What the planned module makes of each item by itself."""
+    import torch
+
+    from embedkit.runtime.outputs import activated
+    from embedkit_export.plan.tokenizers import Tokenizers
+
+    tokenizers = Tokenizers(plan, work)
+    graph = plan.graphs[plan.roles[role].graph]
+    rows = []
+    for item in [dict(zip(("query", "document"), pair, strict=True)) for pair in PAIRS] if pairs else TEXTS:
+        feed = tokenizers.feed(role, item)
+        with torch.no_grad():
+            out = graph.module(*(torch.from_numpy(np.asarray(feed[name])) for name in graph.module.inputs))
+        rows.append((out if isinstance(out, torch.Tensor) else out[0]).numpy()[0])
+    function = next(iter(graph.outputs.values())).activation if pairs else None
+    found = np.stack(rows)
+    return activated(found, function).reshape(len(rows), -1).squeeze(-1) if pairs and found.shape[-1] == 1 else (
+        activated(found, function) if pairs else found
+    )
 
 
 def _apart(found: Any, expected: Any) -> float:

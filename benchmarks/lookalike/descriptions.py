@@ -39,8 +39,14 @@ class Look:
     """Options of the export beside the folder."""
     refused: str = ""
     """Words of the sentence by which it is refused."""
+    twin: Mapping[str, Any] = field(default_factory=dict)
+    """The config.json of a class of transformers with the same weights, whose own code the reference would have to run."""
     code: Sequence[str] = ()
     """Files of the folder `own_code` that come with the model."""
+    inner: str = ""
+    """The folder of the transformers model, where it is not the folder itself."""
+    words_in: Sequence[str] = ()
+    """Folders that have the tokenizer too."""
     prefix: str = ""
     """What the names of the weights begin with."""
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -26,43 +26,57 @@ def make(look: Look, folder: Path) -> Path:
     target = folder / look.name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    torch.manual_seed(zlib.crc32(look.name.encode()))
+    torch.manual_seed(zlib.crc32(f"{look.family} {look.vocabulary} {look.head}".encode()))  # equal graphs are captured once
     for name, content in look.files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1), encoding="utf-8")
+    style, begins, config = FAMILIES.get(look.family, ("bert", "", {}))
+    words = vocabulary(look.vocabulary or style)
+    count = words.tokenizer.get_vocab_size()
     for name, sizes in look.layers.items():
-        _save(target / name, {key: torch.randn(size) / max(size[-1], 16) ** 0.5 for key, size in sizes.items()})
+        made = {key: [count if part == "V" else part for part in size] for key, size in sizes.items()}
+        _save(target / name, {key: torch.randn(size) / max(size[-1], 16) ** 0.5 for key, size in made.items()})
+    for name in look.words_in:
+        words.save(target / name, **look.tokens)
     if look.family in _OTHERS:
         _OTHERS[look.family](look, target)
     elif look.family:
-        style, begins, config = FAMILIES[look.family]
-        words = vocabulary(look.vocabulary or style)
-        words.save(target, **look.tokens)
-        settings = {**config, "vocab_size": words.tokenizer.get_vocab_size(), **look.config}
-        _backbone(look, target, begins, settings)
+        inner = target / look.inner
+        words.save(inner, **look.tokens)
+        _backbone(look, inner, begins, {**config, "vocab_size": count, **look.config})
     return target
+
+
+def twin(look: Look, folder: Path) -> Path:
+    """A copy of the look-alike's folder that a class of transformers reads."""
+    made = folder.parent / f"{folder.name}-twin"
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(folder, made)
+    _twin_config(look, made / look.inner)
+    return made
+
+
+def _twin_config(look: Look, folder: Path) -> None:
+    path = folder / "config.json"
+    told = json.loads(path.read_text())
+    gone = ("auto_map", "rope_theta", "rope_scaling", "position_embedding_type")
+    path.write_text(json.dumps({**{key: value for key, value in told.items() if key not in gone}, **look.twin}))
 
 
 def _backbone(look: Look, target: Path, begins: str, settings: dict[str, Any]) -> None:
     own = settings.pop("architectures_", "")
     head = look.head if hasattr(transformers, begins + look.head) else "Model"
-    kind = getattr(transformers, begins + head)
     settings.setdefault("architectures", [begins + (own or head)])
     if begins == "Gte":
         settings["architectures"] = [name.replace("Gte", "New") for name in settings["architectures"]]
     for file in look.code:
         shutil.copy(OWN_CODE / file, target / Path(file).name)
     (target / "config.json").write_text(json.dumps(settings, indent=1))
-    model = kind(_config(kind, target, settings)).eval()
-    widen(model)
+    state = _weights(look, target, begins + head)
     if settings.get("torch_dtype") in ("float16", "bfloat16"):
-        model = model.to(getattr(torch, settings["torch_dtype"]))
-    with tempfile.TemporaryDirectory() as made:
-        model.save_pretrained(made)
-        state = {}
-        for file in Path(made).glob("*.safetensors"):
-            state |= load_file(file)
+        precision = getattr(torch, settings["torch_dtype"])
+        state = {name: value.to(precision) for name, value in state.items()}
     state = {look.prefix + name: value for name, value in state.items()}
     state |= {name: torch.randn(size) / size[-1] ** 0.5 for name, size in look.extra.items()}
     if look.pickled:
@@ -71,13 +85,25 @@ def _backbone(look: Look, target: Path, begins: str, settings: dict[str, Any]) -
         _save(target / "model.safetensors", state)
 
 
-def _config(kind: Any, target: Path, settings: dict[str, Any]) -> Any:
-    """The configuration of a class of transformers; words of the model's own code are put as transformers has them."""
-    from embedkit_export.sources.foreign.readable import readable
-
-    with readable(target) as (folder, _):
-        known = kind.config_class
-        return known.from_pretrained(folder)
+def _weights(look: Look, target: Path, name: str) -> dict[str, torch.Tensor]:
+    """Random weights of the model by the names that its checkpoint has."""
+    with tempfile.TemporaryDirectory() as made:
+        shutil.copytree(target, made, dirs_exist_ok=True)
+        if look.code and look.options.get("trust_remote_code"):
+            config = transformers.AutoConfig.from_pretrained(made, trust_remote_code=True)
+            model = getattr(transformers, f"Auto{look.head}").from_config(config, trust_remote_code=True).eval()
+            widen(model)
+            return {name: value.clone() for name, value in model.state_dict().items()}
+        if look.twin:
+            _twin_config(look, Path(made))
+        kind = getattr(transformers, name)
+        model = kind(kind.config_class.from_pretrained(made)).eval()
+        widen(model)
+        model.save_pretrained(Path(made) / "weights")
+        state = {}
+        for file in (Path(made) / "weights").glob("*.safetensors"):
+            state |= load_file(file)
+        return state
 
 
 def _save(path: Path, state: Mapping[str, torch.Tensor]) -> None:
@@ -115,4 +141,18 @@ def _static_module(look: Look, target: Path) -> None:
     _save(target / "0_StaticEmbedding" / "model.safetensors", {"embedding.weight": table})
 
 
-_OTHERS = {"static": _static, "static-module": _static_module}
+def _clip(look: Look, target: Path) -> None:
+    """Both towers of CLIP in the folder of a module of their own."""
+    words = vocabulary("clip")
+    inner = target / "0_CLIPModel"
+    words.save(inner)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_hidden_layers": 1}
+    text = {**sizes, "vocab_size": words.tokenizer.get_vocab_size(), "projection_dim": 32}
+    config = transformers.CLIPConfig(text_config=text, vision_config={**sizes, "projection_dim": 32}, projection_dim=32)
+    transformers.CLIPModel(config).save_pretrained(inner)
+    (inner / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "CLIPImageProcessor", "feature_extractor_type": "CLIPFeatureExtractor", "size": 224})
+    )
+
+
+_OTHERS = {"clip-module": _clip, "static": _static, "static-module": _static_module}

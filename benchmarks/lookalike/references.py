@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from .descriptions import Look
+from .folders import twin
 from .texts import PAIRS, TEXTS
 
 Values = dict[str, Any]
@@ -19,6 +20,8 @@ Values = dict[str, Any]
 
 def reference(look: Look, folder: Path, roles: Sequence[str]) -> Values:
     """What the reference makes of `TEXTS` (of `PAIRS` for a reranker) in each role."""
+    if look.twin:
+        folder = twin(look, folder)
     if look.reference:
         return CARDS[look.reference](look, folder, roles)
     return _STATED[look.kind](look, folder, roles)

@@ -16,9 +16,22 @@ def average_pool(last_hidden_states, attention_mask):
 embeddings = F.normalize(average_pool(outputs.last_hidden_state, batch_dict['attention_mask']), p=2, dim=1)"""
 _MODERN: dict[str, Any] = {"tokens": {"model_max_length": 8192}}
 _POTION = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": True, "hidden_dim": 32, "seq_length": 1000000}
-_RECIPE_M3 = """
-outputs.sparse = { kind = "sparse", own_tokens = true, weights = "sparse_linear.pt:" }
-"""
+
+
+def _gte(base: float, factor: float = 1.0, **more: Any) -> dict[str, Any]:
+    """What transformers' class says of Alibaba's encoders: with NTK all angles are those of a base that is ``factor`` times as
+    great, divided by the factor to the power of 2 / the size of a head (12)."""
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": base}
+    if factor > 1:
+        rope = {"rope_type": "linear", "rope_theta": base * factor, "factor": factor ** (2 / 12)}
+    return {"model_type": "gte", "architectures": ["GteModel"], "rope_parameters": rope, **more}
+
+
+_NOMIC = {
+    "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 96, "max_position_embeddings": 8192, "layer_norm_eps": 1e-12, "hidden_act": "silu",
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
+}  # fmt: skip
 
 GENERAL: tuple[Look, ...] = (
     *(dense(f"intfloat/{name}", "bert", normalize=True) for name in ("e5-small", "e5-small-v2", "e5-base-v2", "e5-large-v2")),
@@ -39,14 +52,15 @@ GENERAL: tuple[Look, ...] = (
     dense("thenlper/gte-small", "bert", normalize=True),
     dense("thenlper/gte-base", "bert", normalize=True, config={"torch_dtype": "float16"}),
     dense("thenlper/gte-large", "bert", normalize=True, config={"torch_dtype": "float16"}),
-    dense("Alibaba-NLP/gte-base-en-v1.5", "new", "cls", length=8192, options={"max_tokens": 1024}),
-    dense("Alibaba-NLP/gte-large-en-v1.5", "new", "cls", length=8192, options={"max_tokens": 1024}),
+    dense("Alibaba-NLP/gte-base-en-v1.5", "new", "cls", length=8192, options={"max_tokens": 1024}, twin=_gte(500000.0, 2.0)),
+    dense("Alibaba-NLP/gte-large-en-v1.5", "new", "cls", length=8192, options={"max_tokens": 1024}, twin=_gte(500000.0, 2.0)),
     dense("Alibaba-NLP/gte-multilingual-base", "new", "cls", length=8192, normalize=True, vocabulary="xlm-roberta",
           config={"type_vocab_size": 1, "rope_theta": 20000, "rope_scaling": {"factor": 8.0, "type": "ntk"}, "pad_token_id": 1},
+          twin=_gte(20000.0, 8.0),
           options={"max_tokens": 1024}),
     dense("Alibaba-NLP/gte-modernbert-base", "modernbert", "cls", length=8192, **_MODERN, options={"max_tokens": 1024}),
-    dense("nomic-ai/nomic-embed-text-v1", "nomic", length=8192, options={"max_tokens": 1024}),
-    dense("nomic-ai/nomic-embed-text-v1.5", "nomic", length=8192, options={"max_tokens": 1024}),
+    dense("nomic-ai/nomic-embed-text-v1", "nomic", length=8192, options={"max_tokens": 1024}, twin=_NOMIC),
+    dense("nomic-ai/nomic-embed-text-v1.5", "nomic", length=8192, options={"max_tokens": 1024}, twin=_NOMIC),
     dense("nomic-ai/modernbert-embed-base", "modernbert", length=8192, **_MODERN, options={"max_tokens": 1024},
           prompts={"query": "search_query: ", "document": "search_document: "}),
     dense("lightonai/modernbert-embed-large", "modernbert", length=8192, **_MODERN, options={"max_tokens": 1024},
@@ -63,9 +77,10 @@ GENERAL: tuple[Look, ...] = (
         for size in ("xs", "s", "m", "l", "m-v1.5")
     ),
     dense("Snowflake/snowflake-arctic-embed-m-long", "nomic", "cls", length=8192, normalize=True, prompts={"query": _SEARCH},
-          config={"rotary_scaling_factor": None}, options={"max_tokens": 1024}),
+          twin=_NOMIC, options={"max_tokens": 1024}),
     dense("Snowflake/snowflake-arctic-embed-m-v2.0", "new", "cls", length=8192, normalize=True, vocabulary="xlm-roberta",
           prompts={"query": "query: "}, config={"type_vocab_size": 1, "rope_theta": 160000, "rope_scaling": None, "pad_token_id": 1},
+          twin=_gte(160000.0),
           options={"max_tokens": 1024}),
     dense("Snowflake/snowflake-arctic-embed-l-v2.0", "xlm-roberta", "cls", length=8192, normalize=True, config=_LONG,
           prompts={"query": "query: "}, tokens={"model_max_length": 8192}, options={"max_tokens": 1024}),

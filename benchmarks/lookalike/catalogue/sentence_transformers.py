@@ -87,7 +87,7 @@ SENTENCE_TRANSFORMERS: tuple[Look, ...] = (
     ),
     Look(
         _ST + "clip-ViT-B-32",
-        "",
+        "clip-module",
         files={"modules.json": modules(("CLIPModel", "0_CLIPModel"))},
         refused="CLIPModel",
     ),
