@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="models whose name holds this word")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "embedkit-lookalikes")
     parser.add_argument("--again", action="store_true", help="make also those that were made before")
-    parser.add_argument("--quick", action="store_true", help="compare torch modules, without a capture; nothing is kept")
+    parser.add_argument("--quick", action="store_true", help="compare torch modules, without a capture")
     parser.add_argument("--table", type=Path, help="write the table of all models into this file")
     options = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
@@ -52,10 +52,12 @@ def main() -> int:
         if options.only.lower() not in look.name.lower():
             continue
         kept = options.work / f"{look.name.replace('/', '+')}.json"
-        if kept.is_file() and not options.again and not options.quick:
-            found.append(Comparison(**json.loads(kept.read_text())))
-            continue
-        folder = options.work / "now"
+        if kept.is_file() and not options.again:
+            before = Comparison(**json.loads(kept.read_text()))
+            if before.right and (before.captured or options.quick):
+                found.append(before)
+                continue
+        folder = options.work / f"now-{os.getpid()}"
         shutil.rmtree(folder, ignore_errors=True)
         began = time.monotonic()
         try:
@@ -66,9 +68,8 @@ def main() -> int:
             print(f"{look.name:60} failed: {said}", flush=True)
             continue
         shutil.rmtree(folder, ignore_errors=True)
-        if not options.quick:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(asdict(result)))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(asdict(result)))
         print(f"{look.name:60} {result.verdict} ({time.monotonic() - began:.0f} s)", flush=True)
         found.append(result)
     wrong = [one for one in found if not one.right]

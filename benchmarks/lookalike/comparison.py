@@ -30,6 +30,8 @@ class Comparison:
     refused: str
     expected: bool
     """Whether a refusal is the one that its description foresees."""
+    captured: bool = True
+    """Whether the exported graph was compared, and not the torch module that it would be captured from."""
 
     @property
     def right(self) -> bool:
@@ -48,6 +50,7 @@ def compare(look: Look, work: Path, *, quick: bool = False) -> Comparison:
     import embedkit_export
     from embedkit.errors import EmbedkitError
 
+    captured = not quick or look.kind == "multivector"
     folder = folders.make(look, work)
     rows = work / "sample.jsonl"
     rows.write_text("\n".join(map(json.dumps, sample())), encoding="utf-8")
@@ -60,7 +63,7 @@ def compare(look: Look, work: Path, *, quick: bool = False) -> Comparison:
         options["recipe"] = work / "recipe.toml"
     try:
         prepared = embedkit_export.prepare(folder, **options)
-        if not quick or look.kind == "multivector":
+        if captured:
             embedkit_export.export(
                 folder, output=work / "bundle", sample=rows, variants=["fp32"], timing=False, **options
             )
@@ -69,12 +72,12 @@ def compare(look: Look, work: Path, *, quick: bool = False) -> Comparison:
         return Comparison(look.name, look.kind, command, "", None, said, bool(look.refused) and look.refused in said)
     roles = list(prepared.plan.roles)
     expected = reference(look, folder, roles)
-    if quick and look.kind != "multivector":
+    if not captured:
         found = {role: _planned(prepared.plan, work, role, pairs=look.kind == "reranker") for role in expected}
     else:
         found = _found(look.kind, work / "bundle", list(expected))
     difference = max(_apart(found[role], expected[role]) for role in expected)
-    return Comparison(look.name, look.kind, command, _recipe(prepared), difference, "", not look.refused)
+    return Comparison(look.name, look.kind, command, _recipe(prepared), difference, "", not look.refused, captured)
 
 
 def _found(kind: str, bundle: Path, roles: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ SIZE = 48
 _BERT = {
     "attention_probs_dropout_prob": 0.1, "classifier_dropout": None, "gradient_checkpointing": False, "hidden_act": "gelu",
     "hidden_dropout_prob": 0.1, "hidden_size": SIZE, "initializer_range": 0.02, "intermediate_size": 96, "layer_norm_eps": 1e-12,
-    "max_position_embeddings": 512, "num_attention_heads": 4, "num_hidden_layers": 2, "pad_token_id": 0,
+    "max_position_embeddings": 512, "num_attention_heads": 4, "num_hidden_layers": 1, "pad_token_id": 0,
     "position_embedding_type": "absolute", "torch_dtype": "float32", "transformers_version": "4.30.2", "type_vocab_size": 2,
     "use_cache": True,
 }  # fmt: skip
@@ -20,7 +20,7 @@ _ROBERTA = {
 }  # fmt: skip
 _LLAMA = {
     "attention_dropout": 0.0, "attention_bias": False, "hidden_act": "silu", "hidden_size": SIZE, "intermediate_size": 96,
-    "max_position_embeddings": 32768, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2, "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 32768, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 1, "rms_norm_eps": 1e-6,
     "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16", "transformers_version": "4.41.2", "use_cache": True,
     "initializer_range": 0.02,
 }  # fmt: skip
@@ -31,7 +31,7 @@ _GEMMA = {
 _T5 = {
     "d_ff": 96, "d_kv": 12, "d_model": SIZE, "decoder_start_token_id": 0, "dropout_rate": 0.1, "eos_token_id": 1,
     "feed_forward_proj": "relu", "initializer_factor": 1.0, "is_encoder_decoder": True, "layer_norm_epsilon": 1e-6, "n_positions": 512,
-    "num_heads": 4, "num_layers": 2, "num_decoder_layers": 2, "output_past": True, "pad_token_id": 0,
+    "num_heads": 4, "num_layers": 1, "num_decoder_layers": 1, "output_past": True, "pad_token_id": 0,
     "relative_attention_num_buckets": 32, "relative_attention_max_distance": 128, "torch_dtype": "float32", "use_cache": True,
     "transformers_version": "4.11.3", "tie_word_embeddings": True,
 }  # fmt: skip
@@ -50,7 +50,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "DistilBert",
         {
             "model_type": "distilbert", "activation": "gelu", "attention_dropout": 0.1, "dim": SIZE, "dropout": 0.1, "hidden_dim": 96,
-            "initializer_range": 0.02, "max_position_embeddings": 512, "n_heads": 4, "n_layers": 2, "pad_token_id": 0,
+            "initializer_range": 0.02, "max_position_embeddings": 512, "n_heads": 4, "n_layers": 1, "pad_token_id": 0,
             "qa_dropout": 0.1, "seq_classif_dropout": 0.2, "sinusoidal_pos_embds": False, "tie_weights_": True,
             "transformers_version": "4.6.1",
         },
@@ -80,7 +80,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "hidden_activation": "gelu", "hidden_size": SIZE, "initializer_cutoff_factor": 2.0, "initializer_range": 0.02,
             "intermediate_size": 72, "layer_norm_eps": 1e-5, "local_attention": 128, "local_rope_theta": 10000.0,
             "max_position_embeddings": 8192, "mlp_bias": False, "mlp_dropout": 0.0, "norm_bias": False, "norm_eps": 1e-5,
-            "num_attention_heads": 4, "num_hidden_layers": 3, "pad_token_id": 3, "position_embedding_type": "absolute",
+            "num_attention_heads": 4, "num_hidden_layers": 2, "pad_token_id": 3, "position_embedding_type": "absolute",
             "reference_compile": False, "repad_logits_with_grad": False, "sep_token_id": 2, "sparse_pred_ignore_index": -100,
             "sparse_prediction": False, "torch_dtype": "float32", "transformers_version": "4.48.0",
         },
@@ -92,7 +92,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "model_type": "nomic_bert", "activation_function": "swiglu", "attn_pdrop": 0.0, "bos_token_id": None, "causal": False,
             "dense_seq_output": True, "embd_pdrop": 0.0, "eos_token_id": None, "fused_bias_fc": True, "fused_dropout_add_ln": True,
             "initializer_range": 0.02, "layer_norm_epsilon": 1e-12, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "n_embd": SIZE,
-            "n_head": 4, "n_inner": 96, "n_layer": 2, "n_positions": 8192, "pad_vocab_size_multiple": 64, "parallel_block": False,
+            "n_head": 4, "n_inner": 96, "n_layer": 1, "n_positions": 8192, "pad_vocab_size_multiple": 64, "parallel_block": False,
             "parallel_block_tied_norm": False, "prenorm": False, "qkv_proj_bias": False, "reorder_and_upcast_attn": False,
             "resid_pdrop": 0.0, "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
             "rotary_emb_scale_base": None, "rotary_scaling_factor": None, "scale_attn_by_inverse_layer_idx": False,
@@ -146,7 +146,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gemma3": (
         "gemma-eos",
         "Gemma3Text",
-        {**_GEMMA, "model_type": "gemma3_text", "_sliding_window_pattern": 6, "attn_logit_softcapping": None, "final_logit_softcapping": None,
+        {**_GEMMA, "model_type": "gemma3_text", "num_hidden_layers": 2, "_sliding_window_pattern": 6, "attn_logit_softcapping": None, "final_logit_softcapping": None,
          "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 2048, "query_pre_attn_scalar": 16,
          "rope_local_base_freq": 10000.0, "rope_scaling": None, "rope_theta": 1000000.0, "sliding_window": 512,
          "use_bidirectional_attention": True},
@@ -154,7 +154,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "clip": (
         "clip",
         "CLIP",
-        {"model_type": "clip_text_model", "hidden_size": SIZE, "intermediate_size": 96, "num_attention_heads": 4, "num_hidden_layers": 2,
+        {"model_type": "clip_text_model", "hidden_size": SIZE, "intermediate_size": 96, "num_attention_heads": 4, "num_hidden_layers": 1,
          "max_position_embeddings": 77, "hidden_act": "quick_gelu", "projection_dim": 32, "layer_norm_eps": 1e-5},
     ),
     "dpr": ("bert", "DPR", {"model_type": "dpr", **_BERT, "projection_dim": 0}),

@@ -89,9 +89,10 @@ def _weights(look: Look, target: Path, name: str) -> dict[str, torch.Tensor]:
     """Random weights of the model by the names that its checkpoint has."""
     with tempfile.TemporaryDirectory() as made:
         shutil.copytree(target, made, dirs_exist_ok=True)
-        if look.code and look.options.get("trust_remote_code"):
+        if look.code:
             config = transformers.AutoConfig.from_pretrained(made, trust_remote_code=True)
-            model = getattr(transformers, f"Auto{look.head}").from_config(config, trust_remote_code=True).eval()
+            kind = getattr(transformers, "AutoModel" + look.head.removeprefix("Model"))
+            model = kind.from_config(config, trust_remote_code=True).eval()
             widen(model)
             return {name: value.clone() for name, value in model.state_dict().items()}
         if look.twin:

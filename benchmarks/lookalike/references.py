@@ -35,9 +35,18 @@ def _loaded(kind: str, look: Look, folder: Path) -> Any:
     found = getattr(sentence_transformers, kind)(
         str(folder), device="cpu", trust_remote_code=options.get("trust_remote_code", False), model_kwargs=precise
     )
+    if options.get("trust_remote_code"):
+        _compute_buffers(found[0].auto_model)
     if options.get("max_tokens"):
         found.max_seq_length = options["max_tokens"]
     return found.float().eval()
+
+
+def _compute_buffers(model: Any) -> None:
+    """Set what is in no checkpoint: of a model's own code transformers 5 leaves it as it was in memory."""
+    fresh = type(model)(model.config)
+    for name, buffer in fresh.named_buffers():
+        model.get_buffer(name).data = buffer.data
 
 
 def _dense(look: Look, folder: Path, roles: Sequence[str]) -> Values:

@@ -213,6 +213,7 @@ def _sentencepiece(kind: str, special: tuple[str, ...], ends: bool, pad: str) ->
     merges = [tuple(merge) for merge in whole["merges"]]
     tokenizer.model = models.BPE(table, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    tokenizer.add_tokens([AddedToken("Yes", normalized=False)])  # a word by which rerankers answer is one token
     bos, eos = ("<bos>", "<eos>") if gemma else ("<s>", "</s>")
     end = f" {eos}" if ends else ""
     _template(tokenizer, f"{bos} $A{end}", f"{bos} $A{end} {bos}:1 $B:1" + (f" {eos}:1" if ends else ""))

@@ -28,7 +28,7 @@ def _gte(base: float, factor: float = 1.0, **more: Any) -> dict[str, Any]:
 
 
 _NOMIC = {
-    "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4,
     "intermediate_size": 96, "max_position_embeddings": 8192, "layer_norm_eps": 1e-12, "hidden_act": "silu",
     "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
 }  # fmt: skip

@@ -7,16 +7,14 @@ from typing import Any
 from ..descriptions import Look, dense, modules, pooling, reranker
 from ..families import SIZE
 
-_JINA = "jinaai/jina-bert-implementation--"
 _CODE = ("jina_bert/configuration_bert.py", "jina_bert/modeling_bert.py")
 _RUN: dict[str, Any] = {"options": {"trust_remote_code": True, "max_tokens": 512}, "code": _CODE}
 
 
-def _jina(head: str = "JinaBertModel", *, here: bool = True, **more: Any) -> dict[str, Any]:
-    begin = "" if here else _JINA
-    auto = {"AutoConfig": f"{begin}configuration_bert.JinaBertConfig", "AutoModel": f"{begin}modeling_bert.JinaBertModel",
-            "AutoModelForMaskedLM": f"{begin}modeling_bert.JinaBertForMaskedLM",
-            "AutoModelForSequenceClassification": f"{begin}modeling_bert.JinaBertForSequenceClassification"}  # fmt: skip
+def _jina(head: str = "JinaBertModel", **more: Any) -> dict[str, Any]:
+    auto = {"AutoConfig": "configuration_bert.JinaBertConfig", "AutoModel": "modeling_bert.JinaBertModel",
+            "AutoModelForMaskedLM": "modeling_bert.JinaBertForMaskedLM",
+            "AutoModelForSequenceClassification": "modeling_bert.JinaBertForSequenceClassification"}  # fmt: skip
     return {
         "model_type": "bert", "architectures": [head], "auto_map": auto, "position_embedding_type": "alibi", "feed_forward_type": "geglu",
         "emb_pooler": "mean", "attn_implementation": "torch", "max_position_embeddings": 1024, "model_max_length": 8192, **more,
@@ -69,10 +67,12 @@ OWN_CODE: tuple[Look, ...] = (
         dense(f"jinaai/jina-embeddings-v2-{name}", "bert", length=8192, config=_jina(), vocabulary=words, **_RUN)
         for name, words in (("small-en", "bert"), ("base-en", "bert"), ("base-de", "roberta"), ("base-zh", "roberta"))
     ),
-    dense("jinaai/jina-embeddings-v2-base-en without its code", "bert", length=8192, config=_jina(here=False),
-          refused="--trust-remote-code", head="Model"),
+    dense("jinaai/jina-embeddings-v2-base-en without its code", "bert", length=8192, config=_jina(), code=_CODE,
+          refused="--trust-remote-code"),
+    dense("jinaai/jina-embeddings-v2-base-code", "bert", length=8192, vocabulary="roberta", **{
+        **_RUN, "config": _jina(attn_implementation=None)}),
     dense("jinaai/jina-embeddings-v3", "xlm-roberta", length=8194, normalize=True, config=_V3, prefix="roberta.",
-          extra={f"roberta.encoder.layers.{i}.mixer.Wqkv.parametrizations.weight.0.lora_A": (5, 4, SIZE) for i in (0, 1)},
+          extra={f"roberta.encoder.layers.{i}.mixer.Wqkv.parametrizations.weight.0.lora_A": (5, 4, SIZE) for i in (0,)},
           refused="jinaai/jina-embeddings-v3-hf"),
     Look("nvidia/NV-Embed-v2", "mistral",
          config={"architectures": ["NVEmbedModel"], "model_type": "nvembed", "is_mask_instruction": True, "mask_type": "b",
