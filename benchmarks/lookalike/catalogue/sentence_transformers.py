@@ -89,6 +89,6 @@ SENTENCE_TRANSFORMERS: tuple[Look, ...] = (
         _ST + "clip-ViT-B-32",
         "clip-module",
         files={"modules.json": modules(("CLIPModel", "0_CLIPModel"))},
-        refused="CLIPModel",
+        refused="CLIPTextModelWithProjection",
     ),
 )  # fmt: skip
