@@ -126,6 +126,18 @@ def _splade(look: Look, folder: Path, roles: Sequence[str]) -> Values:
     return dict.fromkeys(roles, torch.stack(rows).numpy())
 
 
+def _table(look: Look, folder: Path, roles: Sequence[str]) -> Values:
+    """model2vec: the mean of the rows of a text's tokens."""
+    from safetensors.torch import load_file
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    table = load_file(folder / "model.safetensors")["embeddings"]
+    rows = torch.stack([table[tokenizer.encode(text, add_special_tokens=False).ids].mean(0) for text in TEXTS])
+    rows = torch.nn.functional.normalize(rows, dim=-1) if look.config["normalize"] else rows
+    return dict.fromkeys(roles, rows.numpy())
+
+
 def _words(template: str, words: Sequence[str], activation: str) -> Callable[[Look, Path, Sequence[str]], Values]:
     """The card of a reranker that answers by a word's logit; ``words`` are that word, and one that is taken off."""
 
@@ -177,6 +189,7 @@ CARDS: dict[str, Callable[[Look, Path, Sequence[str]], Values]] = {
     "context encoder": _pooled("pooler", kind="DPRContextEncoder"),
     "text tower": _pooled("embeds", kind="CLIPTextModelWithProjection"),
     "splade": _splade,
+    "table": _table,
     "qwen3 reranker": _words(QWEN3, ("yes", "no"), "sigmoid"),
     "mxbai reranker": _words(MXBAI, ("1", "0"), "identity"),
     "gemma reranker": _words(GEMMA, ("Yes",), "identity"),

@@ -94,7 +94,7 @@ GENERAL: tuple[Look, ...] = (
           config={"torch_dtype": "bfloat16", "global_rope_theta": 80000.0}),
     dense("ibm-granite/granite-embedding-small-english-r2", "modernbert", "cls", length=8192, normalize=True, **_MODERN,
           options={"max_tokens": 1024}),
-    Look("minishlab/potion-base-8M", "static", config=_POTION),
-    Look("minishlab/potion-retrieval-32M", "static", config=_POTION),
-    Look("minishlab/M2V_base_output", "static", config={**_POTION, "normalize": False}),
+    Look("minishlab/potion-base-8M", "static", reference="table", config=_POTION),
+    Look("minishlab/potion-retrieval-32M", "static", reference="table", config=_POTION),
+    Look("minishlab/M2V_base_output", "static", reference="table", config={**_POTION, "normalize": False}),
 )  # fmt: skip
