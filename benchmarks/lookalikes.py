@@ -28,12 +28,13 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))
 
 import transformers
-from embedkit_export.graphs.capture import capture
-from embedkit_export.pipeline import variant_maker
-from helpers.captures import Captures
 from lookalike.catalogue import LOOKS
 from lookalike.comparison import Comparison, compare
 from lookalike.table import table
+
+from embedkit_export.graphs.capture import capture
+from embedkit_export.pipeline import variant_maker
+from helpers.captures import Captures
 
 
 def main() -> int:

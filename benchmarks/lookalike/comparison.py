@@ -110,8 +110,10 @@ def _planned(plan: Any, work: Path, role: str, *, pairs: bool) -> Any:
         rows.append((out if isinstance(out, torch.Tensor) else out[0]).numpy()[0])
     function = next(iter(graph.outputs.values())).activation if pairs else None
     found = np.stack(rows)
-    return activated(found, function).reshape(len(rows), -1).squeeze(-1) if pairs and found.shape[-1] == 1 else (
-        activated(found, function) if pairs else found
+    return (
+        activated(found, function).reshape(len(rows), -1).squeeze(-1)
+        if pairs and found.shape[-1] == 1
+        else (activated(found, function) if pairs else found)
     )
 
 
@@ -155,7 +157,9 @@ def _recipe(prepared: Any) -> str:
         name: "".join(part.lit or ("|" if part.pair else f"{{{part.field}}}") for part in role.frontend.template)
         for name, role in plan.roles.items()
     }
-    parts += [f"{name} `{_short(text)}`" for name, text in prompts.items() if text not in ("{text}", "{query}|{document}")]
+    parts += [
+        f"{name} `{_short(text)}`" for name, text in prompts.items() if text not in ("{text}", "{query}|{document}")
+    ]
     if recipe.dense:
         parts.append(recipe.similarity)
     return "; ".join(part for part in parts if part)

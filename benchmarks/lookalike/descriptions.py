@@ -100,7 +100,9 @@ def dense(
         found[f"{place}/config.json"] = {
             "in_features": size, "out_features": out, "bias": bias, "activation_function": f"torch.nn.modules.{function}",
         }  # fmt: skip
-        weights[f"{place}/model.safetensors"] = {"linear.weight": (out, size)} | ({"linear.bias": (out,)} if bias else {})
+        weights[f"{place}/model.safetensors"] = {"linear.weight": (out, size)} | (
+            {"linear.bias": (out,)} if bias else {}
+        )
         size = out
     if normalize:
         parts.append(("Normalize", f"{len(parts)}_Normalize"))
@@ -110,7 +112,9 @@ def dense(
     version = {"sentence_transformers": "2.2.2", "transformers": "4.30.2", "pytorch": "2.0.1"}
     stated: dict[str, Any] = {"__version__": version, **(about or {})}
     if prompts is not None:
-        stated |= {"prompts": dict(prompts), "default_prompt_name": None, "similarity_fn_name": "cosine"} | dict(about or {})
+        stated |= {"prompts": dict(prompts), "default_prompt_name": None, "similarity_fn_name": "cosine"} | dict(
+            about or {}
+        )
     found["config_sentence_transformers.json"] = stated
     return Look(name, family, files={**found, **(files or {})}, layers=weights, **options)
 
@@ -123,7 +127,10 @@ def plain(name: str, family: str, reference: str, card: str = "", **options: Any
 
 def reranker(name: str, family: str, *, labels: int = 1, modern: bool = False, **options: Any) -> Look:
     """A cross-encoder: a head for classes, and (``modern``) what sentence-transformers 4 says beside it."""
-    names = {"id2label": {str(i): f"LABEL_{i}" for i in range(labels)}, "label2id": {f"LABEL_{i}": i for i in range(labels)}}
+    names = {
+        "id2label": {str(i): f"LABEL_{i}" for i in range(labels)},
+        "label2id": {f"LABEL_{i}": i for i in range(labels)},
+    }
     config = {"architectures_": "ForSequenceClassification", **names, **options.pop("config", {})}
     files: dict[str, Any] = {}
     if modern:
@@ -134,9 +141,13 @@ def reranker(name: str, family: str, *, labels: int = 1, modern: bool = False, *
     )  # fmt: skip
 
 
-def sparse(name: str, family: str, *, activation: str = "relu", stated: bool = True, length: int | None = 512, **options: Any) -> Look:
+def sparse(
+    name: str, family: str, *, activation: str = "relu", stated: bool = True, length: int | None = 512, **options: Any
+) -> Look:
     """A sparse encoder by a head for masked words."""
-    files: dict[str, Any] = {"sentence_bert_config.json": {"max_seq_length": length, "do_lower_case": False}} if length else {}
+    files: dict[str, Any] = (
+        {"sentence_bert_config.json": {"max_seq_length": length, "do_lower_case": False}} if length else {}
+    )
     if stated:
         files |= {
             "modules.json": modules(

@@ -26,7 +26,9 @@ def make(look: Look, folder: Path) -> Path:
     target = folder / look.name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    torch.manual_seed(zlib.crc32(f"{look.family} {look.vocabulary} {look.head}".encode()))  # equal graphs are captured once
+    torch.manual_seed(
+        zlib.crc32(f"{look.family} {look.vocabulary} {look.head}".encode())
+    )  # equal graphs are captured once
     for name, content in look.files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +154,13 @@ def _clip(look: Look, target: Path) -> None:
     config = transformers.CLIPConfig(text_config=text, vision_config={**sizes, "projection_dim": 32}, projection_dim=32)
     transformers.CLIPModel(config).save_pretrained(inner)
     (inner / "preprocessor_config.json").write_text(
-        json.dumps({"image_processor_type": "CLIPImageProcessor", "feature_extractor_type": "CLIPFeatureExtractor", "size": 224})
+        json.dumps(
+            {
+                "image_processor_type": "CLIPImageProcessor",
+                "feature_extractor_type": "CLIPFeatureExtractor",
+                "size": 224,
+            }
+        )
     )
 
 

@@ -91,7 +91,9 @@ _STATED: dict[str, Callable[[Look, Path, Sequence[str]], Values]] = {
 }
 
 
-def _pooled(mode: str, *, normal: bool = False, kind: str = "AutoModel") -> Callable[[Look, Path, Sequence[str]], Values]:
+def _pooled(
+    mode: str, *, normal: bool = False, kind: str = "AutoModel"
+) -> Callable[[Look, Path, Sequence[str]], Values]:
     """The vectors of a card: ``mode`` of the last hidden states, or the model's ``pooler`` or projected vector."""
 
     def vectors(look: Look, folder: Path, roles: Sequence[str]) -> Values:

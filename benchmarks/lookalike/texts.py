@@ -15,7 +15,7 @@ SENTENCES = (
     "Photosynthesis turns light, water and CO2 into sugar (C6H12O6).",
     "What is the capital of Australia, and why isn't it Sydney?",
     "Canberra was chosen in 1908 as a compromise between Sydney and Melbourne.",
-    "Titanic: a 1997 film!!! 4/5 stars... \"unsinkable\"",
+    'Titanic: a 1997 film!!! 4/5 stars... "unsinkable"',
     "yes no true false Yes No 0 1 query document passage search",
 )
 WORDS = " ".join(SENTENCES).split()

@@ -189,9 +189,22 @@ def _unigram(kind: str = "XLMRobertaTokenizer", extra: tuple[str, ...] = ()) -> 
     tokenizer.decoder = decoders.Metaspace()
     names: dict[str, Any] = {**_S}
     if t5:
-        names = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "extra_ids": 0, "model_max_length": 512}
+        names = {
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+            "pad_token": "<pad>",
+            "extra_ids": 0,
+            "model_max_length": 512,
+        }
     if deberta:
-        names = {**_B, "bos_token": "[CLS]", "eos_token": "[SEP]", "do_lower_case": False, "split_by_punct": False, "vocab_type": "spm"}
+        names = {
+            **_B,
+            "bos_token": "[CLS]",
+            "eos_token": "[SEP]",
+            "do_lower_case": False,
+            "split_by_punct": False,
+            "vocab_type": "spm",
+        }
         names |= {"model_max_length": 512}
     return Vocabulary(tokenizer, {"tokenizer_class": kind, **names})
 
@@ -209,7 +222,9 @@ def _sentencepiece(kind: str, special: tuple[str, ...], ends: bool, pad: str) ->
     learned.train_from_iterator(SENTENCES[:10], trainer)
     whole = json.loads(learned.to_str())["model"]
     pieces = sorted(whole["vocab"], key=whole["vocab"].get)
-    table = {piece: i for i, piece in enumerate(dict.fromkeys([*special, *(f"<0x{i:02X}>" for i in range(256)), *pieces]))}
+    table = {
+        piece: i for i, piece in enumerate(dict.fromkeys([*special, *(f"<0x{i:02X}>" for i in range(256)), *pieces]))
+    }
     merges = [tuple(merge) for merge in whole["merges"]]
     tokenizer.model = models.BPE(table, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
@@ -219,20 +234,29 @@ def _sentencepiece(kind: str, special: tuple[str, ...], ends: bool, pad: str) ->
     _template(tokenizer, f"{bos} $A{end}", f"{bos} $A{end} {bos}:1 $B:1" + (f" {eos}:1" if ends else ""))
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     about = {"bos_token": bos, "eos_token": eos, "unk_token": "<unk>", "pad_token": pad, "add_bos_token": True}
-    about |= {"add_eos_token": ends, "legacy": True, "model_max_length": 2048 if gemma else 1000000000000000019884624838656}
+    about |= {
+        "add_eos_token": ends,
+        "legacy": True,
+        "model_max_length": 2048 if gemma else 1000000000000000019884624838656,
+    }
     return Vocabulary(tokenizer, {"tokenizer_class": kind, **about})
 
 
 @functools.cache
 def _clip() -> Vocabulary:
     special = ["<|startoftext|>", "<|endoftext|>"]
-    tokenizer = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    tokenizer = Tokenizer(
+        models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>", unk_token="<|endoftext|>")
+    )
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
     words = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(words, "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(words, "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     letters = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
@@ -241,7 +265,10 @@ def _clip() -> Vocabulary:
     tokenizer.train_from_iterator(SENTENCES, trainer)
     whole = json.loads(tokenizer.to_str())["model"]
     pieces = sorted(whole["vocab"], key=whole["vocab"].get)
-    table = {piece: i for i, piece in enumerate(dict.fromkeys([*pieces, *(f"{one}</w>" for one in sorted(letters)), *special]))}
+    table = {
+        piece: i
+        for i, piece in enumerate(dict.fromkeys([*pieces, *(f"{one}</w>" for one in sorted(letters)), *special]))
+    }
     tokenizer.model = models.BPE(
         table, [tuple(one) for one in whole["merges"]], continuing_subword_prefix="", end_of_word_suffix="</w>",
         unk_token="<|endoftext|>",
@@ -251,7 +278,9 @@ def _clip() -> Vocabulary:
     tokenizer.post_processor = processors.RobertaProcessing(*ends, trim_offsets=False, add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     about = {"bos_token": special[0], "eos_token": special[1], "unk_token": special[1], "pad_token": special[1]}
-    return Vocabulary(tokenizer, {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True, **about})
+    return Vocabulary(
+        tokenizer, {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True, **about}
+    )
 
 
 _LLAMA, _GEMMA = ("<unk>", "<s>", "</s>"), ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")

@@ -15,7 +15,13 @@ def average_pool(last_hidden_states, attention_mask):
     return last_hidden.sum(dim=1) / attention_mask.sum(dim=1)[..., None]
 embeddings = F.normalize(average_pool(outputs.last_hidden_state, batch_dict['attention_mask']), p=2, dim=1)"""
 _MODERN: dict[str, Any] = {"tokens": {"model_max_length": 8192}}
-_POTION = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": True, "hidden_dim": 32, "seq_length": 1000000}
+_POTION = {
+    "model_type": "model2vec",
+    "architectures": ["StaticModel"],
+    "normalize": True,
+    "hidden_dim": 32,
+    "seq_length": 1000000,
+}
 
 
 def _gte(base: float, factor: float = 1.0, **more: Any) -> dict[str, Any]:

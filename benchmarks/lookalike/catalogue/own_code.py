@@ -38,7 +38,9 @@ _QWEN = {
                  "AutoModelForSequenceClassification": "modeling_qwen.Qwen2ForSequenceClassification"},
 }  # fmt: skip
 _BOTH_WAYS: dict[str, Any] = {
-    "config": _QWEN, "twin": {"is_causal": False, "rope_theta": 1000000.0, "architectures": ["Qwen2Model"]}, "vocabulary": "qwen-eos",
+    "config": _QWEN,
+    "twin": {"is_causal": False, "rope_theta": 1000000.0, "architectures": ["Qwen2Model"]},
+    "vocabulary": "qwen-eos",
     "options": {"max_tokens": 512},
 }
 _INSTRUCT = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "

@@ -29,7 +29,15 @@ def inference_free(name: str, family: str, activation: str, **options: Any) -> L
     }  # fmt: skip
     weights = {f"{_TABLE}/model.safetensors": {"weight": ("V",)}}
     return Look(
-        name, family, "sparse", head="ForMaskedLM", files=files, layers=weights, inner=_MLM, words_in=(_TABLE,), **options
+        name,
+        family,
+        "sparse",
+        head="ForMaskedLM",
+        files=files,
+        layers=weights,
+        inner=_MLM,
+        words_in=(_TABLE,),
+        **options,
     )
 
 

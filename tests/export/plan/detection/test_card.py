@@ -11,7 +11,6 @@ from embedkit_export import Recipe, prepare
 from embedkit_export.plan.detection.card import from_card
 from helpers import models
 
-
 E5_MISTRAL = """
 def last_token_pool(last_hidden_states, attention_mask):
     left_padding = (attention_mask[:, -1].sum() == attention_mask.shape[0])
