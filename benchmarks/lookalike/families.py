@@ -146,7 +146,8 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gemma3": (
         "gemma-eos",
         "Gemma3Text",
-        {**_GEMMA, "model_type": "gemma3_text", "num_hidden_layers": 2, "_sliding_window_pattern": 6, "attn_logit_softcapping": None, "final_logit_softcapping": None,
+        {**_GEMMA, "model_type": "gemma3_text", "num_hidden_layers": 2, "_sliding_window_pattern": 6,
+         "attn_logit_softcapping": None, "final_logit_softcapping": None,
          "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 2048, "query_pre_attn_scalar": 16,
          "rope_local_base_freq": 10000.0, "rope_scaling": None, "rope_theta": 1000000.0, "sliding_window": 512,
          "use_bidirectional_attention": True},
