@@ -66,7 +66,7 @@ def write(name: str, tokens: int, folder: Path) -> None:
     """The graph of the model, whole and by blocks."""
     import onnx_ir as ir
 
-    from embedkit_export.graphs.blocks import cut_attention
+    from embedkit_export.graphs.attention.blocks import cut_attention
     from embedkit_export.graphs.capture import capture
     from embedkit_export.graphs.fuse import fuse
     from embedkit_export.plan.prepare import prepare

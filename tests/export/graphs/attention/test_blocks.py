@@ -13,7 +13,7 @@ import onnxruntime as ort
 import pytest
 
 import embedkit_export
-from embedkit_export.graphs.blocks import LEAST, ROWS, cut_attention
+from embedkit_export.graphs.attention.blocks import LEAST, ROWS, cut_attention
 from embedkit_export.graphs.capture import capture
 from embedkit_export.graphs.fuse import fuse
 from embedkit_export.graphs.ir_tools import own_copy
