@@ -88,13 +88,14 @@ class _Bounder:
         return self._span(self._number(value, query, key))
 
     def _span(self, number: _Number) -> Bounds:
-        if number.query == number.key == 0:
-            return number.low, number.high
-        if number.query == -number.key:
-            low, high = sorted(number.key * end for end in self.distance)
-            return number.low + low, number.high + high
-        signs = (number.query, number.key)
-        return number.low if min(signs) >= 0 else -math.inf, number.high if max(signs) <= 0 else math.inf
+        """Of a sum of positions: of the smaller of both, which may be any from 0 on, and of the distance to the other."""
+        smaller = number.query + number.key
+        far = number.key if self.distance[0] > 0 else -number.query
+        low, high = sorted(far * end for end in self.distance) if far else (0.0, 0.0)
+        return (
+            -math.inf if smaller < 0 else number.low + low,
+            math.inf if smaller > 0 else number.high + high,
+        )
 
     def _number(self, value: ir.Value | None, query: int | None, key: int | None) -> _Number:
         if value is None:
