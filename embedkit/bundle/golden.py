@@ -84,7 +84,8 @@ def read_golden(path: Path, outputs: Mapping[str, Mapping[str, Output]], owners:
     an item."""
     where = f"{path}: golden"
     data = _arrays(path, where)
-    inputs = {role: found for role in outputs if (found := _inputs(data, owners.get(role, role), where))}
+    given_inputs = {role: _inputs(data, owners.get(role, role), where) for role in outputs}
+    inputs = {role: arrays for role, arrays in given_inputs.items() if arrays}
     needed = any(role not in inputs for role in outputs)
     texts = [str(text) for text in _strings(data, "texts", where)] if needed or "texts" in data else []
     if needed and not texts:

@@ -97,7 +97,7 @@ def search(
     """The documents nearest to a query, best first; a list of queries gives a list of such lists.
 
     Args:
-        query: some text, or a list of texts.
+        query: some text, or a list of texts; of a bundle that reads pictures a picture (a `pathlib.Path`), or a list of them.
         encoder: the bundle whose vectors the collection holds.
         store: what `embedkit.open_store` returned, or a store URL.
         collection: its name.
@@ -132,7 +132,7 @@ def search(
         StaleIndexError: the lexical index is noticed to be older than the collection: their numbers of rows differ, or a row
             that was found has another text.
     """
-    single = isinstance(query, str) or encoder.modality("query").is_item(query)
+    single = isinstance(query, str) or encoder.modality(encoder.query_role(query)).is_item(query)
     queries: list[Any] = [query] if single else list(items_of("query", query))
     for i, text in enumerate(queries):
         if isinstance(text, str) and not text.strip():

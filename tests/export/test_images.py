@@ -83,6 +83,12 @@ def test_texts_and_pictures_in_one_bundle(both: tuple[Any, Any, Any, Path]) -> N
     seen = encoder.encode(PICTURES, role="image")
     assert np.abs(seen - image_vectors(model, processor, PICTURES)).max() < 1e-4
     assert np.array_equal(encoder.encode_document(PICTURES), seen)
+    assert np.array_equal(encoder.encode_image(PICTURES), seen)
+    assert np.array_equal(encoder.encode(PICTURES), seen), "an item's type decides"
+    assert np.array_equal(encoder.encode(PICTURES[0]), seen[0])
+    assert np.array_equal(encoder.encode_document(texts), found)
+    with pytest.raises(InputError, match="a string is a text"):
+        encoder.encode_image("cat.jpg")
     same_alone(encoder, seen, PICTURES, role="image")
     assert seen.shape[1] == found.shape[1]
     assert embedkit.verify(path).passed
@@ -122,6 +128,25 @@ def test_other_modes_and_files_are_what_the_processor_makes_of_them(
     assert np.array_equal(vectors, np.repeat(vectors[:1], 3, axis=0))
 
 
+def test_pictures_are_found_by_words_and_by_pictures(both: tuple[Any, Any, Any, Path], tmp_path: Path) -> None:
+    encoder = Encoder.load(both[3], variant="fp32")
+    paths = folder(tmp_path / "photos", 5)
+    documents = [embedkit.Document(path.name, f"picture {path.name}", {"uri": str(path)}) for path in paths]
+    (tmp_path / "broken.png").write_bytes(paths[0].read_bytes()[:200])
+    documents.append(embedkit.Document("broken", "broken", {"uri": str(tmp_path / "broken.png")}))
+    with embedkit.open_store("memory:photos") as store:
+        report = embedkit.ingest(documents, encoder, store, collection="photos", dead_letters=tmp_path / "dead.jsonl")
+        assert (report.written, report.dead) == (5, 1)
+        assert "truncated PNG" in (tmp_path / "dead.jsonl").read_text()
+        for path in paths:
+            hits = embedkit.search(path, encoder, store, collection="photos", k=2)
+            assert hits[0].id == path.name
+            assert hits[0].score > 0.9999
+        (found,) = embedkit.search(["a boat"], encoder, store, collection="photos", k=5)
+        scores = encoder.similarity(encoder.encode("a boat")[None], encoder.encode(paths))[0]
+        assert [hit.id for hit in found] == [paths[i].name for i in np.argsort(-scores, kind="stable")]
+
+
 def test_bad_pictures_are_named(both: tuple[Any, Any, Any, Path], tmp_path: Path) -> None:
     encoder = Encoder.load(both[3], variant="fp32")
     bad = tmp_path / "b.jpg"
@@ -141,7 +166,7 @@ def test_the_dry_run_shows_every_step_and_where_it_is_from(tmp_path: Path) -> No
         "resize to 32: fit shortest, filter bicubic",
         "crop to 32 x 32 (height x width): round floor, pad ceil, fill 0",
         "to RGB, transparency on white",
-        "mean [0.481455, 0.457828, 0.408211]) / std [0.26863, 0.261303, 0.275777]",
+        "mean [0.48145466, 0.4578275, 0.40821073]) / std [0.26862954, 0.26130258, 0.27577711]",
         "image: resize: size.shortest_edge, resample of CLIPImageProcessor (preprocessor_config.json)",
         "by which get_image_features of CLIPModel comes out",
     ):

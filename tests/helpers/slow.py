@@ -36,6 +36,15 @@ def but(quick: Container[Any], cases: Iterable[Any]) -> list[Any]:
     return found
 
 
+def after(quick: int, cases: Iterable[Any]) -> list[Any]:
+    """The cases for `pytest.mark.parametrize`, all after the first ``quick`` ones marked as slow."""
+    found: list[Any] = []
+    for case in cases:
+        values = case if isinstance(case, tuple) else (case,)
+        found.append(case if len(found) < quick else pytest.param(*values, marks=pytest.mark.slow))
+    return found
+
+
 def another_form(tests: _Tests) -> _Tests:
     """Decorates the `StoreTests` of a store that has them in another form already (a folder beside a server): the costly ones
     that ask what its engine computes, each operator with each value, are marked as slow here."""

@@ -89,6 +89,10 @@ class Modality(ABC):
     def is_item(self, value: object) -> bool:
         """Whether ``value`` is one item, rather than several."""
 
+    def claims(self, value: object) -> bool:
+        """Whether a value's type says that it is an item of this kind, in a bundle that reads several."""
+        return False
+
     @abstractmethod
     def check(self, value: object, where: str) -> Item:
         """``value`` as it is encoded; `InputError` that begins with ``where`` and says what was expected. What was checked

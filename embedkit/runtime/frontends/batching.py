@@ -16,6 +16,10 @@ from .base import Batch, Ids, Rows, Widths
 RUNS_IN_BUDGET = 64
 """A run of the graph costs, beside its token slots, about as much as this part of a full batch (8 slots of 512 on CPU)."""
 
+ATTENTION = 2048
+"""Tokens of a text from which on attention, of which the cost grows with the square of the length, counts for more than the
+token slots do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Padding:
@@ -104,7 +108,8 @@ def batches(
 
 
 def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[npt.NDArray[np.intp]]:
-    """Rows of each batch, longest texts first, so that rows times the longest length is at most ``budget`` token slots.
+    """Rows of each batch, longest texts first, so that rows times the longest length is at most ``budget`` token slots, of
+    which a text longer than `ATTENTION` has more than its tokens, as many times as it is longer.
 
     Every row is in exactly one batch; a text longer than the budget has a batch to itself. Of all cuts of the sorted
     lengths it is the one with the fewest token slots, where each batch counts for ``budget / RUNS_IN_BUDGET``
@@ -113,6 +118,7 @@ def plan(lengths: npt.NDArray[np.int64], budget: int) -> list[npt.NDArray[np.int
     run = budget // RUNS_IN_BUDGET
     order = np.argsort(-lengths, kind="stable")
     widths = np.maximum(lengths[order], 1)
+    widths = widths * np.maximum(widths, ATTENTION) // ATTENTION
     cost = np.zeros(len(order) + 1, dtype=np.int64)  # of the best cut of the texts from each one on
     rows = np.ones(len(order), dtype=np.int64)
     for i in range(len(order) - 1, -1, -1):

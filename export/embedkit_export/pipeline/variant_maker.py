@@ -11,7 +11,7 @@ from embedkit import bundle
 from embedkit.bundle.manifest import Quality, Variant
 from embedkit.errors import ExportError
 from embedkit_export import files
-from embedkit_export.graphs.blocks import LEAST, cut_attention
+from embedkit_export.graphs.attention.blocks import LEAST, cut_attention
 from embedkit_export.graphs.capture import capture
 from embedkit_export.graphs.fuse import fuse
 from embedkit_export.graphs.fusion_checks import check_fused, counts, depth

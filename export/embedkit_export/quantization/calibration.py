@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from embedkit_export.graphs.blocks import LEAST, cut_attention
+from embedkit_export.graphs.attention.blocks import LEAST, cut_attention
 from embedkit_export.tensors import Feed, Floats
 
 SAMPLE_ROWS = 1024

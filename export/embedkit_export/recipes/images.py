@@ -55,7 +55,7 @@ def image_input(given: Any, where: str) -> ImageInput:
 
 def lines(given: ImageInput) -> list[str]:
     """Each step in words, in order."""
-    numbers = f"in the graph: (level * {given.scale:.6g} - mean {_numbers(given.mean)}) / std {_numbers(given.std)}"
+    numbers = f"in the graph: (level * {given.scale:.9g} - mean {_numbers(given.mean)}) / std {_numbers(given.std)}"
     return [*frontend_lines(given.frontend()), numbers]
 
 
@@ -80,4 +80,4 @@ def _said(step: Step) -> str:
 
 
 def _numbers(values: list[Any]) -> str:
-    return "[" + ", ".join(f"{value:g}" for value in values) + "]"
+    return "[" + ", ".join(f"{value:.9g}" for value in values) + "]"

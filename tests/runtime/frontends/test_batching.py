@@ -39,6 +39,15 @@ def test_a_few_texts_of_very_different_lengths_are_not_padded_to_the_longest() -
     assert lengths.sum() / slots > 0.97
 
 
+def test_a_long_text_counts_for_what_its_attention_costs() -> None:
+    def sizes(length: int, budget: int = 16384) -> list[int]:
+        return [len(rows) for rows in plan(np.full(16, length), budget)]
+
+    assert sizes(2048) == [8, 8], "up to there tokens alone count"
+    assert sizes(4096) == [2] * 8, "twice as long, a quarter as many"
+    assert sizes(8192) == [1] * 16
+
+
 def test_mixed_lengths_waste_little() -> None:
     lengths = np.random.default_rng(0).integers(3, 257, size=2048)
     slots = sum(len(rows) * lengths[rows].max() for rows in plan(lengths, 512))

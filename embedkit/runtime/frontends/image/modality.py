@@ -38,6 +38,10 @@ class ImageModality(Modality):
             return value.ndim != 4
         return isinstance(value, Path | Image | Prepared | str | bytes) or is_picture(value)
 
+    def claims(self, value: object) -> bool:
+        """What is no text: a string and bytes are none of a picture's types."""
+        return isinstance(value, Path | Image | Prepared | np.ndarray) or is_picture(value)
+
     def check(self, value: object, where: str) -> Item:
         """A path, `Image`, picture or (height, width, 3) uint8 array as it is; anything else is an `InputError`. Whether a file is
         a picture is known when it is prepared."""

@@ -13,7 +13,7 @@ import onnxruntime as ort
 import pytest
 
 import embedkit_export
-from embedkit_export.graphs.blocks import LEAST, ROWS, cut_attention
+from embedkit_export.graphs.attention.blocks import LEAST, ROWS, cut_attention
 from embedkit_export.graphs.capture import capture
 from embedkit_export.graphs.fuse import fuse
 from embedkit_export.graphs.ir_tools import own_copy
@@ -27,9 +27,9 @@ EXACT = {"bert", "modernbert", "mpnet", "gpt2", "qwen3", "t5"}
 """Families of which onnxruntime computes the same operators in both graphs; in the others it joins some of one of them."""
 
 
-def captured(family: str, layers: int = 2) -> ir.Model:
-    sizes = LENGTHS.get(family, {"max_position_embeddings": LONGEST})
-    pair = models.make(family, layers=layers, **sizes)
+def captured(family: str, layers: int = 2, **config: Any) -> ir.Model:
+    sizes: dict[str, Any] = LENGTHS.get(family, {"max_position_embeddings": LONGEST})
+    pair = models.make(family, layers=layers, **sizes, **config)
     plan = embedkit_export.prepare(pair, max_tokens=LONGEST - 2, pooling="mean").plan
     graph = capture(plan.graphs["default"])
     fuse(graph)
@@ -70,6 +70,28 @@ def test_the_bytes_of_a_whole_attention(family: str) -> None:
         assert np.abs(expected - found).max() < 1e-6, lengths
         assert family not in EXACT or expected.tobytes() == found.tobytes(), lengths
         for i, row in enumerate(rows):  # by whichever way its length and its neighbours' choose
+            assert run(b, [row])[0].tobytes() == found[i].tobytes(), (lengths, i)
+
+
+LOCAL: list[tuple[str, dict[str, Any]]] = [
+    ("modernbert", {"local_attention": 128, "hidden": 256}),
+    ("mistral", {"sliding_window": 101}),
+    ("embedding-gemma", {"sliding_window": 33}),
+]
+
+
+@pytest.mark.parametrize(("family", "window"), slow.but([LOCAL[0]], LOCAL))
+def test_a_local_layer_computes_what_its_queries_see(family: str, window: dict[str, Any]) -> None:
+    whole = captured(family, **window)
+    cut = own_copy(whole)
+    assert cut_attention(cut) == 2
+    assert any("Sub.matmul" in str(node.name) and ".seen" in str(node.name) for node in cut.graph.all_nodes())
+    a, b = session(whole), session(cut)
+    for lengths in ((513, 300), (600, 512, 100), (1024, 1025, 1023, 64, 768), (1097, 769, 255, 256, 257, 2)):
+        rows = texts(*lengths)
+        expected, found = run(a, rows), run(b, rows)
+        assert np.abs(expected - found).max() < 1e-6, lengths
+        for i, row in enumerate(rows):
             assert run(b, [row])[0].tobytes() == found[i].tobytes(), (lengths, i)
 
 

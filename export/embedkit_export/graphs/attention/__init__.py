@@ -1,0 +1,1 @@
+"""Attention of long texts, in parts that fit into memory."""
