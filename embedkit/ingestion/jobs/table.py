@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import StoreError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
@@ -43,6 +44,7 @@ def ingest_table(
     """
     from tqdm import tqdm
 
+    check_encoder(encoder)
     ids, vectors = encoder.bundle.table(table)
     output = encoder.bundle.manifest.tables[table].output.partition(".")[2]
     columns = Columns.of(encoder, "default", [output])

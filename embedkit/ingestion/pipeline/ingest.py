@@ -13,8 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from embedkit.checks import items_of, positive
+from embedkit.checks import boolean, items_of, positive
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import CollectionMismatchError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.reading import Fresh, SourceReader
@@ -103,6 +104,8 @@ def ingest(
         IngestInterrupted: Ctrl-C (it is a `KeyboardInterrupt`); with the same report.
     """
     items_of("documents", documents, "document", ordered=False)
+    check_encoder(encoder)
+    boolean("sync", sync)
     if window is not None:
         positive("window", window)
     if metric is not None and not encoder.allows(metric):
