@@ -34,6 +34,7 @@ from embedkit.stores import (
     StoreError,
     WriteResult,
     answered,
+    check_cursor,
     request_seconds,
     safe_name,
 )
@@ -273,7 +274,7 @@ class MilvusCollection:
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their keys, of which the cursor is the last."""
-        limit = min(limit, MOST_HITS)
+        limit, cursor = min(limit, MOST_HITS), check_cursor(cursor, "[0-9a-f]{40}")
         with self._request("reading from"):
             found = page(self._client, self._key, where(filter), [*COLUMNS, "hash"], cursor or "", limit)
         return Page([record(row, self.info) for row in found], found[-1]["key"] if len(found) == limit else None)
