@@ -71,6 +71,7 @@ def same(hits: list[Hit], expected: dict[str, float]) -> None:
     assert [hit.text for hit in hits] == [TEXTS[int(hit.id)] for hit in hits]
 
 
+@pytest.mark.slow
 def test_dense_and_sparse_of_a_decoder_by_min_max_halves(tmp_path: Path) -> None:
     """PromptReps: the mean of both rankings, each between its extremes."""
     folder = models.save("qwen3", tmp_path / "model", head="ForCausalLM", hidden=128)

@@ -68,6 +68,7 @@ def test_a_student_out_of_a_checkpoint_of_two_with_other_names(tmp_path: Path) -
     agree(encoder, TEXTS, torch.stack([hidden(model, tokenizer, text, 45, 3).mean(0) for text in TEXTS]))
 
 
+@pytest.mark.slow
 def test_two_towers_of_an_encoder_decoder_and_their_projection(tmp_path: Path) -> None:
     """Nothing in config.json says that there is no decoder."""
     (query, tokenizer), (document, _) = (models.make("t5", hidden=40, seed=seed) for seed in (1, 2))
@@ -93,6 +94,7 @@ def test_two_towers_of_an_encoder_decoder_and_their_projection(tmp_path: Path) -
         agree(encoder, TEXTS, torch.stack(expected), role=role)
 
 
+@pytest.mark.slow
 def test_an_average_of_decoders_that_are_stored_differently(tmp_path: Path) -> None:
     tokenizer = models.make_tokenizer("decoder")
     sizes = {"hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 80}

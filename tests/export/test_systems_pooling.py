@@ -48,6 +48,7 @@ def states(folder: Path, texts: list[str], **options: Any) -> tuple[Any, torch.T
     return out, batch["attention_mask"]
 
 
+@pytest.mark.slow
 class TestDSE:
     """DSE: the last four layers side by side, their mean without the first token, 128 tokens; by the command line."""
 
@@ -115,6 +116,7 @@ class TestSTAR:
         assert apart(pooler, agree(encoder, TEXTS, wanted, role="training")) > 0.1
 
 
+@pytest.mark.slow
 class TestSimCSE:
     """SimCSE and its kin (MultiCSR, DebCSE, WhitenedCSE): the trained head over the first token, and that token raw."""
 
@@ -194,6 +196,7 @@ class TestBatchStatistics:
     """A vector must not depend on its neighbours, so whitening by the batch is refused and says why."""
 
     @pytest.mark.parametrize("kind", ["group_whitening", "whitening", "batch_norm", "zca"])
+    @pytest.mark.slow
     def test_of_a_recipe(self, kind: str, tmp_path: Path) -> None:
         (tmp_path / "recipe.toml").write_text(f"stages = [{{ kind = '{kind}' }}]")
         with pytest.raises(ExportError, match=f"'{kind}' uses statistics of the batch, .* neighbours; fit it offline"):
@@ -232,6 +235,7 @@ class TestMirrorBERT:
         """
         return systems.export(folder, recipe, folder.parent)
 
+    @pytest.mark.slow
     def test_words(self, folder: Path, encoder: Encoder) -> None:
         hidden, _ = states(folder, TEXTS)
         agree(encoder, TEXTS, hidden[-1][:, 0])
@@ -251,6 +255,7 @@ class TestMirrorBERT:
             with pytest.raises(ExportError, match=re.escape("give a fixed length (pad = N)")):
                 embedkit_export.prepare(folder, recipe=recipe)
 
+    @pytest.mark.slow
     def test_two_lengths(self, folder: Path, tmp_path: Path) -> None:
         """Roles may share weights and pooling, and differ in their length."""
         recipe = Recipe(pooling=Pooling(mode="mean", padding=True), pad=20, roles={"long": Role(pad=30)})
@@ -260,6 +265,7 @@ class TestMirrorBERT:
             agree(encoder, TEXTS, hidden[-1].mean(1), role=role)
 
 
+@pytest.mark.slow
 class TestBabelBERT:
     """BabelBERT: one word, the mean of its own pieces in the layer of choice."""
 

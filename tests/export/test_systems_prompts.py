@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, T5EncoderModel
 
 import embedkit_export
-from embedkit import Encoder
+from embedkit import Encoder, ExportError
 from embedkit_export import Pooling, Recipe, Role
+from embedkit_export.plan.tokenizers import Tokenizers
 from helpers import models, systems
 from helpers.systems import TEXTS, agree, apart
 
@@ -30,6 +32,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 class TestDefSent:
     """DefSent+: the state at the mask of a prompt."""
 
@@ -123,6 +126,7 @@ class TestUniXcoder:
         assert encoder.metric == "dot"
 
 
+@pytest.mark.slow
 class TestRankGen:
     """RankGen: prefixes, ids sliced after tokenising, the first token through a projection without a bias."""
 
@@ -310,6 +314,39 @@ class TestNVEmbed:
         own = systems.export(made, self.recipe(latents), tmp_path)
         found = agree(own, TEXTS, self.expected(made, latents, TEXTS), role="document")
         assert apart(found, encoder.encode_document(TEXTS)) < 1e-4
+
+    def test_the_published_folder(self, made: tuple[Any, Any], latents: Latents, tmp_path: Path) -> None:
+        """Its configuration and the names of its weights, by the recipe that the refusal without one tells."""
+        folder = tmp_path / "nv-embed"
+        model, tokenizer = made
+        tokenizer.save_pretrained(folder)
+        state = {f"embedding_model.{name}": value for name, value in model.state_dict().items()}
+        save_file({**state, **latents.published()}, folder / "model.safetensors", metadata={"format": "pt"})
+        text = {**model.config.to_dict(), "model_type": "bidir_mistral"}
+        config = {"model_type": "nvembed", "architectures": ["NVEmbedModel"], "text_config": text}
+        config["auto_map"] = {"AutoModel": "modeling_nvembed.NVEmbedModel"}
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ExportError, match=r"causal = false, \[surgery\] select"):
+            embedkit_export.prepare(folder)
+        (tmp_path / "recipe.toml").write_text(
+            """causal = false
+            pooling = { mode = "mean", without = ["prefix"] }
+            token_stages = [{ kind = "latent_attention", weights = "checkpoint:latent_attention_model", heads = 2 }]
+            stages = [{ kind = "normalize" }]
+            surgery = { select = "embedding_model." }
+            [roles.query]
+            template = "Instruct: find\\nQuery: {text}" """
+        )
+        plan = embedkit_export.prepare(folder, recipe=tmp_path / "recipe.toml").plan
+        tokenizers = Tokenizers(plan, tmp_path)
+        for role, prefix in (("document", ""), ("query", "Instruct: find\nQuery: ")):
+            expected = self.expected(made, latents, TEXTS[:4], prefix)
+            module = plan.graphs[plan.roles[role].graph].module
+            for text_, row in zip(TEXTS[:4], expected, strict=True):
+                feed = tokenizers.feed(role, text_)
+                with torch.no_grad():
+                    found = module(*(torch.from_numpy(np.asarray(feed[name])) for name in module.inputs))
+                assert apart(found[0], row) < 1e-5
 
     def test_dry_run(self, made: tuple[Any, Any], latents: Latents) -> None:
         shown = embedkit_export.prepare(made, recipe=self.recipe(latents)).text()

@@ -59,6 +59,7 @@ def answers(encoder: Encoder, store: Any, questions: Sequence[str], k: int) -> l
     return [[hit.id for hit in hits] for hits in found]
 
 
+@pytest.mark.slow
 class TestContriever:
     """Contriever: one BERT out of a training checkpoint, the masked mean, no unit length, the dot product."""
 
@@ -200,6 +201,7 @@ class TestDPR:
                 assert answers(encoder, store, QUESTIONS, 5) == wanted, url
 
 
+@pytest.mark.slow
 class TestCCP:
     """CCP: question and context encoders in one checkpoint, passages as pairs, a shift for each language."""
 

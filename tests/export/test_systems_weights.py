@@ -152,6 +152,7 @@ class TestExperts:
             encoder.encode({"text": "a text", "expert": "d"})
 
 
+@pytest.mark.slow
 class TestCosmo:
     """COSMO's text side: the first layers of a decoder, one learned latent that attends to all places, a head."""
 

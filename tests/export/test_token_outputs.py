@@ -31,6 +31,7 @@ def states(folder: Path, text: str, limit: int = 64) -> tuple[list[int], np.ndar
         return given["input_ids"][0].tolist(), model(**given).last_hidden_state[0].numpy()
 
 
+@pytest.mark.slow
 def test_the_states_of_a_decoder_and_their_isotropy(tmp_path: Path) -> None:
     folder = models.save("gpt2", tmp_path / "model")
     recipe = "dense = false\n[outputs.tokens]\nkind = 'tokens'\n"

@@ -31,6 +31,7 @@ pytest.importorskip("chromadb")
 from embedkit.stores.opening import open_store as open_address
 from embedkit.testing.samples import DIM, text_batch, unit_vectors
 from embedkit_chroma import _store, open_store
+from helpers import slow
 
 
 def opened(url: str) -> GuardedStore:
@@ -72,6 +73,7 @@ class TestChromaFolder(StoreTests):
         return lambda: open_store(StoreURL.parse(f"chroma://{tmp_path}/index"))
 
 
+@slow.another_form
 class TestChromaServer(StoreTests):
     persistent = True
 

@@ -18,6 +18,7 @@ from embedkit.vectors.arrays import unit_length
 
 pytest.importorskip("lancedb")
 from embedkit_lancedb import _store, open_store
+from helpers import slow
 from helpers.writing import SPEC, all_ids, assert_acknowledged, kill_after, rows, writer
 
 
@@ -33,6 +34,7 @@ class TestLancedb(StoreTests):
         return lambda: open_store(StoreURL.parse(f"lancedb:{tmp_path}/index"))
 
 
+@slow.another_form
 class TestLancedbIndexed(TestLancedb):
     """The same with indexes of everything, which each write brings up to date."""
 

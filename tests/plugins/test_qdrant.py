@@ -21,6 +21,7 @@ from embedkit.testing import StoreTests
 
 pytest.importorskip("qdrant_client")
 from embedkit_qdrant import open_store
+from helpers import slow
 from helpers.qdrant_stand_in import CUT, stand_in
 
 
@@ -32,6 +33,7 @@ def one_row(row_id: str = "a") -> RecordBatch:
     return RecordBatch([row_id], np.ones((1, 2), np.float32), ["text"], [{"year": 2020}], ["h"])
 
 
+@slow.another_form
 class TestQdrantMemory(StoreTests):
     @pytest.fixture
     def connect(self):
@@ -52,6 +54,7 @@ def shared_server():
         yield url
 
 
+@slow.another_form
 class TestQdrantServer(StoreTests):
     persistent = True
 

@@ -17,6 +17,7 @@ pytest.importorskip("qdrant_client")
 import grpc
 
 from embedkit_qdrant import open_store
+from helpers import slow
 from helpers.qdrant_grpc_stand_in import grpc_stand_in
 
 Code = grpc.StatusCode
@@ -37,6 +38,7 @@ def shared_server():
         yield url
 
 
+@slow.another_form
 class TestQdrantGrpc(StoreTests):
     persistent = True
 

@@ -95,6 +95,11 @@ def has_projection(folder: Path) -> bool:
     return kind(folder) == "MultiVectorEncoder" or ".Dense" in named
 
 
+def brings_code(folder: Path) -> bool:
+    """Whether the configuration of a folder's transformers model names code of its own."""
+    return folder.is_dir() and bool(_json(transformer(folder) / MODEL).get("auto_map"))
+
+
 def check_stated(folder: Path, modules: list[str]) -> None:
     """Raise `ExportError` where ``modules`` with weights, which sentence-transformers has behind the first, are not stated
     by the folder: it makes them at random where a model was trained as another kind."""

@@ -120,7 +120,7 @@ def load(model: Any, how: Loading | None = None) -> Source:
             hint = ""
             if gone(error):
                 hint = gone(error)
-            elif "trust_remote_code" in str(error):
+            elif "trust_remote_code" in str(error) or (not how.trust_remote_code and folders.brings_code(folder)):
                 hint = "; this model brings code of its own: read it, then pass --trust-remote-code"
             raise ExportError(
                 f"{model}: cannot be loaded as a sentence-transformers or transformers model: {' '.join(str(error).split())}{hint}"

@@ -58,7 +58,7 @@ def kinds(model: ir.Model) -> list[str]:
         (1, {"groups": 2}, 2),
     ],
 )
-@pytest.mark.parametrize("out", [24, 48])
+@pytest.mark.parametrize("out", slow.but([24], [24, 48]))
 def test_a_convolution_is_torchs(kernel: int, options: dict[str, Any], products: int, out: int) -> None:
     torch.manual_seed(kernel)
     module = Tokens(nn.Conv1d(24, out, kernel, **options), nn.GELU(), nn.Conv1d(out, 9, 1))

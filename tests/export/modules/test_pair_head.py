@@ -52,6 +52,7 @@ stages = [{{ kind = "linear", weights = "head.npz:" }}]
     assert np.array_equal(both["dense"], encoder.encode(TEXTS))
 
 
+@pytest.mark.slow
 def test_a_merged_checkpoint_and_its_classes(folder: Path, tmp_path: Path) -> None:
     other = models.save("bert", tmp_path / "other", seed=3)
     merged = AutoModel.from_pretrained(folder).eval()

@@ -97,6 +97,7 @@ def test_dense_with_a_residual(folder: Path, sample: Path, tmp_path: Path) -> No
     assert np.abs(found - model.encode(TEXTS)).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_dot_product_models_stay_unnormalised(folder: Path, sample: Path, tmp_path: Path) -> None:
     model = build(folder, similarity_fn_name="dot")
     report = embedkit_export.export(model, output=tmp_path / "bundle", sample=sample)
@@ -133,15 +134,18 @@ def test_what_cannot_be_exported_is_named(folder: Path, make: Any, message: str)
 
 @pytest.mark.parametrize(
     ("pooling", "options"),
-    [
-        ("lasttoken", {}),
-        ("weightedmean", {"pool": {"include_prompt": False}, "prompts": {"query": "how do I "}}),
-        (
-            ("mean", "cls", "max"),
-            {"pool": {"include_prompt": False}, "prompts": {"query": "how do I ", "document": ""}},
-        ),
-        ("mean_sqrt_len_tokens", {}),
-    ],
+    slow.after(
+        1,
+        [
+            (
+                ("mean", "cls", "max"),
+                {"pool": {"include_prompt": False}, "prompts": {"query": "how do I ", "document": ""}},
+            ),
+            ("lasttoken", {}),
+            ("weightedmean", {"pool": {"include_prompt": False}, "prompts": {"query": "how do I "}}),
+            ("mean_sqrt_len_tokens", {}),
+        ],
+    ),
 )
 def test_every_pooling_of_sentence_transformers(
     pooling: Any, options: dict[str, Any], folder: Path, sample: Path, tmp_path: Path

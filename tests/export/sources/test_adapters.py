@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from embedkit import ExportError
 from embedkit_export import Recipe, Surgery, prepare
 from embedkit_export.sources import adapters
-from helpers import models, systems
+from helpers import models, slow, systems
 from helpers.systems import TEXTS, agree
 
 
@@ -174,7 +174,7 @@ def test_a_base_beside_the_adapter_and_one_that_is_nowhere(tmp_path: Path) -> No
         prepare(tmp_path / "adapter")
 
 
-@pytest.mark.parametrize("layers", [None, 1])
+@pytest.mark.parametrize("layers", slow.but([1], [None, 1]))
 def test_an_adapter_inside_a_sentence_transformers_folder(layers: int | None, tmp_path: Path) -> None:
     """As sentence-transformers saves it: the modules, and an adapter in the place of the weights."""
     _, tokenizer = base("bert", tmp_path / "base", **BERT)
@@ -194,6 +194,7 @@ def test_an_adapter_inside_a_sentence_transformers_folder(layers: int | None, tm
     assert plan.graphs["default"].dense.normalized
 
 
+@pytest.mark.slow
 def test_a_base_that_is_a_sentence_transformers_folder_gives_its_modules(tmp_path: Path) -> None:
     _, tokenizer = base("distilbert", tmp_path / "plain", hidden=60, n_heads=5)
     modules = [Transformer(str(tmp_path / "plain")), Pooling(60, pooling_mode="max"), Normalize()]

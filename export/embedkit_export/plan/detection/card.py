@@ -16,7 +16,7 @@ def from_card(origin: Source) -> Inferred:
     code = "\n".join(re.findall(r"```(?:python|py)?\n(.*?)```", text, re.DOTALL))
     seen = {
         "last": re.search(r"last_token_pool|last_hidden_states?\[:, -1", code),
-        "mean": re.search(r"mean_pool|average_pool|attention_mask.*sum\(|\.mean\((?:dim=)?1", code),
+        "mean": re.search(r"mean_pool|average_pool|/ *(?:torch\.clamp\()?\w*mask\w*\.sum\(|\.mean\((?:dim=)?1", code),
         "first": re.search(r"cls_pool|last_hidden_states?\[:, ?0|\[0\]\[:, 0", code),
         "pooler": re.search(r"pooler_output", code),
     }

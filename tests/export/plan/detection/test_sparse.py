@@ -170,6 +170,7 @@ def promptreps(folder: Path, text: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("family", ["qwen3"])
+@pytest.mark.slow
 def test_dense_and_sparse_of_one_pass_of_a_decoder(family: str, tmp_path: Path) -> None:
     folder = models.save(family, tmp_path / "model", head="ForCausalLM", hidden=128)
     recipe = Recipe(

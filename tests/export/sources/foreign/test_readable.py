@@ -182,3 +182,52 @@ def test_what_the_class_of_transformers_has_not_keeps_its_own_code(tmp_path: Pat
     folder, _ = gte(tmp_path / "gte", "", logn_attention_scale=True)
     with readable(folder) as (found, records):
         assert (found, records) == (folder, [])
+
+
+def test_a_model_behind_a_router_is_put_into_todays_words(tmp_path: Path) -> None:
+    gte(tmp_path / "model" / "document_0_MLMTransformer", "ForMaskedLM")
+    (tmp_path / "model" / "modules.json").write_text("[]")
+    with readable(tmp_path / "model") as (found, records):
+        config = json.loads((found / "document_0_MLMTransformer" / "config.json").read_text())
+        assert (config["model_type"], config["architectures"]) == ("gte", ["GteForMaskedLM"])
+        assert len(records) == 1
+
+
+QWEN = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "auto_map": {"AutoModel": "modeling_qwen.Qwen2Model", "AutoModelForCausalLM": "modeling_qwen.Qwen2ForCausalLM"},
+}
+
+
+@pytest.mark.parametrize("named", ["modeling_qwen.Qwen2Model", "Alibaba-NLP/gte-Qwen2--modeling_qwen.Qwen2Model"])
+@pytest.mark.parametrize("code", [True, False])
+def test_a_decoder_whose_own_code_sees_both_ways(code: bool, named: str, tmp_path: Path) -> None:
+    """gte-Qwen2 and stella: a class of transformers has the same weights, and would see backwards alone."""
+    folder = models.save("qwen2", tmp_path / "qwen", layers=1)
+    causal = load(folder).backbone
+    edit(folder / "config.json", **{**QWEN, "auto_map": {**QWEN["auto_map"], "AutoModel": named}})
+    source = load(folder, Loading(trust_remote_code=code))
+    assert any("without its causal mask" in record for record in source.records)
+    ids = torch.tensor([[7, 8, 9, 10]])
+    later = torch.tensor([[7, 8, 9, 50]])
+    with torch.no_grad():
+        first = [
+            model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0, 0]
+            for model in (source.backbone, causal)
+            for row in (ids, later)
+        ]
+    assert (first[0] - first[1]).abs().max() > 1e-3, "a later token alters the first one's vector"
+    assert torch.equal(first[2], first[3])
+    live = transformers.Qwen2Model.from_pretrained(folder, config=causal.config, attn_implementation="eager")
+    seen = torch.zeros(1, 1, 4, 4)  # a mask that hides nothing
+    with torch.no_grad():
+        expected = live(input_ids=ids, attention_mask=seen).last_hidden_state
+        found = source.backbone(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    assert (found - expected).abs().max() < 1e-5
+
+
+def test_another_decoder_with_code_of_its_own_stays_as_it_is(tmp_path: Path) -> None:
+    folder = models.save("qwen2", tmp_path / "qwen", layers=1)
+    edit(folder / "config.json", auto_map={"AutoModel": "modeling_ours.OurModel"})
+    with readable(folder) as (found, records):
+        assert (found, records) == (folder, [])

@@ -70,6 +70,32 @@ def test_another_architecture(folder: Path) -> None:
     refused(folder, "code of its own", "--trust-remote-code")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"auto_map": {"AutoModel": "jinaai/xlm-roberta-flash-implementation--modeling_lora.XLMRobertaLoRA"}},
+            ("XLMRobertaLoRA", "jinaai/jina-embeddings-v3-hf"),
+        ),
+        (
+            {"model_type": "nvembed", "architectures": ["NVEmbedModel"], "auto_map": {"AutoModel": "modeling_nvembed.NVEmbedModel"}},
+            ("NVEmbedModel", 'select = "embedding_model."', "latent_attention", "causal = false"),
+        ),
+    ],
+)  # fmt: skip
+def test_code_that_a_recipe_or_another_folder_takes_the_place_of(
+    changes: dict[str, Any], words: tuple[str, ...], folder: Path
+) -> None:
+    refused(changed(folder, **changes), *words)
+
+
+def test_an_error_of_a_class_that_was_taken_for_own_code_names_that_code(folder: Path) -> None:
+    """As of jina's BERT, whose configuration has a word that transformers' own class does not take."""
+    auto = {"AutoConfig": "configuration_bert.JinaBertConfig", "AutoModel": "modeling_bert.JinaBertModel"}
+    changed(folder, auto_map=auto, attn_implementation="torch")
+    refused(folder, "attn_implementation", "read it, then pass --trust-remote-code")
+
+
 def test_images(tmp_path: Path) -> None:
     config = transformers.ViTConfig(
         hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40, image_size=32

@@ -63,7 +63,7 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return path
 
 
-@pytest.fixture(scope="module", params=["smart", "slice"])
+@pytest.fixture(scope="module", params=["smart", pytest.param("slice", marks=pytest.mark.slow)])
 def tokenizers(file: Path, request: pytest.FixtureRequest) -> tuple[TextTokenizer, Tokenizer]:
     template = [Part(lit="query: "), Part(field="text")]
     frontend = TextFrontend(

@@ -114,6 +114,7 @@ def test_a_folder_of_another_name_by_its_card(tmp_path: Path) -> None:
     assert "published" in embedkit_export.prepare(folder, kind="reranker").text()
 
 
+@pytest.mark.slow
 def test_a_recipe_says_template_and_words(tmp_path: Path) -> None:
     folder = language_model(tmp_path / "plain", "{{ messages[0].content[:0] }}")
     recipe = Recipe(
