@@ -42,6 +42,7 @@ _HOME = {
     "GuardedCollection": "stores.guarded",
     "GuardedStore": "stores.guarded",
     "Hit": "records.documents",
+    "Image": "records.media",
     "IngestError": "ingestion.pipeline.report",
     "IngestEstimate": "ingestion",
     "IngestInterrupted": "ingestion",
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from embedkit.records.filter_text import parse_filter as parse_filter
     from embedkit.records.filters import F as F
     from embedkit.records.filters import Filter as Filter
+    from embedkit.records.media import Image as Image
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
     from embedkit.runtime.verification import VerifyReport as VerifyReport

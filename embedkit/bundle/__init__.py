@@ -1,7 +1,7 @@
 """The bundle: a folder with a manifest, graphs and golden vectors, read and written here."""
 
 from .folder import Bundle
-from .golden import golden_arrays, golden_key, golden_values
+from .golden import Golden, Inputs, golden_arrays, golden_key, golden_values, media_arrays
 from .graphs.external_data import external_files
 from .graphs.protobuf import Buffer
 from .hashes import fingerprint, sha256_file
@@ -14,6 +14,7 @@ from .manifest import (
     Frontend,
     Graph,
     IdsFrontend,
+    ImageFrontend,
     Input,
     Manifest,
     Output,
@@ -44,9 +45,12 @@ __all__ = [
     "FileEntry",
     "FileName",
     "Frontend",
+    "Golden",
     "Graph",
     "IdsFrontend",
+    "ImageFrontend",
     "Input",
+    "Inputs",
     "Manifest",
     "Output",
     "Part",
@@ -69,6 +73,7 @@ __all__ = [
     "golden_key",
     "golden_values",
     "is_plain_name",
+    "media_arrays",
     "read_manifest",
     "sha256_file",
     "write_manifest",

@@ -10,9 +10,8 @@ import msgspec
 
 from embedkit.errors import BundleError
 from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.values import Values
 
-from .golden import read_golden, read_vectors
+from .golden import Golden, read_golden, read_vectors
 from .graphs.external_data import external_files
 from .graphs.interface import check_interface, read_interface
 from .hashes import fingerprint, sha256_file
@@ -118,10 +117,16 @@ class Bundle:
             self.path(name, hashed=hashed)
         return path
 
-    def golden(self) -> tuple[list[str], dict[str, dict[str, Values]]]:
-        """The golden texts and, for each role, what torch makes of them, by the name of the output."""
-        outputs = {role: self.tower(role).outputs for role in self.manifest.towers}
-        return read_golden(self.path(self.manifest.golden), outputs)
+    def golden(self) -> Golden:
+        """The golden items and, for each role, what torch makes of them, by the name of the output."""
+        towers = self.manifest.towers
+        outputs = {role: self.tower(role).outputs for role in towers}
+        # A role that is like another and prepares its items in the same way has that one's.
+        owners = {
+            role: tower.like if tower.like and towers[tower.like].frontend == tower.frontend else role
+            for role, tower in towers.items()
+        }
+        return read_golden(self.path(self.manifest.golden), outputs, owners)
 
     def table(self, name: str) -> tuple[list[str], FloatArray]:
         """The ids and the (n, dim) float32 vectors of a table; `BundleError` naming those there are."""

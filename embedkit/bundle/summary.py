@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .folder import Bundle
-from .manifest import Frontend, IdsFrontend, Manifest, Output, Part, TextFrontend, Variant
+from .manifest import Frontend, IdsFrontend, ImageFrontend, Manifest, Output, Part, TextFrontend, Variant
 from .quality import measure_table, quality_table
 
 
@@ -122,6 +122,8 @@ def reads(frontend: Frontend) -> str:
         return template(frontend.template)
     if isinstance(frontend, IdsFrontend):
         return f"ids below {frontend.size}, the {frontend.keep} {frontend.max}"
+    if isinstance(frontend, ImageFrontend):
+        return f"pictures of {frontend.size[0]} x {frontend.size[1]}"
     return frontend.kind
 
 

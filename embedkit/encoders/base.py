@@ -97,18 +97,19 @@ class BaseEncoder(EncoderInfo, ABC):
         output: str | None = None,
         on_truncate: OnTruncate | None = None,
     ) -> Any:
-        """(n, dim) vectors in input order; a single item (a string, a mapping of fields, a sequence of ids) gives (dim,).
+        """(n, dim) vectors in input order; a single item (a string, a mapping of fields, a picture) gives (dim,).
 
         Args:
             texts: An item, or any number of them: strings; where the role's template has several fields, mappings of their
-                names (see `fields`); sequences of integers for a bundle of ids.
-            role: The name of a role, whose template is put around each text.
+                names (see `fields`); sequences of integers for a bundle of ids; pictures (see `encode_image`).
+            role: The name of a role, whose template is put around each text; of default, query and document the type of the first
+                item decides among those that read texts and pictures.
             dim: Keep the first so many numbers (of unit length again where the model normalises); a model trained for
                 certain sizes (Matryoshka) takes only these. Of dense vectors only, and so is ``precision``.
             precision: ``float32``, ``float16``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as in `embedkit.quantize`.
             ranges: Of int8 and uint8, (2, dim) or `Ranges`: without, these vectors' own, with a warning where they are
                 fewer than 100.
-            progress: Show a bar on stderr; None where that is a terminal.
+            progress: Show a bar on stderr; None: in a terminal.
             output: One of `outputs`, else the first. Sparse ones come as `SparseVectors`, multi-vectors and tokens as
                 `MultiVectors` (a single item gives one row of these), logits as an (n, labels) array.
             on_truncate: What an item longer than the model reads gives: ``warn``, ``error`` or ``ignore``; None as loaded.
@@ -177,6 +178,10 @@ class BaseEncoder(EncoderInfo, ABC):
             texts, EncodeOptions("document", dim, precision, ranges, output, on_truncate), progress=progress
         )
 
+    def encode_image(self, images: Items, **options: Unpack[RoleKeywords]) -> Any:
+        """`encode` of pictures (paths, `embedkit.Image`, pictures of Pillow, uint8 arrays), in the first role that reads them."""
+        return self.encode(images, role=self.role_of("image"), **options)  # type: ignore[misc]
+
     @overload
     def stream(
         self,
@@ -210,11 +215,10 @@ class BaseEncoder(EncoderInfo, ABC):
         output: str | None = None,
         on_truncate: OnTruncate | None = None,
     ) -> Iterator[Any]:
-        """What `encode` gives, in parts that together are all of it, in order; memory does not grow with the number of
-        items.
+        """What `encode` gives, in parts that together are all of it, in order, in memory that does not grow with their number.
 
-        Items are read ahead by at most two windows (2,048 items, or two million characters of text, each); equal items of
-        a window are computed once. int8 and uint8 need ``ranges``, since no window's own would do for the others.
+        Items are read ahead by at most two windows (2,048 items, two million characters or 64 MB each); equal items of a
+        window are computed once. int8 and uint8 need ``ranges``, since no window's own would do for the others.
         """
         return self._stream_parts(texts, EncodeOptions(role, dim, precision, ranges, output, on_truncate))
 
@@ -228,7 +232,7 @@ class BaseEncoder(EncoderInfo, ABC):
         on_truncate: OnTruncate | None = None,
     ) -> dict[str, Values]:
         """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
-        texts = _listed(texts)
+        texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
         with _bar(len(texts), progress) as bar:
@@ -254,10 +258,11 @@ class BaseEncoder(EncoderInfo, ABC):
 
     def encode_with(self, texts: Items, options: EncodeOptions, *, progress: bool | None = False) -> Any:
         """`encode`, with its keywords as one object."""
+        options = self.meant(options, texts)
         if self._roles[options.role].modality.is_item(texts):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
-        texts = _listed(texts)
+        texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         name, about = self._output(options)
         if about.kind != "dense":
             return self.encode_outputs(
@@ -279,9 +284,8 @@ class BaseEncoder(EncoderInfo, ABC):
                     out[done : done + len(vectors)] = vectors
                 done += len(vectors)
                 bar.update(len(vectors))
-        if out is None:
-            out = empty(options.dim or about.size, precision)
-        return quantize(out, options.precision) if own else out
+        whole = empty(options.dim or about.size, precision) if out is None else out
+        return quantize(whole, options.precision) if own else whole
 
     def _stream_parts(self, texts: Iterable[Item], options: EncodeOptions) -> Iterator[Any]:
         self._refuse_one(texts, options.role, "stream")
@@ -385,10 +389,6 @@ class BaseEncoder(EncoderInfo, ABC):
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
         items_of("texts", texts)
-
-
-def _listed(texts: Items) -> list[Item]:
-    return texts if isinstance(texts, list) else list(items_of("texts", texts))
 
 
 def _bar(total: int, progress: bool | None) -> Any:

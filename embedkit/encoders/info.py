@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,12 +14,16 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
 from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.frontends.registry import modality_of
+from embedkit.runtime.options import EncodeOptions
 from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.similarity import similarity
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
+
+_GENERAL = ("default", "query", "document")
+"""Roles that say what an item is for, not what it is."""
 
 
 @dataclass(slots=True)
@@ -141,6 +145,31 @@ class EncoderInfo:
         raise InputError(
             f"this bundle gives no numbers for classes or pairs, but {kinds}; export a model that has a head for them"
         )
+
+    def role_of(self, kind: str) -> str:
+        """The first role whose items are of a kind (``text``, ``image``), that of the kind's name before others; `InputError` where
+        there is none."""
+        found = [name for name, role in self._roles.items() if role.modality.frontend.kind == kind]
+        if not found:
+            kinds = ", ".join(dict.fromkeys(role.modality.frontend.kind for role in self._roles.values()))
+            raise InputError(f"this bundle reads {kinds}, and no {kind}; export a model that does")
+        return kind if kind in found else found[0]
+
+    def meant(self, options: EncodeOptions, items: object) -> EncodeOptions:
+        """The options with the role that is meant: where a general one (default, query, document) reads other items than the first
+        of ``items``, the first role that reads those."""
+        role = self._roles[options.role]
+        if options.role not in _GENERAL or len({each.modality.frontend.kind for each in self._roles.values()}) == 1:
+            return options
+        first = items[0] if isinstance(items, list | tuple) and items else items
+        if role.modality.claims(first):
+            return options
+        other = next((each for each in self._roles.values() if each.modality.claims(first)), None)
+        return options if other is None else replace(options, role=self.role_of(other.modality.frontend.kind))
+
+    def query_role(self, items: object) -> str:
+        """The role in which these are encoded as questions: ``query``, or where their type says so another that reads them."""
+        return self.meant(EncodeOptions("query"), items).role
 
     @property
     def _first(self) -> Output:

@@ -62,9 +62,8 @@ class EncodedQueries:
         """The queries' values of that kind."""
         if self._queries is not queries:
             self._queries = queries
-            self._values = self._encoder.encode_outputs(
-                self._queries, role="query", outputs=list(self._outputs.values())
-            )
+            role = self._encoder.query_role(queries)
+            self._values = self._encoder.encode_outputs(queries, role=role, outputs=list(self._outputs.values()))
         return self._values[self._outputs[kind]]
 
 

@@ -98,7 +98,7 @@ def search(
     """The documents nearest to a query, best first; a list of queries gives a list of such lists.
 
     Args:
-        query: some text, or a list of texts.
+        query: some text, or a list of texts; of a bundle that reads pictures a picture (a `pathlib.Path`), or a list of them.
         encoder: the bundle whose vectors the collection holds.
         store: what `embedkit.open_store` returned, or a store URL.
         collection: its name.
@@ -135,7 +135,7 @@ def search(
     """
     check_encoder(encoder)
     boolean("rescore", rescore)
-    single = isinstance(query, str) or encoder.modality("query").is_item(query)
+    single = isinstance(query, str) or encoder.modality(encoder.query_role(query)).is_item(query)
     queries: list[Any] = [query] if single else list(items_of("query", query))
     for i, text in enumerate(queries):
         if isinstance(text, str) and not text.strip():

@@ -131,8 +131,7 @@ def _tried(load: Load, engine: str, why: str = "") -> LoadedBundle | str:
     """The bundle loaded, or why it cannot be had: what goes wrong here must not keep the first engine from working."""
     try:
         loaded = load(engine, why)
-        texts = pieces(loaded, loaded.bundle.golden()[0][:1])
-        loaded.values("default", loaded.fill("default", texts))
+        loaded.values("default", pieces(loaded, loaded.bundle.golden().texts[:1]))
         return loaded
     except Exception as error:
         return _line(_first_cause(error))

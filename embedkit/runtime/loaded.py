@@ -89,6 +89,15 @@ class LoadedBundle:
         modality = self.towers[role].modality
         return [modality.check(modality.fill(text, i), f"{modality.noun} {i}") for i, text in enumerate(texts)]
 
+    def golden_items(self, role: str, count: int | None = None) -> list[Item]:
+        """The first golden items of a role, checked; `BundleError` where one is no item of it."""
+        golden = self.bundle.golden()
+        with of_golden(self.bundle):
+            if role in golden.inputs:
+                first = {source: array[:count] for source, array in golden.inputs[role].items()}
+                return self.towers[role].modality.restored(first)
+            return self.fill(role, golden.texts[:count])
+
     def values(
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
     ) -> dict[str, Values]:
@@ -124,17 +133,20 @@ class LoadedBundle:
         }
 
     def _try(self, role: str) -> None:
-        """Compute the two shortest golden texts, so that a graph that cannot compute is told of at once; of a bundle whose golden
-        file was left behind it is told with the first item."""
+        """Compute the two shortest golden texts, or the first two items that are none, so that a graph that cannot compute is told
+        of at once; of a bundle whose golden file was left behind it is told with the first item."""
         if not (self.bundle.folder / self.bundle.manifest.golden).exists():
             return
-        texts = sorted(self.bundle.golden()[0], key=len)[:2]
+        golden = self.bundle.golden()
         with of_golden(self.bundle):
-            found = self.values(role, self.fill(role, texts), budget=_TRIED)
+            shortest = self.fill(role, sorted(golden.texts, key=len)[:2])
+            items = self.golden_items(role, 2) if role in golden.inputs else shortest
+            found = self.values(role, items, budget=_TRIED)
+        what = "text" if role not in golden.inputs else self.towers[role].modality.noun
         for name, values in found.items():
             if not np.isfinite(values if isinstance(values, np.ndarray) else values.values).all():
                 raise BundleError(
-                    f"{self.towers[role].where}.graph: found NaN or infinity in the output {name!r} of a golden text; load another "
+                    f"{self.towers[role].where}.graph: found NaN or infinity in the output {name!r} of a golden {what}; load another "
                     "variant, or export the bundle again"
                 )
 
@@ -156,14 +168,14 @@ def role_preparer(bundle: Bundle, role: str, modality: Modality) -> Preparer:
 
 @contextmanager
 def of_golden(bundle: Bundle) -> Iterator[None]:
-    """`BundleError` where one of the bundle's golden texts is no item of its role."""
+    """`BundleError` where one of the bundle's golden items is none of its role."""
     try:
         yield
     except OptionError:
         raise
     except (InputError, Unencodable) as error:
         raise BundleError(
-            f"{bundle.folder / bundle.manifest.golden}: a golden text cannot be encoded ({error}); export the bundle again"
+            f"{bundle.folder / bundle.manifest.golden}: a golden item cannot be encoded ({error}); export the bundle again"
         ) from error
 
 

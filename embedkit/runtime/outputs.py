@@ -48,11 +48,13 @@ class RoleInfo:
 
 def of_tensor(output: Output, tensor: FloatArray, tensors: Mapping[str, npt.NDArray[Any]], rows: int) -> Values:
     """The values of a batch's output tensor, whose first dimension is ``rows``. Of ``tensors`` (see `Batch.tensors`),
-    ``mask`` and ``pool_mask`` (rows or more, tokens) tell which tokens are the item's, and which of these are to be pooled."""
+    ``mask`` and ``pool_mask`` (rows or more, tokens) tell which tokens are the item's, and which of these are to be pooled; all of
+    them where there are no masks."""
     if output.kind == "sparse":
         return SparseVectors.of(tensor, top=output.top)
     if output.kind in ("multivector", "tokens"):
-        kept = tensors["pool_mask" if output.kind == "multivector" else "mask"][:rows] != 0
+        mask = tensors.get("pool_mask" if output.kind == "multivector" else "mask")
+        kept = np.ones(tensor.shape[:2], np.bool_) if mask is None else mask[:rows] != 0
         offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()])
         return MultiVectors(offsets, tensor[kept])
     return tensor

@@ -63,23 +63,24 @@ def dependence(
     return None
 
 
-def worst_nearness(
-    loaded: LoadedBundle, role: str, texts: Sequence[str], golden: Mapping[str, Values], *, budget: int | None = None
-) -> float:
-    """The least nearness (`values.nearness`: of dense vectors the cosine) of what is made of the texts to the values by
-    output."""
+def worst_nearness(loaded: LoadedBundle, role: str, *, count: int | None = None) -> float:
+    """The least nearness (`values.nearness`: of dense vectors the cosine) of what is made of the first golden items to their
+    golden values, over all outputs."""
+    golden = loaded.bundle.golden().values[role]
+    items = loaded.golden_items(role, count)
     with of_golden(loaded.bundle):
-        found = loaded.values(role, loaded.fill(role, texts), budget=budget)
+        found = loaded.values(role, items)
     kinds = loaded.towers[role].outputs
-    worst = [nearness(found[name], expected, kinds[name].kind).min(initial=1.0) for name, expected in golden.items()]
+    worst = [
+        nearness(found[name], expected[: len(items)], kinds[name].kind).min(initial=1.0)
+        for name, expected in golden.items()
+    ]
     return float(np.min(worst))  # numpy's, by which NaN is the least
 
 
 def agrees(loaded: LoadedBundle, variant: str) -> bool:
-    """Whether the first golden texts get the vectors here that ``variant`` promises."""
-    texts, golden = loaded.bundle.golden()
-    few = {name: values[: len(texts[:_CANARIES])] for name, values in golden["default"].items()}
-    worst = worst_nearness(loaded, "default", texts[:_CANARIES], few)
+    """Whether the first golden items get the vectors here that ``variant`` promises."""
+    worst = worst_nearness(loaded, "default", count=_CANARIES)
     return worst >= loaded.promised("default", variant).golden_cosine_min - GOLDEN_TOLERANCE
 
 
@@ -87,44 +88,48 @@ def broken_promise(loaded: LoadedBundle, variant: str) -> str:
     """What a loaded bundle does not keep of what its manifest promises of ``variant``, as the end of a sentence; empty
     where it keeps all: the golden vectors as near as they were at the export, and vectors that do not depend on what an
     item is encoded with."""
-    texts, golden = loaded.bundle.golden()
+    golden = loaded.bundle.golden()
     seen = set()
-    for role, expected in golden.items():
+    for role, expected in golden.values.items():
+        items = loaded.golden_items(role)
         promise = loaded.promised(role, variant)
         if promise is loaded.promised(role, "fp32"):
             with of_golden(loaded.bundle):
-                found = loaded.values(role, loaded.fill(role, texts))
+                found = loaded.values(role, items)
             for output, values in expected.items():
                 if not largest_difference(found[output], values) < FP32_MAX_ABS * max(1.0, scale(values)):
                     return "it does not give the golden vectors"
         else:
-            worst, least = worst_nearness(loaded, role, texts, expected), promise.golden_cosine_min
+            worst, least = worst_nearness(loaded, role), promise.golden_cosine_min
             if not worst >= least:
                 return f"its worst golden cosine is {worst:.4f} and {variant} promises {least:.4f}"
         file = loaded.promised(role, loaded.setup.variant).file
         if file in seen:
             continue
         seen.add(file)
-        items = loaded.fill(role, [*texts, *pieces(loaded, texts)])
+        items = [*items, *pieces(loaded, golden.texts, role)]
         budgets = (*_BUDGETS, loaded.setup.token_budget)
         if dependence(items, lambda items, budget, role=role: loaded.values(role, items, budget=budget), budgets):  # type: ignore[misc]
             return "a vector depends on what is encoded with it"
     return ""
 
 
-def pieces(loaded: LoadedBundle, texts: Sequence[str], role: str = "default") -> list[str]:
-    """Texts of other lengths, up to more words than the model reads (or some hundred), made of the golden ones."""
+def pieces(loaded: LoadedBundle, texts: Sequence[str], role: str = "default") -> list[Item]:
+    """Checked items of other lengths, up to more words than the model reads (or some hundred), made of golden ``texts``; of a role
+    that reads no texts its golden items."""
+    if role in loaded.bundle.golden().inputs:
+        return loaded.golden_items(role)
     words = " ".join(texts).split() or ["text"]
     longest = min(loaded.bundle.tower(role).frontend.longest, _LONGEST) + 1
     counts = np.unique(np.geomspace(1, longest, _FEW_TEXTS).astype(int))
     words *= -(-longest // len(words))
-    return [" ".join(words[:count]) for count in counts]
+    return loaded.fill(role, [" ".join(words[:count]) for count in counts])
 
 
 def measure(rivals: Mapping[str, LoadedBundle]) -> dict[str, float]:
     """Seconds that each takes for the same texts on all of its threads, measured in turns; the best of some rounds, or of
     one where it was slower than the first then."""
-    items = {name: loaded.fill("default", pieces(loaded, loaded.bundle.golden()[0])) for name, loaded in rivals.items()}
+    items = {name: pieces(loaded, loaded.bundle.golden().texts) for name, loaded in rivals.items()}
     first = next(iter(rivals))
     best = dict.fromkeys(rivals, float("inf"))
     for number in range(_ROUNDS + 1):

@@ -89,8 +89,10 @@ class Tower:
     def _check(self, name: str, tensor: npt.NDArray[Any], count: int, mask: npt.NDArray[np.int64] | None) -> None:
         """`BundleError` where a tensor has not the shape that the manifest says."""
         output = self.outputs[name]
-        several = output.kind in ("multivector", "tokens")
-        wanted = (count, mask.shape[1], output.dim) if several and mask is not None else (count, output.dim)
+        wanted: tuple[int, ...] = (count, output.dim)
+        if output.kind in ("multivector", "tokens"):  # of what has no mask every item has as many
+            tokens = mask.shape[1] if mask is not None else tensor.shape[1] if tensor.ndim == 3 else 1
+            wanted = (count, tokens, output.dim)
         if tensor.shape != wanted or tensor.dtype != np.float32:
             raise BundleError(
                 f"{self.where}.outputs.{name}: expected the shape {wanted} of float32, found {tensor.shape} of {tensor.dtype}; export "

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from embedkit.bundle.folder import Bundle
+from embedkit.bundle.golden import Inputs
 from embedkit.checks import items_of
 from embedkit.vectors.values import Values, largest_difference, nearness, scale
 
@@ -28,7 +29,18 @@ class Check:
     max_abs: float
     cosine_min: float
     independent: bool
-    """Whether each golden text gives the same bytes alone, among all others, and in reversed order."""
+    """Whether each golden item gives the same bytes alone, among all others, and in reversed order."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendCheck:
+    """Whether the golden source files of a role become what they became where the bundle was exported: ``difference`` is the
+    largest, in levels of 8 bits where these are pixels. ``problem`` says what failed and what to do."""
+
+    role: str
+    files: int
+    difference: float
     problem: str = ""
 
 
@@ -41,11 +53,12 @@ class VerifyReport:
     device: str
     files: int
     checks: tuple[Check, ...]
+    frontends: tuple[FrontendCheck, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether no check failed."""
-        return not any(check.problem for check in self.checks)
+        return not any(check.problem for check in (*self.checks, *self.frontends))
 
     def to_json(self) -> str:
         """One JSON object on one line."""
@@ -55,6 +68,13 @@ class VerifyReport:
         lines = [
             f"{self.bundle}: {self.files} files unchanged, fingerprint {self.fingerprint[:16]}, device {self.device}"
         ]
+        for prepared in self.frontends:
+            lines.append(
+                f"{'failed' if prepared.problem else 'ok':6}  input  {prepared.role:10} {prepared.files} files prepared, largest "
+                f"difference {prepared.difference:g}"
+            )
+            if prepared.problem:
+                lines.append(f"        {prepared.problem}")
         for check in self.checks:
             alone = "the same alone as in company" if check.independent else "not the same alone as in company"
             lines.append(
@@ -77,14 +97,15 @@ def verify(path: str | os.PathLike[str], *, variants: Sequence[str] | None = Non
     bundle = Bundle.open(path)
     files = bundle.verify_files()
     examine(bundle)
-    texts, golden = bundle.golden()
+    golden = bundle.golden()
+    frontends = tuple(_prepared(bundle, role, files) for role, files in golden.files.items())
     checks = []
     used = device
     for variant in items_of("variants", variants, "name", ordered=False) if variants is not None else _variants(bundle):
         loaded = load(path, LoadOptions(variant=variant, device=device, engine="onnxruntime"))
         used = loaded.setup.device
-        checks += [_check(loaded, role, texts, vectors) for role, vectors in golden.items()]
-    return VerifyReport(os.fspath(path), bundle.manifest.fingerprint, used, files, tuple(checks))
+        checks += [_check(loaded, role, vectors) for role, vectors in golden.values.items()]
+    return VerifyReport(os.fspath(path), bundle.manifest.fingerprint, used, files, tuple(checks), frontends)
 
 
 def examine(bundle: Bundle) -> None:
@@ -111,9 +132,32 @@ def _variants(bundle: Bundle) -> list[str]:
     return list(dict.fromkeys(name for graph in graphs if graph for name in graph.variants))
 
 
-def _check(loaded: LoadedBundle, role: str, texts: list[str], golden: dict[str, Values]) -> Check:
+def _prepared(bundle: Bundle, role: str, files: list[tuple[bytes, Inputs]]) -> FrontendCheck:
+    modality = role_modality(bundle, role)
+    difference = 0.0
+    for data, expected in files:
+        with of_golden(bundle):
+            found = modality.prepared([modality.check(modality.of_file(data), role)])
+        for source, array in expected.items():
+            same = source in found and found[source][0].shape == array.shape
+            gap = np.abs(found[source][0].astype(np.float64) - array).max(initial=0.0) if same else np.inf
+            difference = float(np.maximum(difference, gap))  # numpy's, by which NaN is the largest
+    problem = ""
+    if not difference <= _FRONTEND_MAX:
+        problem = (
+            f"golden files are prepared otherwise than where the bundle was exported, by up to {difference:g}: install another version "
+            "of the package that reads them, or export the bundle again"
+        )
+    return FrontendCheck(role, len(files), difference, problem)
+
+
+_FRONTEND_MAX = 1e-3
+"""Of numbers; pixels are whole levels, and are the same."""
+
+
+def _check(loaded: LoadedBundle, role: str, golden: dict[str, Values]) -> Check:
+    items = loaded.golden_items(role)
     with of_golden(loaded.bundle):
-        items = loaded.fill(role, texts)
         found = loaded.computed(role, items)
     kinds = loaded.towers[role].outputs
     differences = {name: largest_difference(found[name], expected) for name, expected in golden.items()}

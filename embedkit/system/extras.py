@@ -8,6 +8,7 @@ from typing import Any
 from embedkit.errors import MissingExtraError
 
 _PACKAGES = {
+    "PIL": "pillow",
     "Stemmer": "PyStemmer",
     "pytrec_eval": "pytrec-eval-terrier",
     "sklearn": "scikit-learn",

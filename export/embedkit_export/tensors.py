@@ -12,6 +12,10 @@ DENSE = "dense"
 """The name of the pooled vector."""
 
 
+PIXELS = "pixels"
+"""(batch, height, width, 3) uint8."""
+
+
 IDS, MASK, POOL_MASK, TYPES, LENGTH = "input_ids", "attention_mask", "pool_mask", "token_type_ids", "length"
 
 

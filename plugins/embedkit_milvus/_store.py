@@ -69,7 +69,8 @@ def connect(address: str, **options: str) -> MilvusClient:
     """A client of the server at ``address``."""
     what, given = f"opening the server {address}", {name: value for name, value in options.items() if value}
     with translated(what):
-        return answered(what, lambda: MilvusClient(address, timeout=request_seconds(), **given))
+        # Its own limit comes after ours, whose message says what to set.
+        return answered(what, lambda: MilvusClient(address, timeout=2 * request_seconds(), **given))
 
 
 class MilvusStore:

@@ -24,7 +24,8 @@ from helpers.manifests import first_variant
 def test_opens(tiny: Path) -> None:
     bundle = Bundle.open(tiny)
     assert bundle.verify_files() >= 3
-    texts, vectors = bundle.golden()
+    golden = bundle.golden()
+    texts, vectors = golden.texts, golden.values
     assert vectors.keys() == {"default", "query", "document"}
     assert all(len(texts) == len(values["dense"]) for values in vectors.values())
 

@@ -13,6 +13,6 @@ def test_measuring(bundle: Path) -> None:
     slow = Encoder.load(bundle, engine="onnxruntime", token_budget=1)
     found = selfcheck.measure({"fast": encoder.loaded, "slow": slow.loaded})
     assert 0 < found["fast"] < found["slow"]
-    texts = selfcheck.pieces(encoder.loaded, encoder.bundle.golden()[0])
-    assert len({len(text.split()) for text in texts}) == len(texts) > 10
-    assert max(len(text.split()) for text in texts) > encoder.max_tokens - 2
+    items = selfcheck.pieces(encoder.loaded, encoder.bundle.golden().texts)
+    assert len({len(text.split()) for text in items}) == len(items) > 10
+    assert max(len(text.split()) for text in items) > encoder.max_tokens - 2

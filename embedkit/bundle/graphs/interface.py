@@ -14,7 +14,7 @@ from .protobuf import Buffer, integers, parts, read_model
 _NAMES = ("float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64")
 _TYPES = dict(enumerate(_NAMES, start=1))
 """By their numbers in onnx.proto's TensorProto.DataType."""
-_AXES = {"ids": 2, "mask": 2, "pool_mask": 2, "types": 2, "length": 1, "choice": 1}
+_AXES = {"ids": 2, "mask": 2, "pool_mask": 2, "types": 2, "length": 1, "choice": 1, "pixels": 4}
 """The axes of what fills an input, of the sources that embedkit itself has."""
 _OUTPUT_AXES = {"dense": 2, "sparse": 2, "logits": 2, "multivector": 3, "tokens": 3}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     "  embedkit search bundle tea --store chroma:index --collection docs --filter 'year>=2020' --filter lang==en\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --offset 10 --min-score 0.3 --diversity 0.3\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --hybrid minmax --language english\n"
+    "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos\n"
     "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
     "VALUE is JSON, plain text, or a date:  'lang in [\"en\", \"de\"]'   author=null   'published>=2024-05-01'",
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 @argument("query", required=False, metavar="[QUERY]", help="What to look for.")
 @click.option(
     "--input", metavar="FILE", help="Queries, one a line (- is standard input); each answer is a line of JSON."
+)
+@click.option(
+    "--image", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A picture to look for the like of."
 )
 @store_option
 @collection_option
@@ -72,6 +77,7 @@ def search(
     bundle: str,
     query: str | None,
     input: str | None,
+    image: str | None,
     store: str,
     collection: str,
     k: int,
@@ -86,8 +92,8 @@ def search(
     json: bool,
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
-    if (query is None) == (not input):
-        raise click.BadParameter("give either a QUERY or --input FILE")
+    if sum(bool(given) for given in (query is not None, input, image)) != 1:
+        raise click.BadParameter("give either a QUERY, --input FILE or --image FILE")
     ranking.check()
 
     wanted: dict[str, Any] = {
@@ -100,7 +106,12 @@ def search(
         "candidates": candidates,
     }
     encoder = loading.load(bundle)
-    queries = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
+    queries: list[Any]
+    if image:
+        encoder.role_of("image")  # or says that the bundle reads none
+        query, queries = image, [Path(image)]
+    else:
+        queries = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
     answers = ranking.search(queries, encoder, store, collection, loading, wanted)
     if query is None:
         for text, hits in zip(queries, answers, strict=True):

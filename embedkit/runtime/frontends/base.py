@@ -89,6 +89,10 @@ class Modality(ABC):
     def is_item(self, value: object) -> bool:
         """Whether ``value`` is one item, rather than several."""
 
+    def claims(self, value: object) -> bool:
+        """Whether a value's type says that it is an item of this kind, in a bundle that reads several."""
+        return False
+
     @abstractmethod
     def check(self, value: object, where: str) -> Item:
         """``value`` as it is encoded; `InputError` that begins with ``where`` and says what was expected. What was checked
@@ -114,6 +118,19 @@ class Modality(ABC):
     def portable(self, item: Item) -> Item:
         """An item that can be sent to another process."""
         return item
+
+    def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
+        """What checked items are prepared to, by source, a row an item, as a golden file keeps them; raises `Unencodable`. Of
+        items that texts stand for a golden file keeps the texts, and this is not called."""
+        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
+
+    def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
+        """Items that are prepared to the ``arrays``: the inverse of `prepared`."""
+        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
+
+    def of_file(self, data: bytes) -> Item:
+        """The item that the bytes of a file are."""
+        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
 
     @abstractmethod
     def open(self, path: Callable[[str], Path]) -> Preparer:

@@ -14,6 +14,7 @@ from .base import Modality
 _OWN = {
     "text": "embedkit.runtime.frontends.text.modality:TextModality",
     "ids": "embedkit.runtime.frontends.ids:IdsModality",
+    "image": "embedkit.runtime.frontends.image.modality:ImageModality",
 }
 
 

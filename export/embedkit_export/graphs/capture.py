@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
-from embedkit_export.plan.plan import GraphPlan
+from embedkit_export.plan.plan import GraphPlan, shaped
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.tensors import IDS, MASK, POOL_MASK, TYPES
 
@@ -26,8 +26,8 @@ _LEAST_EPSILON = 1.001e-8
 
 
 def capture(plan: GraphPlan) -> ir.Model:
-    """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, its named outputs in float32. Raises
-    `ExportError`."""
+    """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, or what the plan's inputs say, its named outputs
+    in float32. Raises `ExportError`."""
     with quiet(), torch.no_grad(), _additive_masks(), _blind_rows() if plan.kept else nullcontext():
         graph = copy.deepcopy(plan.module)
         if hasattr(graph.backbone, "set_attn_implementation"):
@@ -44,6 +44,13 @@ def capture(plan: GraphPlan) -> ir.Model:
             tokens, shape = plan.fixed, (_SHAPE[0], plan.fixed)
         given, axes = [], []
         for name in graph.inputs:
+            if name in plan.shapes:
+                given.append(shaped(plan, name, shape[0]))
+                free = {
+                    axis: torch.export.Dim(f"{name}_{axis}") for axis, n in enumerate(plan.shapes[name], 1) if n is None
+                }
+                axes.append({0: batch} | free)
+                continue
             whole = name in (IDS, MASK, POOL_MASK, TYPES)
             given.append(_example(name, shape if whole else shape[:1], plan.pad_id))
             axes.append(({0: batch, 1: tokens} if plan.fixed is None else {0: batch}) if whole else {0: batch})
@@ -73,7 +80,8 @@ def _check_axes(model: ir.Model, plan: GraphPlan) -> None:
     """Raise `ExportError` where the model's code made one number of an axis that must be free."""
     for value in model.graph.inputs:
         dims = list(value.shape.dims) if value.shape is not None else []
-        for axis, dim in list(zip(("batch", "tokens"), dims, strict=False))[: 2 if plan.fixed is None else 1]:
+        known = 1 if plan.fixed is not None or value.name in plan.shapes else 2
+        for axis, dim in list(zip(("batch", "tokens"), dims, strict=False))[:known]:
             if isinstance(dim, int):
                 raise ExportError(
                     f"{type(plan.module.backbone).__name__}: the captured graph takes {axis} = {dim} only, because the model's code "

@@ -88,12 +88,12 @@ class EncoderGraph(nn.Module):
 
     def pooled(self, hidden: Tensor, named: dict[str, Tensor]) -> Tensor:
         """(batch, 2, dim), both copies equal."""
-        mask = named[MASK].to(torch.float32)
+        mask = mask_of(named, hidden)
         pool_mask = named[POOL_MASK].to(torch.float32) if POOL_MASK in named and self.masked else mask
         parts = []
         for pool in self.pools:
             if getattr(pool, "takes_ids", False):
-                parts.append(pool(hidden, named[IDS], mask, pool_mask))
+                parts.append(pool(hidden, named.get(IDS), mask, pool_mask))
             else:
                 part = pool(hidden, pool_mask)
                 parts.append(part[:, None].expand(-1, 2, -1) if part.ndim == 2 else part)
@@ -109,11 +109,16 @@ class EncoderGraph(nn.Module):
             pooled: Tensor = self.stages(self.pooled(self._hidden(out), named))
             vectors = pooled
             made += [pooled[:, 0]] if self.given else []
-        mask = named[MASK].to(torch.float32)
+        mask = mask_of(named, last(out))
         pool_mask = named[POOL_MASK].to(torch.float32) if POOL_MASK in named else mask
         run = Run(named, last(out), mask, pool_mask, vectors)
         made += [head(run) for head in self.heads.values()]
         return made[0] if len(made) == 1 else tuple(made)
+
+
+def mask_of(named: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
+    """(batch, tokens) floats: 1 where the item is, which is everywhere where its tokens are always as many."""
+    return named[MASK].to(torch.float32) if MASK in named else torch.ones(hidden.shape[:2])
 
 
 def last(out: Any) -> Tensor:

@@ -23,8 +23,8 @@ class Pool(nn.Module):
         super().__init__()
         self.mode, self.padding, self.mask_id = mode, padding, mask_id
 
-    def forward(self, hidden: Tensor, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
-        """Pool."""
+    def forward(self, hidden: Tensor, ids: Tensor | None, mask: Tensor, pool: Tensor) -> Tensor:
+        """Pool; only the mode ``mask`` reads ids."""
         if self.padding:
             pool = torch.ones_like(pool)
         places = torch.arange(hidden.shape[1])

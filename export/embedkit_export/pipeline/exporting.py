@@ -6,16 +6,15 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.bundle.manifest import IdsFrontend, Manifest, Variant
+from embedkit.bundle.manifest import Manifest, Variant
 from embedkit.errors import ExportError, InputError
 from embedkit_export.plan.builder import pair_head
-from embedkit_export.plan.plan import Plan
 from embedkit_export.plan.prepare import Prepared, prepare
 from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.recipes.recipe import Recipe
@@ -29,13 +28,15 @@ from embedkit_export.reporting.tables import write_tables
 from embedkit_export.tensors import DENSE, VARIANTS
 from embedkit_export.verification.gates import Gates, GatesByVariant, by_variant
 from embedkit_export.verification.judge import Judge
-from embedkit_export.verification.sample import Sample, read
-from embedkit_export.verification.texts import typical
+from embedkit_export.verification.media.samples import named, samples
+from embedkit_export.verification.sample import Sample
 
 from .progress import Steps
 from .variant_maker import Maker, grounds
 
 DEFAULT = ("fp32", "int8")
+
+SamplePath: TypeAlias = str | os.PathLike[str]
 
 
 def export(
@@ -44,7 +45,7 @@ def export(
     output: str | os.PathLike[str],
     variants: Sequence[str] | None = None,
     overwrite: bool = False,
-    sample: str | os.PathLike[str] | None = None,
+    sample: SamplePath | Sequence[SamplePath] | None = None,
     recipe: Recipe | str | os.PathLike[str] | None = None,
     pooling: str | None = None,
     normalize: bool | None = None,
@@ -68,6 +69,7 @@ def export(
         overwrite: replace a bundle that is there.
         sample: typical texts, labelled pairs, or queries with relevant documents (see
             `embedkit_export.verification.sample.read`), for calibration and for the gate; by default docstrings of Python's standard library.
+            Of a model of pictures a folder of them, by default drawn ones; of a model of both, one of each.
         recipe: what the model does not say by itself: a `Recipe`, or the path of a TOML file.
         pooling: ``first`` (``cls``), ``mean``, ``max``, ``last`` or ``pooler``, for a plain transformers folder.
         normalize: unit length, for a plain transformers folder.
@@ -105,31 +107,14 @@ def export(
             kind=kind,
         )
         step("read the sample")
-        sampled = _sample(prepared.plan, sample)
+        sampled = samples(prepared.plan, sample)
         with bundle.writing(target, overwrite=overwrite) as folder:
             manifest, made = _make(
                 prepared, sampled, folder, chosen, required, step, timing=timing, asked=variants is not None
             )
-    notes = [*prepared.plan.notes, *prepared.inferred.notes, *sampled.notes, *made.notes]
-    return ExportReport(target, manifest, made.operators, sampled.name, notes, time.monotonic() - began, made.missing)
-
-
-def _sample(planned: Plan, path: str | os.PathLike[str] | None) -> Sample:
-    """What is calibrated and judged on: the user's file, else texts or sequences that are always the same."""
-    frontend = planned.roles["default"].frontend
-    if isinstance(frontend, IdsFrontend) and path is None:
-        return Sample("random sequences of ids", tuple(typical(frontend)))
-    return read(Path(path) if path is not None else None, fields=_fields(planned))
-
-
-def _fields(planned: Plan) -> list[str]:
-    """The fields that a sample has to have: those of the default role's template without a text of their own."""
-    frontend = planned.roles["default"].frontend
-    if isinstance(frontend, IdsFrontend):
-        return ["text"]
-    template = frontend.template
-    required = [part.field for part in template if part.field and part.default is None]
-    return [str(name) for name in required] if len(required) > 1 else ["text"]
+    notes = [*prepared.plan.notes, *prepared.inferred.notes, *made.notes]
+    notes += [note for one in sampled.values() for note in one.notes]
+    return ExportReport(target, manifest, made.operators, named(sampled), notes, time.monotonic() - began, made.missing)
 
 
 def _checked_variants(variants: Sequence[str]) -> list[str]:
@@ -142,7 +127,7 @@ def _checked_variants(variants: Sequence[str]) -> list[str]:
 
 def _make(
     prepared: Prepared,
-    sampled: Sample,
+    sampled: dict[str, Sample],
     folder: Path,
     chosen: list[str],
     gates: dict[str, Gates],
@@ -195,7 +180,7 @@ def _make(
     ]
     if points:
         draw(points, folder / PICTURE, title=name)
-    card = model_card(manifest, folder, sampled.name, maker.missing)
+    card = model_card(manifest, folder, named(sampled), maker.missing)
     (folder / "README.md").write_text(card, encoding="utf-8")
     return bundle.write_manifest(folder, manifest), maker
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -29,9 +29,11 @@ from embedkit_export.verification.sample import Sample
 _UNKNOWN = Quality(texts=0, max_abs=0.0, cosine_mean=0.0, cosine_min=0.0, top10_overlap=0.0)
 
 
-def grounds(plan: Plan, tokenizers: Tokenizers, sample: Sample) -> tuple[dict[str, FusedGraph], list[str]]:
-    """What the variants of each graph are made from, by the role that owns it, and notes on it. Raises
-    `ExportError`."""
+def grounds(
+    plan: Plan, tokenizers: Tokenizers, sample: Mapping[str, Sample]
+) -> tuple[dict[str, FusedGraph], list[str]]:
+    """What the variants of each graph are made from, by the role that owns it, and notes on it; ``sample`` by the kind of what is
+    read. Raises `ExportError`."""
     notes: list[str] = []
     return {
         owner: _ground(plan, owner, graph, tokenizers, sample, notes) for owner, graph in plan.graphs.items()
@@ -39,7 +41,7 @@ def grounds(plan: Plan, tokenizers: Tokenizers, sample: Sample) -> tuple[dict[st
 
 
 def _ground(
-    plan: Plan, owner: str, graph: GraphPlan, tokenizers: Tokenizers, sample: Sample, notes: list[str]
+    plan: Plan, owner: str, graph: GraphPlan, tokenizers: Tokenizers, sample: Mapping[str, Sample], notes: list[str]
 ) -> FusedGraph:
     captured = capture(graph)
     fuse(captured)
@@ -51,7 +53,8 @@ def _ground(
     notes += check_fused(captured, graph.config, layers=known if layers is None else layers, attentions=extra)
     roles = [name for name, role in plan.roles.items() if role.graph == owner]
     feeds = []
-    for i, item in enumerate(sample.calibration()):
+    own = sample[plan.roles[owner].frontend.kind]
+    for i, item in enumerate(own.calibration()):
         role = roles[i % len(roles)]
         given = tokenizers.items(role, [item])
         if given:
@@ -114,8 +117,9 @@ class Maker:
                 self.notes += [f"{variant}: {name} did not pass: {'; '.join(why)}" for name, why in failures]
                 self.operators[variant] = operators
                 for owner, made in written.items():
+                    quality = verdict.of_roles.get(owner, verdict.quality)
                     self.passed[owner][variant] = msgspec.structs.replace(
-                        made, quality=verdict.quality, golden_cosine_min=worst
+                        made, quality=quality, golden_cosine_min=worst
                     )
                 return True
             failures.append((form.name, verdict.problems))

@@ -13,25 +13,29 @@ import msgspec
 import torch
 from torch import nn
 
-from embedkit.bundle.manifest import IdsFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Input, Output, TextFrontend
 from embedkit.errors import ExportError, InputError
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
+from embedkit_export.modules.images.pixels import PixelBackbone
 from embedkit_export.modules.layers import Normalize
 from embedkit_export.modules.output_heads import is_normalized, output_head
 from embedkit_export.modules.pair_head import PairHead
 from embedkit_export.modules.pooling import AttentionPool, Pool
 from embedkit_export.quiet import quiet, reason
+from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.outputs import Logits, Named, Sparse, checked_output
 from embedkit_export.recipes.pair import checked_pair
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.foreign.own_code import gone
 from embedkit_export.sources.load import Loading, Source, load
+from embedkit_export.sources.media.processors import of_folder, of_processor
 from embedkit_export.sources.weight_files import Weights
-from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, TYPES
+from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
 
 from .backbone import pooler, set_causal, tokenizer_json, without_special
+from .detection.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
 from .plan import GraphPlan, Plan, RolePlan
 
@@ -98,9 +102,11 @@ class _Builder:
             group = [(name, role, origin) for name, role, origin, k in self.waiting if k == key]
             frontends = {name: self._frontend(name, role, origin) for name, role, origin in group}
             self.plan.graphs[owner] = self._graph(owner, group[0][1], group[0][2], frontends)
-            for name, _, origin in group:
+            for name, role, origin in group:
                 own = self._tokenizer_json(origin.tokenizer)
-                self.plan.roles[name] = RolePlan(frontends[name], owner, origin.tokenizer, own)
+                self.plan.roles[name] = RolePlan(
+                    frontends[name], owner, origin.tokenizer, own, *self._picturing(role, origin)
+                )
             for name, role, origin in group:
                 frontend = frontends[name]
                 if isinstance(frontend, TextFrontend):
@@ -122,6 +128,8 @@ class _Builder:
 
     def _origin(self, name: str, role: Role) -> Source:
         """The source of a role's weights: the model's, unless the role names another checkpoint or surgery."""
+        if role.image is not None and "image" in self.origin.routes:
+            return self.origin.routes["image"]
         if role.model is None and role.surgery == self.recipe.surgery:
             return self.origin.routes.get(name, self.origin)
         key = repr((role.model, role.surgery))
@@ -145,22 +153,29 @@ class _Builder:
             self.plan.notes += found.notes
         return self.origins[key]
 
-    def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend | IdsFrontend:
+    def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend | IdsFrontend | ImageFrontend:
+        if role.image is not None:
+            return preparing(origin, role.image, self.base).image.frontend()
         if self.recipe.ids is not None:
             return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
         return text_frontend(role, origin, f"role {name}", self.max_tokens)
 
     def _graph(
-        self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend | IdsFrontend]
+        self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend | IdsFrontend | ImageFrontend]
     ) -> GraphPlan:
         where = f"role {owner}"
         backbone = origin.backbone
-        if self.recipe.causal is not None:
+        shapes: dict[str, tuple[int | None, ...]] = {}
+        if role.image is not None:
+            given_image = preparing(origin, role.image, self.base).image
+            backbone = PixelBackbone(backbone, given_image)
+            shapes[PIXELS] = (*given_image.size, 3)
+        elif self.recipe.causal is not None:
             set_causal(backbone, self.recipe.causal, where)
         weights = Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
-        fixed = {frontend.fixed for frontend in frontends.values()}
+        fixed = {None if isinstance(frontend, ImageFrontend) else frontend.fixed for frontend in frontends.values()}
         outputs = {name: checked_output(given, name) for name, given in self.recipe.outputs.items()}
         if not self.recipe.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
@@ -176,6 +191,8 @@ class _Builder:
         given = role.stages or []
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
+        if shapes:
+            inputs = [Input(name=PIXELS, dtype="uint8", source="pixels")]
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
         texts = [frontend for frontend in frontends.values() if isinstance(frontend, TextFrontend)]
@@ -204,6 +221,10 @@ class _Builder:
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
+        if shapes:
+            for name, frontend in frontends.items():
+                slots = picture_slots(module, backbone.image, where)
+                frontends[name] = msgspec.structs.replace(frontend, slots=slots)
         tokens = self._width(module, where, token, pooled=False)
         for i, stage in enumerate(token_stages, 1):
             check_independent(stage, tokens, f"token stage {i}", type(stage).__name__)
@@ -226,9 +247,10 @@ class _Builder:
             inputs=inputs,
             outputs=described,
             max_tokens=max(frontend.longest for frontend in frontends.values()),
-            pad_id=next(iter(frontends.values())).pad_id,
+            pad_id=getattr(next(iter(frontends.values())), "pad_id", 0),
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
+            shapes=shapes,
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
 
@@ -300,6 +322,14 @@ class _Builder:
 
         return int(_short_run(run, module, where, token).shape[-1])
 
+    def _picturing(self, role: Role, origin: Source) -> tuple[Any, ImageInput | None]:
+        """The model's own preparing of pictures, where the recipe's is the same, and what is done to them."""
+        if role.image is None:
+            return None, None
+        given = preparing(origin, role.image, self.base).image
+        own = of_processor(origin.processor) if origin.processor is not None else of_folder(origin.folder)
+        return (own.processor if own is not None and own.image == given else None), given
+
     def _tokenizer_json(self, tokenizer: Any) -> str:
         if tokenizer is None:
             return ""
@@ -310,6 +340,9 @@ class _Builder:
 
 def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int) -> Any:
     """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
+    if PIXELS in module.inputs:
+        module_image = module.backbone.image
+        return _ran(run, {PIXELS: torch.zeros(2, *module_image.size, 3, dtype=torch.uint8)}, where, "black pictures")
     ids = torch.full((2, 4), token, dtype=torch.int64)
     given = {
         name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
@@ -320,13 +353,27 @@ def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGra
             given[name] = torch.full((2,), 4, dtype=torch.int64)
         elif name not in (IDS, MASK, POOL_MASK, TYPES):
             given[name] = torch.zeros(2, dtype=torch.int64)
+    return _ran(run, given, where, f"the id {token}")
+
+
+def _ran(run: Callable[[dict[str, torch.Tensor]], Any], given: dict[str, torch.Tensor], where: str, what: str) -> Any:
     with quiet(), torch.no_grad():
         try:
             return run(given)
         except Exception as error:
             raise ExportError(
-                f"{where}: the model cannot be run as the recipe says, on the id {token}: {reason(error)}{gone(error)}"
+                f"{where}: the model cannot be run as the recipe says, on {what}: {reason(error)}{gone(error)}"
             ) from error
+
+
+def picture_slots(module: EncoderGraph, given: ImageInput, where: str) -> int:
+    """Token slots that a picture is worth: a transformer's tokens; of a network that makes them fewer on its way, or of maps, a
+    slot for each 16 x 16 pixels."""
+    tokens = int(_short_run(module.hidden, module, where, 0).shape[1])
+    height, width = given.size
+    patch = getattr(module.backbone.config, "patch_size", None)
+    whole = isinstance(patch, int) and abs(tokens - (height // patch) * (width // patch)) <= 8
+    return tokens if whole else max(tokens, height * width // 256, 1)
 
 
 def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from embedkit.bundle.manifest import IdsFrontend, Input, Output, TextFrontend
+import torch
+
+from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Input, Output, TextFrontend
 from embedkit_export.modules.encoder_graph import EncoderGraph
+from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.recipe import Recipe
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
@@ -24,6 +27,8 @@ class GraphPlan:
     pad_id: int
     config: Any
     fixed: int | None = None
+    shapes: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
+    """The shape of one item's tensor, by the name of an input that is not made of tokens; None is an axis of any length."""
     kept: bool = False
     """Whether padding has vectors that the others see nothing of."""
 
@@ -33,14 +38,27 @@ class GraphPlan:
         return self.outputs.get(DENSE)
 
 
+def shaped(plan: GraphPlan, name: str, rows: int) -> torch.Tensor:
+    """An example of an input that is not made of tokens: zeros; axes of any length have a few."""
+    entry = next(entry for entry in plan.inputs if entry.name == name)
+    return torch.zeros(rows, *(size or _FEW for size in plan.shapes[name]), dtype=getattr(torch, entry.dtype))
+
+
+_FEW = 7
+
+
 @dataclass(frozen=True)
 class RolePlan:
     """One role: its frontend, its graph (the name of the first role that has it), and torch's tokenizer."""
 
-    frontend: TextFrontend | IdsFrontend
+    frontend: TextFrontend | IdsFrontend | ImageFrontend
     graph: str
     tokenizer: Any
     tokenizer_json: str
+    processor: Any = None
+    """The model's own preparing of pictures, where transformers has it and the recipe does not say another."""
+    image: ImageInput | None = None
+    """What is done to pictures."""
 
 
 @dataclass

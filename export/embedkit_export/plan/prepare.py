@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.manifest import IdsFrontend
+from embedkit.bundle.manifest import IdsFrontend, ImageFrontend
 from embedkit.bundle.summary import about, reads
 from embedkit.errors import InputError
+from embedkit_export.recipes.images import lines as image_lines
 from embedkit_export.recipes.outputs import similarity
 from embedkit_export.recipes.recipe import Inferred, Recipe, read
 from embedkit_export.sources.load import CLASSES, Loading, Source, load
@@ -54,6 +55,11 @@ class Prepared:
             if isinstance(frontend, IdsFrontend):
                 sides = f"padded on the {frontend.pad} with {frontend.pad_id}"
                 lines.append(f"role        {name}: {reads(frontend)}, {sides}")
+                continue
+            if isinstance(frontend, ImageFrontend):
+                lines.append(f"role        {name}: {reads(frontend)}, worth {frontend.slots} token slots")
+                graph = self.plan.graphs[role.graph].module.backbone
+                lines += [f"  step      {line}" for line in image_lines(graph.image)]
                 continue
             template = [
                 part.lit if part.lit is not None else "|" if part.pair else f"{{{part.field}}}"
@@ -116,11 +122,12 @@ def prepare(
         base or Path(),
         revision,
         trust_remote_code,
-        given is not None and given.ids is not None,
-        CLASSES.get(kind, ""),
+        ids=given is not None and given.ids is not None,
+        pictures=given is not None and given.image is not None,
+        kind=CLASSES.get(kind, ""),
     )
     origin = load(model, loading)
-    inferred = infer(origin, given, kind=kind, pooling=pooling, normalize=normalize)
+    inferred = infer(origin, given, kind=kind, pooling=pooling, normalize=normalize, base=base)
     whole = msgspec.structs.replace(inferred.recipe, surgery=loading.surgery)
     planned = make_plan(origin, whole, loading=loading, base=base, max_tokens=max_tokens)
     planned.records[:0] = origin.records

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import Input
+from embedkit.bundle.manifest import ImageFrontend, Input
 from embedkit.runtime.frontends.base import Batch, Item, Unencodable
 from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.tower import graph_inputs
@@ -48,17 +48,20 @@ class Tokenizers:
         return self._roles[role]
 
     def items(self, role: str, given: Sequence[Any]) -> list[Item]:
-        """What the role can encode of texts (which stand for sequences of ids too) or fields; a text that it refuses
-        (nothing to pool) is left out."""
+        """What the role can encode of texts (which stand for sequences of ids too), fields or pictures; what it refuses
+        (nothing to pool, no picture) is left out."""
         modality = self.modalities[role]
         out: list[Item] = []
         for i, item in enumerate(given):
-            if isinstance(item, str):
+            if isinstance(modality.frontend, ImageFrontend):
+                whole = item
+            elif isinstance(item, str):
                 whole = modality.fill(item, i)
             else:  # a record may have fields that another role reads
                 whole = {**_as_dict(modality.fill("", i)), **{k: v for k, v in item.items() if k in modality.fields}}
             with suppress(Unencodable):
-                self.batch(role, modality.check(whole, "sample"))
+                batch = self.batch(role, modality.check(whole, "sample"))
+                batch.tensors(1)
                 out.append(whole)
         return out
 

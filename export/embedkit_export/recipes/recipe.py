@@ -105,6 +105,9 @@ class Role(_Piece, frozen=True):
     pooling: Any = None
     token_stages: list[Any] | None = None
     stages: list[Any] | None = None
+    image: Any = None
+    """That the role reads pictures: ``auto`` (as the model's own files prepare them), the name of such a file, or a table or
+    `recipes.images.ImageInput`."""
     special_tokens: bool | None = None
     """False where the tokenizer adds no special tokens: the template has all that are read."""
 
@@ -168,6 +171,8 @@ class Recipe(_Piece, frozen=True):
     first_token: TokenChoice | None = None
     ids: IdsInput | None = None
     """That the model reads sequences of ids, not texts."""
+    image: Any = None
+    """That the model reads pictures, as of `Role`; found by itself where the model says so."""
     tables: dict[str, TableOf] = {}
     """Tables of vectors that go into the bundle, comparable with the pooled vector."""
     special_tokens: bool = True

@@ -13,7 +13,7 @@ from embedkit.bundle.manifest import Source as SourceEntry
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
 from embedkit_export.recipes.outputs import similarity
-from embedkit_export.sources.load import weights_sha256
+from embedkit_export.sources.weight_files import weights_sha256
 from embedkit_export.tensors import DENSE
 
 from .pair_graph import PAIR_FILE

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
-from embedkit.bundle.manifest import IdsFrontend, Tower
+from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Tower
 from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 from embedkit.runtime.frontends.batching import Padding, TokenBatch
 from embedkit.runtime.tower import graph_inputs
-from embedkit_export.tensors import IDS
+from embedkit_export.tensors import IDS, PIXELS
 
 _ROUNDS = 5
 _SLOTS = 512
@@ -48,6 +48,9 @@ class Profile:
 
 def feed(tower: Tower, tokens: int) -> dict[str, npt.NDArray[Any]]:
     """Inputs of a batch of about 512 token slots, without padding."""
+    if isinstance(tower.frontend, ImageFrontend):
+        shape = (max(1, _SLOTS // tower.frontend.slots), *tower.frontend.size, 3)
+        return {PIXELS: np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)}
     width = getattr(tower.frontend, "fixed", None) or min(tokens, tower.frontend.longest)
     rows = max(1, _SLOTS // width)
     most = min(50, tower.frontend.size) if isinstance(tower.frontend, IdsFrontend) else 50
@@ -60,7 +63,7 @@ def feed(tower: Tower, tokens: int) -> dict[str, npt.NDArray[Any]]:
 def speeds(folder: Path, tower: Tower, files: Mapping[str, str], *, tokens: int = 64) -> dict[str, float]:
     """Tokens per CPU-second of each variant's graph on one thread, measured in turns; the best of some rounds."""
     given = feed(tower, tokens)
-    slots = given[IDS].size
+    slots = given[IDS].size if IDS in given else len(given[PIXELS]) * tower.frontend.longest
     sessions = {name: OnnxRuntime(folder / file) for name, file in files.items()}
     best = dict.fromkeys(sessions, float("inf"))
     for _ in range(_ROUNDS):

@@ -18,6 +18,8 @@ _LATE_INTERACTION = (
     "skiplist_words",
 )
 """What PyLate states of its models."""
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "merges.txt", "added_tokens.json")
+"""The files of tokenizers."""
 _WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "*.md")
 
 
@@ -86,6 +88,21 @@ def is_language_model(folder: Path) -> bool:
     """Whether a folder holds a transformers model alone, with a head that says the next word."""
     named = (_json(transformer(folder) / MODEL).get("architectures") or [""])[0]
     return named.endswith("ForCausalLM") and not (folder / MODULES).is_file()
+
+
+def reads_pictures_alone(folder: Path) -> bool:
+    """Whether a transformers folder holds a model of pictures, with nothing for texts beside it."""
+    config = _json(folder / MODEL)
+    if "text_config" in config and "vision_config" in config:
+        named = (config.get("architectures") or [""])[0]
+        words = any(next(folder.glob(pattern), None) is not None for pattern in TOKENIZERS)
+        return not words or named.endswith(("VisionModel", "VisionModelWithProjection"))
+    from transformers.models.auto import modeling_auto
+
+    kind = str(config.get("model_type") or "")
+    tables = ("MODEL_FOR_IMAGE_MAPPING_NAMES", "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES")
+    known = {name for table in tables for name in getattr(modeling_auto, table, {})}
+    return kind in known or kind.endswith("_vision_model")
 
 
 def has_projection(folder: Path) -> bool:

@@ -4,7 +4,6 @@ objects."""
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
 import os
 from contextlib import redirect_stderr
@@ -21,6 +20,7 @@ from .completeness import complete
 from .foreign.own_code import gone, restore_buffers
 from .foreign.readable import readable
 from .foreign.refusals import check_readable
+from .media import images
 
 _CHARACTERS = "abcACGT012.éяع的"
 
@@ -43,7 +43,11 @@ class Source:
     """Where the weights came from and what was done to them, for the manifest."""
     notes: list[str] = field(default_factory=list)
     routes: dict[str, Source] = field(default_factory=dict)
-    """The sources of roles that have a backbone of their own inside one model (a Router's routes)."""
+    """The sources of roles that have a backbone of their own inside one model (a Router's routes; ``image``)."""
+    pictures: bool = False
+    """Whether the backbone reads pictures."""
+    processor: Any = None
+    """The image processor of transformers beside a live model of pictures."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Loading:
     trust_remote_code: bool = False
     ids: bool = False
     """Whether the model is a module that reads sequences of ids and has no tokenizer."""
+    pictures: bool = False
+    """Whether the recipe says that the model reads pictures: of a live module, which says nothing itself."""
     kind: str = ""
     """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
 
@@ -90,12 +96,17 @@ def load(model: Any, how: Loading | None = None) -> Source:
             return loaded
         if isinstance(model, tuple) and len(model) == 2:
             _no_surgery(how, "a live model")
-            _check_tokenizer(model[1], "the live model")
+            processor, tokenizer = images.processor_of(model[1]), images.tokenizer_of(model[1])
+            _check_tokenizer(tokenizer, "the live model")
             live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
+            if how.pictures or images.reads_images(live) or images.reads_both(live):
+                return _of_pictures(live, type(live).__name__, tokenizer, processor, records)
             backbone, notes = _backbone(live)
             whole = live if live is not backbone else None
             name = type(backbone).__name__
-            return Source(name, backbone, model[1], folder=None, records=records, notes=notes, whole=whole)
+            return Source(name, backbone, tokenizer, folder=None, records=records, notes=notes, whole=whole)
+        if how.pictures and not isinstance(model, str | os.PathLike):
+            return _of_pictures(copy.deepcopy(model).to("cpu").float().eval(), type(model).__name__, None, None, [])
         if how.ids:
             from torch import nn
 
@@ -264,8 +275,15 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
     from transformers import AutoTokenizer
 
     inner = folders.transformer(folder)
+    if folders.reads_pictures_alone(inner):
+        model, records, notes = _load(inner, how)
+        return replace(_of_pictures(model, name, None, None, records), folder=folder, notes=notes)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
     model, records, notes = _load(inner, how)
+    if images.reads_both(model):
+        both = _of_pictures(model, name, tokenizer, None, records)
+        routes = {role: replace(source, folder=folder) for role, source in both.routes.items()}
+        return replace(both, folder=folder, notes=notes, routes=routes)
     backbone, more = _backbone(model)
     notes += more
     whole = model if model is not backbone else None
@@ -275,6 +293,16 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
             f"this checkpoint is a {named}, whose head for classes is left out: pass --kind classifier or --kind reranker to export it"
         )
     return Source(name, backbone, tokenizer, folder, None, records=records, notes=notes, whole=whole)
+
+
+def _of_pictures(model: Any, name: str, tokenizer: Any, processor: Any, records: list[str]) -> Source:
+    """The source of a model that reads pictures; beside texts, of its texts, with that of its pictures as the route ``image``."""
+    if images.reads_both(model) and tokenizer is not None:
+        seen = Source(name, model.vision_model, None, whole=model, pictures=True, processor=processor)
+        return Source(name, model.text_model, tokenizer, whole=model, records=records, routes={"image": seen})
+    backbone = images.body(model)
+    whole = model if model is not backbone else None
+    return Source(name, backbone, None, whole=whole, records=records, pictures=True, processor=processor)
 
 
 def _load(folder: Path, how: Loading) -> tuple[Any, list[str], list[str]]:
@@ -343,7 +371,9 @@ def model_class(config: Any, name: str | None = None) -> Any:
         return found
     named = (getattr(config, "architectures", None) or [""])[0]
     # One of several of the configuration, as DPR and CLIP have.
-    several = named.endswith(("Encoder", "EncoderModel", "TextModelWithProjection"))
+    several = named.endswith(
+        ("Encoder", "EncoderModel", "TextModelWithProjection", "VisionModelWithProjection", "VisionModel")
+    )
     if hasattr(transformers, named) and (several or type(config) not in transformers.MODEL_MAPPING):
         return getattr(transformers, named)
     known = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), transformers.AutoModel)
@@ -361,20 +391,3 @@ def _from_gguf(file: Path, name: str, how: Loading) -> Source:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     nn.Module.float(model)  # transformers' own refuses, although the weights are no longer quantised
     return Source(name, model.eval(), tokenizer, records=[f"dequantised from {file.name}"], notes=notes)
-
-
-def weights_sha256(modules: list[Any]) -> str:
-    """sha256 over all parameters and buffers of some modules, by name: the same weights give the same digest however
-    they were stored.
-
-    A transformers pooler is left out: where the checkpoint has none it is made at random, and where its vectors are
-    used it is a stage of its own.
-    """
-    digest = hashlib.sha256()
-    for module in modules:
-        for key, tensor in sorted(module.state_dict().items()):
-            if ".pooler." in f".{key}":
-                continue
-            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
-    return digest.hexdigest()

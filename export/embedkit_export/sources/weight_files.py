@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,3 +47,20 @@ class Weights:
             else:
                 self._read[file] = load_state(path)
         return self._read[file]
+
+
+def weights_sha256(modules: list[Any]) -> str:
+    """sha256 over all parameters and buffers of some modules, by name: the same weights give the same digest however
+    they were stored.
+
+    A transformers pooler is left out: where the checkpoint has none it is made at random, and where its vectors are
+    used it is a stage of its own.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        for key, tensor in sorted(module.state_dict().items()):
+            if ".pooler." in f".{key}":
+                continue
+            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
+    return digest.hexdigest()

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.bundle.manifest import IdsFrontend
+from embedkit.bundle.manifest import Frontend, ImageFrontend, TextFrontend
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
@@ -25,44 +25,59 @@ from . import reference, texts
 from . import sample as samples
 from .gates import Gates
 from .labels import LabelledSample
+from .media import pictures
 
 
 class Judge:
     """Judges variants that lie in a folder as a bundle; fp32 comes first, for the labels are compared with its.
-    ``gates`` are those of each variant."""
+    ``gates`` are those of each variant, and
+    samples by the kind of what is read."""
 
     def __init__(
-        self, prepared: Prepared, sample: samples.Sample, tokenizers: Tokenizers, gates: Mapping[str, Gates]
+        self,
+        prepared: Prepared,
+        sample: Mapping[str, samples.Sample],
+        tokenizers: Tokenizers,
+        gates: Mapping[str, Gates],
     ) -> None:
-        self.prepared, self.sample, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
+        self.prepared, self.samples, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
+        self.sample = sample[prepared.plan.roles["default"].frontend.kind]
         self.golden: dict[str, dict[str, Values]] = {}
         """What torch makes of the golden texts, by role and output."""
+        self.media: dict[str, Any] = {}
+        """The arrays of golden items that are no texts."""
         self.cases = [self._case(name) for name in prepared.plan.roles]
         self._fp32_labels: dict[str, float] = {}
 
     def _case(self, name: str) -> verify.Case:
         """A role with a graph of its own is judged on all texts, others on the fixed ones."""
         plan = self.prepared.plan
-        fixed = texts.fixed(plan.roles["default"].frontend)
+        frontend = plan.roles[name].frontend
+        fixed = pictures.fixed() if isinstance(frontend, ImageFrontend) else texts.fixed(plan.roles["default"].frontend)
         hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))
         if len(golden) < len(fixed.golden):
             raise ExportError(
                 f"role {name!r}: of a usual text no token is left to pool; look at the template, `without` and the maximal length"
             )
-        typical = self.tokenizers.items(name, self._typical()) if name in plan.graphs else []
+        typical = self.tokenizers.items(name, self._typical(frontend)) if name in plan.graphs else []
         items = [*hostile, *golden, *typical]
         verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
         expected = reference.values(plan, name, items, self._model(name))
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
-        return verify.Case(name, items, expected, len(hostile))
+        if isinstance(frontend, ImageFrontend) and (name in plan.graphs or not self._is_shared(name)):
+            self.media |= pictures.golden_arrays(name, self.tokenizers.modalities[name], golden)
+        return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
 
-    @property
-    def _golden_texts(self) -> tuple[str, ...]:
-        return texts.fixed(self.prepared.plan.roles["default"].frontend).golden
+    def _is_shared(self, name: str) -> bool:
+        """Whether a role prepares its items as the one whose graph it has."""
+        roles = self.prepared.plan.roles
+        return roles[name].frontend == roles[roles[name].graph].frontend
 
-    def _typical(self) -> list[Any]:
-        gate: list[Any] = self.sample.judged(texts.GATE_TEXTS)
+    def _typical(self, frontend: Frontend) -> list[Any]:
+        gate: list[Any] = self.samples[frontend.kind].judged(texts.GATE_TEXTS)
+        if isinstance(frontend, ImageFrontend):
+            return gate
         plain = [item if isinstance(item, str) else " ".join(item.values()) for item in gate]
         return [*gate, *texts.longest(plain)]
 
@@ -70,7 +85,9 @@ class Judge:
         """The model of sentence-transformers with the length that is exported, where it is exported as it is."""
         model = self.prepared.origin.model if self.prepared.inferred.stated else None
         frontend = self.prepared.plan.roles[role].frontend
-        if isinstance(frontend, IdsFrontend) or frontend.least > frontend.truncate.max:  # it has one length for both
+        if (
+            not isinstance(frontend, TextFrontend) or frontend.least > frontend.truncate.max
+        ):  # it has one length for both
             return None
         if model is not None:
             model.truncate_dim = None  # whole vectors are compared
@@ -78,8 +95,12 @@ class Judge:
         return model
 
     def write_golden(self, path: Path) -> None:
-        """Write the golden texts with torch's vectors."""
-        arrays: dict[str, Any] = {"texts": np.array(self._golden_texts)}
+        """Write the golden items with torch's vectors."""
+        arrays: dict[str, Any] = dict(self.media)
+        frontends = [role.frontend for role in self.prepared.plan.roles.values()]
+        readers = [frontend for frontend in frontends if not isinstance(frontend, ImageFrontend)]
+        if readers:
+            arrays["texts"] = np.array(texts.fixed(readers[0]).golden)
         for role, found in self.golden.items():
             for output, values in found.items():
                 arrays |= bundle.golden_arrays(values, bundle.golden_key(role, output))
@@ -89,10 +110,7 @@ class Judge:
         """The verdict on a variant, and its worst cosine on the golden texts."""
         encoder = Encoder.load(folder, device="cpu", variant=variant, on_truncate="ignore")
         verdict = verify.judge(encoder, self.cases, self.gates[variant], sizes=self._sizes)
-        worst = min(
-            selfcheck.worst_nearness(encoder.loaded, role, self._golden_texts, golden)
-            for role, golden in self.golden.items()
-        )
+        worst = min(selfcheck.worst_nearness(encoder.loaded, role) for role in self.golden)
         if (self.sample.pairs or self.sample.queries) and encoder.kind in ("dense", "sparse", "multivector"):
             labelled = LabelledSample(self.sample, encoder)
             labels = labelled.figures()

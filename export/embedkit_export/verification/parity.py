@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import IdsFrontend, Output, Quality, SizeQuality
+from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Output, Quality, SizeQuality
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
 from embedkit.runtime.frontends.base import Item
@@ -30,6 +30,7 @@ from embedkit_export.tensors import DENSE
 
 from .gates import Gates
 from .labels import rank_correlation
+from .media.image_reference import check_pixels
 from .reference import Floats, sequence, tokens
 
 _MAXSIM_TEXTS = 128
@@ -45,6 +46,8 @@ class Case:
     items: list[Item]
     expected: Mapping[str, Values]
     hostile: int = 0
+    owns: bool = False
+    """Whether the role's graph is its own, and gated by itself."""
 
 
 @dataclass
@@ -54,6 +57,8 @@ class Verdict:
     quality: Quality
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    of_roles: dict[str, Quality] = field(default_factory=dict)
+    """What was measured on the other graphs, by the role that owns them."""
 
 
 def check_tokens(tokenizers: Tokenizers, role: str, planned: RolePlan, items: Sequence[Item]) -> None:
@@ -61,6 +66,9 @@ def check_tokens(tokenizers: Tokenizers, role: str, planned: RolePlan, items: Se
     ids from those that were given."""
     own, frontend = tokenizers[role], planned.frontend
     for item in items:
+        if isinstance(frontend, ImageFrontend):
+            check_pixels(role, planned, item)
+            continue
         if isinstance(frontend, IdsFrontend):
             found = tokenizers.batch(role, tokenizers.modalities[role].check(item, role))
             mine = found.tensors(1)["ids"][0].tolist()
@@ -94,6 +102,7 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
     notes: list[str] = []
     variant = encoder.variant
     qualities: list[Quality] = []
+    of_roles: dict[str, Quality] = {}
     for number, case in enumerate(cases):
         try:
             modality = encoder.modality(case.role)  # whole vectors are compared, not those of the default size
@@ -113,7 +122,7 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
                 problems.extend(own.parity(case, gates))
             if case.hostile and not number:
                 notes.extend(own.unusual(case, gates, variant))
-            if not number or len(case.items) > 64:
+            if not number or case.owns or len(case.items) > 64:
                 quality, missed = own.quality(case, gates, () if number or place else sizes)
                 problems.extend(missed)
                 if place:
@@ -121,10 +130,11 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
                     qualities[-1] = msgspec.structs.replace(qualities[-1], measures=qualities[-1].measures | named)
                 else:
                     qualities.append(quality)
+                    of_roles[case.role] = quality
         few = slice(0, 96 if not number else 24)
         together = {name: values[few] for name, values in found.items()}
         problems.extend(independence(encoder, case.role, case.items[few], together))
-    return Verdict(qualities[0], problems, notes)
+    return Verdict(qualities[0], problems, notes, {case.role: of_roles[case.role] for case in cases if case.owns})
 
 
 def _as_measures(quality: Quality) -> dict[str, float]:

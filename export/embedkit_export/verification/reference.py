@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.bundle.manifest import Choice, IdsFrontend, Output, TextFrontend
+from embedkit.bundle.manifest import Choice, IdsFrontend, ImageFrontend, Output, TextFrontend
 from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -23,9 +23,11 @@ from embedkit.vectors.values import Values
 from embedkit_export.modules import heads
 from embedkit_export.modules.encoder_graph import EncoderGraph, last
 from embedkit_export.modules.pooling import Pool
-from embedkit_export.plan.plan import Plan
+from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.quiet import quiet
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
+
+from .media.image_reference import pixel_values
 
 Floats = npt.NDArray[np.float32]
 
@@ -77,6 +79,10 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
     chosen = plan.roles[role]
     graph = plan.graphs[chosen.graph]
     frontend, module = chosen.frontend, graph.module
+    if isinstance(frontend, ImageFrontend):
+        values = pixel_values(frontend, module.backbone.image, chosen.processor, item)
+        tokens_read = module.hidden({"pixel_values": values}).shape[1]
+        return _headed_and_pooled(graph, {"pixel_values": values}, [1] * tokens_read, [1] * tokens_read)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]
     ids, types, pool = tokens(chosen.tokenizer, frontend, item)
@@ -91,6 +97,14 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
             named[entry.name] = torch.tensor([_chosen(entry.choice, item)])
         elif entry.source == "types":
             named[TYPES] = torch.tensor([types])
+    return _headed_and_pooled(graph, named, mask, pool)
+
+
+def _headed_and_pooled(
+    graph: GraphPlan, named: dict[str, Tensor], mask: list[int], pool: list[int]
+) -> dict[str, npt.NDArray[Any]]:
+    """What is made of one item's tensors: ``mask`` tells the tokens that are read, ``pool`` those that are kept."""
+    module = graph.module
     out: dict[str, npt.NDArray[Any]] = {}
     vector: Tensor | None = None
     if len(module.pools):

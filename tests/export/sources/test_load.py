@@ -20,6 +20,7 @@ from embedkit import ExportError
 from embedkit_export import prepare
 from embedkit_export.plan import backbone
 from embedkit_export.sources import load as source
+from embedkit_export.sources.weight_files import weights_sha256
 from helpers import models
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -113,11 +114,11 @@ def test_weights_have_one_digest_however_they_are_stored(tmp_path: Path) -> None
     folder = models.save("bert", tmp_path / "a")
     model = transformers.AutoModel.from_pretrained(folder)
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-    digests = {source.weights_sha256([source.load(given).backbone]) for given in (folder, folder)}
-    assert digests == {source.weights_sha256([model])}
+    digests = {weights_sha256([source.load(given).backbone]) for given in (folder, folder)}
+    assert digests == {weights_sha256([model])}
     with torch.no_grad():
         next(model.parameters())[0, 0] += 1
-    assert source.weights_sha256([model]) not in digests
+    assert weights_sha256([model]) not in digests
 
 
 class _Hub(http.server.BaseHTTPRequestHandler):

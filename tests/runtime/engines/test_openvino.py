@@ -145,5 +145,5 @@ def test_what_it_cannot_do_is_said(minilm_bundle: Path, tmp_path: Path) -> None:
 def test_fp32_by_name_is_f32(tmp_path: Path) -> None:
     encoder = Encoder.load(tiny_bundle(tmp_path / "b"), engine="openvino", variant="fp32", on_truncate="ignore")
     assert encoder.engine == "openvino:f32"
-    texts, golden = encoder.bundle.golden()
+    texts, golden = encoder.bundle.golden().texts, encoder.bundle.golden().values
     assert np.abs(encoder.encode(texts) - golden["default"]["dense"]).max() < 1e-6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from embedkit.bundle.manifest import Input, TextFrontend
@@ -22,6 +22,10 @@ class TextModality(Template, Modality):
     def __init__(self, frontend: TextFrontend, inputs: Sequence[Input]) -> None:
         Modality.__init__(self, frontend, inputs)
         Template.__init__(self, frontend, [entry.choice for entry in inputs if entry.choice])
+
+    def claims(self, value: object) -> bool:
+        """Strings, and mappings of fields."""
+        return isinstance(value, str | Mapping)
 
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """The bundle's tokenizer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from embedkit.errors import ExportError, InputError
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
 from embedkit_export.sources.load import Source
 
-from . import classifier, dense, multivector, sparse
+from . import classifier, dense, images, multivector, sparse
 from .card import from_card
 from .pairs import cross_encoder, language_model
 from .projection import has_projection
@@ -35,9 +36,11 @@ def infer(
     kind: str = "auto",
     pooling: str | None = None,
     normalize: bool | None = None,
+    base: Path | None = None,
 ) -> Inferred:
     """The recipe of a source; what ``given`` sets (differs from an empty recipe in) takes the place of what was
-    inferred. ``pooling`` and ``normalize`` say what a plain transformers folder does not. Raises `ExportError`."""
+    inferred. ``pooling`` and ``normalize`` say what a plain transformers folder does not; files that
+    it names are beside ``base``. Raises `ExportError`."""
     if pooling is not None and pooling not in _SHORT:
         raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
     if kind == "classifier":
@@ -48,7 +51,7 @@ def infer(
         classes = classifier.has_classes(origin.whole)
         found = classifier.of_texts(origin, pairs=True) if classes else language_model.inferred(origin, given)
     else:
-        found = _of_plain(origin)
+        found = _of_plain(origin, given, base)
         known = language_model.published(origin)
         if known is not None and kind == "auto":
             found.notes.append(
@@ -63,7 +66,7 @@ def infer(
             )
         changes: dict[str, Any] = {"pooling": Pooling(mode=_SHORT[pooling])} if pooling else {}  # type: ignore[arg-type]
         if normalize is not None:
-            changes["stages"] = [{"kind": "normalize"}] if normalize else []
+            changes |= _normalized(found.recipe, normalize)
         reasons = [f"pooling: {pooling}, as asked for"] if pooling else found.reasons
         reasons += [] if normalize is None else [f"stages: {'' if normalize else 'not '}of unit length, as asked for"]
         found = Inferred(msgspec.structs.replace(found.recipe, **changes), reasons, [] if pooling else found.notes)
@@ -74,6 +77,10 @@ def infer(
             for name in given.__struct_fields__
             if getattr(given, name) != getattr(empty, name) and name not in ("surgery", "model_class")
         }
+        if found.recipe.image is not None:
+            changes.pop("image", None)  # which was read already
+        if found.recipe.roles and "roles" in changes:
+            changes["roles"] = images.merged(found.recipe.roles, given.roles)
         if changes:
             reasons = [*found.reasons, *(f"{name}: given by the recipe" for name in changes)]
             notes = [note for note in found.notes if "pooling" not in changes or "pooling" not in note]
@@ -81,6 +88,30 @@ def infer(
     return found
 
 
-def _of_plain(origin: Source) -> Inferred:
+def _normalized(recipe: Recipe, normalize: bool) -> dict[str, Any]:
+    """What is changed for vectors of unit length, or not: of a model of pictures behind its own stages."""
+    stage: list[Any] = [{"kind": "normalize"}] if normalize else []
+    if recipe.roles:
+        changed = {
+            id(role): msgspec.structs.replace(role, stages=[*(role.stages or []), *stage])
+            for role in recipe.roles.values()
+        }
+        return {"roles": {name: changed[id(role)] for name, role in recipe.roles.items()}}
+    return {"stages": [*recipe.stages, *stage] if recipe.image is not None else stage}
+
+
+def _of_plain(origin: Source, given: Recipe | None, base: Path | None) -> Inferred:
     """The recipe of a transformers model."""
+    if "image" in origin.routes:
+        siglip = not has_projection(origin.whole)
+        texts = images.of_siglip_texts(origin) if siglip else of_projection(origin)
+        if images.is_prepared(origin.routes["image"], given):
+            return images.of_both(origin, texts, given, base)
+        texts.notes.append(
+            "its pictures are left out, since nothing says how they are prepared: save the image processor beside the weights "
+            "(preprocessor_config.json), or give a table in the recipe ([roles.image] image = {...})"
+        )
+        return texts
+    if origin.pictures:
+        return images.of_one(origin, given, base)
     return of_projection(origin) if has_projection(origin.whole) else from_card(origin)

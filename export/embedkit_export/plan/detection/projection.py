@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from embedkit.errors import ExportError
-from embedkit_export.plan.backbone import pooler
+from embedkit_export.plan.backbone import pooler, positions
 from embedkit_export.quiet import quiet
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
 from embedkit_export.sources.load import Source
@@ -42,7 +42,7 @@ def inferred(origin: Source) -> Inferred:
 def _gives(origin: Source, mode: Any) -> bool:
     """Whether the model's own vectors are the projected ones of this pooling."""
     for text in _TEXTS:
-        given = origin.tokenizer(text, return_tensors="pt", truncation=True)
+        given = origin.tokenizer(text, return_tensors="pt", truncation=True, max_length=positions(origin.backbone))
         ids, mask = given["input_ids"], given["attention_mask"]
         hidden: Tensor = origin.backbone(input_ids=ids, attention_mask=mask)[0][0]
         token = hidden[-1] if mode == "last" else hidden[0]
@@ -51,7 +51,11 @@ def _gives(origin: Source, mode: Any) -> bool:
                 token = pooler(origin.backbone, "pooling")(token)
             except ExportError:
                 return False
-        expected = origin.whole(input_ids=ids, attention_mask=mask).text_embeds[0]
+        if hasattr(origin.whole, "get_text_features"):
+            out = origin.whole.get_text_features(input_ids=ids, attention_mask=mask)
+            expected = (out if isinstance(out, Tensor) else out.pooler_output)[0]
+        else:
+            expected = origin.whole(input_ids=ids, attention_mask=mask).text_embeds[0]
         if not torch.allclose(origin.whole.text_projection(token[None])[0], expected, atol=1e-5, rtol=1e-4):
             return False
     return True

@@ -23,7 +23,6 @@ _OTHERS = {
     "*.gguf": ("GGUF weights", "give the .gguf file itself"),
     "openvino_model*.xml": ("an OpenVINO graph", "give the folder of the PyTorch checkpoint that it was made from"),
 }
-_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "merges.txt", "added_tokens.json")
 _OWN_CODE = {
     "NVEmbedModel": (
         "NV-Embed's decoder is Mistral's, and what is around it has to be said by a recipe: "
@@ -127,13 +126,15 @@ def _check_weights(folder: Path, name: Path) -> None:
 
 
 def _check_text(folder: Path, name: Path, config: dict[str, Any]) -> None:
-    if any(next(folder.glob(pattern), None) is not None for pattern in _TOKENIZERS):
+    if any(next(folder.glob(pattern), None) is not None for pattern in folders.TOKENIZERS):
+        return
+    if folders.reads_pictures_alone(folder):
         return
     prepares = [name for name in ("preprocessor_config.json", "processor_config.json") if (folder / name).is_file()]
     if prepares:
         raise ExportError(
-            f"{name}: a model of the architecture {config.get('model_type')!r} with {prepares[0]} and no tokenizer reads images or "
-            "sounds, and a bundle of this kind reads texts: give the text encoder that belongs to it"
+            f"{name}: a model of the architecture {config.get('model_type')!r} with {prepares[0]} and no tokenizer reads neither "
+            "texts nor pictures alone: give the encoder of texts or of pictures that belongs to it"
         )
 
 

@@ -1,0 +1,102 @@
+"""From a file's bytes to a picture in memory, upright, within limits that are checked before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from embedkit.system.extras import needed
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+MAX_BYTES = 64 << 20
+"""Of a file."""
+MAX_PIXELS = 89_478_485
+"""Of a picture: a quarter of a gigabyte in three colours, as Pillow has it."""
+
+
+class Undecodable(Exception):
+    """Why something is no picture that can be read, as the end of a sentence."""
+
+
+@cache
+def pillow() -> Any:
+    """`PIL.Image`, with all formats known; `MissingExtraError` where it is not installed."""
+    module = needed("PIL.Image", "reading pictures", extra="image")
+    module.init()
+    return module
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a picture's file, at most `MAX_BYTES`; raises `Undecodable`."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise Undecodable(_too_large(size))
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise Undecodable(f"{path}: cannot be read ({error}); look at the path") from error
+    if len(data) > MAX_BYTES:  # of what has no size, such as a pipe
+        raise Undecodable(_too_large(len(data)))
+    return data
+
+
+def decode(data: bytes) -> Any:
+    """The first picture of a file's bytes, decoded (`PIL.Image.Image`), turned upright as its EXIF says. Raises
+    `Undecodable`."""
+    if not data:
+        raise Undecodable("the file is empty (0 bytes); copy it again, or leave it out")
+    if len(data) > MAX_BYTES:
+        raise Undecodable(_too_large(len(data)))
+    module = pillow()
+    try:
+        picture = module.open(io.BytesIO(data), formats=FORMATS)
+    except module.DecompressionBombError as error:
+        raise Undecodable(f"too many pixels ({error}); make it smaller, or leave it out") from error
+    except module.UnidentifiedImageError as error:
+        raise Undecodable(
+            f"no picture: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, found bytes that begin with {data[:8]!r}; convert it, or "
+            "leave it out"
+        ) from error
+    except Exception as error:  # Pillow's plugins raise whatever they meet in a broken head
+        raise Undecodable(f"a broken picture ({_line(error)}); copy it again, or leave it out") from error
+    with picture:
+        check_pixels(picture)
+        try:
+            picture.load()
+        except Exception as error:
+            raise Undecodable(
+                f"a broken or truncated {picture.format} ({_line(error)}); copy it again, or leave it out"
+            ) from error
+        return upright(picture)
+
+
+def check_pixels(picture: Any) -> None:
+    """Raise `Undecodable` where a picture has too many pixels, or none."""
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise Undecodable(
+            f"{width} x {height} = {width * height:,} pixels, and at most {MAX_PIXELS:,} are decoded; make it smaller, or leave it out"
+        )
+    if not width * height:
+        raise Undecodable(f"it has no pixel ({width} x {height}); leave it out")
+
+
+def upright(picture: Any) -> Any:
+    """A picture turned and mirrored as its EXIF says; one whose EXIF cannot be read stays as it is."""
+    turn = needed("PIL.ImageOps", "reading pictures", extra="image").exif_transpose
+    with suppress(Exception):
+        return turn(picture)
+    return picture
+
+
+def _too_large(size: int) -> str:
+    return f"a file of {size:,} bytes or more, and at most {MAX_BYTES:,} are read; make the picture smaller, or leave it out"
+
+
+def _line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]

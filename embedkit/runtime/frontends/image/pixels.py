@@ -1,0 +1,65 @@
+"""One picture, from whatever it is given as to the pixels that a graph reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from embedkit.bundle.manifest import ImageFrontend
+from embedkit.records.media import Image
+
+from .colors import eight_bits, three_colors
+from .decoding import Undecodable, check_pixels, decode, pillow, read_file, upright
+from .steps import applied
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""(height, width, 3)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What was prepared before, such as the golden pixels of a bundle."""
+
+    pixels: Pixels
+
+
+def prepared(frontend: ImageFrontend, item: Any) -> Pixels:
+    """(height, width, 3) uint8 of a checked item, as the frontend says. Raises `Undecodable`."""
+    if isinstance(item, Prepared):
+        return item.pixels
+    picture = eight_bits(opened(item))
+    if frontend.convert == "first":
+        picture = applied(three_colors(picture, frontend.alpha), frontend.steps)
+    else:
+        picture = three_colors(applied(picture, frontend.steps), frontend.alpha)
+    pixels = np.asarray(picture, dtype=np.uint8)
+    if list(pixels.shape[:2]) != frontend.size:
+        raise Undecodable(
+            f"{pixels.shape[1]} x {pixels.shape[0]} pixels after all steps, and the model reads {frontend.size[1]} x {frontend.size[0]}; "
+            "resize it first"
+        )
+    return pixels if frontend.color == "RGB" else pixels[..., ::-1]
+
+
+def opened(item: Any) -> Any:
+    """An item as an upright `PIL.Image.Image`."""
+    if isinstance(item, Path):
+        return decode(read_file(item))
+    if isinstance(item, Image):
+        return decode(item.data)
+    if isinstance(item, np.ndarray):
+        picture = pillow().fromarray(np.ascontiguousarray(item), "RGB") if item.size else item
+        if not item.size:
+            raise Undecodable(f"an array {item.shape} without a pixel; leave it out")
+        check_pixels(picture)
+        return picture
+    check_pixels(item)
+    try:
+        item.load()
+    except Exception as error:
+        raise Undecodable(f"a picture that cannot be loaded ({error}); open it again") from error
+    return upright(item)

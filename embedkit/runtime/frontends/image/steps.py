@@ -1,0 +1,92 @@
+"""The steps of an `ImageFrontend` on a picture: other sizes, each rounded as the manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from embedkit.bundle.manifest import Crop, Pad, Resize, Step
+
+from .decoding import Undecodable, pillow
+
+MAX_RESIZED = 64_000_000
+"""Pixels of a picture that was resized: a line of pixels whose shorter edge is enlarged would be a gigabyte."""
+
+
+def applied(picture: Any, steps: Sequence[Step]) -> Any:
+    """The picture (`PIL.Image.Image`) after all steps; raises `Undecodable` where it would grow beyond `MAX_RESIZED`."""
+    for step in steps:
+        if isinstance(step, Resize):
+            picture = _resized(picture, step)
+        elif isinstance(step, Crop):
+            picture = _cropped(picture, step)
+        else:
+            picture = _padded(picture, step)
+    return picture
+
+
+def resized_size(step: Resize, height: int, width: int) -> tuple[int, int]:
+    """Height and width after a step."""
+    if step.fit == "squash":
+        return step.size[0], step.size[1]
+    if len(step.size) == 1:
+        short, long = min(height, width), max(height, width)
+        edge = step.size[0]
+        other = int(edge * long / short)
+        return (other, edge) if width <= height else (edge, other)
+    ratios = [height / step.size[0], width / step.size[1]]
+    ratio = min(ratios) if step.fit == "shortest" else max(ratios)
+    return max(1, round(height / ratio)), max(1, round(width / ratio))
+
+
+def _resized(picture: Any, step: Resize) -> Any:
+    height, width = resized_size(step, picture.height, picture.width)
+    if height * width > MAX_RESIZED:
+        raise Undecodable(
+            f"{picture.width} x {picture.height} would become {width} x {height}, and at most {MAX_RESIZED:,} pixels are made; crop it, or "
+            "leave it out"
+        )
+    return picture.resize((width, height), getattr(pillow().Resampling, step.filter.upper()))
+
+
+def _cropped(picture: Any, step: Crop) -> Any:
+    wanted, found = step.size, (picture.height, picture.width)
+    if found == (wanted[0], wanted[1]):
+        return picture
+    top, left = (_start(have, want, step) for have, want in zip(found, wanted, strict=True))
+    if top >= 0 and left >= 0:
+        return picture.crop((left, top, left + wanted[1], top + wanted[0]))
+    inside = picture.crop(
+        (max(0, left), max(0, top), min(found[1], max(0, left) + wanted[1]), min(found[0], max(0, top) + wanted[0]))
+    )
+    return _canvas(inside, wanted, step.fill, max(0, -top), max(0, -left))
+
+
+def _start(have: int, want: int, step: Crop) -> int:
+    """Where the crop begins in an edge; below 0 where so much is missing before the picture."""
+    if have >= want:
+        return (have - want) // 2 if step.round == "floor" else round((have - want) / 2)
+    missing = want - have
+    return -(missing // 2 if step.pad == "floor" else -(-missing // 2))
+
+
+def _padded(picture: Any, step: Pad) -> Any:
+    height, width = step.size
+    if picture.height > height or picture.width > width:
+        raise Undecodable(
+            f"{picture.width} x {picture.height} after the steps before, which does not fit into {width} x {height}; export the bundle again"
+        )
+    middle = step.place == "center"
+    top = (height - picture.height) // 2 if middle else 0
+    left = (width - picture.width) // 2 if middle else 0
+    return _canvas(picture, step.size, step.fill, top, left)
+
+
+def _canvas(picture: Any, size: Sequence[int], fill: int | Sequence[int], top: int, left: int) -> Any:
+    """A picture on a larger one of one colour."""
+    if picture.mode not in ("RGB", "L"):  # a colour means something else there
+        picture = picture.convert("RGB")
+    levels = tuple(fill) if isinstance(fill, Sequence) else (fill,) * 3
+    made = pillow().new("RGB", (size[1], size[0]), levels)
+    made.paste(picture, (left, top))
+    return made

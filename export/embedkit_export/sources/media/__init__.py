@@ -1,0 +1,1 @@
+"""Models whose items are no texts: what reads them, and how."""

@@ -1,0 +1,113 @@
+"""Pictures that every export of a model of pictures is judged on: drawn ones, usual and unusual, always the same."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embedkit.bundle.golden import media_arrays
+from embedkit.errors import InputError
+from embedkit.records.media import Image
+from embedkit.runtime.frontends.base import Item, Modality
+from embedkit_export.verification.sample import Sample
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+LIMIT = 600
+_DRAWN = 96
+_GOLDEN = 6
+_SOURCES = 3
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The pictures that are the same for every export."""
+
+    golden: tuple[Item, ...]
+    hostile: tuple[Item, ...]
+
+
+def fixed() -> Fixed:
+    """Golden pictures, and unusual ones: tiny, long, of one colour, grey, transparent, with a palette, of 16 bits."""
+    from PIL import Image as Pillow
+
+    plain = Pillow.fromarray(drawn(120, 90, 1))
+    wide = Pillow.fromarray(drawn(90, 70, 2)[..., 0].astype(np.uint16) * 257)
+    clear = plain.copy()
+    clear.putalpha(Pillow.fromarray(drawn(120, 90, 3)[..., 1]))
+    black, white = np.zeros((40, 40, 3), np.uint8), np.full((30, 50, 3), 255, np.uint8)
+    odd = [
+        drawn(1, 1, 4),
+        drawn(3, 90, 5),
+        drawn(300, 20, 6),
+        black,
+        white,
+        plain.convert("L"),
+        Image(_png(wide)),
+        Image(_png(clear)),
+        Image(_png(plain.quantize(16))),
+        Image(_png(plain.convert("1"))),
+    ]
+    sizes = [(96, 128), (200, 150), (64, 64), (333, 250), (80, 300), (227, 225)]
+    golden = tuple(Image(_png(Pillow.fromarray(drawn(h, w, 10 + i)))) for i, (h, w) in enumerate(sizes[:_GOLDEN]))
+    return Fixed(golden, tuple(odd))
+
+
+def golden_arrays(role: str, modality: Modality, golden: Sequence[Item]) -> dict[str, Any]:
+    """What the golden file keeps of a role: the golden pictures as they were prepared, and the files of the first with it."""
+    files = []
+    for item in golden[:_SOURCES]:
+        expected = modality.prepared([item])
+        files.append((item.data, {source: array[0] for source, array in expected.items()}))
+    return media_arrays(role, modality.prepared(golden), files)
+
+
+def sample(path: Path | None) -> Sample:
+    """The pictures of a folder (and of those in it), or drawn ones; raises `InputError` where there are fewer than two."""
+    if path is None:
+        made = tuple(drawn(*_size(seed), seed) for seed in range(100, 100 + _DRAWN))
+        note = "calibrated and measured on drawn pictures, since no sample was given: measure quality on yours (--sample FOLDER)"
+        return Sample("drawn pictures", made, notes=(note,))
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if len(found) < 2:
+        raise InputError(f"sample {path}: expected a folder with at least two pictures, found {len(found)}")
+    order = np.random.default_rng(0).permutation(len(found))[:LIMIT]
+    notes = (f"pictures beyond the first {LIMIT} left out: {len(found) - LIMIT:,}",) if len(found) > LIMIT else ()
+    return Sample(path.name, tuple(found[i] for i in order), notes=notes)
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether a folder holds pictures."""
+    return path.is_dir() and any(file.suffix.lower() in SUFFIXES for file in path.rglob("*"))
+
+
+def drawn(height: int, width: int, seed: int) -> Any:
+    """(height, width, 3) uint8: colours that run over, shapes with edges, and noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    levels = np.empty((height, width, 3))
+    for c in range(3):
+        a, b, phase = rng.uniform(1, 12, 3)
+        levels[..., c] = 128 + 70 * np.sin(a * x + phase) * np.cos(b * y - phase) + 30 * (x * rng.uniform(-1, 1) + y)
+    for _ in range(int(rng.integers(2, 8))):
+        cy, cx, radius = rng.uniform(0, 1, 3)
+        color = rng.uniform(0, 255, 3)
+        inside = (np.abs(y - cy) + np.abs(x - cx) if rng.random() < 0.5 else np.hypot(y - cy, x - cx)) < radius / 3
+        levels[inside] = color + 40 * np.sin(30 * (x + y))[inside][:, None]
+    levels += rng.normal(0, rng.uniform(0, 12), levels.shape)
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+def _size(seed: int) -> tuple[int, int]:
+    height, width = np.random.default_rng(seed).integers(60, 400, 2).tolist()
+    return height, width
+
+
+def _png(picture: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

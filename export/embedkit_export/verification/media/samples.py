@@ -1,0 +1,60 @@
+"""What an export is calibrated and judged on, for each kind of what its roles read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, TextFrontend
+from embedkit.errors import InputError
+from embedkit_export.plan.plan import Plan
+from embedkit_export.verification.sample import Sample, read
+from embedkit_export.verification.texts import typical
+
+from . import pictures
+
+
+def samples(plan: Plan, given: Any) -> dict[str, Sample]:
+    """The sample of each kind of frontend, by its name: the user's file or folder, else what is always the same. Raises
+    `InputError`."""
+    paths = [Path(one) for one in _listed(given)]
+    seen = [path for path in paths if pictures.holds_pictures(path)]
+    others = [path for path in paths if path not in seen]
+    frontends = {role.frontend.kind: role.frontend for role in reversed(plan.roles.values())}
+    found: dict[str, Sample] = {}
+    for kind, frontend in frontends.items():
+        own = seen if isinstance(frontend, ImageFrontend) else others
+        if len(own) > 1:
+            raise InputError(f"sample: expected one for {kind}, found {own[0]} and {own[1]}")
+        path = own.pop() if own else None
+        if isinstance(frontend, ImageFrontend):
+            found[kind] = pictures.sample(path)
+        elif isinstance(frontend, IdsFrontend) and path is None:
+            found[kind] = Sample("random sequences of ids", tuple(typical(frontend)))
+        else:
+            found[kind] = read(path, fields=_fields(frontend))
+    if left := [*seen, *others]:
+        wanted = " or ".join("a folder of pictures" if kind == "image" else "texts" for kind in frontends)
+        raise InputError(f"sample {left[0]}: this model reads {', '.join(frontends)}: expected {wanted}")
+    return found
+
+
+def named(found: Mapping[str, Sample]) -> str:
+    """The names of the samples."""
+    return ", ".join(sample.name for sample in found.values())
+
+
+def _listed(given: Any) -> Sequence[Any]:
+    if given is None:
+        return []
+    return [given] if isinstance(given, str | os.PathLike) else list(given)
+
+
+def _fields(frontend: Any) -> list[str]:
+    """The fields that a sample has to have: those of the template without a text of their own."""
+    if not isinstance(frontend, TextFrontend):
+        return ["text"]
+    required = [part.field for part in frontend.template if part.field and part.default is None]
+    return [str(name) for name in required] if len(required) > 1 else ["text"]

@@ -1,0 +1,110 @@
+"""The steps that a model's own files say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers as tf
+
+from embedkit import ExportError
+from embedkit.bundle.manifest import Crop, Resize
+from embedkit_export.sources.media.processors import of_folder, of_open_clip, of_processor, of_timm
+
+CENTER = {"height": 24, "width": 24}
+
+
+@pytest.mark.parametrize(
+    ("processor", "steps", "alpha"),
+    [
+        (
+            tf.CLIPImageProcessorPil(),
+            [Resize(size=[224], fit="shortest"), Crop(size=[224, 224], pad="ceil")],
+            "white",
+        ),
+        (tf.SiglipImageProcessorPil(), [Resize(size=[224, 224])], "drop"),
+        (tf.ViTImageProcessorPil(size=CENTER), [Resize(size=[24, 24], filter="bilinear")], "drop"),
+        (
+            tf.ConvNextImageProcessorPil(size={"shortest_edge": 224}),
+            [Resize(size=[256], fit="shortest"), Crop(size=[224, 224], pad="ceil")],
+            "drop",
+        ),
+        (tf.ConvNextImageProcessorPil(), [Resize(size=[384, 384])], "drop"),
+        (tf.CLIPImageProcessorPil(do_resize=False, crop_size=CENTER), [Crop(size=[24, 24], pad="ceil")], "white"),
+    ],
+)
+def test_of_transformers(processor: Any, steps: list[Any], alpha: str) -> None:
+    found = of_processor(processor, "preprocessor_config.json")
+    assert found.image.steps == steps
+    assert found.image.alpha == ("white" if getattr(processor, "do_convert_rgb", None) else "drop")
+    if alpha == "white":
+        assert found.image.alpha == alpha
+    assert found.image.mean == list(processor.image_mean)
+    assert found.image.scale == pytest.approx(1 / 255)
+    assert found.processor is processor
+    assert all("(preprocessor_config.json)" in line for line in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"size": {"shortest_edge": 30, "longest_edge": 60}}, "pictures of several sizes"),
+        ({"do_resize": False, "do_center_crop": False}, "leaves pictures of any size"),
+        ({"do_pad": True}, "pads to the largest picture"),
+    ],
+)
+def test_what_has_no_size_is_refused(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ExportError, match=problem):
+        of_processor(tf.CLIPImageProcessorPil(**options))
+
+
+def test_of_timm_the_crop_is_torchvisions() -> None:
+    about = {
+        "input_size": [3, 224, 224],
+        "crop_pct": 0.9,
+        "interpolation": "bicubic",
+        "mean": [0.5] * 3,
+        "std": [0.2] * 3,
+    }
+    found = of_timm({"architecture": "x", "pretrained_cfg": about}).image
+    assert found.steps == [Resize(size=[248], fit="shortest"), Crop(size=[224, 224], round="half_even")]
+    assert (found.mean, found.std, found.alpha) == ([0.5] * 3, [0.2] * 3, "drop")
+    squash = of_timm({"pretrained_cfg": {**about, "crop_mode": "squash", "crop_pct": 1.0}}).image
+    assert squash.steps[0] == Resize(size=[224, 224])
+    with pytest.raises(ExportError, match="crop_mode"):
+        of_timm({"pretrained_cfg": {**about, "crop_mode": "border"}})
+
+
+@pytest.mark.parametrize(
+    ("mode", "first"),
+    [
+        ("shortest", Resize(size=[256], fit="shortest", filter="bilinear")),
+        ("longest", Resize(size=[256, 256], fit="longest", filter="bilinear")),
+        ("squash", Resize(size=[256, 256], filter="bilinear")),
+    ],
+)
+def test_of_open_clip(mode: str, first: Resize) -> None:
+    about = {"size": 256, "interpolation": "bilinear", "resize_mode": mode, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    found = of_open_clip({"model_cfg": {}, "preprocess_cfg": about}).image
+    assert found.steps[0] == first
+    assert (found.convert, found.alpha, found.size, found.std) == ("last", "drop", [256, 256], [1.0] * 3)
+
+
+def test_of_a_folder(tmp_path: Path) -> None:
+    assert of_folder(None) is None
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    assert of_folder(tmp_path) is None
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": {"input_size": [3, 64, 64]}}))
+    found = of_folder(tmp_path)
+    assert found is not None
+    assert found.image.size == [64, 64]
+    (tmp_path / "config.json").unlink()
+    tf.ViTImageProcessorPil(size=CENTER).save_pretrained(tmp_path)
+    found = of_folder(tmp_path)
+    assert found is not None
+    assert (found.image.size, type(found.processor).__name__) == ([24, 24], "ViTImageProcessorPil")
+    (tmp_path / "preprocessor_config.json").write_text("{")
+    with pytest.raises(ExportError, match="cannot be read"):
+        of_folder(tmp_path)
