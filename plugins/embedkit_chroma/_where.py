@@ -39,7 +39,19 @@ def where(expression: Filter | None) -> dict[str, Any] | None:
     if any(_is_rounded_up(value) for value in of_type.get(int, [])) and _BEYOND not in values:
         found = _join(join, parts)
         return _without(found, expression.field) if op == "$in" else _join("$or", [found, _beyond(expression.field)])
-    return _join(join, parts)
+    beside = [repr(near) for value in of_type.get(int, []) for near in _beside(value)]
+    if not beside:
+        return _join(join, parts)
+    key, found = _FLOAT + expression.field, _join(join, parts)
+    kept = [one for one in beside if one not in of_type.get(float, [])]
+    return _join("$and", [found, {key: {"$nin": kept}}]) if op == "$in" else _join("$or", [found, {key: {"$in": kept}}])
+
+
+def _beside(value: Scalar) -> list[float]:
+    """The floats beside an integer, which Chroma may round to it."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < abs(value) <= 2**52:
+        return []
+    return [near for way in (-math.inf, math.inf) if not (near := math.nextafter(value, way)).is_integer()]
 
 
 def _ordering(expression: Compare) -> dict[str, Any]:
