@@ -11,11 +11,14 @@ from typing import Any
 
 from embedkit.system.extras import needed
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-MAX_BYTES = 64 << 20
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+MAX_PICTURE_BYTES = 64 << 20
 """Of a file."""
 MAX_PIXELS = 89_478_485
 """Of a picture: a quarter of a gigabyte in three colours, as Pillow has it."""
+
+
+_NAMED = f"{', '.join(PICTURE_FORMATS[:-1])} or {PICTURE_FORMATS[-1]}"
 
 
 class Undecodable(Exception):
@@ -31,36 +34,35 @@ def pillow() -> Any:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a picture's file, at most `MAX_BYTES`; raises `Undecodable`."""
+    """The bytes of a picture's file, at most `MAX_PICTURE_BYTES`; raises `Undecodable`."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size > MAX_BYTES:
+            if size > MAX_PICTURE_BYTES:
                 raise Undecodable(_too_large(size))
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(MAX_PICTURE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise Undecodable(f"{path}: cannot be read ({error}); look at the path") from error
-    if len(data) > MAX_BYTES:  # of what has no size, such as a pipe
+    if len(data) > MAX_PICTURE_BYTES:  # of what has no size, such as a pipe
         raise Undecodable(_too_large(len(data)))
     return data
 
 
-def decode(data: bytes) -> Any:
+def picture_of(data: bytes) -> Any:
     """The first picture of a file's bytes, decoded (`PIL.Image.Image`), turned upright as its EXIF says. Raises
     `Undecodable`."""
     if not data:
         raise Undecodable("the file is empty (0 bytes); copy it again, or leave it out")
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_PICTURE_BYTES:
         raise Undecodable(_too_large(len(data)))
     module = pillow()
     try:
-        picture = module.open(io.BytesIO(data), formats=FORMATS)
+        picture = module.open(io.BytesIO(data), formats=PICTURE_FORMATS)
     except module.DecompressionBombError as error:
         raise Undecodable(f"too many pixels ({error}); make it smaller, or leave it out") from error
     except module.UnidentifiedImageError as error:
         raise Undecodable(
-            f"no picture: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, found bytes that begin with {data[:8]!r}; convert it, or "
-            "leave it out"
+            f"no picture: expected {_NAMED}, found bytes that begin with {data[:8]!r}; convert it, or leave it out"
         ) from error
     except Exception as error:  # Pillow's plugins raise whatever they meet in a broken head
         raise Undecodable(f"a broken picture ({_line(error)}); copy it again, or leave it out") from error
@@ -95,7 +97,7 @@ def upright(picture: Any) -> Any:
 
 
 def _too_large(size: int) -> str:
-    return f"a file of {size:,} bytes or more, and at most {MAX_BYTES:,} are read; make the picture smaller, or leave it out"
+    return f"a file of {size:,} bytes or more, and at most {MAX_PICTURE_BYTES:,} are read; make the picture smaller, or leave it out"
 
 
 def _line(error: BaseException) -> str:

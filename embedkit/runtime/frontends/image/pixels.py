@@ -13,7 +13,7 @@ from embedkit.bundle.manifest import ImageFrontend
 from embedkit.records.media import Image
 
 from .colors import eight_bits, three_colors
-from .decoding import Undecodable, check_pixels, decode, pillow, read_file, upright
+from .decoding import Undecodable, check_pixels, picture_of, pillow, read_file, upright
 from .steps import applied
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -31,7 +31,7 @@ def prepared(frontend: ImageFrontend, item: Any) -> Pixels:
     """(height, width, 3) uint8 of a checked item, as the frontend says. Raises `Undecodable`."""
     if isinstance(item, Prepared):
         return item.pixels
-    picture = eight_bits(opened(item))
+    picture = eight_bits(as_picture(item))
     if frontend.convert == "first":
         picture = applied(three_colors(picture, frontend.alpha), frontend.steps)
     else:
@@ -45,12 +45,12 @@ def prepared(frontend: ImageFrontend, item: Any) -> Pixels:
     return pixels if frontend.color == "RGB" else pixels[..., ::-1]
 
 
-def opened(item: Any) -> Any:
+def as_picture(item: Any) -> Any:
     """An item as an upright `PIL.Image.Image`."""
     if isinstance(item, Path):
-        return decode(read_file(item))
+        return picture_of(read_file(item))
     if isinstance(item, Image):
-        return decode(item.data)
+        return picture_of(item.data)
     if isinstance(item, np.ndarray):
         picture = pillow().fromarray(np.ascontiguousarray(item), "RGB") if item.size else item
         if not item.size:

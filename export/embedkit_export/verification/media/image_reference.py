@@ -11,7 +11,7 @@ from torch import Tensor
 from embedkit.bundle.manifest import ImageFrontend
 from embedkit.errors import ExportError
 from embedkit.runtime.frontends.image.colors import eight_bits, three_colors
-from embedkit.runtime.frontends.image.pixels import Prepared, opened, prepared
+from embedkit.runtime.frontends.image.pixels import Prepared, as_picture, prepared
 from embedkit_export.plan.plan import RolePlan
 from embedkit_export.quiet import quiet
 from embedkit_export.recipes.images import ImageInput
@@ -26,7 +26,7 @@ def pixel_values(frontend: ImageFrontend, given: ImageInput, processor: Any, ite
         pixels = torch.from_numpy(prepared(frontend, item).copy()).permute(2, 0, 1)[None].double()
         mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in (given.mean, given.std))
         return ((pixels * given.scale - mean) / std).float()
-    picture = eight_bits(opened(item))
+    picture = eight_bits(as_picture(item))
     if not getattr(processor, "do_convert_rgb", None):
         picture = three_colors(picture, frontend.alpha)
     with quiet():

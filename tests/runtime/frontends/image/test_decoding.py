@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from embedkit.runtime.frontends.image import decoding
-from embedkit.runtime.frontends.image.decoding import Undecodable, decode, read_file
+from embedkit.runtime.frontends.image.decoding import Undecodable, picture_of, read_file
 from helpers.pictures import drawn, saved
 
 
@@ -25,7 +25,7 @@ def png_of(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_the_formats_that_are_read(kind: str) -> None:
-    assert decode(saved(drawn(), kind)).size == (60, 40)
+    assert picture_of(saved(drawn(), kind)).size == (60, 40)
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def test_the_formats_that_are_read(kind: str) -> None:
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_what_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(Undecodable, match=reason):
-        decode(data)
+        picture_of(data)
 
 
 def test_every_cut_of_a_file_is_refused_or_whole() -> None:
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         data = saved(drawn(), kind)
-        whole = np.asarray(decode(data))
+        whole = np.asarray(picture_of(data))
         for cut in range(0, len(data), max(1, len(data) // 40)):
             try:
-                found = np.asarray(decode(data[:cut]))
+                found = np.asarray(picture_of(data[:cut]))
             except Undecodable:
                 continue
             assert np.array_equal(found, whole), (kind, cut)
@@ -71,17 +71,17 @@ def test_noise_raises_nothing_else() -> None:
             for place in rng.integers(0, len(data), 8):
                 broken[place] = rng.integers(0, 256)
             with suppress(Undecodable):
-                decode(bytes(broken))
+                picture_of(bytes(broken))
 
 
 def test_a_file_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "MAX_BYTES", 100)
+    monkeypatch.setattr(decoding, "MAX_PICTURE_BYTES", 100)
     path = tmp_path / "a.bmp"
     path.write_bytes(bytes(101))
     with pytest.raises(Undecodable, match="a file of 101 bytes or more, and at most 100"):
         read_file(path)
     with pytest.raises(Undecodable, match="a file of 101 bytes or more, and at most 100"):
-        decode(bytes(101))
+        picture_of(bytes(101))
 
 
 @pytest.mark.parametrize("name", ["nothing.png", ".", "a\0b"])

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from embedkit import Image
 from embedkit.bundle.manifest import Crop, ImageFrontend, Pad, Resize
 from embedkit.runtime.frontends.image.decoding import Undecodable
-from embedkit.runtime.frontends.image.pixels import Prepared, opened, prepared
+from embedkit.runtime.frontends.image.pixels import Prepared, as_picture, prepared
 from helpers.pictures import drawn, of_modes, saved
 
 SIZES = [(60, 40), (41, 67), (224, 224), (223, 225), (7, 5), (1, 1), (5, 300), (400, 300), (227, 300)]
@@ -90,7 +90,7 @@ def test_upright_as_exif_says(kind: str, orientation: int) -> None:
     picture.paste((255, 0, 0), (0, 0, 30, 20))  # red in the upper left
     exif = Pillow.Exif()
     exif[0x0112] = orientation
-    found = np.asarray(opened(Image(saved(picture, kind, exif=exif))))
+    found = np.asarray(as_picture(Image(saved(picture, kind, exif=exif))))
     corner = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}[orientation]
     assert found.shape[:2] == ((40, 60) if orientation < 5 else (60, 40))
     y, x = (int(place * (size - 1)) for place, size in zip(corner, found.shape[:2], strict=True))
