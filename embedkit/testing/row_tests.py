@@ -11,6 +11,7 @@ from embedkit.errors import InputError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import WriteResult
 from embedkit.records.filters import F
+from embedkit.records.metadata import Metadata
 from embedkit.stores.contract import Collection, VectorStore
 from embedkit.stores.guarded import GuardedCollection
 
@@ -99,7 +100,8 @@ class RowTests:
 
     def test_a_large_row_is_kept_whole_or_refused_by_name(self, docs: GuardedCollection) -> None:
         large = "é\x01 '" * 60_000
-        texts, metadata = [large, "text", "text", "text"], [{"n": 1}, {"v": large}, {"v": {"deep": [large]}}, {"n": 1}]
+        texts = [large, "text", "text", "text"]
+        metadata: list[Metadata] = [{"n": 1}, {"v": large}, {"v": {"deep": [large]}}, {"n": 1}]
         ids = ["text", "value", "nested", "small"]
         result = docs.upsert(text_batch(ids, texts=texts, metadata=metadata))
         refused = {row.id for row in result.failed}

@@ -27,7 +27,9 @@ class LoggedVectors:
     def __init__(self, database: Path, collection: str, dim: int) -> None:
         self._database, self._collection, self._dim = database, collection, dim
         self._reading = threading.Lock()
-        self._forget()
+        self._last = 0
+        self._vectors: dict[str, bytes] = {}
+        self._rows: tuple[list[str], FloatArray] | None = None
 
     def of(self, count: int) -> tuple[list[str], FloatArray] | None:
         """The ids and the (count, dim) float32 vectors of a collection that has ``count`` rows; None where the log has not
@@ -42,9 +44,7 @@ class LoggedVectors:
             return self._rows
 
     def _forget(self) -> None:
-        self._last = 0
-        self._vectors: dict[str, bytes] = {}
-        self._rows: tuple[list[str], FloatArray] | None = None
+        self._last, self._vectors, self._rows = 0, {}, None
 
     def _read(self, count: int) -> bool:
         """Take over what is new in the log; False where it is not what is expected."""

@@ -58,7 +58,11 @@ def _ordering(expression: Compare) -> dict[str, Any]:
     key, op, value = _FIELD + expression.field, expression.op, expression.value
     assert isinstance(value, int | float)
     if isinstance(value, int):
-        found = {key: {_ORDER[op]: value}}
+        found: dict[str, Any] = {key: {_ORDER[op]: value}}
+        beside = [repr(near) for near in _beside(value) if (near < value) is (op in ("<", ">="))]
+        if beside:
+            exact = {_FLOAT + expression.field: {"$in" if op in ("<", ">") else "$nin": beside}}
+            return _join("$or" if op in ("<", ">") else "$and", [found, exact])
         if not _is_rounded_up(value) or op in ("<", ">="):
             return found
         return _without(found, expression.field) if op == "<=" else _join("$or", [found, _beyond(expression.field)])
