@@ -40,7 +40,7 @@ class Mask:
         tensor = ir.tensor(np.array([value] if flat else value, dtype=kind))
         made = ir.Value(
             name=f"c{len(self.graph.initializers)}",
-            shape=tensor.shape,
+            shape=ir.Shape(list(tensor.numpy().shape)),
             type=ir.TensorType(tensor.dtype),
             const_value=tensor,
         )
