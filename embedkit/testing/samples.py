@@ -69,7 +69,7 @@ FILTER_FIELDS = ["x", "y", "a.b", "a", "it's \"odd\" [0] $é", "absent"]
 LARGE: list[Any] = [
     2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2, float(2**53 + 2), -(2**53) - 1, -(2**53), 2**63 - 1, -(2**63), 1e308, -1e308, 5e-324, 1,
     2.0**63, 2**63 - 2, 2**63 - 512, 2**63 - 513, 2.0**63 - 1024, math.nextafter(2.0**63, math.inf), 2.0**64, -(2**63) + 1,
-    math.nextafter(-(2.0**63), -math.inf), 2**62 + 1, math.nextafter(1, 0), math.nextafter(1, 2), math.nextafter(-7, 0),
+    math.nextafter(-(2.0**63), -math.inf), 2**62 + 1,
 ]
 FILTER_NUMBERS: list[Any] = [
     0, 1, 1.0, -0.0, 2, 2.5, 2.3, 2.7, -2.5, -2.3, -3, 1 / 3, 5.187309131217234e-250, 2**53 - 1, 1e300, -1e300,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -87,6 +88,18 @@ class TestChromaServer(StoreTests):
 @pytest.fixture(params=["folder", "server"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"chroma://{tmp_path}/index" if request.param == "folder" else request.getfixturevalue("server")
+
+
+def test_the_float_beside_an_integer_is_not_the_integer(tmp_path):
+    """Chroma reads 0.9999999999999999 as 1."""
+    values = [1, math.nextafter(1, 0), math.nextafter(1, 2), 2, 1.5, 7, math.nextafter(7, 0), -1, math.nextafter(-1, 0)]
+    docs = opened(f"chroma:{tmp_path}/index").ensure(CollectionSpec("docs", DIM))
+    docs.upsert(text_batch([str(i) for i in range(len(values))], metadata=[{"x": value} for value in values]))
+    x = F("x")
+    listed = [x.is_in([1, math.nextafter(1, 0)]), x.is_in([7, -1]), x.not_in([1, 7])]
+    for which in (*listed, *(one for n in (1, 7, -1) for one in (x == n, x != n, x < n, x <= n, x > n, x >= n))):
+        found = {record.id for page in docs.pages(which) for record in page}
+        assert found == {str(i) for i, value in enumerate(values) if which.matches({"x": value})}, which
 
 
 def test_a_foreign_collection_is_left_alone(url, tmp_path):
