@@ -14,7 +14,7 @@ from embedkit.vectors.values import Kind
 
 from .frontends.base import Choice, FileName, Frontend, Id, Model, Name, Positive, Sha256
 from .frontends.ids import IdsFrontend
-from .frontends.image import Crop, Filter, ImageFrontend, Pad, Resize, Step
+from .frontends.image import Crop, ImageFrontend, Pad, Resize, ResizeFilter, Step
 from .frontends.text import Part, PoolMask, TextFrontend, Truncate
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Crop",
     "FileEntry",
     "FileName",
-    "Filter",
     "Frontend",
     "Graph",
     "Id",
@@ -41,6 +40,7 @@ __all__ = [
     "Positive",
     "Quality",
     "Resize",
+    "ResizeFilter",
     "Scorer",
     "Sha256",
     "SizeQuality",

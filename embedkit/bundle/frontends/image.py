@@ -10,7 +10,7 @@ from .base import Model, Positive
 
 Size: TypeAlias = Annotated[list[Positive], msgspec.Meta(min_length=2, max_length=2)]
 """Height and width."""
-Filter: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+ResizeFilter: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 """Names of Pillow's filters of resizing."""
 Level: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
@@ -25,7 +25,7 @@ class Resize(Model, frozen=True, tag_field="step", tag="resize"):
 
     size: Annotated[list[Positive], msgspec.Meta(min_length=1, max_length=2)]
     fit: Literal["squash", "shortest", "longest"] = "squash"
-    filter: Filter = "bicubic"
+    filter: ResizeFilter = "bicubic"
 
     def __post_init__(self) -> None:
         if len(self.size) == 1 and self.fit != "shortest":

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import Crop, Filter, Pad, Resize, Step
+from embedkit.bundle.manifest import Crop, Pad, Resize, ResizeFilter, Step
 from embedkit.errors import ExportError
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput
 
 PREPROCESSOR, PROCESSOR, OPEN_CLIP = "preprocessor_config.json", "processor_config.json", "open_clip_config.json"
-_FILTERS: dict[int, Filter] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+_FILTERS: dict[int, ResizeFilter] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """Pillow's numbers."""
 _LARGE = 384
 """From this size on a ConvNeXt is given squashed pictures."""
@@ -218,7 +218,7 @@ def _json(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _filter(about: dict[str, Any], usual: Filter, where: str) -> Filter:
+def _filter(about: dict[str, Any], usual: ResizeFilter, where: str) -> ResizeFilter:
     name = about.get("interpolation") or usual
     for known in _FILTERS.values():
         if name == known:
