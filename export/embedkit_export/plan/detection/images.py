@@ -122,7 +122,8 @@ def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str
     values = torch.randn(2, 3, *given.size, generator=torch.Generator().manual_seed(0))
     with quiet(), torch.no_grad():
         try:
-            hidden = as_tokens(_first(origin.backbone(values)))
+            first = _first(origin.backbone(values))
+            hidden = as_tokens(first)
             expected, named = _own(whole, origin.backbone, values)
         except Exception as error:
             raise ExportError(
@@ -130,6 +131,8 @@ def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str
                 f"{reason(error)}; give `image` in the recipe with the size that it reads"
             ) from error
         if expected is None:
+            if first.ndim == 4:  # a map, of which no place stands for the whole
+                return Pooling(mode="mean"), [], ["pooling: mean, as the model gives a map and no pooled vector"]
             return Pooling(mode="first"), [], ["pooling: first, as the model has no pooled vector of its own"]
         for pooling, stages, said in _ways(whole, origin.backbone):
             try:
