@@ -39,11 +39,11 @@ def where(expression: Filter | None) -> dict[str, Any] | None:
     if any(_is_rounded_up(value) for value in of_type.get(int, [])) and _BEYOND not in values:
         found = _join(join, parts)
         return _without(found, expression.field) if op == "$in" else _join("$or", [found, _beyond(expression.field)])
-    beside = [repr(near) for value in of_type.get(int, []) for near in _beside(value)]
-    if not beside:
+    asked = set(of_type.get(float, []))
+    kept = [near for value in of_type.get(int, []) for near in map(repr, _beside(value)) if near not in asked]
+    if not kept:  # Chroma takes no empty list
         return _join(join, parts)
     key, found = _FLOAT + expression.field, _join(join, parts)
-    kept = [one for one in beside if one not in of_type.get(float, [])]
     return _join("$and", [found, {key: {"$nin": kept}}]) if op == "$in" else _join("$or", [found, {key: {"$in": kept}}])
 
 

@@ -96,7 +96,12 @@ def test_the_float_beside_an_integer_is_not_the_integer(tmp_path):
     docs = opened(f"chroma:{tmp_path}/index").ensure(CollectionSpec("docs", DIM))
     docs.upsert(text_batch([str(i) for i in range(len(values))], metadata=[{"x": value} for value in values]))
     x = F("x")
-    listed = [x.is_in([1, math.nextafter(1, 0)]), x.is_in([7, -1]), x.not_in([1, 7])]
+    listed = [
+        x.is_in([1, math.nextafter(1, 0), math.nextafter(1, 2)]),
+        x.is_in([1, math.nextafter(1, 0)]),
+        x.is_in([7, -1]),
+        x.not_in([1, 7]),
+    ]
     for which in (*listed, *(one for n in (1, 7, -1) for one in (x == n, x != n, x < n, x <= n, x > n, x >= n))):
         found = {record.id for page in docs.pages(which) for record in page}
         assert found == {str(i) for i, value in enumerate(values) if which.matches({"x": value})}, which
