@@ -6,6 +6,9 @@ The models have the size of the published ones and random weights, so nothing is
 own, and they take turns; time is the least of all rounds, by the clock and of the processors; memory is the peak above what
 the process held with its weights loaded, after a text of 16 tokens. ``--forms whole`` needs
 memory for all scores of a layer several times over: 10 GB and more at 8,192 tokens. Prints a table and JSON.
+
+The first three layers of modernbert-base, one text of 8,192 tokens, one thread (AVX2, onnxruntime 1.32, torch 2.13): blocks take
+.5 of the processor's time of torch sdpa, and .6 of its memory (.8 GB against 1.2).
 """
 
 from __future__ import annotations

@@ -26,6 +26,13 @@ def integer(name: str, value: object, *, least: int, most: int | None = None) ->
     return value
 
 
+def boolean(name: str, value: object) -> bool:
+    """``value`` if it is True or False; else `OptionError`: what Python takes for true may be the word no."""
+    if isinstance(value, bool):
+        return value
+    raise OptionError(f"{name}: expected True or False, found {printed(value):.80}")
+
+
 def real(name: str, value: object, *, least: float = -math.inf, most: float = math.inf) -> float:
     """``value`` if it is a number from ``least`` to ``most``, and neither a bool nor NaN; else `OptionError`."""
     try:

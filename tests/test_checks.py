@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from embedkit.checks import check_id, check_text, integer, items_of, one_of, positive, printed
+from embedkit.checks import boolean, check_id, check_text, integer, items_of, one_of, positive, printed
 from embedkit.errors import InputError, OptionError
 
 
@@ -141,6 +141,13 @@ def test_several_items_are_given_back(given):
 def test_what_only_can_be_iterated_is_refused(given, found):
     with pytest.raises(InputError, match="texts: expected a string or an iterable of strings, " + found):
         items_of("texts", given)
+
+
+def test_a_word_is_no_truth():
+    assert boolean("sync", False) is False
+    for given in ("no", 1, None, []):
+        with pytest.raises(OptionError, match="sync: expected True or False"):
+            boolean("sync", given)
 
 
 def test_the_rows_of_an_ingest_may_come_in_any_order():

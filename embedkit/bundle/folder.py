@@ -130,7 +130,7 @@ class Bundle:
 
     def table(self, name: str) -> tuple[list[str], FloatArray]:
         """The ids and the (n, dim) float32 vectors of a table; `BundleError` naming those there are."""
-        if name not in self.manifest.tables:
+        if not isinstance(name, str) or name not in self.manifest.tables:
             known = ", ".join(self.manifest.tables) or "none"
             raise BundleError(f"{self.folder}: expected a table of this bundle ({known}), found {name!r}")
         table = self.manifest.tables[name]

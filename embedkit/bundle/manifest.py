@@ -15,7 +15,7 @@ from embedkit.vectors.values import Kind
 from .frontends.audio import AudioFrontend, Mel
 from .frontends.base import Choice, FileName, Frontend, Id, Model, Name, Positive, Sha256
 from .frontends.ids import IdsFrontend
-from .frontends.image import Crop, ImageFrontend, Pad, Resize, Step
+from .frontends.image import Crop, ImageFrontend, Pad, Resize, ResizeFilter, Step
 from .frontends.text import Part, PoolMask, TextFrontend, Truncate
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Positive",
     "Quality",
     "Resize",
+    "ResizeFilter",
     "Scorer",
     "Sha256",
     "SizeQuality",

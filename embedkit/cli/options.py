@@ -86,7 +86,7 @@ class ReadingOptions:
 
     format: str | None = option_field(
         None,
-        help="jsonl, csv, tsv, parquet, arrow, markdown, html or text, for all inputs; by default their names tell.",
+        help="jsonl, csv, tsv, parquet, arrow, markdown, html, text or image, for all inputs; by default their names tell.",
     )
     delimiter: str | None = option_field(
         None,
@@ -213,8 +213,13 @@ class Cutting:
         """The rows, or their chunks."""
         from embedkit.ingestion import chunked
 
-        chunking = self.chunking()
+        rows, chunking = suited(rows, encoder), self.chunking()
         return chunked(rows, encoder, chunking, metadata_policy=self.mode()) if chunking else rows
+
+
+def suited(rows: FileRows, encoder: Encoder) -> FileRows:
+    """The rows as what the bundle's documents are: texts, or pictures."""
+    return rows.pictures() if encoder.modality("document").noun == "image" else rows
 
 
 loading_options = grouped("loading", Loading)

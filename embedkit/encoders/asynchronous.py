@@ -19,6 +19,7 @@ from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.quantization import Precision, Ranges, Vectors, needs_ranges
 
 from .base import BaseEncoder
+from .info import check_encoder
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,6 +41,7 @@ class AsyncEncoder:
     """
 
     def __init__(self, encoder: BaseEncoder, *, max_queue: int = 1024) -> None:
+        check_encoder(encoder)
         if max_queue is None:
             raise OptionError("max_queue: expected a positive integer, found None")
         check_count("max_queue", max_queue)

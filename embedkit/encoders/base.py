@@ -180,7 +180,7 @@ class BaseEncoder(EncoderInfo, ABC):
 
     def encode_image(self, images: Items, **options: Unpack[RoleKeywords]) -> Any:
         """`encode` of pictures (paths, `embedkit.Image`, pictures of Pillow, uint8 arrays), in the first role that reads them."""
-        return self.encode(images, role=self.role_of("image"), **options)  # type: ignore[misc]
+        return self.encode(images, role=self.role_of("image"), **options)
 
     @overload
     def stream(

@@ -15,6 +15,7 @@ from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
 from .encoder import Encoder
+from .info import check_encoder
 
 
 class Classifier:
@@ -25,6 +26,7 @@ class Classifier:
     """
 
     def __init__(self, encoder: Encoder) -> None:
+        check_encoder(encoder)
         self.encoder = encoder
         self._output = encoder.logits_output()
         about = encoder.outputs()[self._output]

@@ -174,3 +174,13 @@ class EncoderInfo:
     @property
     def _first(self) -> Output:
         return next(iter(self._roles["default"].outputs.values()))
+
+
+def check_encoder(encoder: object) -> None:
+    """`InputError` for what is no encoder, such as the path of a bundle."""
+    if isinstance(encoder, EncoderInfo):
+        return
+    kind, hint = type(encoder).__name__, "load one with Encoder.load(bundle)"
+    if isinstance(getattr(encoder, "encoder", None), EncoderInfo):
+        hint = "give its attribute encoder"
+    raise InputError(f"encoder: expected an Encoder or an EncoderPool, found {kind}; {hint}")

@@ -17,6 +17,7 @@ from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
 from .encoder import Encoder
+from .info import check_encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Reranker:
     """
 
     def __init__(self, encoder: Encoder) -> None:
+        check_encoder(encoder)
         self.encoder = encoder
         self._output = encoder.logits_output()
         self._about = encoder.outputs()[self._output]

@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from embedkit.checks import items_of, real
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError
 from embedkit.evaluation.tasks.task import Task
 
@@ -51,13 +53,22 @@ def evaluate_all(
     """
     from tqdm import tqdm
 
+    tasks = list(items_of("tasks", tasks, "task"))
     if not tasks:
         raise InputError("tasks: expected at least one, found none")
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise InputError(f"task: expected one such as embedkit.evaluation.Retrieval, found {type(task).__name__}")
+    if not isinstance(encoders, Mapping):
+        raise InputError(f"encoders: expected a mapping from names to encoders, found {type(encoders).__name__}")
     if not encoders:
         raise InputError("encoders: expected at least one, found none")
+    for given in encoders.values():
+        if not callable(given):
+            check_encoder(given)
     if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 0:
         raise InputError(f"resamples: expected an integer of at least 0, found {resamples!r}")
-    if not 0 < confidence < 1:
+    if not 0 < real("confidence", confidence) < 1:
         raise InputError(f"confidence: expected a number between 0 and 1, such as 0.95, found {confidence!r}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed: expected an integer of at least 0, found {seed!r}")
@@ -66,6 +77,7 @@ def evaluate_all(
     with tqdm(total=len(tasks) * len(encoders), unit="measurement", disable=not progress) as bar:
         for name, given in encoders.items():
             encoder = given if isinstance(given, BaseEncoder) else given()
+            check_encoder(encoder)
             for place, task in enumerate(tasks):
                 bar.set_description(f"{name}, {task.name}")
                 texts, truncated = encoder.stats.texts, encoder.stats.truncated

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError
 from embedkit.system.extras import needed
 from embedkit.vectors.arrays import FloatArray
@@ -28,6 +29,7 @@ def check_similarity(fn: str | None) -> None:
 
 def check_comparable(encoder: BaseEncoder, fn: Similarity | None) -> None:
     """`InputError` for a measure of dense vectors where the model's are of another kind."""
+    check_encoder(encoder)
     if fn is not None and encoder.kind != "dense":
         raise InputError(
             f"similarity: {fn} compares dense vectors, and this bundle's are {encoder.kind}; leave it out to compare them as the model does"
@@ -36,6 +38,7 @@ def check_comparable(encoder: BaseEncoder, fn: Similarity | None) -> None:
 
 def encoded(encoder: BaseEncoder, texts: Sequence[str], role: str, *, progress: bool) -> Values:
     """The first output of n texts: (n, dim) float32, `SparseVectors` or `MultiVectors`, finite."""
+    check_encoder(encoder)
     values: Values = encoder.encode(list(texts), role=role, progress=progress)
     check_finite(values, role)
     return values

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-from embedkit.checks import check_text
+from embedkit.checks import check_text, items_of
 from embedkit.errors import InputError, OptionError
 from embedkit.system.extras import needed
 
@@ -28,7 +28,9 @@ def cutter(language: str | None = None, stopwords: Collection[str] = ()) -> Cut:
     """
     if isinstance(stopwords, str):
         raise OptionError(f"stopwords: expected a list of words, found the string {stopwords!r}")
-    dropped = frozenset(stopwords)
+    dropped = frozenset(
+        check_text(word, "stopwords") for word in items_of("stopwords", stopwords, "word", ordered=False)
+    )
     stem = _stemmer(language) if language is not None and check_text(language, "language") else None
 
     def cut(text: str) -> list[str]:

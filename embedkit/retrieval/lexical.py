@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from embedkit.checks import check_id, check_text, items_of
+from embedkit.checks import check_id, check_text, items_of, path_of, positive
 from embedkit.errors import DiskError, InputError, MissingExtraError, StaleIndexError
 from embedkit.records.documents import Document, Hit, Record
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
@@ -111,6 +111,7 @@ class LexicalIndex:
     def search(self, queries: Sequence[str], k: int, *, among: Collection[str] | None = None) -> list[dict[str, float]]:
         """For each query the scores of the ``k`` best documents by id, best first, equal scores by id; of all
         documents, or of those whose ids are ``among`` some. Only documents that have one of its words are found."""
+        positive("k", k)
         allowed = None if among is None else np.array(sorted(self._places(among)), dtype=np.intp)
         return [self._best(query, k, allowed) for query in items_of("queries", queries)]
 
@@ -158,7 +159,7 @@ class LexicalIndex:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write to a folder, whole or not at all; an index there is replaced. Raises `InputError` where the folder holds
         something else, and `DiskError` where it cannot be written."""
-        target = Path(folder)
+        target = Path(path_of("folder", folder))
         if target.exists() and not (target / _DESCRIPTION).is_file() and (target.is_file() or any(target.iterdir())):
             raise InputError(
                 f"{target}: expected a folder that is empty, or holds a lexical index, found something else; name another one"
@@ -188,7 +189,7 @@ class LexicalIndex:
     def load(cls, folder: str | os.PathLike[str]) -> LexicalIndex:
         """What `save` wrote. Raises `InputError` where there is none, or it is damaged or of another schema, and
         `MissingExtraError` without bm25s."""
-        source = Path(folder)
+        source = Path(path_of("folder", folder))
         bm25s = _bm25s()
         if not (source / _DESCRIPTION).is_file():
             raise InputError(f"{source}: there is no lexical index; make one with LexicalIndex.build(...).save(folder)")

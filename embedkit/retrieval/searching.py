@@ -9,8 +9,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from embedkit.checks import integer, items_of, real
+from embedkit.checks import boolean, integer, items_of, real
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import CollectionMismatchError, InputError, OptionError
 from embedkit.records.documents import Hit
 from embedkit.records.filters import Filter
@@ -132,6 +133,8 @@ def search(
         StaleIndexError: the lexical index is noticed to be older than the collection: their numbers of rows differ, or a row
             that was found has another text.
     """
+    check_encoder(encoder)
+    boolean("rescore", rescore)
     single = isinstance(query, str) or encoder.modality(encoder.query_role(query)).is_item(query)
     queries: list[Any] = [query] if single else list(items_of("query", query))
     for i, text in enumerate(queries):
@@ -154,6 +157,8 @@ def search(
         rankers = vector_rankers(rows, encoder, vectors if wanted.rescore else None)
         name, ranker = next(iter(rankers.items()))
         index = LexicalIndex.load(lexical) if isinstance(lexical, str | os.PathLike) else lexical
+        if not isinstance(index, LexicalIndex | None):
+            raise InputError(f"lexical: expected a LexicalIndex or the folder of one, found {type(index).__name__}")
         if index is not None:
             rankers["lexical"] = LexicalRanker(rows, index)
         if wanted.hybrid is not None:
@@ -192,6 +197,10 @@ class _Wanted:
     def __post_init__(self) -> None:
         if self.weights is not None and self.hybrid is None:
             raise OptionError("hybrid: expected a method, such as 'minmax', beside weights, found None")
+        if self.rerank is not None and not callable(getattr(self.rerank, "rank", None)):
+            raise OptionError(
+                f"rerank: expected a reranker, such as embedkit.Reranker, found {type(self.rerank).__name__}"
+            )
         if self.rerank is None and self.rerank_top is not None:
             raise OptionError("rerank: expected a reranker beside rerank_top, found None")
         for name, value, least in (

@@ -58,7 +58,7 @@ class VerifyReport:
     @property
     def passed(self) -> bool:
         """Whether no check failed."""
-        return not any(check.problem for check in (*self.checks, *self.frontends))
+        return not any(check.problem for check in self.checks) and not any(check.problem for check in self.frontends)
 
     def to_json(self) -> str:
         """One JSON object on one line."""

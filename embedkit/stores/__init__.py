@@ -37,7 +37,7 @@ from .contract import (
 from .guarded import GuardedCollection, GuardedStore
 from .opening import open_store
 from .plugin_kit.disk import require_room
-from .plugin_kit.naming import safe_name, term
+from .plugin_kit.naming import check_cursor, safe_name, term
 from .plugin_kit.network import CONNECT_SECONDS, answered, http_error, request_seconds, require_server, some_home
 from .plugin_kit.translation import translated_errors
 from .plugins import store_plugins
@@ -86,6 +86,7 @@ __all__ = [
     "VectorStore",
     "WriteResult",
     "answered",
+    "check_cursor",
     "dump_metadata",
     "filterable",
     "http_error",

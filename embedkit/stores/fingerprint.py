@@ -44,3 +44,18 @@ def firsts(outputs: Mapping[str, Output]) -> dict[str, str]:
     for name, output in outputs.items():
         found.setdefault(output.kind, name)
     return found
+
+
+def require_same(name: str, field: str, found: object, expected: object) -> None:
+    """Raise `CollectionMismatchError` where a collection was made for another ``field`` (``fingerprint``, ``dim``, ...)."""
+    if found != expected:
+        hint = "use another collection, or drop this one"
+        if field == "fingerprint":
+            hint = "it holds another model's vectors: use the bundle that it was made with, or another collection"
+            if bundle_of(str(found)) == bundle_of(str(expected)):
+                hint = (
+                    "it holds other outputs of this bundle: name those that it was made with, or use another collection"
+                )
+        raise CollectionMismatchError(
+            f"collection {name!r}: {field}: it was made for {found!r}, found {expected!r}; {hint}"
+        )

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.checks import check_id, items_of, positive
-from embedkit.errors import CollectionMismatchError, FilterError, InputError, StoreError
+from embedkit.checks import boolean, check_id, items_of, positive
+from embedkit.errors import FilterError, InputError, StoreError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
@@ -40,7 +40,7 @@ from .contract import (
     StoreURL,
     VectorStore,
 )
-from .fingerprint import bundle_of
+from .fingerprint import bundle_of, require_same
 from .plugins import keeping
 from .post_filter import MOST_HITS, Ask, NoRows, PostFiltered, answers, filled, pages, pushed_down
 from .row_checks import unusable_rows, unusable_weights
@@ -74,6 +74,8 @@ class GuardedStore:
         done with values that cannot be kept as they are: see `embedkit.records.coercion.converted`.
         """
         check_mode(metadata_policy)
+        if not isinstance(spec, CollectionSpec):
+            raise InputError(f"spec: expected a CollectionSpec, found {type(spec).__name__}")
         if if_exists not in ("validate", "replace", "error"):
             raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
         self.require_able(spec)
@@ -84,7 +86,7 @@ class GuardedStore:
                 self.inner.drop(spec.name)
             found = self.inner.ensure(spec)
         for field in ("dim", "metric", "fingerprint", "sparse", "multivector"):
-            _same(spec.name, field, getattr(found.info, field), getattr(spec, field))
+            require_same(spec.name, field, getattr(found.info, field), getattr(spec, field))
         return GuardedCollection(found, self.caps, self._lock, metadata_policy)
 
     def require_able(self, spec: CollectionSpec) -> None:
@@ -157,7 +159,7 @@ class GuardedCollection:
 
     def require_fingerprint(self, fingerprint: str) -> None:
         """Raise `CollectionMismatchError` unless vectors of this fingerprint belong here."""
-        _same(self.info.name, "fingerprint", bundle_of(self.info.fingerprint), fingerprint)
+        require_same(self.info.name, "fingerprint", bundle_of(self.info.fingerprint), fingerprint)
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows; of several rows with one id the last counts (and ``written`` counts it once).
@@ -165,6 +167,8 @@ class GuardedCollection:
         Raises `InputError` for vectors of another dimension; a row that cannot be kept otherwise (`embedkit.stores.row_checks`) is
         returned in ``failed`` while all others are written.
         """
+        if not isinstance(batch, RecordBatch):
+            raise InputError(f"batch: expected a RecordBatch, found {type(batch).__name__}")
         vectors = self._vectors(batch.vectors, "RecordBatch.vectors")
         self._column("sparse", batch.sparse, self.info.sparse)
         self._column("multivectors", batch.multivectors, self.info.multivector)
@@ -190,7 +194,7 @@ class GuardedCollection:
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
         """The rows that exist among ``ids``, in the order of ``ids``, each once; `InputError` for what can be no id, `StoreError`
         where the store has lost a vector that is asked for."""
-        found, lost = self._stored(ids, with_vectors)
+        found, lost = self._stored(ids, boolean("with_vectors", with_vectors))
         if lost:
             raise StoreError(
                 f"collection {self.info.name!r}: its index has lost the vectors of {len(lost)} rows, such as {lost[0]!r}; write them "
@@ -314,8 +318,10 @@ class GuardedCollection:
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next ``limit`` rows (without vectors) after ``cursor``; fewer, though not the last, where embedkit finishes
-        the filter. Rows may be written and deleted meanwhile: no other is left out."""
+        the filter; ``cursor`` is a page's, None for the first. Rows may be written and deleted meanwhile: no other is left out."""
         positive("limit", limit)
+        if cursor is not None:
+            check_id(cursor, "cursor")
         limit = min(limit, MOST_HITS)
         checked = self._filter(filter)
         with self._lock:
@@ -384,17 +390,3 @@ def _cannot_keep(name: str, kind: str, words: str) -> str:
         f"collection {name!r}: this store keeps no {words}; {others} could, and an ingest with outputs=['dense'] (--outputs dense) "
         "leaves them out"
     )
-
-
-def _same(name: str, field: str, found: object, expected: object) -> None:
-    if found != expected:
-        hint = "use another collection, or drop this one"
-        if field == "fingerprint":
-            hint = "it holds another model's vectors: use the bundle that it was made with, or another collection"
-            if bundle_of(str(found)) == bundle_of(str(expected)):
-                hint = (
-                    "it holds other outputs of this bundle: name those that it was made with, or use another collection"
-                )
-        raise CollectionMismatchError(
-            f"collection {name!r}: {field}: it was made for {found!r}, found {expected!r}; {hint}"
-        )

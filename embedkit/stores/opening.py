@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from embedkit.errors import EmbedkitError, StoreError, StoreURLError
+from embedkit.errors import EmbedkitError, InputError, StoreError, StoreURLError
 
 from .contract import StoreURL, VectorStore
 from .guarded import GuardedStore
@@ -40,6 +40,13 @@ def open_store(url: str) -> GuardedStore:
     return GuardedStore(store, address)
 
 
-def opened(store: GuardedStore | str) -> AbstractContextManager[GuardedStore]:
-    """The store itself, left open at the end of the block; or the one at a URL, open for the block."""
-    return open_store(store) if isinstance(store, str) else nullcontext(store)
+def opened(store: GuardedStore | str, name: str = "store") -> AbstractContextManager[GuardedStore]:
+    """The store itself, left open at the end of the block; or the one at a URL, open for the block. Raises `InputError`,
+    which names the argument, for anything else."""
+    if isinstance(store, str):
+        return open_store(store)
+    if not isinstance(store, GuardedStore):
+        raise InputError(
+            f"{name}: expected a store URL, such as chroma:index, or what embedkit.open_store gives, found {type(store).__name__}"
+        )
+    return nullcontext(store)

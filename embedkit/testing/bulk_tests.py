@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 
 import pytest
 
-from embedkit.errors import FilterError
+from embedkit.errors import FilterError, InputError
 from embedkit.records.documents import WriteResult
 from embedkit.records.filters import Combine, F, Filter, Not
 from embedkit.records.metadata import Metadata
@@ -144,6 +145,12 @@ class BulkTests:
         assert all("keys" in row.reason for row in result.failed)
         assert docs.count(F("key 7") == 7) == result.written
         assert docs.get(["many"]) == [] if result.failed else docs.get(["many"])[0].metadata == many
+
+    def test_what_is_no_cursor_of_a_page_is_refused_or_finds_no_other_rows(self, docs: GuardedCollection) -> None:
+        docs.upsert(text_batch(["1", "2", "3"]))
+        for cursor in ("abc", "-1", "9" * 50, "'", '" or "1" == "1', "None", "00000000-0000-0000-0000-000000000000"):
+            with suppress(InputError):
+                assert {record.id for record in docs.scan(cursor=cursor, limit=2).records} <= {"1", "2", "3"}
 
     def test_writers_in_several_threads(self, docs: GuardedCollection) -> None:
         failures: list[BaseException] = []

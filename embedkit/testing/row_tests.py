@@ -11,6 +11,7 @@ from embedkit.errors import InputError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import WriteResult
 from embedkit.records.filters import F
+from embedkit.records.metadata import Metadata
 from embedkit.stores.contract import Collection, VectorStore
 from embedkit.stores.guarded import GuardedCollection
 
@@ -96,6 +97,22 @@ class RowTests:
         assert {hit.id: hit.text for hit in docs.query(unit_vectors(1), len(ids))[0]} == dict(
             zip(ids, texts, strict=True)
         )
+
+    def test_a_large_row_is_kept_whole_or_refused_by_name(self, docs: GuardedCollection) -> None:
+        large = "é\x01 '" * 60_000
+        texts = [large, "text", "text", "text"]
+        metadata: list[Metadata] = [{"n": 1}, {"v": large}, {"v": {"deep": [large]}}, {"n": 1}]
+        ids = ["text", "value", "nested", "small"]
+        result = docs.upsert(text_batch(ids, texts=texts, metadata=metadata))
+        refused = {row.id for row in result.failed}
+        assert "small" not in refused
+        assert all(row.reason for row in result.failed)
+        assert result.written == len(ids) - len(refused)
+        found = {record.id: (record.text, record.metadata) for record in docs.get(ids)}
+        rows = zip(ids, texts, metadata, strict=True)
+        assert found == {row_id: (text, kept) for row_id, text, kept in rows if row_id not in refused}
+        if "value" not in refused:
+            assert matching(docs, F("v") == large) == {"value"}
 
     def test_a_bad_row_costs_no_good_one(self, docs: GuardedCollection) -> None:
         batch = text_batch(

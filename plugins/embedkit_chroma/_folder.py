@@ -29,6 +29,11 @@ ever."""
 _KEEP_LOG = '{"automatically_purge":false,"_type":"EmbeddingsQueueConfigurationInternal"}'
 
 
+def database_of(folder: str) -> Path:
+    """The file of the folder that has the log."""
+    return Path(folder, _DATABASE)
+
+
 def recover(folder: str) -> None:
     """Make the indexes again of a folder that was left open by a process that is there no more, of the collections whose log
     is whole: one that was begun without embedkit may have lost its own. To be called before Chroma opens the folder."""
@@ -114,5 +119,5 @@ def _is_whole(database: sqlite3.Connection, segment: str) -> bool:
 
 @contextmanager
 def _database(folder: str) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(Path(folder, _DATABASE), timeout=30)) as database, database:
+    with closing(sqlite3.connect(database_of(folder), timeout=30)) as database, database:
         yield database

@@ -1,9 +1,9 @@
 """The store over a Chroma client.
 
 A collection is made with inner-product space, under euclidean with squared distances, and vectors are stored as given, so
-that they come back bit for bit. Its index is HNSW, so `ChromaCollection.query` is approximate in large collections. A row
-keeps its lossless metadata and its content hash under keys of their own, beside the entries that can be filtered on,
-whose keys have a prefix because Chroma reserves some names.
+that they come back bit for bit. Its index is HNSW, so `ChromaCollection.query` is approximate, but in small collections of a
+folder, whose rows are compared one by one. A row keeps its lossless metadata and its content hash under keys of their own,
+beside the entries that can be filtered on, whose keys have a prefix because Chroma reserves some names.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +45,8 @@ from embedkit.stores import (
 
 from . import CAPABILITIES, FOLDER, SERVER
 from ._errors import translated
-from ._folder import closed, is_same_process, keep_log, opened, recover, require_same_process
+from ._folder import closed, database_of, is_same_process, keep_log, opened, recover, require_same_process
+from ._vectors import LoggedVectors, nearest
 from ._where import fields, where
 
 _INFO, _JSON, _HASH = "embedkit.", "embedkit.metadata", "embedkit.hash"
@@ -54,6 +56,8 @@ _LOST = "Error finding id"
 """What Chroma says where its index has no vector of a row."""
 _HITS = 10_000
 """Most hits of one request to the index: each is one of the 32,766 parameters of a statement."""
+INDEX_FROM_ROWS = 10_000
+"""Rows from which a folder's index is searched; fewer are compared one by one, exactly."""
 _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
 """Of 40,000 vectors of sentences a search finds .999 of the 10 nearest (Chroma's own settings: .993); a construction effort of
 100 finds .9997 at 1.5 times the work."""
@@ -163,6 +167,7 @@ class ChromaCollection:
         self.info = info
         self._made, self._writing, self._folder = inner, writing, folder
         self._scans: dict[str, list[str]] = {}
+        self._logged = LoggedVectors(database_of(folder), str(inner.id), info.dim) if folder is not None else None
 
     @property
     def _inner(self) -> Any:
@@ -226,10 +231,14 @@ class ChromaCollection:
     def query(self, vectors: FloatArray, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
         """The ``k`` nearest rows; Chroma's inner-product distance is 1 - score, its other one the square.
 
-        Its index may lose the way to a row around which others were replaced: where it finds fewer than ``k``, and where ``k``
-        is more than it gives at once, those that it left out are compared one by one.
+        A small collection of a folder is compared row by row, by the vectors in Chroma's log. Chroma's index may lose the way to a
+        row around which others were replaced: where it finds fewer than ``k``, and where ``k`` is more than it gives at once,
+        those that it left out are compared one by one.
         """
         condition = where(filter)
+        compared = self._compared(vectors, k, condition)
+        if compared is not None:
+            return compared
         first = min(k, _HITS)
         together = max(1, _HITS // first)
         out = [
@@ -243,6 +252,35 @@ class ChromaCollection:
             if short:
                 self._complete([out[i] for i in short], vectors[short], ids, k)
         return out
+
+    def _compared(self, vectors: FloatArray, k: int, condition: dict[str, Any] | None) -> list[list[Hit]] | None:
+        """The ``k`` nearest rows by comparing all; None where they are too many, or not all in the log."""
+        if self._logged is None:
+            return None
+        with translated(f"searching {self.info.name!r}"):
+            count = int(self._inner.count())
+            kept = self._logged.of(count) if count < INDEX_FROM_ROWS else None
+        if kept is None:
+            return None
+        ids, rows = kept
+        if condition is not None:
+            some = set(self._ids(condition))
+            which = [i for i, row_id in enumerate(ids) if row_id in some]
+            ids, rows = [ids[i] for i in which], rows[which]
+        best = nearest(vectors, rows, k, euclidean=self.info.metric == "euclidean")
+        wanted = sorted({ids[i] for hits in best for i, _ in hits})
+        found: dict[str, Record] = {}
+        for start in range(0, len(wanted), _IDS):
+            part = self._records(ids=wanted[start : start + _IDS])
+            found.update((record.id, record) for record in part)
+        return [
+            [
+                Hit(ids[i], score, found[ids[i]].text, deepcopy(found[ids[i]].metadata))
+                for i, score in hits
+                if ids[i] in found
+            ]
+            for hits in best
+        ]
 
     def _indexed(self, vectors: FloatArray, k: int, condition: dict[str, Any] | None) -> list[list[Hit]]:
         with translated(f"searching {self.info.name!r}"):

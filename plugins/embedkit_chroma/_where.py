@@ -39,14 +39,30 @@ def where(expression: Filter | None) -> dict[str, Any] | None:
     if any(_is_rounded_up(value) for value in of_type.get(int, [])) and _BEYOND not in values:
         found = _join(join, parts)
         return _without(found, expression.field) if op == "$in" else _join("$or", [found, _beyond(expression.field)])
-    return _join(join, parts)
+    asked = set(of_type.get(float, []))
+    kept = [near for value in of_type.get(int, []) for near in map(repr, _beside(value)) if near not in asked]
+    if not kept:  # Chroma takes no empty list
+        return _join(join, parts)
+    key, found = _FLOAT + expression.field, _join(join, parts)
+    return _join("$and", [found, {key: {"$nin": kept}}]) if op == "$in" else _join("$or", [found, {key: {"$in": kept}}])
+
+
+def _beside(value: Scalar) -> list[float]:
+    """The floats beside an integer, which Chroma may round to it."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < abs(value) <= 2**52:
+        return []
+    return [near for way in (-math.inf, math.inf) if not (near := math.nextafter(value, way)).is_integer()]
 
 
 def _ordering(expression: Compare) -> dict[str, Any]:
     key, op, value = _FIELD + expression.field, expression.op, expression.value
     assert isinstance(value, int | float)
     if isinstance(value, int):
-        found = {key: {_ORDER[op]: value}}
+        found: dict[str, Any] = {key: {_ORDER[op]: value}}
+        beside = [repr(near) for near in _beside(value) if (near < value) is (op in ("<", ">="))]
+        if beside:
+            exact = {_FLOAT + expression.field: {"$in" if op in ("<", ">") else "$nin": beside}}
+            return _join("$or" if op in ("<", ">") else "$and", [found, exact])
         if not _is_rounded_up(value) or op in ("<", ">="):
             return found
         return _without(found, expression.field) if op == "<=" else _join("$or", [found, _beyond(expression.field)])

@@ -34,6 +34,7 @@ from embedkit.stores import (
     StoreError,
     WriteResult,
     answered,
+    check_cursor,
     request_seconds,
     safe_name,
 )
@@ -68,7 +69,8 @@ def connect(address: str, **options: str) -> MilvusClient:
     """A client of the server at ``address``."""
     what, given = f"opening the server {address}", {name: value for name, value in options.items() if value}
     with translated(what):
-        return answered(what, lambda: MilvusClient(address, timeout=request_seconds(), **given))
+        # Its own limit comes after ours, whose message says what to set.
+        return answered(what, lambda: MilvusClient(address, timeout=2 * request_seconds(), **given))
 
 
 class MilvusStore:
@@ -273,7 +275,7 @@ class MilvusCollection:
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their keys, of which the cursor is the last."""
-        limit = min(limit, MOST_HITS)
+        limit, cursor = min(limit, MOST_HITS), check_cursor(cursor, "[0-9a-f]{40}")
         with self._request("reading from"):
             found = page(self._client, self._key, where(filter), [*COLUMNS, "hash"], cursor or "", limit)
         return Page([record(row, self.info) for row in found], found[-1]["key"] if len(found) == limit else None)

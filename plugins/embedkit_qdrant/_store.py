@@ -36,7 +36,20 @@ from embedkit.stores import (
 
 from . import CAPABILITIES, FOLDER, SERVER
 from ._errors import status_of, translated
-from .points import DENSE, PAYLOAD, SEVERAL, SPARSE, condition, has_names, hit, payloads, point_id, record, vectors
+from .points import (
+    DENSE,
+    PAYLOAD,
+    SEVERAL,
+    SPARSE,
+    check_offset,
+    condition,
+    has_names,
+    hit,
+    payloads,
+    point_id,
+    record,
+    vectors,
+)
 
 _INFO = "embedkit"
 
@@ -226,9 +239,10 @@ class QdrantCollection:
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their point ids."""
+        offset = check_offset(cursor)
         with translated(f"reading from {self.info.name!r}"):
             found, after = self._client.scroll(
-                self._key, scroll_filter=_filter(filter), offset=cursor, limit=limit, with_payload=PAYLOAD
+                self._key, scroll_filter=_filter(filter), offset=offset, limit=limit, with_payload=PAYLOAD
             )
         return Page([record(point, self.info) for point in found], None if after is None else str(after))
 

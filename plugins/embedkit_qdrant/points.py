@@ -27,6 +27,7 @@ from embedkit.stores import (
     RecordBatch,
     Scalar,
     SparseVectors,
+    check_cursor,
     filterable,
     load_metadata,
 )
@@ -76,6 +77,11 @@ class Models(Protocol):
 def point_id(row_id: str) -> str:
     """The UUID of a row's point."""
     return str(uuid.uuid5(_ROW_IDS, row_id))
+
+
+def check_offset(cursor: str | None) -> str | None:
+    """``cursor`` if it can be the id of a point, or None; else `InputError`."""
+    return check_cursor(cursor, "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def payloads(batch: RecordBatch) -> Iterator[dict[str, Any]]:

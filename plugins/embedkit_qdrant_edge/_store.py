@@ -48,6 +48,7 @@ from embedkit_qdrant.points import (
     PAYLOAD,
     SEVERAL,
     SPARSE,
+    check_offset,
     condition,
     has_names,
     hit,
@@ -238,7 +239,9 @@ class EdgeCollection:
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their point ids."""
-        asked = edge.ScrollRequest(offset=cursor, limit=limit, filter=_filter(filter), with_payload=PAYLOAD)
+        asked = edge.ScrollRequest(
+            offset=check_offset(cursor), limit=limit, filter=_filter(filter), with_payload=PAYLOAD
+        )
         with translated(f"reading from {self.info.name!r}"):
             found, after = self._shard.scroll(asked)
         return Page([record(point, self.info) for point in found], None if after is None else str(after))

@@ -26,6 +26,7 @@ from embedkit.stores import (
     Record,
     RecordBatch,
     WriteResult,
+    check_cursor,
     filterable,
     load_metadata,
 )
@@ -173,6 +174,7 @@ class SqliteVecCollection:
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order in which their ids were first written; the cursor is the last row's number."""
         condition, values = where(filter, self._fields)
+        cursor = check_cursor(cursor, r"[0-9]{1,18}")
         after = f"number > ? AND {condition} ORDER BY number LIMIT ?", [int(cursor or 0), *values, limit]
         found = self._read("reading from", "id, text, metadata, hash, NULL, number", after)
         return Page([_record(row[:5]) for row in found], str(found[-1][5]) if len(found) == limit else None)

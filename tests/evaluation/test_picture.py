@@ -54,6 +54,7 @@ def test_the_same_bytes(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_several_reports_are_below_each_other(tmp_path):
     shapes = []
     for number in (1, 2, 3):

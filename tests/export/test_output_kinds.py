@@ -16,7 +16,7 @@ from embedkit import AsyncEncoder, Bundle, Encoder, InputError, MultiVectors, Sp
 from embedkit.bundle.summary import summary, summary_text
 from embedkit.cli import entry as command_line
 from embedkit.vectors.values import equal
-from helpers import models
+from helpers import models, slow
 from helpers.systems import TEXTS, sample
 
 from .test_token_outputs import M3, m3
@@ -79,7 +79,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("name", "said", "use"),
-    [
+    slow.after(1, [
         ("m3", ["`dense`: dense, 64 dimensions, of unit length, compared by cosine", "`sparse`: sparse, weights of some of",
                 "compared by sparse_dot", "`multivector`: multivector, a vector of 32 dimensions for each token that is kept, of unit",
                 "compared by maxsim", "| sparse: mean cosine | 1.00000 |"], "encode_outputs"),
@@ -88,7 +88,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         ("words", ["at most 9, compared by sparse_dot", "| top-32 words | 1.00000 |"], "encode_document"),
         ("late", ["64 dimensions for each token that is kept, of unit length, compared by meanmaxsim", "by MaxSim"], "encode_document"),
         ("states", ["`states`: tokens, a vector of 64 dimensions for each token, not normalised"], "encode_document"),
-    ],
+    ]),
 )  # fmt: skip
 def test_a_bundle_says_what_it_makes(made: Any, name: str, said: list[str], use: str) -> None:
     report = made(name)

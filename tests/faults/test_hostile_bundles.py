@@ -49,7 +49,8 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     (r"towers\.default\.inputs: expected all", lambda m: base(m)["inputs"].pop()),
     (r"towers\.default\.inputs\.0\.dtype", lambda m: base(m)["inputs"][0].update(dtype="int32")),
     (r"towers\.default\.inputs\.1\.source", lambda m: base(m)["inputs"][1].update(source="length")),
-    (r"towers\.default\.inputs\.attention_mask\.source", lambda m: base(m)["inputs"][1].update(source="pixels")),
+    (r"towers\.default\.inputs\.(1|attention_mask)\.source", lambda m: base(m)["inputs"][1].update(source="pixels")),
+    (r"towers\.default\.inputs\.attention_mask\.source", lambda m: base(m)["inputs"][1].update(source="smells")),
     *(
         (
             rf"towers\.default\.frontend\.truncate\.max: .*{number}",

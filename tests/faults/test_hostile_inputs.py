@@ -11,8 +11,11 @@ import pytest
 
 import embedkit
 from embedkit import Encoder, F, InputError
+from embedkit.evaluation import Texts, evaluate, evaluate_all
+from embedkit.ingestion import estimate
 from helpers import hostile_inputs
 
+TEXTS = Texts("texts", ("a", "b", "c"), "document")
 CALLS = int(os.environ.get("EMBEDKIT_HOSTILE_INPUTS", "120"))
 """Calls of functions and commands."""
 
@@ -40,11 +43,89 @@ def test_calls_that_nobody_means(tmp_path: Path) -> None:
         (lambda e: embedkit.open_store("memory:").open(["docs"]), "collection name: expected a non-empty string"),
         (lambda e: list(embedkit.chunked(7, e)), "documents: expected an iterable of documents"),
         (lambda e: embedkit.check([], e, "memory:", collection="a", vectors=-1), "vectors: expected an integer"),
+        (lambda e: embedkit.check([], e, "memory:", collection="a", searches="x"), "searches: expected an integer"),
+        (lambda e: embedkit.check([], e, "memory:", collection="a", drop_broken=1), "drop_broken: expected True or"),
+        (lambda e: embedkit.ingest([], e, "memory:", collection="a", sync="no"), "sync: expected True or False"),
+        (lambda e: embedkit.ingest([], e, "memory:", collection="a", metric=["dot"]), "metric: expected one of"),
+        (lambda e: embedkit.search("a", e, "memory:", collection="a", rescore="no"), "rescore: expected True or"),
+        (lambda e: embedkit.search("a", e, "memory:", collection="a", rerank=e), "rerank: expected a reranker"),
+        (lambda e: embedkit.copy(7, "memory:", collection="a"), "source: expected a store URL"),
+        (lambda e: embedkit.copy("memory:", None, collection="a"), "target: expected a store URL"),
+        (lambda e: embedkit.LexicalIndex.build(Path("a"), collection="a"), "store: expected a store URL"),
+        (lambda e: embedkit.LexicalIndex.of([], stopwords=[7]), "stopwords: expected a string"),
+        (lambda e: embedkit.LexicalIndex.load(7), "folder: expected a path"),
+        (lambda e: evaluate_all(["sts"], {"e": e}), "task: expected one such as"),
+        (lambda e: evaluate_all(e, {"e": e}), "tasks: expected an iterable of tasks"),
+        (lambda e: evaluate(TEXTS, e), "encoders: expected a mapping"),
+        (lambda e: evaluate(TEXTS, {"e": "bundle"}), "encoder: expected an Encoder or an EncoderPool, found str"),
+        (lambda e: evaluate(TEXTS, {"e": e}, confidence="x"), "confidence: expected a number"),
     ],
 )
 def test_what_was_found_is_named(encoder: Encoder, call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call(encoder)
+
+
+STORE = embedkit.open_store("memory:not asked")
+WITH_ENCODER: dict[str, Any] = {
+    "ingest": lambda e: embedkit.ingest([], e, "memory:", collection="a"),
+    "sync": lambda e: embedkit.ingest([], e, "memory:", collection="a", sync=True),
+    "estimate": lambda e: estimate([], e, "memory:", collection="a"),
+    "check": lambda e: embedkit.check([], e, "memory:", collection="a"),
+    "retry": lambda e: embedkit.retry("a.dead.jsonl", e, "memory:", collection="a"),
+    "ingest_table": lambda e: embedkit.ingest_table(e, "memory:", collection="a"),
+    "search": lambda e: embedkit.search("a", e, "memory:", collection="a"),
+    "chunked": lambda e: embedkit.chunked([], e),
+    "AsyncEncoder": embedkit.AsyncEncoder,
+    "Reranker": embedkit.Reranker,
+    "Classifier": embedkit.Classifier,
+    "evaluate": lambda e: evaluate(TEXTS, {"e": lambda: e}),
+}
+WITH_STORE: dict[str, Any] = {
+    "ingest": lambda e, s: embedkit.ingest([], e, s, collection="a"),
+    "estimate": lambda e, s: estimate([], e, s, collection="a"),
+    "check": lambda e, s: embedkit.check([], e, s, collection="a"),
+    "search": lambda e, s: embedkit.search("a", e, s, collection="a"),
+}
+
+
+@pytest.mark.parametrize("call", WITH_ENCODER.values(), ids=WITH_ENCODER)
+def test_what_is_no_encoder_is_named(call: Any) -> None:
+    wrong = [7, "bundle", Path("bundle"), object(), STORE, Encoder] + ([] if call is WITH_ENCODER["check"] else [None])
+    for given in wrong:
+        with pytest.raises(InputError, match=f"encoder: expected an Encoder .*found {type(given).__name__}; load one"):
+            call(given)
+
+
+def test_what_wraps_an_encoder_is_told_apart(encoder: Encoder) -> None:
+    with pytest.raises(InputError, match=r"found AsyncEncoder; give its attribute encoder"):
+        embedkit.search("a", embedkit.AsyncEncoder(encoder), "memory:", collection="a")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("call", WITH_STORE.values(), ids=WITH_STORE)
+def test_what_is_no_store_is_named(call: Any, encoder: Encoder, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in (7, None, Path("index"), object(), STORE.inner, encoder):
+        with pytest.raises(InputError, match=f"store: expected a store URL.*found {type(given).__name__}"):
+            call(encoder, given)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda rows: rows.scan(cursor=7), "cursor: expected a non-empty string"),
+        (lambda rows: rows.scan(cursor=""), "cursor: expected a non-empty string"),
+        (lambda rows: rows.scan(cursor=b"a"), "cursor: expected a non-empty string"),
+        (lambda rows: rows.get(["a"], with_vectors="no"), "with_vectors: expected True or False, found 'no'"),
+        (lambda rows: rows.get(["a"], with_vectors=None), "with_vectors: expected True or False"),
+        (lambda rows: rows.upsert([{"id": "a"}]), "batch: expected a RecordBatch, found list"),
+        (lambda rows: STORE.ensure("docs"), "spec: expected a CollectionSpec, found str"),
+    ],
+)
+def test_what_a_collection_is_not_asked_with(call: Any, message: str) -> None:
+    rows = STORE.ensure(embedkit.CollectionSpec("hostile", 4))
+    with pytest.raises(InputError, match=message):
+        call(rows)
 
 
 def test_a_row_whose_id_is_an_array_is_one_bad_row(encoder: Encoder, tmp_path: Path) -> None:

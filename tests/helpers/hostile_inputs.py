@@ -31,6 +31,9 @@ from click.testing import CliRunner
 import embedkit
 from embedkit import Document, EmbedkitError, Encoder, F, FileRows, IngestInterrupted
 from embedkit.cli.entry import app
+from embedkit.evaluation import Texts, evaluate
+from embedkit.ingestion import estimate
+from embedkit.testing.samples import text_batch
 from embedkit.testing.tiny import tiny_bundle
 from helpers.mutations import NUMBERS, STRINGS, changed_bytes
 
@@ -149,10 +152,6 @@ URLS = [
         "é:x",
     ),
 ]
-
-
-FIXED = ("encoder", "store", "source", "target", "other")
-"""Keywords that take objects of embedkit's own, which are not replaced."""
 
 
 def value(rng: random.Random) -> Any:
@@ -324,6 +323,9 @@ class Calls:
                     "diversity": 0.0,
                     "candidates": None,
                     "rescore": False,
+                    "lexical": None,
+                    "rerank": None,
+                    "rerank_top": None,
                 },
             ),
             (
@@ -352,12 +354,21 @@ class Calls:
             ),
             ("store.open", store.open, {"name": "hostile", "metadata_policy": "strict"}),
             ("store.drop", store.drop, {"name": "other"}),
-            ("get", at.get, {"ids": ["0", "x"]}),
+            ("get", at.get, {"ids": ["0", "x"], "with_vectors": True}),
+            ("hashes", at.hashes, {"ids": ["0", "x"]}),
+            ("upsert", at.upsert, {"batch": text_batch(["a"], vectors=vectors[:1])}),
+            ("pages", lambda **given: list(at.pages(**given)), {"filter": None, "size": 2}),
+            (
+                "ensure",
+                store.ensure,
+                {"spec": embedkit.CollectionSpec("b", 8), "if_exists": "validate", "metadata_policy": "json"},
+            ),
+            ("CollectionSpec", embedkit.CollectionSpec, {"name": "b", "dim": 8, "metric": "dot", "fingerprint": "f"}),
             ("delete", at.delete, {"ids": ["0"]}),
             ("delete by", at.delete, {"filter": F("n") == 1}),
             ("query", at.query, {"vectors": vectors, "k": k, "filter": F("n") > 1}),
             ("query_sparse", at.query_sparse, {"vectors": embedkit.SparseVectors.of(vectors), "k": k}),
-            ("scan", at.scan, {"filter": None, "limit": 3}),
+            ("scan", at.scan, {"filter": None, "cursor": None, "limit": 3}),
             ("count", at.count, {"filter": F("n") > 1}),
             (
                 "filter",
@@ -365,6 +376,28 @@ class Calls:
                 {"name": "n", "values": [1], "value": 2},
             ),
             ("LexicalIndex.of", embedkit.LexicalIndex.of, {"documents": at.records(), "language": None}),
+            (
+                "LexicalIndex.build",
+                embedkit.LexicalIndex.build,
+                {"store": store, "collection": "hostile", "language": None, "stopwords": ["a"]},
+            ),
+            ("estimate", estimate, {"documents": good, **place, "sync": False, "filter": None}),
+            ("retry", embedkit.retry, {"letters": self.folder / "no.dead.jsonl", **place, "fields": None}),
+            ("ingest_table", embedkit.ingest_table, {**place, "table": "items", "metric": None}),
+            ("AsyncEncoder", embedkit.AsyncEncoder, {"encoder": encoder, "max_queue": 3}),
+            ("Reranker", embedkit.Reranker, {"encoder": encoder}),
+            ("Classifier", embedkit.Classifier, {"encoder": encoder}),
+            (
+                "evaluate",
+                evaluate,
+                {
+                    "task": Texts("t", ("a", "b", "c"), "document"),
+                    "encoders": {"e": encoder},
+                    "resamples": 9,
+                    "seed": 0,
+                    "confidence": 0.9,
+                },
+            ),
         ]
         return rng.choice(calls)
 
@@ -476,8 +509,7 @@ def search(folder: Path, seeds: Iterable[int], *, until: float = math.inf) -> di
             else:
                 name, function, keywords = calls.made(rng)
                 usual: Mapping[str, Any] = dict(keywords)
-                free = [key for key in keywords if key not in FIXED]
-                for key in rng.sample(free, min(len(free), rng.choice([1, 1, 2]))):
+                for key in rng.sample(list(keywords), min(len(keywords), rng.choice([1, 1, 2]))):
                     if rng.random() < 0.9 or name not in ("ingest", "open_store", "parse_filter"):
                         keywords[key] = value(rng)
                 given = {key: each for key, each in keywords.items() if each is not usual[key]} or keywords

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
@@ -23,7 +26,7 @@ from embedkit.errors import MissingExtraError, StoreError, StoreURLError, Transi
 from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
 from embedkit.stores.contract import CollectionSpec, StoreURL
-from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.testing import StoreTests
 
@@ -85,6 +88,23 @@ class TestChromaServer(StoreTests):
 @pytest.fixture(params=["folder", "server"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"chroma://{tmp_path}/index" if request.param == "folder" else request.getfixturevalue("server")
+
+
+def test_the_float_beside_an_integer_is_not_the_integer(tmp_path):
+    """Chroma reads 0.9999999999999999 as 1."""
+    values = [1, math.nextafter(1, 0), math.nextafter(1, 2), 2, 1.5, 7, math.nextafter(7, 0), -1, math.nextafter(-1, 0)]
+    docs = opened(f"chroma:{tmp_path}/index").ensure(CollectionSpec("docs", DIM))
+    docs.upsert(text_batch([str(i) for i in range(len(values))], metadata=[{"x": value} for value in values]))
+    x = F("x")
+    listed = [
+        x.is_in([1, math.nextafter(1, 0), math.nextafter(1, 2)]),
+        x.is_in([1, math.nextafter(1, 0)]),
+        x.is_in([7, -1]),
+        x.not_in([1, 7]),
+    ]
+    for which in (*listed, *(one for n in (1, 7, -1) for one in (x == n, x != n, x < n, x <= n, x > n, x >= n))):
+        found = {record.id for page in docs.pages(which) for record in page}
+        assert found == {str(i) for i, value in enumerate(values) if which.matches({"x": value})}, which
 
 
 def test_a_foreign_collection_is_left_alone(url, tmp_path):
@@ -192,7 +212,8 @@ def test_two_threads_that_write_one_id_do_not_mix_their_fields(url):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
-def test_rows_that_the_index_has_lost_are_found(tmp_path, metric):
+def test_rows_that_the_index_has_lost_are_found(tmp_path, metric, monkeypatch):
+    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 0)
     rng = np.random.default_rng(2)
     rows = rng.normal(size=(40, 6)).astype(np.float32)
     with opened(f"chroma:{tmp_path / 'index'}") as store:
@@ -221,6 +242,67 @@ def test_rows_that_the_index_has_lost_are_found(tmp_path, metric):
             for a, b in zip(chain(*found), chain(*whole), strict=True):
                 assert (a.text, a.metadata) == (b.text, b.metadata)
                 assert a.score == pytest.approx(b.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_more_equal_vectors_than_the_graph_has_edges_hide_nothing(tmp_path, metric):
+    """Rows of equal texts lead to each other alone in the index: of 8 texts it finds no row of some."""
+    rng = np.random.default_rng(1)
+    texts = unit_vectors(200, dim=16, seed=1)
+    order = np.repeat(np.arange(200), [150] * 4 + [1] * 196)
+    ids = [f"{place} {text}" for place, text in enumerate(order)]
+    with opened(f"chroma:{tmp_path / 'index'}") as store:
+        docs = store.ensure(CollectionSpec("equal", 16, metric))
+        docs.upsert(text_batch(ids, vectors=texts[order], metadata=[{"even": int(text) % 2 == 0} for text in order]))
+        for expression, some in ((None, range(200)), (F("even").is_in([True]), range(0, 200, 2))):
+            found = docs.query(texts[some], 3, filter=expression)
+            assert [hits[0].id.split()[1] for hits in found] == [str(text) for text in some]
+            asked = rng.normal(size=(20, 16)).astype(np.float32)
+            for hits, one in zip(docs.query(asked, 200, filter=expression), asked, strict=True):
+                one = one / np.linalg.norm(one) if metric == "cosine" else one
+                kept = texts[[text for text in order if text in some]].astype(np.float64)
+                scores = -np.linalg.norm(kept - one, axis=1) if metric == "euclidean" else kept @ one
+                assert np.allclose([hit.score for hit in hits], np.sort(scores)[::-1][:200], atol=1e-5)
+
+
+def test_what_is_compared_is_what_was_written_last(tmp_path):
+    """Here, by another client of this process, by another process; added again, replaced and deleted."""
+    url, eye = f"chroma:{tmp_path / 'index'}", np.eye(4, dtype=np.float32)
+
+    def nearest(docs: GuardedCollection) -> list[str]:
+        return [hits[0].id for hits in docs.query(eye, 1)]
+
+    with opened(url) as store, opened(url) as other:
+        docs = store.ensure(CollectionSpec("docs", 4))
+        docs.upsert(text_batch(list("abcd"), vectors=eye))
+        assert nearest(docs) == list("abcd")
+        other.open("docs").upsert(text_batch(["b", "c"], vectors=eye[[2, 1]]))
+        assert nearest(docs) == list("acbd")
+        docs.inner._inner.add(ids=["a"], embeddings=eye[[3]], metadatas=[{"x": 1}])
+        assert nearest(docs) == list("acbd"), "a row that is added again stays as it was"
+        other.open("docs").delete(ids=["d"])
+        assert {hit.id for hit in docs.query(eye, 4)[3]} == set("abc")
+        code = (
+            "import sys; from embedkit.stores import *; from embedkit_chroma import open_store; import numpy as np\n"
+            "from embedkit.testing.samples import text_batch\n"
+            "docs = GuardedStore(open_store(StoreURL.parse(sys.argv[1]))).open('docs')\n"
+            "docs.upsert(text_batch(['e'], vectors=np.eye(4, dtype=np.float32)[3:]))"
+        )
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-c", code, url], check=True, env=environment)
+        assert nearest(docs) == list("acbe")
+    with opened(url) as store:
+        assert nearest(store.open("docs")) == list("acbe")
+
+
+def test_a_log_that_is_not_whole_leaves_it_to_the_index(tmp_path):
+    url, rows = f"chroma:{tmp_path / 'index'}", unit_vectors(30)
+    with opened(url) as store:
+        store.ensure(CollectionSpec("docs", DIM)).upsert(text_batch([str(i) for i in range(30)], vectors=rows))
+        assert [hits[0].id for hits in store.open("docs").query(rows, 1)] == [str(i) for i in range(30)]
+        with closing(sqlite3.connect(tmp_path / "index" / "chroma.sqlite3")) as database, database:
+            database.execute("DELETE FROM embeddings_queue WHERE id IN ('3', '4')")
+        assert [hits[0].id for hits in store.open("docs").query(rows, 1)] == [str(i) for i in range(30)]
 
 
 def test_a_row_that_another_process_writes_first_is_that_one_whole(url):

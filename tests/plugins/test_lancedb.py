@@ -54,7 +54,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
         assert_acknowledged(docs, last)
 
 
-@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize("indexed", slow.but([True], [False, True]))
 def test_processes_that_write_the_same_new_rows_make_no_duplicates(tmp_path, monkeypatch, indexed):
     monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 1)
     with opened(tmp_path) as store:

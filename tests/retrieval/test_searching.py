@@ -172,12 +172,12 @@ def test_what_is_no_search(many, encoder, wrong):
         search("tea", encoder, many, collection="docs", **wrong)
 
 
-def test_the_query_was_called_question():
+def test_the_query_was_called_question(encoder):
     with (
         pytest.warns(DeprecationWarning, match="search: question= is called query= now"),
         pytest.raises(InputError, match="query 0: expected some text, found ' '"),
     ):
-        search(question=" ", encoder=None, store="memory:", collection="docs")
+        search(question=" ", encoder=encoder, store="memory:", collection="docs")
 
 
 def test_a_query_that_is_no_sequence_of_queries(filled, encoder):

@@ -10,6 +10,8 @@ from .base import Model, Positive
 
 Size: TypeAlias = Annotated[list[Positive], msgspec.Meta(min_length=2, max_length=2)]
 """Height and width."""
+ResizeFilter: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+"""Names of Pillow's filters of resizing."""
 Level: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
@@ -23,7 +25,7 @@ class Resize(Model, frozen=True, tag_field="step", tag="resize"):
 
     size: Annotated[list[Positive], msgspec.Meta(min_length=1, max_length=2)]
     fit: Literal["squash", "shortest", "longest"] = "squash"
-    filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bicubic"
+    filter: ResizeFilter = "bicubic"
 
     def __post_init__(self) -> None:
         if len(self.size) == 1 and self.fit != "shortest":

@@ -32,6 +32,7 @@ from embedkit.cli.options import (
     quiet_option,
     reading_options,
     store_option,
+    suited,
 )
 from embedkit.cli.text_io import first_few, print_report
 
@@ -324,13 +325,15 @@ class _Run:
         report = _reported(action, self.json, self.quiet)
         if self.rows.skipped and not self.quiet:
             names = first_few(self.rows.skipped)
-            print(f"not read, since they are no text ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
+            what = "pictures" if self.rows.format == "image" else "text"
+            print(f"not read, since they are no {what} ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
         if report.dead and fail_on_dead:
             sys.exit(1)
 
     def _documents(self, encoder: Encoder) -> FileRows | chunked:
         from embedkit.ingestion import chunked
 
+        self.rows = suited(self.rows, encoder)
         if self.chunking is None:
             return self.rows
         return chunked(self.rows, encoder, self.chunking, metadata_policy=self.policy)

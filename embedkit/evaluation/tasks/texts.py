@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import check_file, records, text_of
 from embedkit.evaluation.scores import check_finite
@@ -60,6 +61,7 @@ class Texts(Task):
         """How the vectors lie; `InputError` for a bundle whose first output is not dense."""
         from tqdm import tqdm
 
+        check_encoder(encoder)
         outputs = encoder.outputs(self.role)
         dense, about = next(iter(outputs.items()))
         if about.kind != "dense":

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from embedkit.checks import integer, items_of, one_of
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.ledger import Ledger
 from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
@@ -87,6 +88,7 @@ class chunked:
         if not isinstance(chunking, Chunking | None):
             raise OptionError(f"chunking: expected an embedkit.Chunking or None, found {chunking!r:.80}")
         items_of("documents", documents, "document", ordered=False)
+        check_encoder(encoder)
         self.documents, self.chunking, self.metadata_policy = documents, chunking or Chunking(), metadata_policy
         self.paths: list[str] = getattr(documents, "paths", [])
         modality = encoder.modality(role)

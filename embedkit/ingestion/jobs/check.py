@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from tqdm import tqdm
 
-from embedkit.checks import integer
+from embedkit.checks import boolean, integer
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
@@ -166,6 +167,10 @@ def check(
         OptionError: vectors are asked for without an encoder.
     """
     integer("vectors", vectors, least=0)
+    integer("searches", searches, least=0)
+    boolean("drop_broken", drop_broken)
+    if encoder is not None:
+        check_encoder(encoder)
     if vectors and encoder is None:
         raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
     with (

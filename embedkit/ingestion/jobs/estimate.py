@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 
 from tqdm import tqdm
 
+from embedkit.checks import boolean
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError, TruncationWarning
 from embedkit.ingestion.pipeline.columns import Columns, existing
 from embedkit.ingestion.pipeline.prune import check_prunable, gone
@@ -105,6 +107,8 @@ def estimate(
     Raises:
         EmbedkitError: what the ingest would raise before it writes, and the `InputError` of a sync that may not delete.
     """
+    check_encoder(encoder)
+    boolean("sync", sync)
     chance = random.Random(0)
     sample: list[Item] = []
     new = changed = unchanged = 0

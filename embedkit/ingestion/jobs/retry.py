@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from embedkit.checks import path_of
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError
 from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.pipeline.ingest import ingest
@@ -77,7 +79,8 @@ def retry(
         InputError: ``letters`` is no dead-letter file.
         EmbedkitError: what the ingest raises, so `IngestError` where the store refuses all of the rows.
     """
-    path = Path(letters)
+    check_encoder(encoder)
+    path = Path(path_of("letters", letters))
     if not path.is_file() or not is_dead_letters(path):
         raise InputError(
             f"retry: {path} is no dead-letter file; give one that an ingest wrote, such as docs.dead.jsonl"

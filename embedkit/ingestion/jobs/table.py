@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from embedkit.checks import one_of
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import StoreError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.records.batch import RecordBatch
 from embedkit.records.metadata import content_hash
-from embedkit.stores.contract import Metric
+from embedkit.stores.contract import METRICS, Metric
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.stores.writer import Writer
@@ -43,6 +45,9 @@ def ingest_table(
     """
     from tqdm import tqdm
 
+    check_encoder(encoder)
+    if metric is not None:
+        one_of("metric", metric, sorted(METRICS))
     ids, vectors = encoder.bundle.table(table)
     output = encoder.bundle.manifest.tables[table].output.partition(".")[2]
     columns = Columns.of(encoder, "default", [output])

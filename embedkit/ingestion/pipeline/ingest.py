@@ -13,8 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from embedkit.checks import items_of, positive
+from embedkit.checks import boolean, items_of, one_of, positive
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import CollectionMismatchError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.reading import Fresh, SourceReader
@@ -23,7 +24,7 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Document, WriteResult
 from embedkit.records.filters import Filter
-from embedkit.stores.contract import Metric
+from embedkit.stores.contract import METRICS, Metric
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.stores.plugin_kit.naming import safe_name
@@ -103,8 +104,12 @@ def ingest(
         IngestInterrupted: Ctrl-C (it is a `KeyboardInterrupt`); with the same report.
     """
     items_of("documents", documents, "document", ordered=False)
+    check_encoder(encoder)
+    boolean("sync", sync)
     if window is not None:
         positive("window", window)
+    if metric is not None:
+        one_of("metric", metric, sorted(METRICS))
     if metric is not None and not encoder.allows(metric):
         raise CollectionMismatchError(
             f"metric: this model's vectors are compared by {encoder.metric!r} and are not of unit length, so an index by {metric!r} "

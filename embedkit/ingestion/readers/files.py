@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from embedkit.checks import items_of, one_of, path_of, printed
@@ -15,7 +16,7 @@ from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
 from embedkit.system.files.encodings import Transcoded, named
 
-from .registry import FORMATS, format_of
+from .registry import FORMATS, format_of, is_of
 from .source import Source
 
 _LOOKED_AT = 1 << 13
@@ -26,13 +27,14 @@ class FileRows:
 
     A name's suffix tells the format: JSON lines (``.jsonl``, ``.ndjson``, ``.json-lines``), CSV and TSV, Parquet, Arrow
     and Feather hold rows; Markdown (``.md``), HTML and any other file are one document each, whose id is the path as
-    given. ``format`` (one of ``jsonl``, ``csv``, ``tsv``, ``parquet``, ``arrow``, ``markdown``, ``html``, ``text``) is
-    for all of them alike; standard input is ``jsonl`` unless it says otherwise. What is compressed (gzip, bzip2, xz,
+    given. ``format`` (one of ``jsonl``, ``csv``, ``tsv``, ``parquet``, ``arrow``, ``markdown``, ``html``, ``text``,
+    ``image``) is for all of them alike; standard input is ``jsonl`` unless it says otherwise. What is compressed (gzip, bzip2, xz,
     Zstandard) is known by its first bytes.
 
     Of a folder all files below it are read in the order of their paths, and ids are paths relative to it, with ``/``.
     Hidden files, dead letters and linked folders are not read, nor are pipes, sockets, devices and files of unknown suffix
-    that are no text; ``skipped`` names these.
+    that are no text; ``skipped`` names these. Pictures are read as ``image`` alone, and then nothing else is: each is a document
+    with its caption (``cat.txt`` beside ``cat.jpg``, or its id) and its path as ``uri``.
 
     A row that cannot be read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
@@ -96,6 +98,14 @@ class FileRows:
                 form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
                 yield from read(Source(path, path, form, self.delimiter, self.encoding), self.fields)
 
+    def pictures(self) -> FileRows:
+        """The same as pictures, where no format was given and all of them are folders or pictures by their names; else as it is."""
+        if self.format is not None or not all(os.path.isdir(path) or is_of(path, "image") for path in self.paths):
+            return self
+        found = copy(self)
+        found.format, found.skipped = "image", []
+        return found
+
     def __length_hint__(self) -> int:
         """The number of rows, at most: lines are counted, blank ones too. 0 where it is not known without reading."""
         total = 0
@@ -117,6 +127,9 @@ class FileRows:
                 self.skipped.append(place)
                 continue
             form = self.format or format_of(relative)
+            if form and FORMATS[form].media and not is_of(relative, form):
+                self.skipped.append(place)
+                continue
             if form or _is_text(place, self.encoding):
                 yield from read(Source(place, relative, form or "text", self.delimiter, self.encoding), self.fields)
             else:

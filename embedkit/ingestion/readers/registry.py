@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from embedkit.ingestion.readers.documents.html import read_html
 from embedkit.ingestion.readers.documents.markdown import read_markdown
+from embedkit.ingestion.readers.documents.picture import read_picture
 from embedkit.ingestion.readers.documents.plain import read_text
 from embedkit.ingestion.readers.tables.arrow import count_parquet, read_arrow, read_parquet
 from embedkit.ingestion.readers.tables.delimited import read_table
@@ -25,13 +26,15 @@ from .source import Source
 @dataclass(frozen=True, slots=True)
 class Format:
     """How a format is read. ``count`` gives the most rows that a file can have, without reading all of them. ``seeks``
-    tells that it needs a plain file, ``binary`` that it is no text."""
+    tells that it needs a plain file, ``binary`` that it is no text, ``media`` that its files are read only where they are asked
+    for: a caption for a picture is no document of a collection of texts."""
 
     suffixes: tuple[str, ...]
     read: Callable[[BinaryIO, Source, Fields], Iterator[Row]]
     count: Callable[[str], int]
     seeks: bool = False
     binary: bool = False
+    media: bool = False
 
 
 def _one(path: str) -> int:
@@ -42,6 +45,7 @@ def _unknown(path: str) -> int:
     return 0
 
 
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 FORMATS = {
     "jsonl": Format(jsonlines.SUFFIXES, read_json_lines, count_lines),
     "csv": Format(delimited.SUFFIXES["csv"], read_table, count_lines),
@@ -51,10 +55,16 @@ FORMATS = {
     "markdown": Format((".md", ".markdown"), read_markdown, _one),
     "html": Format((".html", ".htm", ".xhtml"), read_html, _one),
     "text": Format((".txt", ".text"), read_text, _one),
+    "image": Format(PICTURES, read_picture, _one, binary=True, media=True),
 }
 
 
 def format_of(path: str) -> str:
-    """The format that a file's name tells, without the suffix of a compression; nothing where it tells none."""
+    """The format that a file's name tells, without the suffix of a compression; nothing where it tells none, or media."""
     suffix = os.path.splitext(uncompressed_name(path))[1].lower()
-    return next((name for name, form in FORMATS.items() if suffix in form.suffixes), "")
+    return next((name for name, form in FORMATS.items() if suffix in form.suffixes and not form.media), "")
+
+
+def is_of(path: str, form: str) -> bool:
+    """Whether a file's name has a suffix of the format."""
+    return path.lower().endswith(FORMATS[form].suffixes)

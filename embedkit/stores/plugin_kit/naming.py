@@ -1,4 +1,4 @@
-"""Names that databases accept, for collections of any name; and strings that stand for a field with a value."""
+"""Names that databases accept, for collections of any name; cursors; and strings that stand for a field with a value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import hashlib
 import json
 import re
 from functools import lru_cache
+
+from embedkit.checks import printed
+from embedkit.errors import InputError
 
 _DIGEST = 16
 _LONGEST_TERM = 120
@@ -25,6 +28,13 @@ def safe_name(name: str, max_length: int = 63) -> str:
         return name
     rest = re.sub(r"[^a-z0-9]+", "-", name.lower()[:max_length]).strip("-")[: max_length - _DIGEST - 1].rstrip("-")
     return f"{rest or 'collection'}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}"
+
+
+def check_cursor(cursor: str | None, form: str) -> str | None:
+    """``cursor`` if it is None or has the form (a regular expression) of those that a store's pages give; else `InputError`."""
+    if cursor is None or re.fullmatch(form, cursor):
+        return cursor
+    raise InputError(f"cursor: expected that of a page of this store, or None, found {printed(cursor):.80}")
 
 
 @lru_cache(maxsize=4096, typed=True)

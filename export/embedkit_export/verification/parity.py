@@ -134,11 +134,11 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
                     qualities[-1] = msgspec.structs.replace(qualities[-1], measures=qualities[-1].measures | named)
                 else:
                     qualities.append(quality)
-                    of_roles[case.role] = quality
+                of_roles[case.role] = qualities[-1]
         few = slice(0, 96 if not number else 24)
         together = {name: values[few] for name, values in found.items()}
         problems.extend(independence(encoder, case.role, case.items[few], together))
-    return Verdict(qualities[0], problems, notes, {case.role: of_roles[case.role] for case in cases if case.owns})
+    return Verdict(qualities[0], problems, notes, {case.role: of_roles[case.role] for case in cases[1:] if case.owns})
 
 
 def _as_measures(quality: Quality) -> dict[str, float]:

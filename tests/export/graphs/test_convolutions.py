@@ -145,6 +145,7 @@ def test_deberta_with_its_convolution(kernel: int, groups: int, act: str, tmp_pa
 
 
 @pytest.mark.parametrize("groups", slow.but([3], [1, 3]))
+@pytest.mark.slow
 def test_squeezebert(groups: int, tmp_path: Path) -> None:
     """Iandola et al. 2020: all its products are convolutions of one token."""
     tokenizer = models.make_tokenizer("word")

@@ -89,6 +89,7 @@ def test_stages_and_prompts(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert again.manifest.fingerprint == report.manifest.fingerprint
 
 
+@pytest.mark.slow
 def test_dense_with_a_residual(folder: Path, sample: Path, tmp_path: Path) -> None:
     torch.manual_seed(2)
     model = build(folder, Dense(64, 64, use_residual=True), Dense(64, 16, use_residual=True), pooling="cls")
@@ -272,6 +273,7 @@ def test_batch_statistics_are_refused(folder: Path) -> None:
             embedkit_export.prepare(folder, recipe=recipe.Recipe(stages=[given]))
 
 
+@pytest.mark.slow
 def test_whitening_is_an_affine_stage(folder: Path, sample: Path, tmp_path: Path) -> None:
     plain = embedkit_export.export(folder, output=tmp_path / "plain", sample=sample, variants=["fp32"], timing=False)
     vectors = Encoder.load(plain.path, on_truncate="ignore").encode(mixed(200, longest=30, seed=5))

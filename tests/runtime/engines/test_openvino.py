@@ -121,6 +121,7 @@ def test_the_weights_are_those_of_the_file_within_half_a_step(tmp_path: Path) ->
     assert (np.abs(found.reshape(2, 64, 5) - weights.reshape(2, 64, 5)) <= steps * 0.51).all()
 
 
+@pytest.mark.slow
 def test_workers_have_one_engine(minilm_bundle: Path) -> None:
     with EncoderPool.load(minilm_bundle, workers=2, engine="openvino", on_truncate="ignore") as pool:
         assert pool.engine.startswith("openvino:")

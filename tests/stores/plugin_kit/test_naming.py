@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedkit.stores.plugin_kit.naming import safe_name, term
+from embedkit.errors import InputError
+from embedkit.stores.plugin_kit.naming import check_cursor, safe_name, term
 
 
 @given(st.text(min_size=1, max_size=200), st.integers(32, 512))
@@ -31,6 +33,14 @@ def test_plain_names_stay():
     assert [safe_name(name) for name in ("docs", "a-b_c9", "x" * 63)] == ["docs", "a-b_c9", "x" * 63]
     assert safe_name("My Docs").startswith("my-docs-")
     assert safe_name("🎉").startswith("collection-")
+
+
+@pytest.mark.parametrize("wrong", ["", "a", "-1", "12 ", "12\n", "é"])
+def test_a_cursor_of_another_store_is_refused(wrong):
+    assert check_cursor("12", "[0-9]+") == "12"
+    assert check_cursor(None, "[0-9]+") is None
+    with pytest.raises(InputError, match="cursor: expected that of a page"):
+        check_cursor(wrong, "[0-9]+")
 
 
 def test_terms_differ_where_equality_does():

@@ -18,6 +18,8 @@ MAX_PIXELS = 89_478_485
 """Of a picture: a quarter of a gigabyte in three colours, as Pillow has it."""
 
 
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag, and the values that turn a picture by a quarter."""
 _NAMED = f"{', '.join(PICTURE_FORMATS[:-1])} or {PICTURE_FORMATS[-1]}"
 
 
@@ -51,6 +53,27 @@ def read_file(path: Path) -> bytes:
 def picture_of(data: bytes) -> Any:
     """The first picture of a file's bytes, decoded (`PIL.Image.Image`), turned upright as its EXIF says. Raises
     `Undecodable`."""
+    with _opened(data) as picture:
+        try:
+            picture.load()
+        except Exception as error:
+            raise Undecodable(
+                f"a broken or truncated {picture.format} ({_line(error)}); copy it again, or leave it out"
+            ) from error
+        return upright(picture)
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """The width and height of a file's first picture, upright, of which the head alone is read. Raises `Undecodable`."""
+    with _opened(data) as picture:
+        width, height = picture.size
+        turned = False
+        with suppress(Exception):
+            turned = picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+        return (height, width) if turned else (width, height)
+
+
+def _opened(data: bytes) -> Any:
     if not data:
         raise Undecodable("the file is empty (0 bytes); copy it again, or leave it out")
     if len(data) > MAX_PICTURE_BYTES:
@@ -66,15 +89,8 @@ def picture_of(data: bytes) -> Any:
         ) from error
     except Exception as error:  # Pillow's plugins raise whatever they meet in a broken head
         raise Undecodable(f"a broken picture ({_line(error)}); copy it again, or leave it out") from error
-    with picture:
-        check_pixels(picture)
-        try:
-            picture.load()
-        except Exception as error:
-            raise Undecodable(
-                f"a broken or truncated {picture.format} ({_line(error)}); copy it again, or leave it out"
-            ) from error
-        return upright(picture)
+    check_pixels(picture)
+    return picture
 
 
 def check_pixels(picture: Any) -> None:

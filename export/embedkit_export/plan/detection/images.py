@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -125,7 +125,8 @@ def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str
     values = torch.randn(2, 3, *given.size, generator=torch.Generator().manual_seed(0))
     with quiet(), torch.no_grad():
         try:
-            hidden = as_tokens(_first(origin.backbone(values)))
+            first = _first(origin.backbone(values))
+            hidden = as_tokens(first)
             expected, named = _own(whole, origin.backbone, values)
         except Exception as error:
             raise ExportError(
@@ -133,6 +134,8 @@ def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str
                 f"{reason(error)}; give `image` in the recipe with the size that it reads"
             ) from error
         if expected is None:
+            if first.ndim == 4:  # a map, of which no place stands for the whole
+                return Pooling(mode="mean"), [], ["pooling: mean, as the model gives a map and no pooled vector"]
             return Pooling(mode="first"), [], ["pooling: first, as the model has no pooled vector of its own"]
         for pooling, stages, said in _ways(whole, origin.backbone):
             try:
@@ -166,22 +169,21 @@ def _own(whole: Any, backbone: Any, values: Tensor) -> tuple[Tensor | None, str]
 
 def _ways(whole: Any, backbone: Any) -> Iterator[tuple[Any, list[Any], str]]:
     """Poolings with the stages behind them, the likelier first."""
-    after = [[]]
     projection = getattr(whole, "visual_projection", None)
-    if projection is not None:
-        after = [[projection]]
-    for behind in after:
-        for name in ("post_layernorm", "layernorm"):
-            norm = getattr(backbone, name, None)
-            if norm is not None:
-                for mode in ("first", "mean"):
-                    yield Pooling(mode=mode), [norm, *behind], f"{mode} token, {name}{', projection' * bool(behind)}"
-        for mode in ("first", "mean", "last"):
-            yield Pooling(mode=mode), list(behind), f"{mode}{', projection' * bool(behind)}"
-        if hasattr(getattr(backbone, "pooler", None), "dense"):
-            yield Pooling(mode="pooler"), list(behind), "the model's pooler"
-        if is_attentive(getattr(backbone, "head", None)):
-            yield AttentiveHead(backbone.head), list(behind), "the model's attention to a learned probe"
+    behind = [] if projection is None else [projection]
+    also = ", projection" * bool(behind)
+    modes: tuple[Literal["first", "mean", "last"], ...] = ("first", "mean", "last")
+    for name in ("post_layernorm", "layernorm"):
+        norm = getattr(backbone, name, None)
+        if norm is not None:
+            for mode in modes[:2]:
+                yield Pooling(mode=mode), [norm, *behind], f"{mode} token, {name}{also}"
+    for mode in modes:
+        yield Pooling(mode=mode), list(behind), f"{mode}{also}"
+    if hasattr(getattr(backbone, "pooler", None), "dense"):
+        yield Pooling(mode="pooler"), list(behind), "the model's pooler"
+    if is_attentive(getattr(backbone, "head", None)):
+        yield AttentiveHead(backbone.head), list(behind), "the model's attention to a learned probe"
 
 
 def _tried(pooling: Any, stages: list[nn.Module], hidden: Tensor, backbone: Any) -> Tensor:

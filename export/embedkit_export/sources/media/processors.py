@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import Crop, Pad, Resize, Step
+from embedkit.bundle.manifest import Crop, Pad, Resize, ResizeFilter, Step
 from embedkit.errors import ExportError
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput
 
 PREPROCESSOR, PROCESSOR, OPEN_CLIP = "preprocessor_config.json", "processor_config.json", "open_clip_config.json"
-_FILTERS: dict[int, Any] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+_FILTERS: dict[int, ResizeFilter] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """Pillow's numbers."""
 _LARGE = 384
 """From this size on a ConvNeXt is given squashed pictures."""
@@ -127,7 +127,7 @@ def of_timm(found: dict[str, Any], where: str = "config.json") -> Preparing:
     _, height, width = about.get("test_input_size") or about["input_size"]
     share = about.get("test_crop_pct") or about.get("crop_pct") or 0.875
     mode = about.get("crop_mode") or "center"
-    filter_ = about.get("interpolation") or "bilinear"
+    filter_ = _filter(about, "bilinear", where)
     inner = [int(height / share), int(width / share)]  # timm rounds down
     if mode == "squash":
         steps: list[Step] = [Resize(size=inner, filter=filter_)]
@@ -156,7 +156,7 @@ def of_open_clip(found: dict[str, Any], where: str = OPEN_CLIP) -> Preparing:
     size = about.get("size") or found.get("model_cfg", {}).get("vision_cfg", {}).get("image_size") or 224
     height, width = (size, size) if isinstance(size, int) else size[-2:]
     mode = about.get("resize_mode") or "shortest"
-    filter_ = about.get("interpolation") or "bicubic"
+    filter_ = _filter(about, "bicubic", where)
     fill = about.get("fill_color") or 0
     if mode == "squash":
         steps: list[Step] = [Resize(size=[height, width], filter=filter_)]
@@ -216,3 +216,14 @@ def _json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ExportError(f"{file}: cannot be read: {error}; save or fetch the model again") from error
     return found if isinstance(found, dict) else {}
+
+
+def _filter(about: dict[str, Any], usual: ResizeFilter, where: str) -> ResizeFilter:
+    name = about.get("interpolation") or usual
+    for known in _FILTERS.values():
+        if name == known:
+            return known
+    raise ExportError(
+        f"image: {where}: expected interpolation to be one of {', '.join(sorted(_FILTERS.values()))}, found {name!r}; give a table "
+        "in the recipe"
+    )

@@ -40,7 +40,7 @@ class Mask:
         tensor = ir.tensor(np.array([value] if flat else value, dtype=kind))
         made = ir.Value(
             name=f"c{len(self.graph.initializers)}",
-            shape=tensor.shape,
+            shape=ir.Shape(list(tensor.numpy().shape)),
             type=ir.TensorType(tensor.dtype),
             const_value=tensor,
         )
@@ -83,7 +83,8 @@ class Mask:
             "size": np.array(TOKENS), "attention_mask": np.ones((1, TOKENS), np.int64), "other": np.zeros((1, 1, 1, TOKENS), np.float32),
             "x": np.zeros((1, 2, TOKENS, 8), np.float32), "y": np.zeros((1, 2, 8, TOKENS), np.float32),
         }  # fmt: skip
-        return np.asarray(session.run(None, feed)[0])[0, 0] > -1000
+        found: np.ndarray = np.asarray(session.run(None, feed)[0])[0, 0] > -1000
+        return found
 
 
 def window(m: Mask) -> ir.Value:
@@ -123,8 +124,9 @@ def with_first(m: Mask) -> ir.Value:  # a window beside which all see the first 
 
 
 def chunks(m: Mask) -> ir.Value:  # llama 4's: what stands in the same chunk
-    parts = [m.op("Div", [one, m.number(8)], list(one.shape or ()), ir.DataType.INT64) for one in (m.queries, m.keys)]
-    return m.chosen(m.pairs("Equal", *parts))
+    query = m.op("Div", [m.queries, m.number(8)], ["n", 1], ir.DataType.INT64)
+    key = m.op("Div", [m.keys, m.number(8)], [1, "n"], ir.DataType.INT64)
+    return m.chosen(m.pairs("Equal", query, key))
 
 
 def unknown(m: Mask) -> ir.Value:  # something else is added, which may be anything

@@ -12,18 +12,22 @@ from embedkit_export.graphs.attention.parts import Parts, Span
 from embedkit_export.graphs.attention.sizes import Whole
 
 FLOAT = ir.TensorType(ir.DataType.FLOAT)
+Sizes = list[int | str]
 
 
 def attention() -> tuple[ir.Graph, ir.Node]:
+    rows: Sizes = ["b", "n", 4]
+    pairs: Sizes = ["b", "n", "n"]
+    turned: Sizes = ["b", 4, "n"]
     q, k, v = (
         ir.Value(name=name, shape=ir.Shape(shape), type=FLOAT)
-        for name, shape in (("q", ["b", "n", 4]), ("k", ["b", 4, "n"]), ("v", ["b", "n", 4]))
+        for name, shape in (("q", rows), ("k", turned), ("v", rows))
     )
     nodes: list[ir.Node] = []
     scores = node(nodes, "MatMul", [q, k], "scores")
     chances = node(nodes, "Softmax", [scores], "chances", axis=-1)
     out = node(nodes, "MatMul", [chances, v], "out")
-    for value, shape in ((scores, ["b", "n", "n"]), (chances, ["b", "n", "n"]), (out, ["b", "n", 4])):
+    for value, shape in ((scores, pairs), (chances, pairs), (out, rows)):
         value.shape, value.type = ir.Shape(shape), FLOAT
     graph = ir.Graph([q, k, v], [out], nodes=nodes, name="g", opset_imports={"": 21})
     return graph, nodes[-1]

@@ -64,6 +64,7 @@ def check(modules: list[Any], folder: Path, variants: list[str] | None = None, *
     return encoder
 
 
+@pytest.mark.slow
 def test_routes_with_backbones_of_their_own(tmp_path: Path) -> None:
     """Other families, tokenizers, lengths, pooling and Dense; what follows the router is shared."""
     query = transformer(tmp_path / "query", "mpnet", seed=1)
@@ -139,6 +140,7 @@ def test_every_activation(tmp_path: Path) -> None:
     check([transformer(tmp_path / "bert"), st.Pooling(64, "mean"), *stages], tmp_path)
 
 
+@pytest.mark.slow
 def test_prompts_that_are_not_pooled(tmp_path: Path) -> None:
     first = transformer(tmp_path / "bert")
     pool = st.Pooling(64, ("mean", "max", "weightedmean"), include_prompt=False)

@@ -140,6 +140,7 @@ def test_the_length_of_the_tokenizers_call_comes_first(plain: Path, tmp_path: Pa
     assert limits(folder) == {"default": 12, "query": 12, "document": 12}
 
 
+@pytest.mark.slow
 def test_the_same_of_a_cross_encoder(tmp_path: Path) -> None:
     plain = models.save("bert", tmp_path / "plain", head="ForSequenceClassification", num_labels=1)
     folder = tmp_path / "model"
@@ -154,6 +155,7 @@ def test_the_same_of_a_cross_encoder(tmp_path: Path) -> None:
     assert found.encoder.outputs()["logits"].activation == "tanh"
 
 
+@pytest.mark.slow
 def test_euclidean_similarity(plain: Path, tmp_path: Path) -> None:
     folder = stated(
         saved(plain, tmp_path / "model"), "config_sentence_transformers.json", similarity_fn_name="euclidean"

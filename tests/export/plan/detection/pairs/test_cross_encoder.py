@@ -105,7 +105,7 @@ def test_prompts_beside_a_head_for_classes(tmp_path: Path) -> None:
     assert np.abs(found - alone(model, prompt="")).max() > 1e-4
 
 
-@pytest.mark.parametrize("family", ["qwen3", "gemma", "gpt2"])
+@pytest.mark.parametrize("family", slow.but(["gpt2"], ["qwen3", "gemma", "gpt2"]))
 @pytest.mark.parametrize("pad_id", [1, None])
 def test_decoders_with_a_head_for_classes(family: str, pad_id: int | None, tmp_path: Path) -> None:
     size = {"n_positions": 256} if family == "gpt2" else {"max_position_embeddings": 256}
