@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,11 @@ class Tokenizers:
             _write_mel(role, folder)
         self.modalities = {name: modality_of(role.frontend, self._inputs(name)) for name, role in plan.roles.items()}
         self._roles: dict[str, Any] = {
-            name: modality.open(lambda file, name=name: folder / self.files.get(name, file))  # type: ignore[misc]
-            for name, modality in self.modalities.items()
+            name: modality.open(partial(self._file, folder, name)) for name, modality in self.modalities.items()
         }
+
+    def _file(self, folder: Path, role: str, name: str) -> Path:
+        return folder / self.files.get(role, name)
 
     def _inputs(self, role: str) -> list[Input]:
         return self.plan.graphs[self.plan.roles[role].graph].inputs

@@ -114,8 +114,9 @@ def reads_sounds_alone(folder: Path) -> bool:
     from transformers.models.auto import modeling_auto
 
     kind = str(config.get("model_type") or "")
-    known = getattr(modeling_auto, "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES", {})
-    return kind in known or kind.endswith("_audio_model")
+    known: set[str] = set(getattr(modeling_auto, "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES", {}))
+    heard: bool = kind in known or kind.endswith("_audio_model")
+    return heard
 
 
 def has_projection(folder: Path) -> bool:

@@ -14,12 +14,12 @@ from embedkit.bundle.frontends.audio import AudioFrontend, samples_of
 from embedkit.bundle.manifest import Input
 from embedkit.runtime.frontends.base import Batch, Item, Rows, Unencodable, Widths
 from embedkit.runtime.frontends.batching import plan
+from embedkit.runtime.frontends.media import Undecodable
 
-from .decoding import Undecodable
 from .mel import MelBank, shape
-from .waves import Prepared, wave
+from .waves import PreparedSound, wave
 
-Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.float32]
 
 
 class AudioPreparer:
@@ -28,9 +28,9 @@ class AudioPreparer:
     def __init__(self, frontend: AudioFrontend, bank: MelBank | None) -> None:
         self.frontend, self.bank = frontend, bank
 
-    def numbers(self, item: Item, number: int) -> Floats:
+    def numbers(self, item: Item, number: int) -> Numbers:
         """What the graph takes of one item: its samples, or its mel; raises `Unencodable`."""
-        if isinstance(item, Prepared):
+        if isinstance(item, PreparedSound):
             return item.numbers
         try:
             samples = wave(self.frontend, item)
@@ -107,7 +107,7 @@ class WaveBatch(Batch):
     """Clips of samples, prepared."""
 
     frontend: AudioFrontend
-    waves: list[Floats]
+    waves: list[Numbers]
     rows: Rows
     truncated: npt.NDArray[np.bool_] = field(init=False)
     tokens: int = field(init=False)

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from embedkit.bundle.frontends.audio import Mel
 from embedkit.errors import BundleError
 
-from .decoding import Samples
+from .decoding import Waveform
 
-Floats = npt.NDArray[np.float64]
+Energies = npt.NDArray[np.float64]
 _FRAMES = 1 << 10
 """Frames that are transformed at a time."""
 
@@ -20,7 +20,7 @@ _FRAMES = 1 << 10
 class MelBank:
     """A `Mel` with its arrays; several threads may share it."""
 
-    def __init__(self, about: Mel, filters: Floats, window: Floats) -> None:
+    def __init__(self, about: Mel, filters: Energies, window: Energies) -> None:
         wanted = (about.fft // 2 + 1, about.bands)
         if filters.shape != wanted or window.shape != (about.frame,):
             raise BundleError(
@@ -40,7 +40,7 @@ class MelBank:
             raise BundleError(f"mel: {about.file} cannot be read ({error}); export the bundle again") from error
         return cls(about, filters, window)
 
-    def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
+    def __call__(self, samples: Waveform) -> npt.NDArray[np.float32]:
         """What a graph takes of a clip: float32 of `shape`."""
         about = self.about
         energies = np.maximum(about.floor, self._energies(samples.astype(np.float64)))
@@ -58,7 +58,7 @@ class MelBank:
             made = np.repeat(made[None], about.planes, axis=0)
         return np.ascontiguousarray(made)
 
-    def _energies(self, samples: Floats) -> Floats:
+    def _energies(self, samples: Energies) -> Energies:
         """(frames, bands)."""
         about = self.about
         if about.center:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from embedkit.bundle.frontends.audio import AudioFrontend
 from embedkit.errors import InputError
 from embedkit.records.media import Audio
 from embedkit.runtime.frontends.base import Item, Modality, Preparer
+from embedkit.runtime.frontends.media import Undecodable, digest, read_file
 
 from .batches import AudioPreparer
-from .decoding import Undecodable, read_file, soundfile
+from .decoding import MAX_SOUND_BYTES, soundfile
 from .mel import MelBank, shape
-from .waves import Prepared, checked
+from .waves import PreparedSound, problem_of
 
 _BYTES_A_CHARACTER = 32
 """What a character of text takes of memory, about, until it is a tensor."""
@@ -35,13 +35,13 @@ class AudioModality(Modality):
 
     def is_item(self, value: object) -> bool:
         """A path or an `Audio`; a string, bytes or an array too, which `check` refuses in words."""
-        return isinstance(value, Path | Audio | Prepared | str | bytes | np.ndarray)
+        return isinstance(value, Path | Audio | PreparedSound | str | bytes | np.ndarray)
 
     def check(self, value: object, where: str) -> Item:
         """A path or `Audio` as it is; anything else is an `InputError`. Whether a file is a sound is known when it is prepared."""
-        if isinstance(value, Audio) and (problem := checked(value, where)):
+        if isinstance(value, Audio) and (problem := problem_of(value, where)):
             raise InputError(problem)
-        if isinstance(value, Path | Audio | Prepared):
+        if isinstance(value, Path | Audio | PreparedSound):
             return value
         if isinstance(value, str):
             raise InputError(
@@ -59,15 +59,15 @@ class AudioModality(Modality):
         """A digest of its bytes; of a file that cannot be read its path, for the preparer to tell why."""
         if isinstance(item, Path):
             try:
-                return _digest("file", read_file(item))
+                return digest("file", read_file(item, MAX_SOUND_BYTES))
             except Undecodable:
                 return item
-        if isinstance(item, Prepared):
-            return _digest(f"prepared {item.numbers.shape}", item.numbers.tobytes())
+        if isinstance(item, PreparedSound):
+            return digest(f"prepared {item.numbers.shape}", item.numbers.tobytes())
         if item.data is not None:
-            return _digest("file", item.data)
+            return digest("file", item.data)
         about = f"{item.samples.shape} {item.samples.dtype} {item.rate}"
-        return _digest(about, np.ascontiguousarray(item.samples).tobytes())
+        return digest(about, np.ascontiguousarray(item.samples).tobytes())
 
     def cost(self, item: Item) -> int:
         """What it holds in memory until it is computed, in characters of text: where clips have a length of their own, they are
@@ -79,7 +79,7 @@ class AudioModality(Modality):
                     held = item.stat().st_size * _PACKED
                 except OSError:
                     held = 0
-        elif isinstance(item, Prepared):
+        elif isinstance(item, PreparedSound):
             held = item.numbers.nbytes
         elif item.data is not None:
             held = len(item.data) * (1 if self.frontend.mel is not None else _PACKED)
@@ -116,10 +116,10 @@ class AudioModality(Modality):
         if found is None or found.dtype != np.float32 or (mel is not None and found.shape[1:] != shape(mel)):
             raise InputError(f"expected prepared sounds, found {', '.join(arrays)}")
         if mel is not None:
-            return [Prepared(one) for one in found]
+            return [PreparedSound(one) for one in found]
         if found.ndim != 2 or sizes is None or sizes.shape != (len(found),) or not (sizes <= found.shape[1]).all():
             raise InputError("expected samples with the size of each clip")
-        return [Prepared(one[: int(size)]) for one, size in zip(found, sizes, strict=True)]
+        return [PreparedSound(one[: int(size)]) for one, size in zip(found, sizes, strict=True)]
 
     def of_file(self, data: bytes) -> Item:
         """The sound of a file."""
@@ -133,7 +133,3 @@ class AudioModality(Modality):
         mel = self.frontend.mel
         self._preparer = AudioPreparer(self.frontend, None if mel is None else MelBank.read(mel, path(mel.file)))
         return self._preparer
-
-
-def _digest(what: str, data: bytes) -> tuple[str, bytes]:
-    return what, blake2b(data, digest_size=16).digest()

@@ -12,23 +12,24 @@ import numpy.typing as npt
 
 from embedkit.bundle.frontends.audio import AudioFrontend
 from embedkit.records.media import Audio
+from embedkit.runtime.frontends.media import Undecodable, read_file
 from embedkit.system.extras import needed
 
-from .decoding import Samples, Undecodable, check_length, decode, one_channel, read_file
+from .decoding import MAX_SOUND_BYTES, Waveform, check_length, one_channel, sound_of
 
 _SCALES = {"int16": 1 << 15, "int32": 1 << 31}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedSound:
     """What was prepared before, such as the golden clips of a bundle: (samples,), or the numbers of a mel."""
 
     numbers: npt.NDArray[np.float32]
 
 
-def wave(frontend: AudioFrontend, item: Any) -> Samples:
+def wave(frontend: AudioFrontend, item: Any) -> Waveform:
     """The (samples,) float32 of a checked item as the frontend says, at its rate. Raises `Undecodable`."""
-    samples, rate = opened(item)
+    samples, rate = waveform_of(item)
     check_length(len(samples), rate)
     if not len(samples):
         raise Undecodable("it has no sample; leave it out")
@@ -36,7 +37,7 @@ def wave(frontend: AudioFrontend, item: Any) -> Samples:
         raise Undecodable(
             f"sample {int(np.argmin(np.isfinite(samples)))} is no finite number; repair it, or leave it out"
         )
-    samples = resampled(samples, rate, frontend.rate)
+    samples = at_rate(samples, rate, frontend.rate)
     if len(samples) < frontend.least:
         raise Undecodable(
             f"{len(samples):,} samples at {frontend.rate:,} a second, and the model needs at least {frontend.least:,} "
@@ -45,12 +46,12 @@ def wave(frontend: AudioFrontend, item: Any) -> Samples:
     return fitted(frontend, samples)
 
 
-def opened(item: Any) -> tuple[Samples, int]:
+def waveform_of(item: Any) -> tuple[Waveform, int]:
     """The samples of one channel of an item, and their rate."""
     if isinstance(item, Path):
-        return decode(read_file(item))
+        return sound_of(read_file(item, MAX_SOUND_BYTES))
     if item.data is not None:
-        return decode(item.data)
+        return sound_of(item.data)
     samples = item.samples
     if samples.dtype.kind == "i":
         samples = samples.astype(np.float32) / np.float32(_SCALES[samples.dtype.name])
@@ -58,7 +59,7 @@ def opened(item: Any) -> tuple[Samples, int]:
     return (one_channel(numbers) if numbers.ndim == 2 else np.ascontiguousarray(numbers)), item.rate
 
 
-def resampled(samples: Samples, rate: int, to: int) -> Samples:
+def at_rate(samples: Waveform, rate: int, to: int) -> Waveform:
     """At another rate: ceil(n * to / rate) samples."""
     if rate == to:
         return samples
@@ -68,7 +69,7 @@ def resampled(samples: Samples, rate: int, to: int) -> Samples:
     return np.ascontiguousarray(np.pad(made, (0, max(0, count - len(made))))[:count], dtype=np.float32)
 
 
-def fitted(frontend: AudioFrontend, samples: Samples) -> Samples:
+def fitted(frontend: AudioFrontend, samples: Waveform) -> Waveform:
     """Cut, rounded, standardised and filled."""
     if frontend.most is not None and len(samples) > frontend.most:
         start = (len(samples) - frontend.most) // 2 if frontend.cut == "center" else 0
@@ -91,7 +92,7 @@ def fitted(frontend: AudioFrontend, samples: Samples) -> Samples:
     return np.pad(samples, (0, frontend.most - len(samples)))
 
 
-def checked(item: Audio, where: str) -> str:
+def problem_of(item: Audio, where: str) -> str:
     """What is wrong with a sound of samples, as a sentence that begins with ``where``; empty where nothing is."""
     samples = item.samples
     if samples is None:

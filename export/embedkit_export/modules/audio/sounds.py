@@ -48,8 +48,21 @@ class WaveBackbone(nn.Module):
         if length is not None:
             mask = frames_of(length, hidden.shape[1])
             hidden = torch.where(mask[:, :, None], hidden, torch.zeros((), dtype=hidden.dtype))
-        options = {"output_hidden_states": True} if output_hidden_states else {}
-        return self.body.encoder(hidden, attention_mask=mask, **options)
+        if not output_hidden_states:
+            return self.body.encoder(hidden, attention_mask=mask)
+        states: list[Tensor] = []
+        kept = [
+            layer.register_forward_pre_hook(
+                lambda _, given, named: states.append(given[0] if given else named["hidden_states"]), with_kwargs=True
+            )
+            for layer in self.body.encoder.layers
+        ]
+        try:
+            last = self.body.encoder(hidden, attention_mask=mask)[0]
+        finally:
+            for hook in kept:
+                hook.remove()
+        return BaseModelOutput(last_hidden_state=last, hidden_states=(*states, last))
 
 
 def frames_of(length: Tensor, count: Any) -> Tensor:

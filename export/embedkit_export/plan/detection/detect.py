@@ -9,10 +9,11 @@ import msgspec
 
 from embedkit.errors import ExportError, InputError
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
-from . import audio, classifier, dense, images, multivector, sparse
+from . import classifier, dense, multivector, sparse
 from .card import from_card
+from .media import audio, images
 from .pairs import cross_encoder, language_model
 from .projection import has_projection
 from .projection import inferred as of_projection

@@ -67,7 +67,7 @@ def extractor_of(given: Any) -> Any:
 
 def _without_fusion(part: Any) -> None:
     """CLAP fuses planes of clips that are longer than it reads; of one that is read in its length there is one plane."""
-    encoder = getattr(part, "audio_encoder", None)
+    encoder: Any = getattr(part, "audio_encoder", None)
     if getattr(encoder, "enable_fusion", False):
         encoder.enable_fusion = False
         encoder.patch_embed.enable_fusion = False

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from embedkit.bundle.frontends.audio import AudioFrontend
 from embedkit.errors import ExportError
-from embedkit.runtime.frontends.audio.waves import Prepared, opened, resampled
+from embedkit.runtime.frontends.audio.waves import PreparedSound, at_rate, waveform_of
 from embedkit_export.plan.plan import RolePlan
 from embedkit_export.quiet import quiet
 from embedkit_export.tensors import FEATURES, SAMPLES
@@ -23,7 +23,7 @@ def given(frontend: AudioFrontend, extractor: Any, modality: Any, item: Any) -> 
     """The tensor of one item, by the name of the graph's input: by the model's own extractor where there is one and the clip is no
     longer than what is read (of longer ones some draw what they read), else by the definition."""
     name = SAMPLES if frontend.mel is None else FEATURES
-    own = None if extractor is None or isinstance(item, Prepared) else _theirs(frontend, extractor, item)
+    own = None if extractor is None or isinstance(item, PreparedSound) else _theirs(frontend, extractor, item)
     return {name: _mine(modality, item) if own is None else own}
 
 
@@ -48,8 +48,8 @@ def _mine(modality: Any, item: Any) -> Tensor:
 
 
 def _theirs(frontend: AudioFrontend, extractor: Any, item: Any) -> Tensor | None:
-    samples, rate = opened(item)
-    samples = resampled(samples, rate, frontend.rate)
+    samples, rate = waveform_of(item)
+    samples = at_rate(samples, rate, frontend.rate)
     if frontend.mel is not None and frontend.most is not None and len(samples) > frontend.most:
         return None
     with quiet():

@@ -17,9 +17,9 @@ from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.audio import AudioInput, MelInput, audio_input
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.media.extractors import Hearing, of_extractor, of_folder
 from embedkit_export.sources.media.sounds import is_wave
+from embedkit_export.sources.source import Source
 
 TEXTS, SOUNDS = ("default", "query", "text"), ("audio", "document")
 """The roles of a model of both: a question in words, and what is searched."""

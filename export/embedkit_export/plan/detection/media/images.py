@@ -17,8 +17,8 @@ from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.media.processors import Preparing, of_file, of_folder, of_processor
+from embedkit_export.sources.source import Source
 
 TEXTS, PICTURES = ("default", "query", "text"), ("document", "image")
 """The roles of a model of both: a question in words, and what is searched."""
