@@ -109,14 +109,13 @@ def reads_sounds_alone(folder: Path) -> bool:
     """Whether a transformers folder holds a model of sounds, with no encoder of texts beside it."""
     config = _json(folder / MODEL)
     if "text_config" in config and "audio_config" in config:
-        named = (config.get("architectures") or [""])[0]
+        named = str((config.get("architectures") or [""])[0])
         return named.endswith(("AudioModel", "AudioModelWithProjection"))
     from transformers.models.auto import modeling_auto
 
     kind = str(config.get("model_type") or "")
-    known: set[str] = set(getattr(modeling_auto, "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES", {}))
-    heard: bool = kind in known or kind.endswith("_audio_model")
-    return heard
+    known = set(getattr(modeling_auto, "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES", {}))
+    return kind in known or kind.endswith("_audio_model")
 
 
 def has_projection(folder: Path) -> bool:
