@@ -6,14 +6,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 
+from embedkit_export.modules.pooling import last
 from embedkit_export.recipes.images import ImageInput
 
 
 class PixelBackbone(nn.Module):
     """(batch, height, width, 3) uint8 ``pixels`` -> (batch, tokens, dim) ``last_hidden_state``; feature maps (batch, dim, h, w)
-    are read as tokens, row by row. ``pixel_values`` (batch, 3, height, width) are what the body itself takes."""
+    are read as tokens, row by row. ``pixel_values`` (batch, 3, height, width) are what the body itself takes. A module that
+    gives several things in a dict gives these."""
 
     def __init__(self, body: Any, given: ImageInput) -> None:
         super().__init__()
@@ -31,6 +33,11 @@ class PixelBackbone(nn.Module):
         assert isinstance(shift, Tensor)
         return pixels.permute(0, 3, 1, 2).to(torch.float32) * factor + shift
 
+    def noise(self, count: int = 3) -> Tensor:
+        """(count, height, width, 3) uint8 ``pixels``, each another."""
+        rng = torch.Generator().manual_seed(0)
+        return torch.randint(0, 256, (count, *self.image.size, 3), generator=rng, dtype=torch.uint8)
+
     def forward(
         self, pixels: Tensor | None = None, pixel_values: Tensor | None = None, output_hidden_states: bool = False
     ) -> Any:
@@ -40,9 +47,9 @@ class PixelBackbone(nn.Module):
             pixel_values = self.values(pixels)
         options = {"output_hidden_states": True} if output_hidden_states else {}
         out = self.body(pixel_values, **options)
-        hidden = (
-            out if isinstance(out, Tensor) else out.last_hidden_state if hasattr(out, "last_hidden_state") else out[0]
-        )
+        if isinstance(out, dict) and not isinstance(out, ModelOutput):
+            return {name: as_tokens(value) for name, value in out.items()}
+        hidden = last(out)
         states = getattr(out, "hidden_states", None) if output_hidden_states else None
         return BaseModelOutput(
             last_hidden_state=as_tokens(hidden),
