@@ -156,7 +156,7 @@ class _Builder:
         if role.image is not None:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
-            shapes[PIXELS] = (*given_image.size, 3)
+            shapes[PIXELS] = given_image.frontend().shape
         elif self.recipe.causal is not None:
             set_causal(backbone, self.recipe.causal, where)
         weights = Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
@@ -187,7 +187,7 @@ class _Builder:
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
         if shapes:
-            inputs = [Input(name=PIXELS, dtype="uint8", source="pixels")]
+            inputs = [Input(name=PIXELS, dtype=backbone.image.frontend().dtype, source="pixels")]
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
         texts = [frontend for frontend in frontends.values() if isinstance(frontend, TextFrontend)]

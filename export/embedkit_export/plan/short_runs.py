@@ -26,8 +26,7 @@ def short_run(
 ) -> Any:
     """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
     if PIXELS in module.inputs:
-        module_image = module.backbone.image
-        return _ran(run, {PIXELS: torch.zeros(2, *module_image.size, 3, dtype=torch.uint8)}, where, "black pictures")
+        return _ran(run, {PIXELS: torch.zeros_like(module.backbone.noise(2))}, where, "black pictures")
     ids = torch.full((2, 4), token, dtype=torch.int64)
     given = {
         name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
