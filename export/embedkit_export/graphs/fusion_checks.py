@@ -49,7 +49,7 @@ def check_fused(model: ir.Model, config: Any, *, layers: int | None = None, atte
 def counts(model: ir.Model) -> dict[str, int]:
     """The counts of the operators that matter."""
     found = Counter(node.op_type for node in model.graph)
-    names = ("MatMul", "MatMulIntegerToFloat", "MatMulNBits", "Softmax", *NORMS, *ACTIVATIONS)
+    names = ("MatMul", "MatMulIntegerToFloat", "MatMulNBits", "Conv", "QLinearConv", "Softmax", *NORMS, *ACTIVATIONS)
     return {name: found[name] for name in names if found[name]}
 
 
