@@ -24,8 +24,9 @@ from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.outputs import Dense, Logits, Sparse, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
-from embedkit_export.sources.load import Loading, Source, load
+from embedkit_export.sources.load import load
 from embedkit_export.sources.media.processors import of_folder, of_processor
+from embedkit_export.sources.source import Loading, Source
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
 

@@ -19,7 +19,7 @@ from embedkit_export.modules.vocabulary import Head
 from embedkit_export.recipes.outputs import Dense, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
 

@@ -15,7 +15,8 @@ from embedkit.errors import InputError
 from embedkit_export.recipes.images import lines as image_lines
 from embedkit_export.recipes.outputs import similarity
 from embedkit_export.recipes.recipe import Inferred, Recipe, read
-from embedkit_export.sources.load import CLASSES, Loading, Source, load
+from embedkit_export.sources.load import load
+from embedkit_export.sources.source import CLASSES, Loading, Source
 
 from .builder import make_plan
 from .detection.detect import infer

@@ -7,7 +7,7 @@ import copy
 import io
 import os
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,62 +20,10 @@ from .completeness import complete
 from .foreign.own_code import gone, restore_buffers
 from .foreign.readable import readable
 from .foreign.refusals import check_readable
-from .media import images
+from .media import images, pictured
+from .source import CLASSES, Loading, Source
 
 _CHARACTERS = "abcACGT012.éяع的"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A loaded model in evaluation mode on the CPU, float32."""
-
-    name: str
-    backbone: Any
-    """The transformers model (or a module with its call), token ids in, ``last_hidden_state`` out."""
-    tokenizer: Any
-    """The transformers tokenizer; None where the model reads ids."""
-    folder: Path | None = None
-    model: Any = None
-    """The sentence-transformers model around the backbone, where there is one."""
-    whole: Any = None
-    """The transformers model with its head, whose body is the backbone, where it has one."""
-    records: list[str] = field(default_factory=list)
-    """Where the weights came from and what was done to them, for the manifest."""
-    notes: list[str] = field(default_factory=list)
-    routes: dict[str, Source] = field(default_factory=dict)
-    """The sources of roles that have a backbone of their own inside one model (a Router's routes; ``image``)."""
-    pictures: bool = False
-    """Whether the backbone reads pictures."""
-    processor: Any = None
-    """The image processor of transformers beside a live model of pictures."""
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How a model is loaded. ``revision`` pins a hub name; ``trust_remote_code`` runs code that the model brings."""
-
-    model_class: str | None = None
-    surgery: Any = None
-    base: Path = Path()
-    """What paths in the surgery are relative to."""
-    revision: str | None = None
-    trust_remote_code: bool = False
-    ids: bool = False
-    """Whether the model is a module that reads sequences of ids and has no tokenizer."""
-    pictures: bool = False
-    """Whether the recipe says that the model reads pictures: of a live module, which says nothing itself."""
-    kind: str = ""
-    """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
-
-
-CLASSES = {
-    "dense": "SentenceTransformer",
-    "sparse": "SparseEncoder",
-    "multivector": "MultiVectorEncoder",
-    "reranker": "CrossEncoder",
-    "classifier": "AutoModelForSequenceClassification",
-}
-"""What reads a model, by the kind of what it gives: a class of sentence-transformers, or of transformers."""
 
 
 def load(model: Any, how: Loading | None = None) -> Source:
@@ -232,6 +180,8 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
     """The source of a SentenceTransformer."""
     model, records = adapters.absorb(model.float().eval())
     records += restore_buffers(model)
+    if type(model).__name__ == "SentenceTransformer" and pictured.reads(model, "image"):
+        return _seen(model, name, folder, records)
     first = {role: next(iter(pipelines.pipeline(model, role)), None) for role in ("default", "query", "document")}
     sources: dict[int, Source] = {}
     for module in first.values():
@@ -244,6 +194,35 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
             )
     own = {role: sources[id(module)] for role, module in first.items() if module is not first["default"]}
     return replace(sources[id(first["default"])], routes=own)
+
+
+def _seen(model: Any, name: str, folder: Path | None, records: list[str]) -> Source:
+    """The source of a SentenceTransformer that reads pictures; beside texts with that of its pictures as the route ``image``."""
+    eye = pictured.pipeline(model, "image")[0]
+    body = images.body(eye.auto_model)
+    seen = Source(
+        name,
+        body,
+        None,
+        folder,
+        model,
+        whole=eye.auto_model if eye.auto_model is not body else None,
+        records=records,
+        pictures=True,
+        processor=pictured.processor(eye),
+    )
+    if not pictured.reads(model, "text"):
+        return seen
+    module = pictured.pipeline(model, "text")[0]
+    if images.reads_both(module.auto_model):
+        whole, backbone, notes = module.auto_model, module.auto_model.text_model, list[str]()
+    else:
+        backbone, notes = _backbone(module.auto_model)
+        whole = module.auto_model if module.auto_model is not backbone else None
+    routes = {"image": seen}
+    return Source(
+        name, backbone, module.tokenizer, folder, model, whole=whole, records=records, notes=notes, routes=routes
+    )
 
 
 def _check_tokenizer(tokenizer: Any, model: Any) -> None:

@@ -18,8 +18,9 @@ from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.media.processors import Preparing, of_file, of_folder, of_processor
+from embedkit_export.sources.routes import template
+from embedkit_export.sources.source import Source
 
 TEXTS, PICTURES = ("default", "query", "text"), ("document", "image")
 """The roles of a model of both: a question in words, and what is searched."""
@@ -55,7 +56,7 @@ def of_one(origin: Source, given: Recipe | None, base: Path | None = None) -> In
     """The recipe of a model of pictures."""
     found = preparing(origin, given.image if given else "auto", base)
     stated = given is not None and given.pooling != Recipe().pooling
-    pooling, stages, reasons = (Pooling(), [], []) if stated else _pooled(origin, found.image)
+    pooling, stages, reasons = (Pooling(), [], []) if stated else pooled(origin, found.image)
     recipe = Recipe(pooling=pooling, stages=stages, image=found.image)
     return Inferred(recipe, [*found.reasons, *reasons])
 
@@ -66,7 +67,7 @@ def of_both(origin: Source, texts: Inferred, given: Recipe | None, base: Path | 
     stated = given.roles.get(PICTURES[-1]) if given else None
     found = preparing(pictures, stated.image if stated is not None else "auto", base)
     pooling, stages, reasons = (
-        (None, [], []) if stated is not None and stated.pooling is not None else _pooled(pictures, found.image)
+        (None, [], []) if stated is not None and stated.pooling is not None else pooled(pictures, found.image)
     )
     said = texts.recipe
     own = {
@@ -117,7 +118,12 @@ def of_siglip_texts(origin: Source) -> Inferred:
     )
 
 
-def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str]]:
+def with_template(role: Role, prompt: str) -> Role:
+    """A role of texts with a prompt before them."""
+    return msgspec.structs.replace(role, template=template(prompt)) if prompt else role
+
+
+def pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str]]:
     """Pooling and stages by which the model's own vectors of pictures come out, and why."""
     whole = origin.whole if origin.whole is not None else origin.backbone
     values = torch.randn(2, 3, *given.size, generator=torch.Generator().manual_seed(0))

@@ -12,7 +12,7 @@ from embedkit_export.plan.backbone import pooler, positions
 from embedkit_export.plan.heads import OF_NO_TOKEN, closing_id
 from embedkit_export.quiet import quiet
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 _TEXTS = ("a", "a photo of two boats", "rain, wind and a harbour at night: nobody is there")
 

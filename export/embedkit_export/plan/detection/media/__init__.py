@@ -1,0 +1,1 @@
+"""The recipes of models of sentence-transformers that read more than texts."""
