@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from embedkit.errors import ExportError
 from embedkit_export.modules.images.attentive import AttentiveHead, is_attentive
 from embedkit_export.modules.images.pixels import as_tokens
+from embedkit_export.modules.images.queries import is_querying
+from embedkit_export.modules.layers import Normalize
 from embedkit_export.modules.pooling import last
 from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
+from embedkit_export.recipes.outputs import MultiVector
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
 from embedkit_export.sources.media.processors import Preparing, of_file, of_folder, of_processor
 from embedkit_export.sources.routes import template
@@ -55,10 +58,25 @@ def is_prepared(origin: Source, given: Recipe | None) -> bool:
 def of_one(origin: Source, given: Recipe | None, base: Path | None = None) -> Inferred:
     """The recipe of a model of pictures."""
     found = preparing(origin, given.image if given else "auto", base)
+    if is_querying(origin.backbone) and (given is None or not given.outputs):
+        return _of_queries(origin, found)
     stated = given is not None and given.pooling != Recipe().pooling
     pooling, stages, reasons = (Pooling(), [], []) if stated else pooled(origin, found.image)
     recipe = Recipe(pooling=pooling, stages=stages, image=found.image)
     return Inferred(recipe, [*found.reasons, *reasons])
+
+
+def _of_queries(origin: Source, found: Preparing) -> Inferred:
+    """The recipe of a model whose queries each give a vector (BLIP-2)."""
+    projection = getattr(origin.backbone, "vision_projection", None)
+    stages = [] if projection is None else [projection, Normalize()]
+    queries = origin.backbone.query_tokens.shape[1]
+    reasons = [
+        f"outputs: a vector for each of the {queries} queries of {type(origin.backbone).__name__}"
+        + (", projected and of unit length, as its image_embeds are" if stages else "")
+    ]
+    outputs = {"queries": MultiVector(stages=stages)}
+    return Inferred(Recipe(dense=False, outputs=outputs, image=found.image), [*found.reasons, *reasons])
 
 
 def of_both(origin: Source, texts: Inferred, given: Recipe | None, base: Path | None = None) -> Inferred:
