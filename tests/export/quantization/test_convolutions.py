@@ -112,7 +112,7 @@ def test_the_first_stay_in_fp32(model: ir.Model) -> None:
     choices = choose(model, feeds(4, model))
     made = own_copy(model)
     assert static_int8(made, choices, keep=list(choices)[:1]) == 3
-    assert [node.op_type for node in made.graph if "Conv" in node.op_type][0] == "Conv"
+    assert next(node.op_type for node in made.graph if "Conv" in node.op_type) == "Conv"
     assert static_int8(own_copy(model), choices, keep=list(choices)) == 0
 
 
