@@ -28,8 +28,10 @@ class Source:
     """The sources of roles that have a backbone of their own inside one model (a Router's routes; ``image``)."""
     pictures: bool = False
     """Whether the backbone reads pictures."""
+    sounds: bool = False
+    """Whether the backbone reads sounds."""
     processor: Any = None
-    """The image processor of transformers beside a live model of pictures."""
+    """The image processor or feature extractor of transformers beside a live model of pictures or sounds."""
 
 
 @dataclass(frozen=True)

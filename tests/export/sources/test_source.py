@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+import sentence_transformers
+import transformers
 
 from embedkit_export.sources.source import CLASSES, Loading, Source
 
 
-def test_a_source_has_parts_of_its_own() -> None:
+def test_classes_that_read_models_exist() -> None:
+    for name in CLASSES.values():
+        assert hasattr(sentence_transformers, name) or hasattr(transformers, name), name
+
+
+def test_no_two_sources_share_what_is_noted() -> None:
     one, other = Source("a", None, None), Source("b", None, None)
-    one.records.append("x")
-    assert other.records == []
+    one.notes.append("x")
+    one.routes["image"] = other
+    assert (other.notes, other.routes) == ([], {})
     assert not one.pictures
-    with pytest.raises(AttributeError):
-        one.name = "c"  # type: ignore[misc]
-
-
-def test_each_kind_has_a_class_of_its_own() -> None:
-    import sentence_transformers
-    import transformers
-
-    assert Loading().kind == ""
-    assert all(hasattr(sentence_transformers, name) or hasattr(transformers, name) for name in CLASSES.values())
+    assert not one.sounds
+    assert Loading().surgery is None

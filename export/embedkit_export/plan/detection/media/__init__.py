@@ -1,1 +1,1 @@
-"""The recipes of models of sentence-transformers that read more than texts."""
+"""Models that read pictures or sounds."""

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.errors import ExportError
-from embedkit_export.plan.detection import dense, images
+from embedkit_export.plan.detection import dense
 from embedkit_export.plan.detection.projection import has_projection
 from embedkit_export.plan.detection.projection import inferred as of_projection
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
 from embedkit_export.sources import routes
 from embedkit_export.sources.media import pictured
 from embedkit_export.sources.source import Source
+
+from . import images
 
 _MODES: dict[str, Any] = {"cls": "first", "mean": "mean", "max": "max", "lasttoken": "last"}
 
