@@ -33,9 +33,9 @@ from .backbone import set_causal, tokenizer_json, without_special
 from .detection.media.audio import example, hearing
 from .detection.media.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
-from .further import Parts, check_alone, check_joins, check_scores, dense_head
 from .heads import pools_of
 from .media import audio_frontend, leading, own_preparing
+from .outputs.further import Parts, check_alone, check_joins, check_scores, dense_head
 from .plan import GraphPlan, Plan, RolePlan
 from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
 

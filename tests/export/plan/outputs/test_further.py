@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from embedkit import ExportError, InputError
-from embedkit_export.plan.further import check_alone, check_joins, check_scores, refuse_batch_statistics
+from embedkit_export.plan.outputs.further import check_alone, check_joins, check_scores, refuse_batch_statistics
 from embedkit_export.recipes.outputs import Dense, Tokens
 from embedkit_export.recipes.recipe import Recipe, Role
 

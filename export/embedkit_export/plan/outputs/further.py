@@ -16,14 +16,13 @@ from embedkit_export.modules.heads import Joined, PooledVector
 from embedkit_export.modules.images.pixels import PixelBackbone
 from embedkit_export.modules.pooling import Layers
 from embedkit_export.modules.vocabulary import Head
+from embedkit_export.plan.heads import pools_of
 from embedkit_export.recipes.outputs import Dense, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.source import Source
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
-
-from .heads import pools_of
 
 
 @dataclass(frozen=True)
