@@ -76,7 +76,9 @@ _HOME = {
     "WriteResult": "records.documents",
     "check": "ingestion",
     "chunked": "ingestion",
+    "combine": "vectors.geometry",
     "copy": "ingestion",
+    "encode_labels": "encoders.zero_shot.labels",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
     "ingest_table": "ingestion",
@@ -116,6 +118,7 @@ if TYPE_CHECKING:
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
+    from embedkit.encoders.zero_shot.labels import encode_labels as encode_labels
     from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
@@ -143,6 +146,7 @@ if TYPE_CHECKING:
     from embedkit.stores.guarded import GuardedStore as GuardedStore
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
+    from embedkit.vectors.geometry import combine as combine
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges
