@@ -73,6 +73,7 @@ _HOME = {
     "VerifyReport": "runtime.verification",
     "WorkerError": "errors",
     "WriteResult": "records.documents",
+    "ZeroShot": "encoders.zero_shot.classes",
     "check": "ingestion",
     "chunked": "ingestion",
     "copy": "ingestion",
@@ -80,6 +81,7 @@ _HOME = {
     "ingest": "ingestion",
     "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
+    "knn": "retrieval.knn",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
     "quantize": "vectors.quantization",
@@ -115,6 +117,7 @@ if TYPE_CHECKING:
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
+    from embedkit.encoders.zero_shot.classes import ZeroShot as ZeroShot
     from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
@@ -127,6 +130,7 @@ if TYPE_CHECKING:
     from embedkit.records.filters import F as F
     from embedkit.records.filters import Filter as Filter
     from embedkit.records.media import Image as Image
+    from embedkit.retrieval.knn import knn as knn
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
     from embedkit.runtime.verification import VerifyReport as VerifyReport

@@ -31,6 +31,7 @@ __all__ = [
     "ImageFrontend",
     "Input",
     "Manifest",
+    "Matching",
     "Model",
     "Name",
     "Output",
@@ -200,6 +201,19 @@ class Scorer(Model, frozen=True):
             raise ValueError("expected `graph` beside the function pair, and only there")
 
 
+class Matching(Model, frozen=True):
+    """What makes probabilities of the cosines c of the vectors of two kinds of items, as the model was trained: ``softmax`` of
+    ``scale`` * c over all candidates, or ``sigmoid`` of ``scale`` * c + ``bias`` for each by itself."""
+
+    fn: Literal["softmax", "sigmoid"]
+    scale: Annotated[float, msgspec.Meta(gt=0)]
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.fn == "softmax" and self.bias:
+            raise ValueError("expected no `bias` beside softmax, which takes no heed of one")
+
+
 class Table(Model, frozen=True):
     """Vectors of things that are not encoded, such as the items of a recommender: a (n, dim) float32 array ``vectors`` and
     the ``ids`` of its rows in a .npz file, comparable with the output ``TOWER.OUTPUT``."""
@@ -228,3 +242,5 @@ class Manifest(Model, frozen=True):
     golden: FileName
     fingerprint: Sha256
     tables: dict[Name, Table] = {}
+    matching: Matching | None = None
+    """Of a bundle that reads several kinds of items; no part of the fingerprint, since it changes no vector."""

@@ -347,7 +347,9 @@ class BaseEncoder(EncoderInfo, ABC):
             check_on_truncate(options.on_truncate)
         role = self._roles[options.role]
         submit = partial(self.source.submit, options.role, outputs=outputs)
-        return self._counted(stream(texts, role.modality, submit, on_bad), role, options.on_truncate or self.on_truncate)
+        return self._counted(
+            stream(texts, role.modality, submit, on_bad), role, options.on_truncate or self.on_truncate
+        )
 
     def _counted(
         self, windows: Iterator[BatchResult], role: RoleInfo, on_truncate: OnTruncate

@@ -99,9 +99,7 @@ def _windows(items: Iterable[object], modality: Modality, on_bad: OnBad | None) 
         yield _Window(different, numbers, np.array(inverse, dtype=np.intp))
 
 
-def _submit(
-    window: _Window, places: Iterable[int], submit: Submit, modality: Modality, on_bad: OnBad | None
-) -> None:
+def _submit(window: _Window, places: Iterable[int], submit: Submit, modality: Modality, on_bad: OnBad | None) -> None:
     """Begin to compute the items at some places of a window, without those of which it is known at once that they have no
     values."""
     left = np.array(list(places), dtype=np.intp)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from embedkit import Bundle
 from embedkit.bundle.golden import media_arrays
-from embedkit.bundle.manifest import Graph, ImageFrontend, Input, Manifest, Output, Resize, Tower, Variant
+from embedkit.bundle.manifest import Graph, ImageFrontend, Input, Manifest, Matching, Output, Resize, Tower, Variant
 from embedkit.bundle.writer import write_manifest
 from embedkit.testing.tiny import tiny_bundle
 
@@ -39,7 +39,9 @@ def vectors(colors: Sequence[Sequence[int]]) -> np.ndarray:
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
-def picture_bundle(folder: Path, *, texts: bool = False, labels: Sequence[str] = ()) -> Path:
+def picture_bundle(
+    folder: Path, *, texts: bool = False, labels: Sequence[str] = (), matching: Matching | None = None
+) -> Path:
     """A bundle of pictures: vectors by their mean colour. With ``texts`` the roles default, query and text read texts, and document
     and image pictures; with ``labels`` (of `COLORS`) it gives a number for each class too."""
     tiny_bundle(folder, dim=DIM, variants=("fp32",))
@@ -72,7 +74,7 @@ def picture_bundle(folder: Path, *, texts: bool = False, labels: Sequence[str] =
             "default": old["default"], "query": old["query"], "text": Tower(frontend=old["default"].frontend, like="default"),
             "document": tower, "image": Tower(frontend=FRONTEND, like="document"),
         }  # fmt: skip
-        return {"schema": 2, "towers": towers}
+        return {"schema": 2, "towers": towers, "matching": matching}
 
     manifest = Bundle.open(folder).manifest
     if not texts:
