@@ -135,6 +135,21 @@ class FieldOptions:
         help="What the text in a field of metadata stands for: int, float, bool, date or json, as year=int. Cells of CSV are text "
         "otherwise.",
     )
+    image_field: str | None = option_field(
+        None,
+        metavar="FIELD",
+        help="The field of a table that names a picture's file, below --root or else beside the table; --text-field is then the caption.",
+    )
+    root: str | None = option_field(
+        None,
+        metavar="DIR",
+        help="Keep paths of pictures relative to this folder, so that they are the same rows wherever this is run.",
+    )
+    exif: str | None = option_field(
+        None,
+        metavar="NAMES",
+        help="Keep of what a camera wrote into a picture: time, camera or both, as time,camera. Never where it was taken.",
+    )
 
     def names(self) -> dict[str, Any]:
         """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\n`` and ``\\t`` in a template as they are
@@ -147,15 +162,20 @@ class FieldOptions:
             "metadata_fields": kept,
             "id_from": self.id_from or None,
             "types": self._types(),
+            "image_field": self.image_field or None,
+            "root": self.root or None,
+            "exif": [name.strip() for name in self.exif.split(",")] if self.exif else None,
         }
 
     def fields(self) -> Fields:
         """The same as an object."""
         from embedkit.ingestion import Fields
+        from embedkit.ingestion.rows.media import MediaFields
 
         names = self.names()
+        media = MediaFields.of(names["image_field"], names["root"], names["exif"])
         return Fields(
-            names["id_field"], names["text_field"], names["metadata_fields"], names["id_from"], names["types"]
+            names["id_field"], names["text_field"], names["metadata_fields"], names["id_from"], names["types"], media
         )
 
     def _types(self) -> dict[str, str]:

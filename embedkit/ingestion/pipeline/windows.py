@@ -49,7 +49,7 @@ class WindowEncoder:
         why: dict[object, str] = {}
         keys: list[object] = []
         for number, (document, _) in enumerate(rows):
-            item, problem = self._item(document.text, document.metadata)
+            item, problem = self._item(document.text, document.about)
             keys.append((number,) if problem else self.modality.key(item))
             if problem:
                 why[keys[-1]] = problem

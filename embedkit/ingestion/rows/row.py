@@ -37,11 +37,18 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class SourcedDocument(Document):
-    """A document that knows the ``line`` of the ``source`` it was read from, and how it stood there (``row``)."""
+    """A document that knows the ``line`` of the ``source`` it was read from, and how it stood there (``row``); ``place`` is where its
+    file lies, where it stands for one."""
 
     source: str = ""
     line: int = 0
     row: str = ""
+    place: str = ""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The metadata as what is encoded is made of them: with the file's place as ``uri``."""
+        return {**self.metadata, "uri": self.place} if self.place else self.metadata
 
 
 Row: TypeAlias = SourcedDocument | BadRow

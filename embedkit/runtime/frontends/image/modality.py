@@ -4,6 +4,7 @@ computed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -81,7 +82,8 @@ class ImageModality(Modality):
         return id(item)  # the same picture, or one that is computed again: its bytes would all be copied
 
     def cost(self, item: Item) -> int:
-        """What it holds in memory, in characters of text; a path holds nothing yet."""
+        """What it holds in memory, in characters of text; of a path, which holds nothing yet, what its file is: a window of huge
+        files would take minutes."""
         if isinstance(item, Image):
             held = len(item.data)
         elif isinstance(item, np.ndarray):
@@ -90,6 +92,8 @@ class ImageModality(Modality):
             held = item.pixels.nbytes
         elif isinstance(item, Path):
             held = 0
+            with suppress(OSError, ValueError):
+                held = item.stat().st_size
         else:
             held = item.width * item.height * len(item.getbands())
         return 64 + held // _BYTES_A_CHARACTER
