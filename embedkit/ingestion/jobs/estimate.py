@@ -56,8 +56,8 @@ class IngestEstimate:
     items: str = "texts"
 
     def to_json(self) -> str:
-        """One JSON object on one line."""
-        return json.dumps(asdict(self))
+        """One JSON object on one line; without ``items`` where these are texts."""
+        return json.dumps({name: value for name, value in asdict(self).items() if (name, value) != ("items", "texts")})
 
     def __str__(self) -> str:
         there = "" if self.exists else " (to be made)"

@@ -41,8 +41,11 @@ class IngestReport:
         return self.read / self.seconds if self.seconds else 0.0
 
     def to_json(self) -> str:
-        """One JSON object on one line."""
-        return json.dumps(asdict(self) | {"documents_per_second": round(self.documents_per_second, 3)})
+        """One JSON object on one line; without ``items`` where these are texts."""
+        found = asdict(self) | {"documents_per_second": round(self.documents_per_second, 3)}
+        if self.items == "texts":
+            del found["items"]
+        return json.dumps(found)
 
     def __str__(self) -> str:
         lines = [

@@ -133,15 +133,9 @@ class Fields:
     def _hint(self, wanted: str, names: Iterable[str]) -> str:
         """What to give where a name is not there, and one with other capitals is."""
         given = [name for name in names if isinstance(name, str)]
-        option = (
-            "--image-field"
-            if wanted == self.media.image
-            else "--id-field"
-            if wanted == self.id
-            else "--text-field"
-            if wanted in self.texts
-            else "--metadata-fields"
-        )
+        option = "--text-field" if wanted in self.texts else "--metadata-fields"
+        if wanted in (self.id, self.media.image):
+            option = "--id-field" if wanted == self.id else "--image-field"
         for name in given:
             if name != wanted and name.strip().casefold() == wanted.casefold():
                 return f"there is {name!r}: give {option} {name!r}"

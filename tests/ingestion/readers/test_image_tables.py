@@ -88,10 +88,10 @@ def test_bad_rows_have_their_reasons(table: Path, tmp_path: Path) -> None:
 def test_below_a_root(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tables").mkdir()
     moved = table.rename(tmp_path / "tables" / "metadata.jsonl")
-    found = [row for row in FileRows([moved], image_field="file_name", root=tmp_path)]
+    found = list(FileRows([moved], image_field="file_name", root=tmp_path))
     assert [getattr(row, "metadata", {}).get("uri") for row in found] == ["red.jpg", "sub/blue.png"]
     monkeypatch.chdir(tmp_path / "sub")
-    again = [row for row in FileRows(["../tables/metadata.jsonl"], image_field="file_name", root="..")]
+    again = list(FileRows(["../tables/metadata.jsonl"], image_field="file_name", root=".."))
     assert [getattr(row, "metadata", None) for row in again] == [getattr(row, "metadata", None) for row in found]
     assert all(Path(getattr(row, "place", "")).is_file() for row in again)
     outside = list(FileRows([tmp_path / "red.jpg"], format="image", root=tmp_path / "sub"))
