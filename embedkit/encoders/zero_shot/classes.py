@@ -92,11 +92,13 @@ class ZeroShot:
             return [[self.labels[i] for i in np.flatnonzero(row >= threshold)] for row in probabilities]
         return [self.labels[i] for i in probabilities.argmax(axis=1)]
 
-    def _of_rows(self, vectors: FloatArray) -> FloatArray:
+    def cosines(self, vectors: FloatArray) -> npt.NDArray[np.float64]:
+        """(n, classes) cosines of (n, dim) vectors of items with the classes."""
         # Not a product of matrices, whose sums depend on how many rows it has.
-        cosines = np.einsum("id,jd->ij", unit(vectors), self.vectors, optimize=False)
-        said = self.matching
-        return activated((said.scale * cosines + said.bias), said.fn)
+        return np.einsum("id,jd->ij", unit(vectors), self.vectors, optimize=False)
+
+    def _of_rows(self, vectors: FloatArray) -> FloatArray:
+        return activated(self.matching.scale * self.cosines(vectors) + self.matching.bias, self.matching.fn)
 
     def _named(self, role: str) -> npt.NDArray[np.float64]:
         """(classes, dim): the mean of each class's prompts."""
