@@ -1,7 +1,8 @@
 """What a collection's fingerprint says: whose vectors it keeps, and of several outputs of a kind which.
 
 It is the bundle's fingerprint, and after it, where an output is kept that is not the first of its kind, that one's name:
-as JSON from kinds to names. In between stands how its pictures were decoded, where not as the model was trained. So vectors of two outputs of one bundle are not mixed, and a question is asked by the same one.
+as JSON from kinds to names. In between stands how its pictures were decoded, where not as the model was trained. So vectors of
+two outputs of one bundle are not mixed, and a question is asked by the same one.
 """
 
 from __future__ import annotations

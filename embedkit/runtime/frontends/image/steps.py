@@ -19,14 +19,14 @@ Pillow's `reducing_gap`."""
 
 
 class First:
-    """The first of some steps as it is for a picture that may be decoded at a part of its size: called with the height and width in
-    the file, it gives those that are needed at least, and keeps what the step makes of the whole ones."""
+    """The first of some steps, for a picture that may be decoded at a part of its size: ``size`` is what the step makes of the whole."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.step = steps[0] if steps and isinstance(steps[0], Resize) else None
         self.size: tuple[int, int] | None = None
 
-    def __call__(self, height: int, width: int) -> tuple[int, int]:
+    def least(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width that are needed at least of a picture that has so many, which ``size`` is kept of."""
         if self.step is None:
             return height, width
         self.size = resized_size(self.step, height, width)
