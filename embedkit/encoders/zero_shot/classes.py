@@ -95,10 +95,11 @@ class ZeroShot:
     def cosines(self, vectors: FloatArray) -> npt.NDArray[np.float64]:
         """(n, classes) cosines of (n, dim) vectors of items with the classes."""
         # Not a product of matrices, whose sums depend on how many rows it has.
-        return np.einsum("id,jd->ij", unit(vectors), self.vectors, optimize=False)
+        return np.asarray(np.einsum("id,jd->ij", unit(vectors), self.vectors, optimize=False), dtype=np.float64)
 
     def _of_rows(self, vectors: FloatArray) -> FloatArray:
-        return activated(self.matching.scale * self.cosines(vectors) + self.matching.bias, self.matching.fn)
+        logits: Any = self.matching.scale * self.cosines(vectors) + self.matching.bias
+        return activated(logits, self.matching.fn)
 
     def _named(self, role: str) -> npt.NDArray[np.float64]:
         """(classes, dim): the mean of each class's prompts."""

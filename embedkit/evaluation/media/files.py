@@ -28,8 +28,8 @@ def captioned(path: Path) -> Iterator[tuple[str, Path, list[str]]]:
                 )
             names = image, caption
         given = record.get(names[1])
-        several: Mapping[str, Any] = dict(enumerate(given)) if isinstance(given, list) else {names[1]: given}  # type: ignore[dict-item]
-        texts = [text_of(several, name, where) for name in several]
+        each = given if isinstance(given, list) else [given]
+        texts = [text_of({names[1]: one}, names[1], where) for one in each]
         if not texts or not all(text.strip() for text in texts):
             refuse(where, f'a caption, or several in a list, in "{names[1]}"', f"{given!r:.60}")
         yield where, beside(path, text_of(record, names[0], where)), texts

@@ -88,7 +88,7 @@ class ImageText(Task):
 def other_kind(encoder: BaseEncoder) -> str:
     """The kind of items beside texts that a bundle reads; `InputError` where there is none."""
     kinds = dict.fromkeys(encoder.modality(role).frontend.kind for role in encoder.roles)
-    found = next((kind for kind in kinds if kind != "text"), None)
+    found: str | None = next((kind for kind in kinds if kind != "text"), None)
     if found is None:
         raise InputError("this bundle reads texts alone; give one of texts and pictures")
     return found

@@ -51,9 +51,9 @@ def prepared(frontend: ImageFrontend, item: Any, *, fast: bool = False) -> Pixel
 def as_picture(item: Any, first: First | None = None) -> Any:
     """An item as an upright `PIL.Image.Image`; a JPEG's file not larger than the ``first`` of the steps needs it."""
     if isinstance(item, Path):
-        return picture_of(read_file(item), first and first.least)
+        return picture_of(read_file(item), first.least if first else None)
     if isinstance(item, Image):
-        return picture_of(item.data, first and first.least)
+        return picture_of(item.data, first.least if first else None)
     if isinstance(item, np.ndarray):
         picture = pillow().fromarray(np.ascontiguousarray(item), "RGB") if item.size else item
         if not item.size:
