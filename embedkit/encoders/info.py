@@ -14,7 +14,7 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
 from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.frontends.registry import modality_of
-from embedkit.runtime.options import Decode, EncodeOptions, decoded
+from embedkit.runtime.options import Decode, EncodeOptions, decoding_space
 from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
@@ -69,7 +69,7 @@ class EncoderInfo:
     @property
     def fingerprint(self) -> str:
         """Names the vector space: vectors of two encoders can be compared where this is equal."""
-        return decoded(self.bundle.manifest.fingerprint, self.decode)
+        return decoding_space(self.bundle.manifest.fingerprint, self.decode)
 
     @property
     def metric(self) -> Literal["cosine", "dot", "euclidean"]:

@@ -86,7 +86,7 @@ class Keywords(RoleKeywords, total=False):
     role: str
 
 
-def decoded(fingerprint: str, decode: Decode) -> str:
+def decoding_space(fingerprint: str, decode: Decode) -> str:
     """A bundle's fingerprint with how pictures are decoded, where that is not as the model was trained: other vectors."""
     return fingerprint if decode == "exact" else f"{fingerprint} decode {decode}"
 

@@ -15,7 +15,7 @@ from embedkit.errors import CollectionMismatchError
 
 _MARK = " outputs "
 _DECODE = " decode "
-"""As `embedkit.runtime.options.decoded` has it."""
+"""As `embedkit.runtime.options.decoding_space` has it."""
 
 
 def space(fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, str]) -> str:

@@ -80,10 +80,10 @@ class NamedClasses(Task):
         judge = ZeroShot(encoder, self.labels, prompts=self.prompts, scale=scale)
         vectors = encoder.encode(list(self.items), role=judge.role, output=judge.output, progress=progress)
         wanted = np.array([judge.labels.index(label) for label in self.classes])
-        return judged(judge.cosines(np.asarray(vectors)).astype(np.float32), wanted)
+        return class_measures(judge.cosines(np.asarray(vectors)).astype(np.float32), wanted)
 
 
-def judged(scores: npt.NDArray[np.float32], wanted: npt.NDArray[np.intp]) -> Measured:
+def class_measures(scores: npt.NDArray[np.float32], wanted: npt.NDArray[np.intp]) -> Measured:
     """Accuracy, top@5 and the mean of the classes' accuracies of (n, classes) ``scores``, where (n,) ``wanted`` are right."""
     first, five = (
         np.array([among_first(row, [own], k) for row, own in zip(scores, wanted, strict=True)]) for k in (1, 5)

@@ -21,7 +21,7 @@ from embedkit.runtime.frontends.base import Item
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
 
-from .named import judged
+from .named import class_measures
 from .task import Measured, Task
 
 K, TEMPERATURE = 20, 0.07
@@ -112,4 +112,4 @@ class Neighbours(Task):
                 # Less the highest, which changes no order, so that no weight is infinite.
                 each = np.exp((found[nearest].astype(np.float64) - found[nearest[0]]) / self.temperature)
                 weights[row] = np.bincount(labels[known[nearest]], weights=each, minlength=len(names))
-        return judged(weights, labels[asked])
+        return class_measures(weights, labels[asked])

@@ -53,22 +53,22 @@ class Sheet:
         return cls(tuple(rows))
 
 
-def plain(text: str) -> str:
+def one_plain_line(text: str) -> str:
     """``text`` on one line, without characters that only steer what shows them."""
     line = " ".join(text.split())
     return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in line)
 
 
-def located(uri: str, root: Path | None) -> Path:
+def picture_path(uri: str, root: Path | None) -> Path:
     """The file of a row's ``uri``: below ``root`` where that is relative."""
     return Path(uri) if root is None else root / uri
 
 
 def _of_query(query: object) -> Cell:
     if isinstance(query, str):
-        return Cell(None, "", "query", (plain(query),), query=True)
+        return Cell(None, "", "query", (one_plain_line(query),), query=True)
     small, reason = _small(query)
-    name = plain(str(query)) if isinstance(query, Path) else ""
+    name = one_plain_line(str(query)) if isinstance(query, Path) else ""
     return Cell(small, reason, "query", (name,) if name else (), query=True)
 
 
@@ -76,8 +76,10 @@ def _of_hit(hit: Hit, rank: int, root: Path | None) -> Cell:
     uri = hit.metadata.get("uri")
     small, reason = (None, "no picture: the row has no uri")
     if isinstance(uri, str) and uri:
-        small, reason = _small(located(uri, root))
-    lines = (plain(hit.id),) if hit.text in (hit.id, "") else (plain(hit.id), plain(hit.text))
+        small, reason = _small(picture_path(uri, root))
+    lines = (
+        (one_plain_line(hit.id),) if hit.text in (hit.id, "") else (one_plain_line(hit.id), one_plain_line(hit.text))
+    )
     return Cell(small, reason, f"{rank}.   {hit.score:.4f}", lines)
 
 
@@ -89,9 +91,9 @@ def _small(item: object) -> tuple[Any, str]:
         picture = three_colors(eight_bits(as_picture(item)), "white")
         picture.thumbnail((EDGE, EDGE))
     except Undecodable as error:
-        return None, plain(str(error))
+        return None, one_plain_line(str(error))
     except OSError as error:
-        return None, plain(f"missing: {item} cannot be read ({error.strerror or error})")
+        return None, one_plain_line(f"missing: {item} cannot be read ({error.strerror or error})")
     except MemoryError:
         return None, "too little memory to decode it"
     return picture, ""

@@ -21,7 +21,7 @@ figcaption span {{ display: block; color: #6e6e6e }}
 """
 
 
-def written(sheet: Sheet) -> str:
+def html_page(sheet: Sheet) -> str:
     """The page: a section for each query. All that is said is escaped, pictures are inside it, and nothing is fetched or run."""
     sections = "\n".join(f"<section>{''.join(map(_figure, cells))}</section>" for cells in sheet.rows)
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

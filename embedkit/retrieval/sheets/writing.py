@@ -11,14 +11,14 @@ from embedkit.system.extras import needed
 
 from .cells import Sheet
 from .drawing import drawn
-from .page import written
+from .page import html_page
 
 _SUFFIXES = (".png", ".html", ".htm")
 
 
 def check_sheet(path: str | os.PathLike[str]) -> None:
     """Raise now what would fail at the end of long work: `InputError` for a name that says neither PNG nor HTML or that cannot be
-    written, and `MissingExtraError` without what draws."""
+    html_page, and `MissingExtraError` without what draws."""
     needed("PIL.Image", "drawing a contact sheet", extra="image")
     name = os.fspath(path)
     if os.path.splitext(name)[1].lower() not in _SUFFIXES:
@@ -36,7 +36,7 @@ def write_sheet(path: str | os.PathLike[str], sheet: Sheet) -> None:
         drawn(sheet).save(file, "PNG")
         data = file.getvalue()
     else:
-        data = written(sheet).encode("utf-8", "replace")
+        data = html_page(sheet).encode("utf-8", "replace")
     try:
         with atomic_file(name) as whole:
             whole.write(data)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from embedkit import Encoder, InputError, ZeroShot
 from embedkit.evaluation import NamedClasses, evaluate
-from embedkit.evaluation.tasks.named import judged
+from embedkit.evaluation.tasks.named import class_measures
 from helpers.image_bundles import COLORS, picture_bundle
 
 judges = pytest.importorskip("sklearn.metrics")
@@ -22,7 +22,7 @@ judges = pytest.importorskip("sklearn.metrics")
 def test_measures_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(2)
     scores, wanted = rng.normal(size=(40, 7)).astype(np.float32), rng.integers(0, 6, 40)
-    found = judged(scores, wanted)
+    found = class_measures(scores, wanted)
     rows = rng.integers(0, 40, 40)
     got = found.statistic(rows)
     said = scores.argmax(axis=1)

@@ -10,7 +10,7 @@ from PIL import Image
 
 import embedkit
 from embedkit import Hit
-from embedkit.retrieval.sheets.cells import EDGE, Sheet, plain
+from embedkit.retrieval.sheets.cells import EDGE, Sheet, one_plain_line
 from helpers.pictures import drawn, saved, with_alpha
 
 
@@ -93,4 +93,4 @@ def test_a_query_may_be_any_picture() -> None:
 
 
 def test_plain_text_steers_nothing() -> None:
-    assert plain("a\x1b[2J\n b\u202e") == "a\ufffd[2J b\ufffd"
+    assert one_plain_line("a\x1b[2J\n b\u202e") == "a\ufffd[2J b\ufffd"

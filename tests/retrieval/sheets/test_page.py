@@ -12,7 +12,7 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from embedkit.retrieval.sheets.cells import Cell, Sheet
-from embedkit.retrieval.sheets.page import written
+from embedkit.retrieval.sheets.page import html_page
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=y>&amp;"
 
@@ -37,7 +37,7 @@ def test_everything_is_inside_and_escaped() -> None:
         Cell(green, "", "1.   0.5", (EVIL, EVIL)),
         Cell(None, EVIL, "2.   0.4", ("id",)),
     )
-    page = written(Sheet((cells,)))
+    page = html_page(Sheet((cells,)))
     seen = Seen()
     seen.feed(page)
     tags = [tag for tag, _ in seen.tags]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
-from embedkit.ingestion.readers.media.pictures import caption_beside, described
+from embedkit.ingestion.readers.media.pictures import caption_beside, picture_facts
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import BadRow, Row
@@ -19,7 +19,7 @@ def read_picture(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row
     and ``height`` in pixels, and the ``sha256`` of its bytes. What a camera wrote into it is kept where that was asked for."""
     data = file.read(MAX_PICTURE_BYTES + 1)
     try:
-        about = described(data, fields.media.exif)
+        about = picture_facts(data, fields.media.exif)
         caption = caption_beside(source.path)
         uri = fields.media.uri(source.path)
     except (Undecodable, OSError, ValueError) as error:

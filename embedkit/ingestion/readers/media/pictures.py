@@ -22,11 +22,11 @@ _OFFSETS = re.compile(r"[+-]\d\d:\d\d|Z")
 
 
 def of_file(path: str, exif: Collection[str] = ()) -> dict[str, Any]:
-    """`described`, of a file; raises `Undecodable`."""
-    return described(read_file(Path(path)), exif)
+    """`picture_facts`, of a file; raises `Undecodable`."""
+    return picture_facts(read_file(Path(path)), exif)
 
 
-def described(data: bytes, exif: Collection[str] = ()) -> dict[str, Any]:
+def picture_facts(data: bytes, exif: Collection[str] = ()) -> dict[str, Any]:
     """``media``, ``width`` and ``height`` in pixels, upright, and the ``sha256`` of a file's bytes; of what ``exif`` names ``taken`` (ISO
     8601, with an offset where the camera knew it) and ``camera``, where they are there. Raises `Undecodable`."""
     width, height = size_of(data)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from embedkit.ingestion.readers.media.pictures import caption_beside, described, of_file
+from embedkit.ingestion.readers.media.pictures import caption_beside, of_file, picture_facts
 from embedkit.runtime.frontends.image.decoding import Undecodable
 from helpers.pictures import drawn, saved
 
@@ -30,22 +30,22 @@ def shot(
 def test_what_is_kept_and_what_never_is() -> None:
     data = shot()
     plain = {"media": "image", "width": 40, "height": 60, "sha256": hashlib.sha256(data).hexdigest()}
-    assert described(data) == plain
-    assert described(data, ["time"]) == plain | {"taken": "2024-05-01T10:20:30"}
-    assert described(data, ["camera"]) == plain | {"camera": "Canon EOS 5D"}
-    whole = described(shot("FUJIFILM", "X-T4", offset="+02:00"), ["time", "camera"])
+    assert picture_facts(data) == plain
+    assert picture_facts(data, ["time"]) == plain | {"taken": "2024-05-01T10:20:30"}
+    assert picture_facts(data, ["camera"]) == plain | {"camera": "Canon EOS 5D"}
+    whole = picture_facts(shot("FUJIFILM", "X-T4", offset="+02:00"), ["time", "camera"])
     assert (whole["taken"], whole["camera"]) == ("2024-05-01T10:20:30+02:00", "FUJIFILM X-T4")
     assert set(whole) == {"media", "width", "height", "sha256", "taken", "camera"}
 
 
 @pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "yesterday", "    :  :     :  :  "])
 def test_a_camera_without_a_clock(taken: str) -> None:
-    assert "taken" not in described(shot(taken=taken), ["time"])
-    assert "taken" not in described(saved(drawn(), "PNG"), ["time", "camera"])
+    assert "taken" not in picture_facts(shot(taken=taken), ["time"])
+    assert "taken" not in picture_facts(saved(drawn(), "PNG"), ["time", "camera"])
 
 
 def test_a_camera_cannot_steer_a_terminal() -> None:
-    assert described(shot("A\x1b[2J", "B\nC"), ["camera"])["camera"] == "A [2J B C"
+    assert picture_facts(shot("A\x1b[2J", "B\nC"), ["camera"])["camera"] == "A [2J B C"
 
 
 def test_of_files(tmp_path: Path) -> None:
