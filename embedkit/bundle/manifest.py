@@ -12,6 +12,7 @@ import msgspec
 
 from embedkit.vectors.values import Kind
 
+from .frontends.audio import AudioFrontend, Mel
 from .frontends.base import Choice, FileName, Frontend, Id, Model, Name, Positive, Sha256
 from .frontends.ids import IdsFrontend
 from .frontends.image import Crop, ImageFrontend, Pad, Resize, ResizeFilter, Step
@@ -20,6 +21,7 @@ from .frontends.text import Part, PoolMask, TextFrontend, Truncate
 __all__ = [
     "MANIFEST",
     "SCHEMAS",
+    "AudioFrontend",
     "Choice",
     "Crop",
     "FileEntry",
@@ -32,6 +34,7 @@ __all__ = [
     "Input",
     "Manifest",
     "Matching",
+    "Mel",
     "Model",
     "Name",
     "Output",

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .folder import Bundle
-from .manifest import Frontend, IdsFrontend, ImageFrontend, Manifest, Output, Part, TextFrontend, Variant
+from .manifest import AudioFrontend, Frontend, IdsFrontend, ImageFrontend, Manifest, Output, Part, TextFrontend, Variant
 from .quality import measure_table, quality_table
 
 
@@ -124,6 +124,13 @@ def reads(frontend: Frontend) -> str:
         return f"ids below {frontend.size}, the {frontend.keep} {frontend.max}"
     if isinstance(frontend, ImageFrontend):
         return f"pictures of {frontend.size[0]} x {frontend.size[1]}"
+    if isinstance(frontend, AudioFrontend):
+        most = (
+            f", {'the first' if frontend.cut == 'head' else 'the middle'} {frontend.most / frontend.rate:g} seconds"
+            if frontend.most
+            else ""
+        )
+        return f"sounds at {frontend.rate:,} samples a second{most}"
     return frontend.kind
 
 

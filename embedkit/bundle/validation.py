@@ -13,13 +13,18 @@ import msgspec
 from embedkit.errors import BundleError
 
 from .consistency import check_consistency, check_values
-from .manifest import SCHEMAS, Frontend, IdsFrontend, ImageFrontend, Manifest, TextFrontend
+from .manifest import SCHEMAS, AudioFrontend, Frontend, IdsFrontend, ImageFrontend, Manifest, TextFrontend
 
 GROUP = "embedkit.frontends"
 """The entry point group of further kinds: each names a class `embedkit.runtime.frontends.base.Modality`, whose ``kind``
 is the struct that stands in the manifest, tagged by ``kind`` with the entry point's name."""
 
-_OWN: dict[str, type[msgspec.Struct]] = {"text": TextFrontend, "ids": IdsFrontend, "image": ImageFrontend}
+_OWN: dict[str, type[msgspec.Struct]] = {
+    "text": TextFrontend,
+    "ids": IdsFrontend,
+    "image": ImageFrontend,
+    "audio": AudioFrontend,
+}
 
 
 def read_manifest(raw: bytes, where: str) -> Manifest:

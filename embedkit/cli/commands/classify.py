@@ -122,12 +122,12 @@ def _files(given: Sequence[str], kind: str) -> tuple[list[str], bool]:
     from embedkit.ingestion.readers.files import Folder
     from embedkit.ingestion.readers.registry import FORMATS, is_of
 
-    if kind not in FORMATS or not FORMATS[kind].media:
+    if kind not in ("image", "audio"):
         return list(given), False
     found: list[str] = []
     for name in given:
         if Path(name).is_dir():
-            found += [str(Path(name) / inside) for inside in Folder(name) if is_of(inside, kind)]
+            found += [str(Path(name) / inside) for inside in Folder(name) if kind not in FORMATS or is_of(inside, kind)]
         else:
             found.append(name)
     if not found:

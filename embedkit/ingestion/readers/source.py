@@ -12,7 +12,7 @@ from embedkit.ingestion.readers.media.pictures import of_file
 from embedkit.ingestion.rows.fields import Fields, NoDocument
 from embedkit.ingestion.rows.media import MediaFields
 from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, recorded
-from embedkit.runtime.frontends.image.decoding import Undecodable
+from embedkit.runtime.frontends.media import Undecodable
 
 TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
 """The formats of which a file holds any number of documents."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from embedkit.records.documents import Hit
 from embedkit.runtime.frontends.image.colors import eight_bits, three_colors
-from embedkit.runtime.frontends.image.decoding import Undecodable
 from embedkit.runtime.frontends.image.pixels import as_picture
+from embedkit.runtime.frontends.media import Undecodable
 
 EDGE = 224
 """Pixels of the longer edge of a small picture, at most."""

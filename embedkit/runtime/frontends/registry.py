@@ -15,6 +15,7 @@ _OWN = {
     "text": "embedkit.runtime.frontends.text.modality:TextModality",
     "ids": "embedkit.runtime.frontends.ids:IdsModality",
     "image": "embedkit.runtime.frontends.image.modality:ImageModality",
+    "audio": "embedkit.runtime.frontends.audio.modality:AudioModality",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from embedkit_export.tensors import DENSE, IDS, MASK, POOL_MASK
+from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, SAMPLES
 
 from .vocabulary import Head, Run
 
@@ -118,6 +118,8 @@ class EncoderGraph(nn.Module):
 
 def mask_of(named: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
     """(batch, tokens) floats: 1 where the item is, which is everywhere where its tokens are always as many."""
+    if SAMPLES in named and LENGTH in named:
+        return (torch.arange(hidden.shape[1])[None] < named[LENGTH][:, None]).to(torch.float32)
     return named[MASK].to(torch.float32) if MASK in named else torch.ones(hidden.shape[:2])
 
 

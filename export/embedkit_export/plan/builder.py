@@ -3,59 +3,41 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
-import torch
 from torch import nn
 
-from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Input, Output, TextFrontend
 from embedkit.errors import ExportError, InputError
+from embedkit_export.modules.audio.sounds import FeatureBackbone, WaveBackbone
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.modules.images.pixels import PixelBackbone
 from embedkit_export.modules.layers import Normalize
-from embedkit_export.modules.output_heads import is_normalized, output_head
-from embedkit_export.modules.pair_head import PairHead
-from embedkit_export.modules.pooling import AttentionPool, Pool
-from embedkit_export.quiet import quiet, reason
-from embedkit_export.recipes.images import ImageInput
-from embedkit_export.recipes.outputs import Logits, Named, Sparse, checked_output
-from embedkit_export.recipes.pair import checked_pair
+from embedkit_export.modules.output_heads import output_head
+from embedkit_export.modules.pooling import Pool
+from embedkit_export.recipes.outputs import Logits, Sparse, checked_output
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
-from embedkit_export.sources.foreign.own_code import gone
-from embedkit_export.sources.load import Loading, Source, load
-from embedkit_export.sources.media.processors import of_folder, of_processor
+from embedkit_export.sources.load import load
+from embedkit_export.sources.source import Loading, Source
 from embedkit_export.sources.weight_files import Weights
-from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
+from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES, TYPES
 
-from .backbone import pooler, set_causal, tokenizer_json, without_special
-from .detection.images import preparing
+from .backbone import set_causal, tokenizer_json, without_special
+from .detection.media.audio import example, hearing
+from .detection.media.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
+from .heads import pools_of
+from .media import audio_frontend, own_preparing
 from .plan import GraphPlan, Plan, RolePlan
+from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
 
-
-def pair_head(plan: Plan) -> PairHead:
-    """The head that the plan's recipe says, once it takes vectors of the model's size. Raises `ExportError`, and `InputError`
-    where the model gives no dense vectors."""
-    given = checked_pair(plan.recipe.pair)
-    dense = plan.graphs[plan.roles["default"].graph].outputs.get(DENSE)
-    if plan.weights is None or dense is None:
-        raise InputError("pair: expected a bundle with dense vectors, which the head reads")
-    stages = (build_stage(item, plan.weights, f"pair: stage {i}") for i, item in enumerate(given.stages, 1))
-    made = PairHead(given.features, nn.Sequential(*stages)).eval()
-    try:
-        with torch.no_grad():
-            made(*torch.ones(2, 3, dense.dim))
-    except Exception as error:
-        size = len(given.features) * dense.dim
-        raise ExportError(f"pair: the head does not take the {size} numbers that it reads: {reason(error)}") from error
-    return made
+AnyFrontend: TypeAlias = TextFrontend | IdsFrontend | ImageFrontend | AudioFrontend
 
 
 def make_plan(
@@ -83,6 +65,7 @@ class _Builder:
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
         self.bare: dict[int, Source] = {}
+        self.mels: list[Any] = []
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
@@ -105,7 +88,7 @@ class _Builder:
             for name, role, origin in group:
                 own = self._tokenizer_json(origin.tokenizer)
                 self.plan.roles[name] = RolePlan(
-                    frontends[name], owner, origin.tokenizer, own, *self._picturing(role, origin)
+                    frontends[name], owner, origin.tokenizer, own, *own_preparing(role, origin, self.base)
                 )
             for name, role, origin in group:
                 frontend = frontends[name]
@@ -128,8 +111,9 @@ class _Builder:
 
     def _origin(self, name: str, role: Role) -> Source:
         """The source of a role's weights: the model's, unless the role names another checkpoint or surgery."""
-        if role.image is not None and "image" in self.origin.routes:
-            return self.origin.routes["image"]
+        for kind, given in (("image", role.image), ("audio", role.audio)):
+            if given is not None and kind in self.origin.routes:
+                return self.origin.routes[kind]
         if role.model is None and role.surgery == self.recipe.surgery:
             return self.origin.routes.get(name, self.origin)
         key = repr((role.model, role.surgery))
@@ -153,16 +137,16 @@ class _Builder:
             self.plan.notes += found.notes
         return self.origins[key]
 
-    def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend | IdsFrontend | ImageFrontend:
+    def _frontend(self, name: str, role: Role, origin: Source) -> AnyFrontend:
+        if role.audio is not None:
+            return audio_frontend(role, origin, self.mels)
         if role.image is not None:
             return preparing(origin, role.image, self.base).image.frontend()
         if self.recipe.ids is not None:
             return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
         return text_frontend(role, origin, f"role {name}", self.max_tokens)
 
-    def _graph(
-        self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend | IdsFrontend | ImageFrontend]
-    ) -> GraphPlan:
+    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, AnyFrontend]) -> GraphPlan:
         where = f"role {owner}"
         backbone = origin.backbone
         shapes: dict[str, tuple[int | None, ...]] = {}
@@ -170,12 +154,17 @@ class _Builder:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
             shapes[PIXELS] = (*given_image.size, 3)
+        elif role.audio is not None:
+            heard = hearing(origin, role.audio).audio
+            wave = heard.mel is None
+            backbone = WaveBackbone(backbone) if wave else FeatureBackbone(backbone)
+            shapes[SAMPLES if wave else FEATURES] = (None,) if wave else tuple(example(heard, 1).shape[1:])
         elif self.recipe.causal is not None:
             set_causal(backbone, self.recipe.causal, where)
         weights = Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
-        fixed = {None if isinstance(frontend, ImageFrontend) else frontend.fixed for frontend in frontends.values()}
+        fixed = {getattr(frontend, "fixed", None) for frontend in frontends.values()}
         outputs = {name: checked_output(given, name) for name, given in self.recipe.outputs.items()}
         if not self.recipe.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
@@ -184,15 +173,19 @@ class _Builder:
         after: list[nn.Module] = []
         reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
         if self.recipe.dense or reads_vectors:
-            pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
+            pools, after = pools_of(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             build_stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
         ]
         given = role.stages or []
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
-        if shapes:
+        if PIXELS in shapes:
             inputs = [Input(name=PIXELS, dtype="uint8", source="pixels")]
+        elif shapes:
+            inputs = [Input(name=name, dtype="float32", source=name) for name in shapes]
+            if any(isinstance(one, AudioFrontend) and one.batch == "longest" for one in frontends.values()):
+                inputs.append(Input(name=LENGTH, dtype="int64", source="length"))
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
         texts = [frontend for frontend in frontends.values() if isinstance(frontend, TextFrontend)]
@@ -221,27 +214,31 @@ class _Builder:
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
-        if shapes:
+        if FEATURES in shapes:
+            slots = sound_slots(module, where, shapes)
+            for name, frontend in frontends.items():
+                frontends[name] = msgspec.structs.replace(frontend, slots=slots)
+        if PIXELS in shapes:
             for name, frontend in frontends.items():
                 slots = picture_slots(module, backbone.image, where)
                 frontends[name] = msgspec.structs.replace(frontend, slots=slots)
-        tokens = self._width(module, where, token, pooled=False)
+        tokens = width_of(module, where, token, shapes, pooled=False)
         for i, stage in enumerate(token_stages, 1):
             check_independent(stage, tokens, f"token stage {i}", type(stage).__name__)
         for pool in pools:
             if not isinstance(pool, Pool):
-                alone = partial(_pooled_alone, pool)
+                alone = partial(pooled_alone, pool)
                 check_independent(alone, tokens, f"{where}: pooling", type(pool).__name__)
         described: dict[str, Output] = {}
         if pools:
-            width = self._width(module, where, token)
+            width = width_of(module, where, token, shapes)
             for i, stage in enumerate(stages, 1):
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
         if pools and module.given:
             described[DENSE] = self._dense_output(width, normal, where)
         if made:
-            described |= self._described(module, outputs, where, token)
+            described |= described_outputs(module, outputs, where, token, shapes)
         return GraphPlan(
             module=module,
             inputs=inputs,
@@ -251,6 +248,7 @@ class _Builder:
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
             shapes=shapes,
+            example=SECOND if shapes else 7,
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
 
@@ -263,122 +261,12 @@ class _Builder:
         normal = normal and dim is None  # the first numbers of a vector of unit length are shorter
         return Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka, default=dim)
 
-    def _pools(
-        self, pooling: Any, origin: Source, weights: Weights, where: str, *, padded: bool
-    ) -> tuple[list[nn.Module], list[nn.Module]]:
-        """The pooling modules, and the stages that they bring."""
-        if isinstance(pooling, nn.Module):
-            return [pooling.eval()], []
-        if not isinstance(pooling, Pooling):
-            raise InputError(f"{where}: pooling: expected a mode, a table or a module of torch, found {pooling!r:.80}")
-        if pooling.padding and not padded:
-            raise ExportError(
-                f"{where}: pooling with padding makes a vector depend on the longest text beside it; give a fixed length (pad = N)"
-            )
-        modes = [pooling.mode] if isinstance(pooling.mode, str) else list(pooling.mode)
-        pools: list[nn.Module] = []
-        after: list[nn.Module] = []
-        for mode in modes:
-            if mode == "attention":
-                if pooling.weights is None:
-                    raise InputError(f"{where}: pooling 'attention' needs `weights`")
-                pools.append(AttentionPool(weights.get(pooling.weights), pooling.heads, padding=pooling.padding))
-                continue
-            if mode == "pooler":
-                if len(modes) > 1:
-                    raise ExportError(f"{where}: pooling 'pooler' cannot be joined with other modes")
-                after.append(pooler(origin.backbone, where))
-            mask_id = origin.tokenizer.mask_token_id if mode == "mask" else None
-            pools.append(Pool("first" if mode == "pooler" else mode, padding=pooling.padding, mask_id=mask_id))
-        return pools, after
-
-    @staticmethod
-    def _described(module: EncoderGraph, outputs: dict[str, Named], where: str, token: int) -> dict[str, Output]:
-        """What the manifest says of the outputs beside the pooled vector, whose sizes a short run shows."""
-        found = _short_run(lambda given: module(*given.values()), module, where, token)
-        tensors = dict(zip(module.outputs, found if isinstance(found, tuple) else (found,), strict=True))
-        out: dict[str, Output] = {}
-        for name, given in outputs.items():
-            about: dict[str, Any] = {}
-            if isinstance(given, Sparse):
-                about["top"] = given.top
-            elif isinstance(given, Logits):
-                about |= {"labels": given.labels, "activation": given.activation}
-            part: Any = module.heads[name]
-            about["normalized"] = is_normalized(part)
-            dim = int(tensors[name].shape[-1])
-            if isinstance(given, Logits) and given.labels and len(given.labels) != dim:
-                raise ExportError(f"output {name}: expected {dim} labels, found {len(given.labels)}")
-            out[name] = Output(kind=given.__struct_config__.tag, dim=dim, **about)  # type: ignore[arg-type]
-        return out
-
-    @staticmethod
-    def _width(module: EncoderGraph, where: str, token: int, *, pooled: bool = True) -> int:
-        """Numbers of a pooled vector, or of a token's, from a short run."""
-
-        def run(given: dict[str, torch.Tensor]) -> torch.Tensor:
-            hidden = module.hidden(given)
-            return module.pooled(hidden, given) if pooled else hidden
-
-        return int(_short_run(run, module, where, token).shape[-1])
-
-    def _picturing(self, role: Role, origin: Source) -> tuple[Any, ImageInput | None]:
-        """The model's own preparing of pictures, where the recipe's is the same, and what is done to them."""
-        if role.image is None:
-            return None, None
-        given = preparing(origin, role.image, self.base).image
-        own = of_processor(origin.processor) if origin.processor is not None else of_folder(origin.folder)
-        return (own.processor if own is not None and own.image == given else None), given
-
     def _tokenizer_json(self, tokenizer: Any) -> str:
         if tokenizer is None:
             return ""
         if id(tokenizer) not in self.tokenizer_json:
             self.tokenizer_json[id(tokenizer)] = tokenizer_json(tokenizer)
         return self.tokenizer_json[id(tokenizer)]
-
-
-def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int) -> Any:
-    """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
-    if PIXELS in module.inputs:
-        module_image = module.backbone.image
-        return _ran(run, {PIXELS: torch.zeros(2, *module_image.size, 3, dtype=torch.uint8)}, where, "black pictures")
-    ids = torch.full((2, 4), token, dtype=torch.int64)
-    given = {
-        name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
-        for name in module.inputs
-    }
-    for name in module.inputs:
-        if name == LENGTH:
-            given[name] = torch.full((2,), 4, dtype=torch.int64)
-        elif name not in (IDS, MASK, POOL_MASK, TYPES):
-            given[name] = torch.zeros(2, dtype=torch.int64)
-    return _ran(run, given, where, f"the id {token}")
-
-
-def _ran(run: Callable[[dict[str, torch.Tensor]], Any], given: dict[str, torch.Tensor], where: str, what: str) -> Any:
-    with quiet(), torch.no_grad():
-        try:
-            return run(given)
-        except Exception as error:
-            raise ExportError(
-                f"{where}: the model cannot be run as the recipe says, on {what}: {reason(error)}{gone(error)}"
-            ) from error
-
-
-def picture_slots(module: EncoderGraph, given: ImageInput, where: str) -> int:
-    """Token slots that a picture is worth: a transformer's tokens; of a network that makes them fewer on its way, or of maps, a
-    slot for each 16 x 16 pixels."""
-    tokens = int(_short_run(module.hidden, module, where, 0).shape[1])
-    height, width = given.size
-    patch = getattr(module.backbone.config, "patch_size", None)
-    whole = isinstance(patch, int) and abs(tokens - (height // patch) * (width // patch)) <= 8
-    return tokens if whole else max(tokens, height * width // 256, 1)
-
-
-def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-    out: torch.Tensor = pool(hidden, torch.ones(hidden.shape[:2]))
-    return out
 
 
 def _key(part: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Input, Output, TextFrontend
 from embedkit_export.modules.encoder_graph import EncoderGraph
+from embedkit_export.recipes.audio import AudioInput
 from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.recipe import Recipe
 from embedkit_export.sources.weight_files import Weights
@@ -29,6 +30,8 @@ class GraphPlan:
     fixed: int | None = None
     shapes: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
     """The shape of one item's tensor, by the name of an input that is not made of tokens; None is an axis of any length."""
+    example: int = 7
+    """How long an axis of any length is in an example."""
     kept: bool = False
     """Whether padding has vectors that the others see nothing of."""
 
@@ -41,17 +44,14 @@ class GraphPlan:
 def shaped(plan: GraphPlan, name: str, rows: int) -> torch.Tensor:
     """An example of an input that is not made of tokens: zeros; axes of any length have a few."""
     entry = next(entry for entry in plan.inputs if entry.name == name)
-    return torch.zeros(rows, *(size or _FEW for size in plan.shapes[name]), dtype=getattr(torch, entry.dtype))
-
-
-_FEW = 7
+    return torch.zeros(rows, *(size or plan.example for size in plan.shapes[name]), dtype=getattr(torch, entry.dtype))
 
 
 @dataclass(frozen=True)
 class RolePlan:
     """One role: its frontend, its graph (the name of the first role that has it), and torch's tokenizer."""
 
-    frontend: TextFrontend | IdsFrontend | ImageFrontend
+    frontend: TextFrontend | IdsFrontend | ImageFrontend | AudioFrontend
     graph: str
     tokenizer: Any
     tokenizer_json: str
@@ -59,6 +59,8 @@ class RolePlan:
     """The model's own preparing of pictures, where transformers has it and the recipe does not say another."""
     image: ImageInput | None = None
     """What is done to pictures."""
+    audio: AudioInput | None = None
+    """What is done to sounds."""
 
 
 @dataclass

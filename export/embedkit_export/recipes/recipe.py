@@ -108,6 +108,8 @@ class Role(_Piece, frozen=True):
     image: Any = None
     """That the role reads pictures: ``auto`` (as the model's own files prepare them), the name of such a file, or a table or
     `recipes.images.ImageInput`."""
+    audio: Any = None
+    """That the role reads sounds: ``auto`` (as the model's own files prepare them), or a table or `recipes.audio.AudioInput`."""
     special_tokens: bool | None = None
     """False where the tokenizer adds no special tokens: the template has all that are read."""
 
@@ -173,6 +175,8 @@ class Recipe(_Piece, frozen=True):
     """That the model reads sequences of ids, not texts."""
     image: Any = None
     """That the model reads pictures, as of `Role`; found by itself where the model says so."""
+    audio: Any = None
+    """That the model reads sounds, as of `Role`; found by itself where the model says so."""
     tables: dict[str, TableOf] = {}
     """Tables of vectors that go into the bundle, comparable with the pooled vector."""
     special_tokens: bool = True

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.bundle.manifest import Frontend, ImageFrontend, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, Frontend, ImageFrontend, TextFrontend
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
@@ -25,7 +25,10 @@ from . import reference, texts
 from . import sample as samples
 from .gates import Gates
 from .labels import LabelledSample
-from .media import pictures
+from .media import pictures, sounds
+
+MEDIA = (ImageFrontend, AudioFrontend)
+"""What reads no texts, and no ids that these stand for."""
 
 
 class Judge:
@@ -53,7 +56,13 @@ class Judge:
         """A role with a graph of its own is judged on all texts, others on the fixed ones."""
         plan = self.prepared.plan
         frontend = plan.roles[name].frontend
-        fixed = pictures.fixed() if isinstance(frontend, ImageFrontend) else texts.fixed(plan.roles["default"].frontend)
+        fixed: Any
+        if isinstance(frontend, AudioFrontend):
+            fixed = sounds.fixed(frontend)
+        elif isinstance(frontend, ImageFrontend):
+            fixed = pictures.fixed()
+        else:
+            fixed = texts.fixed(plan.roles["default"].frontend)
         hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))
         if len(golden) < len(fixed.golden):
             raise ExportError(
@@ -62,11 +71,12 @@ class Judge:
         typical = self.tokenizers.items(name, self._typical(frontend)) if name in plan.graphs else []
         items = [*hostile, *golden, *typical]
         verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
-        expected = reference.values(plan, name, items, self._model(name))
+        expected = reference.values(plan, name, items, self._model(name), self.tokenizers.modalities[name])
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
-        if isinstance(frontend, ImageFrontend) and (name in plan.graphs or not self._is_shared(name)):
-            self.media |= pictures.golden_arrays(name, self.tokenizers.modalities[name], golden)
+        if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
+            kept = pictures if isinstance(frontend, ImageFrontend) else sounds
+            self.media |= kept.golden_arrays(name, self.tokenizers.modalities[name], golden)
         return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
 
     def _is_shared(self, name: str) -> bool:
@@ -76,7 +86,7 @@ class Judge:
 
     def _typical(self, frontend: Frontend) -> list[Any]:
         gate: list[Any] = self.samples[frontend.kind].judged(texts.GATE_TEXTS)
-        if isinstance(frontend, ImageFrontend):
+        if isinstance(frontend, MEDIA):
             return gate
         plain = [item if isinstance(item, str) else " ".join(item.values()) for item in gate]
         return [*gate, *texts.longest(plain)]
@@ -98,7 +108,7 @@ class Judge:
         """Write the golden items with torch's vectors."""
         arrays: dict[str, Any] = dict(self.media)
         frontends = [role.frontend for role in self.prepared.plan.roles.values()]
-        readers = [frontend for frontend in frontends if not isinstance(frontend, ImageFrontend)]
+        readers = [frontend for frontend in frontends if not isinstance(frontend, MEDIA)]
         if readers:
             arrays["texts"] = np.array(texts.fixed(readers[0]).golden)
         for role, found in self.golden.items():

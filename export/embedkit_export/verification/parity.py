@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Output, Quality, SizeQuality
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Output, Quality, SizeQuality
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
 from embedkit.runtime.frontends.base import Item
@@ -30,6 +30,7 @@ from embedkit_export.tensors import DENSE
 
 from .gates import Gates
 from .labels import rank_correlation
+from .media.audio_reference import check_sound
 from .media.image_reference import check_pixels
 from .reference import Floats, sequence, tokens
 
@@ -68,6 +69,9 @@ def check_tokens(tokenizers: Tokenizers, role: str, planned: RolePlan, items: Se
     for item in items:
         if isinstance(frontend, ImageFrontend):
             check_pixels(role, planned, item)
+            continue
+        if isinstance(frontend, AudioFrontend):
+            check_sound(role, planned, tokenizers.modalities[role], item)
             continue
         if isinstance(frontend, IdsFrontend):
             found = tokenizers.batch(role, tokenizers.modalities[role].check(item, role))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.bundle.manifest import Choice, IdsFrontend, ImageFrontend, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, Choice, IdsFrontend, ImageFrontend, Output, TextFrontend
 from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -27,19 +27,20 @@ from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.quiet import quiet
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
 
+from .media.audio_reference import given as heard
 from .media.image_reference import pixel_values
 
 Floats = npt.NDArray[np.float32]
 
 
-def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None) -> dict[str, Values]:
+def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None, modality: Any = None) -> dict[str, Values]:
     """What torch makes of each item, by output; through ``model``'s own methods where it is given (a sentence-transformers
     model)."""
     outputs = plan.graphs[plan.roles[role].graph].outputs
     with quiet(), torch.no_grad():
         if model is not None:
             return {name: _own(model, role, [str(item) for item in items], output) for name, output in outputs.items()}
-        rows = [_alone(plan, role, item) for item in items]
+        rows = [_alone(plan, role, item, modality) for item in items]
     return {name: _gathered(output, [row[name] for row in rows]) for name, output in outputs.items()}
 
 
@@ -75,7 +76,7 @@ def _own(model: Any, role: str, texts: list[str], output: Output) -> Values:
     return np.asarray(out, dtype=np.float32)
 
 
-def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
+def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str, npt.NDArray[Any]]:
     chosen = plan.roles[role]
     graph = plan.graphs[chosen.graph]
     frontend, module = chosen.frontend, graph.module
@@ -83,6 +84,10 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
         values = pixel_values(frontend, module.backbone.image, chosen.processor, item)
         tokens_read = module.hidden({"pixel_values": values}).shape[1]
         return _headed_and_pooled(graph, {"pixel_values": values}, [1] * tokens_read, [1] * tokens_read)
+    if isinstance(frontend, AudioFrontend):
+        named = heard(frontend, chosen.processor, modality, item)
+        frames = [1] * module.hidden(named).shape[1]
+        return _headed_and_pooled(graph, named, frames, frames)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]
     ids, types, pool = tokens(chosen.tokenizer, frontend, item)

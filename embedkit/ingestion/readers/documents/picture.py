@@ -10,7 +10,8 @@ from embedkit.ingestion.readers.media.pictures import caption_beside, picture_fa
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import BadRow, Row
-from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES, Undecodable
+from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES
+from embedkit.runtime.frontends.media import Undecodable
 
 
 def read_picture(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:

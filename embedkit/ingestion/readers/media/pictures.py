@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from embedkit.runtime.frontends.image.decoding import PICTURE_FORMATS, Undecodable, pillow, read_file, size_of
+from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES, PICTURE_FORMATS, pillow, size_of
+from embedkit.runtime.frontends.media import Undecodable, read_file
 from embedkit.system.files.lines import not_utf8
 
 _LONGEST_CAPTION = 1 << 20
@@ -23,7 +24,7 @@ _OFFSETS = re.compile(r"[+-]\d\d:\d\d|Z")
 
 def of_file(path: str, exif: Collection[str] = ()) -> dict[str, Any]:
     """`picture_facts`, of a file; raises `Undecodable`."""
-    return picture_facts(read_file(Path(path)), exif)
+    return picture_facts(read_file(Path(path), MAX_PICTURE_BYTES), exif)
 
 
 def picture_facts(data: bytes, exif: Collection[str] = ()) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from embedkit.bundle.manifest import ImageFrontend
 from embedkit.records.media import Image
+from embedkit.runtime.frontends.media import Undecodable, read_file
 
 from .colors import eight_bits, three_colors
-from .decoding import Undecodable, check_pixels, picture_of, pillow, read_file, upright
+from .decoding import MAX_PICTURE_BYTES, check_pixels, picture_of, pillow, upright
 from .steps import First, applied
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -51,7 +52,7 @@ def prepared(frontend: ImageFrontend, item: Any, *, fast: bool = False) -> Pixel
 def as_picture(item: Any, first: First | None = None) -> Any:
     """An item as an upright `PIL.Image.Image`; a JPEG's file not larger than the ``first`` of the steps needs it."""
     if isinstance(item, Path):
-        return picture_of(read_file(item), first.least if first else None)
+        return picture_of(read_file(item, MAX_PICTURE_BYTES), first.least if first else None)
     if isinstance(item, Image):
         return picture_of(item.data, first.least if first else None)
     if isinstance(item, np.ndarray):

@@ -11,8 +11,8 @@ from embedkit.errors import ExportError
 from embedkit_export.modules import layers as stages
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
 from embedkit_export.sources import routes as pipelines
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.routes import token_limit
+from embedkit_export.sources.source import Source
 
 from . import dense as modules
 

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, TextFrontend
 from embedkit.errors import InputError
 from embedkit_export.plan.plan import Plan
 from embedkit_export.verification.sample import Sample, read
 from embedkit_export.verification.texts import typical
 
-from . import pictures
+from . import pictures, sounds
+
+_WANTED = {"image": "a folder of pictures", "audio": "a folder of sounds"}
 
 
 def samples(plan: Plan, given: Any) -> dict[str, Sample]:
@@ -21,22 +23,25 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
     `InputError`."""
     paths = [Path(one) for one in _listed(given)]
     seen = [path for path in paths if pictures.holds_pictures(path)]
-    others = [path for path in paths if path not in seen]
+    heard = [path for path in paths if path not in seen and sounds.holds_sounds(path)]
+    others = [path for path in paths if path not in seen and path not in heard]
     frontends = {role.frontend.kind: role.frontend for role in reversed(plan.roles.values())}
     found: dict[str, Sample] = {}
     for kind, frontend in frontends.items():
-        own = seen if isinstance(frontend, ImageFrontend) else others
+        own = seen if isinstance(frontend, ImageFrontend) else heard if isinstance(frontend, AudioFrontend) else others
         if len(own) > 1:
             raise InputError(f"sample: expected one for {kind}, found {own[0]} and {own[1]}")
         path = own.pop() if own else None
         if isinstance(frontend, ImageFrontend):
             found[kind] = pictures.sample(path)
+        elif isinstance(frontend, AudioFrontend):
+            found[kind] = sounds.sample(path, frontend.rate)
         elif isinstance(frontend, IdsFrontend) and path is None:
             found[kind] = Sample("random sequences of ids", tuple(typical(frontend)))
         else:
             found[kind] = read(path, fields=_fields(frontend))
-    if left := [*seen, *others]:
-        wanted = " or ".join("a folder of pictures" if kind == "image" else "texts" for kind in frontends)
+    if left := [*seen, *heard, *others]:
+        wanted = " or ".join(_WANTED.get(kind, "texts") for kind in frontends)
         raise InputError(f"sample {left[0]}: this model reads {', '.join(frontends)}: expected {wanted}")
     return found
 

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("PIL")
 
 from embedkit.ingestion.readers.media.pictures import caption_beside, of_file, picture_facts
-from embedkit.runtime.frontends.image.decoding import Undecodable
+from embedkit.runtime.frontends.media import Undecodable
 from helpers.pictures import drawn, saved
 
 

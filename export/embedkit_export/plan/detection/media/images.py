@@ -17,8 +17,8 @@ from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.media.processors import Preparing, of_file, of_folder, of_processor
+from embedkit_export.sources.source import Source
 
 TEXTS, PICTURES = ("default", "query", "text"), ("document", "image")
 """The roles of a model of both: a question in words, and what is searched."""
@@ -84,8 +84,11 @@ def merged(found: dict[str, Role], given: dict[str, Role]) -> dict[str, Role]:
     """The roles of a recipe with what a given one says of them."""
     out = dict(found)
     for name, role in given.items():
-        before = found.get(name) or found["image" if role.image is not None else "text"]
+        kind = "image" if role.image is not None else "audio" if role.audio is not None else "text"
+        before = found.get(name) or found[kind]
         said = {key: value for key, value in msgspec.structs.asdict(role).items() if value is not None}
+        if "audio" in said:
+            said["audio"] = before.audio  # which was read already
         if isinstance(said.get("image"), str):  # what was found for it stands there already
             said["image"] = before.image
         elif "image" in said:
