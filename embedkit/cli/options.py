@@ -26,7 +26,7 @@ files_argument = argument(
     required=True,
     metavar="FILE...",
     help="JSON lines, CSV, TSV, Parquet or Arrow; Markdown, HTML or text, one document each; folders; - is standard input. "
-    "May be compressed.",
+    "May be compressed. For a bundle of pictures these, and folders of them.",
 )
 store_option = click.option("--store", required=True, metavar="URL", help="The store's address, such as chroma:index.")
 collection_option = click.option("--collection", required=True, metavar="NAME", help="The collection in the store.")

@@ -186,7 +186,7 @@ def is_picture(value: object) -> bool:
 
 def _prepared(frontend: ImageFrontend, item: Item, number: int, fast: bool) -> Pixels:
     try:
-        return prepared(frontend, item, fast=fast)
+        return prepared(frontend, item, fast=True) if fast else prepared(frontend, item)
     except Undecodable as error:
         place = f"{item}: " if isinstance(item, Path) and not str(error).startswith(str(item)) else ""
         raise Unencodable(number, f"{place}{error}") from error
