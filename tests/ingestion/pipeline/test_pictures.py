@@ -102,3 +102,5 @@ def test_an_estimate_and_a_retry_know_the_root(
     fields = Fields(media=MediaFields.of(None, tmp_path, None))
     assert retry(dead, encoder, "memory:retry", collection="photos", fields=fields).written == 1
     assert not dead.exists()
+    again = ingest(rows, encoder, "memory:retry", collection="photos", dead_letters=dead)
+    assert (again.written, again.unchanged) == (0, 4), "the file that was repaired was read anew"
