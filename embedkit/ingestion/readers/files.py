@@ -89,6 +89,10 @@ class FileRows:
         self.skipped: list[str] = []
         if format is not None:
             one_of("format", format, FORMATS)
+            if image_field is not None and FORMATS[format].media:
+                raise OptionError(
+                    f"image_field: names a field of tables, and the format {format} reads files as they are; leave one out"
+                )
         problems = [problem for path in self.paths if (problem := _problem(path))]
         if self.paths.count("-") > 1:
             problems.append("-: standard input can be read once only")

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("PIL")
 
-from embedkit.errors import InputError
+from embedkit.errors import InputError, OptionError
 from embedkit.ingestion import FileRows
 from embedkit.ingestion.rows.row import BadRow, SourcedDocument
 from helpers.pictures import drawn, saved
@@ -97,3 +97,12 @@ def test_below_a_root(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     outside = list(FileRows([tmp_path / "red.jpg"], format="image", root=tmp_path / "sub"))
     assert isinstance(outside[0], BadRow)
     assert "is not below the root" in outside[0].reason
+
+
+def test_options_that_do_not_fit(table: Path) -> None:
+    with pytest.raises(OptionError, match="names a field of tables"):
+        FileRows([table.parent], format="image", image_field="file_name")
+    rows = list(FileRows([table.parent], image_field="file_name").pictures())
+    assert [row.id for row in rows] == ["red.jpg", "sub/blue.png"], (
+        "of a folder the table is read, and its pictures by it"
+    )
