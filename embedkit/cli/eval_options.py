@@ -69,7 +69,9 @@ class Data:
         None, type=click.IntRange(min=1), help="How many nearest --knn counts.  [default: 20]"
     )
     temperature: float | None = option_field(
-        None, help="Of --knn: a neighbour weighs exp(score / temperature).  [default: 0.07]"
+        None,
+        type=click.FloatRange(min=0.001),
+        help="Of --knn: a neighbour weighs exp(score / temperature).  [default: 0.07]",
     )
     k: tuple[int, ...] = option_field(
         (),
