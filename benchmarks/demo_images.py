@@ -60,6 +60,8 @@ def main(home: Path = Path(".demo-images")) -> None:
 def export(bundle: Path) -> None:
     """The bundle, exported unless it is there whole."""
     from embedkit import Bundle, BundleError
+    from embedkit.bundle.quality import quality_table
+    from embedkit.bundle.summary import measured_variants, variant_bytes
 
     try:
         Bundle.open(bundle).verify_files()
@@ -70,11 +72,16 @@ def export(bundle: Path) -> None:
     from pictures.lite0 import exported
 
     started = time.perf_counter()
-    print("exporting EfficientNet-Lite0 (about two minutes)", flush=True)
+    print("exporting EfficientNet-Lite0 (some minutes)", flush=True)
     with_sample = bundle.parent / "sample"
     gather(with_sample, pieces=False)
     report = exported(bundle, sample=with_sample, progress=True)
-    print(f"exported in {time.perf_counter() - started:.0f} s, compared with torch:\n{report}")
+    print(f"exported in {time.perf_counter() - started:.0f} s; measured against torch:")
+    variants = measured_variants(report.manifest)
+    sizes = {name: variant_bytes(report.manifest, variant) for name, variant in variants.items()}
+    print(quality_table(variants, sizes).text())
+    for note in report.notes:
+        print(note)
 
 
 def gather(folder: Path, *, pieces: bool = True) -> int:
