@@ -1,4 +1,4 @@
-"""Labelled files whose records name pictures."""
+"""Labelled files whose records name pictures (or sounds)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import check_file, labelled, records, refuse, text_of
 
-IMAGES = ("image", "file_name", "file", "uri")
+IMAGES = ("image", "audio", "file_name", "file", "uri")
 CAPTIONS = ("caption", "captions", "text")
 
 

@@ -21,6 +21,7 @@ from embedkit.runtime.frontends.base import Item
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
 
+from .captions import other_kind
 from .named import class_measures
 from .task import Measured, Task
 
@@ -95,7 +96,7 @@ class Neighbours(Task):
     def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of those that are judged."""
         check_encoder(encoder)
-        kind = "image" if isinstance(self.items[0], Path) else "text"
+        kind = other_kind(encoder) if isinstance(self.items[0], Path) else "text"
         values: Values = encoder.encode(list(self.items), role=self.role or encoder.role_of(kind), progress=progress)
         check_finite(values, "default")
         names = sorted(set(self.classes))

@@ -35,7 +35,7 @@ def test_what_is_no_caption(row: dict[str, object], tmp_path: Path) -> None:
 
 def test_columns_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("picture,words\na,b\n")
-    with pytest.raises(InputError, match="expected the columns image or file_name"):
+    with pytest.raises(InputError, match="expected the columns image or audio or file_name"):
         list(captioned(tmp_path / "c.csv"))
     (tmp_path / "e.jsonl").write_text("")
     with pytest.raises(InputError, match="at least one record"):
