@@ -132,20 +132,18 @@ def search(
     else:
         queries = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
     answers = ranking.search(queries, encoder, store, collection, loading, wanted)
-    if sheet:
-        _draw(sheet, queries, answers, root, offset + 1)
     if query is None:
         for text, hits in zip(queries, answers, strict=True):
             print_json_line(_answer(text, hits))
-        return
-    (hits,) = answers
-    if json:
-        print_json(as_json(_answer(query, hits)))
-        return
-    for rank, hit in enumerate(hits, start=offset + 1):
-        print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
-    if not hits:
-        print(_why_none(filter, offset, min_score), file=sys.stderr)
+    elif json:
+        print_json(as_json(_answer(query, answers[0])))
+    else:
+        for rank, hit in enumerate(answers[0], start=offset + 1):
+            print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
+        if not answers[0]:
+            print(_why_none(filter, offset, min_score), file=sys.stderr)
+    if sheet:  # last, so that one that cannot be drawn costs no answer
+        _draw(sheet, queries, answers, root, offset + 1)
 
 
 def _draw(sheet: str, queries: list[Any], answers: list[list[Hit]], root: str | None, first: int) -> None:
