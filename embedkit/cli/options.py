@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
     from embedkit.retrieval.rerank import RerankerLike
+
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(
@@ -175,10 +178,10 @@ class Cutting:
     chunk: str | None = option_field(
         None,
         metavar="TOKENS",
-        help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads.",
+        help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads. Sounds: 10s, chunks of ten seconds.",
     )
-    overlap: int = option_field(
-        0, type=click.IntRange(min=0), metavar="TOKENS", help="How much a chunk repeats of the one before."
+    overlap: str = option_field(
+        "0", metavar="TOKENS", help="How much a chunk repeats of the one before: tokens, or of sounds seconds, as 2s."
     )
     chunk_by: str = option_field(
         "sentences",
@@ -195,12 +198,23 @@ class Cutting:
         from embedkit.ingestion import Chunking
 
         if not self.chunk:
-            if self.overlap or self.chunk_by != "sentences":
+            if self.overlap != "0" or self.chunk_by != "sentences":
                 raise click.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
             return None
+        if (size := _seconds(self.chunk)) is not None:
+            overlap = 0.0 if self.overlap == "0" else _seconds(self.overlap)
+            if overlap is None:
+                raise click.BadParameter(f"expected seconds, as 2s, found {self.overlap!r}", param_hint="--overlap")
+            if self.chunk_by != "sentences":
+                raise click.BadParameter("sounds are cut by seconds alone; leave it out", param_hint="--chunk-by")
+            return Chunking(size, overlap, "seconds")
         if self.chunk != "auto" and not self.chunk.isdecimal():
-            raise click.BadParameter(f"expected a number of tokens or auto, found {self.chunk!r}", param_hint="--chunk")
-        return Chunking(None if self.chunk == "auto" else int(self.chunk), self.overlap, cast("By", self.chunk_by))
+            raise click.BadParameter(
+                f"expected a number of tokens or auto, or seconds (as 10s), found {self.chunk!r}", param_hint="--chunk"
+            )
+        if not self.overlap.isdecimal():
+            raise click.BadParameter(f"expected a number of tokens, found {self.overlap!r}", param_hint="--overlap")
+        return Chunking(None if self.chunk == "auto" else int(self.chunk), int(self.overlap), cast("By", self.chunk_by))
 
     def mode(self) -> MetadataMode:
         """The mode of metadata."""
@@ -217,9 +231,16 @@ class Cutting:
         return chunked(rows, encoder, chunking, metadata_policy=self.mode()) if chunking else rows
 
 
+def _seconds(given: str) -> float | None:
+    """What ``10s`` or ``0.5s`` says; None where it is of another form."""
+    found = _SECONDS.fullmatch(given)
+    return float(found[1]) if found else None
+
+
 def suited(rows: FileRows, encoder: Encoder) -> FileRows:
-    """The rows as what the bundle's documents are: texts, or pictures."""
-    return rows.pictures() if encoder.modality("document").noun == "image" else rows
+    """The rows as what the bundle's documents are: texts, pictures or sounds."""
+    kind = encoder.modality("document").frontend.kind
+    return rows.media(kind) if kind in ("image", "audio") else rows
 
 
 loading_options = grouped("loading", Loading)

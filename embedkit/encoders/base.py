@@ -30,6 +30,7 @@ from embedkit.runtime.options import (
 from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
 from embedkit.runtime.streaming import stream
 from embedkit.runtime.tower import BatchResult
+from embedkit.system.progress import bar_of
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.quantization import (
     Precision,
@@ -101,9 +102,10 @@ class BaseEncoder(EncoderInfo, ABC):
 
         Args:
             texts: An item, or any number of them: strings; where the role's template has several fields, mappings of their
-                names (see `fields`); sequences of integers for a bundle of ids; pictures (see `encode_image`).
+                names (see `fields`); sequences of integers for a bundle of ids; pictures and sounds (`encode_image`,
+                `encode_audio`).
             role: The name of a role, whose template is put around each text; of default, query and document the type of the first
-                item decides among those that read texts and pictures.
+                item decides among those that read texts, pictures and sounds.
             dim: Keep the first so many numbers (of unit length again where the model normalises); a model trained for
                 certain sizes (Matryoshka) takes only these. Of dense vectors only, and so is ``precision``.
             precision: ``float32``, ``float16``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as in `embedkit.quantize`.
@@ -182,6 +184,10 @@ class BaseEncoder(EncoderInfo, ABC):
         """`encode` of pictures (paths, `embedkit.Image`, pictures of Pillow, uint8 arrays), in the first role that reads them."""
         return self.encode(images, role=self.role_of("image"), **options)
 
+    def encode_audio(self, sounds: Items, **options: Unpack[RoleKeywords]) -> Any:
+        """`encode` of sounds (paths, `embedkit.Audio`, pairs of samples and their rate), in the first role that reads them."""
+        return self.encode(sounds, role=self.role_of("audio"), **options)
+
     @overload
     def stream(
         self,
@@ -235,7 +241,7 @@ class BaseEncoder(EncoderInfo, ABC):
         texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
-        with _bar(len(texts), progress) as bar:
+        with bar_of(len(texts), progress) as bar:
             for found in self.stream_outputs(texts, role=role, outputs=outputs, on_truncate=on_truncate):
                 for name, values in found.items():
                     parts[name].append(values)
@@ -272,7 +278,7 @@ class BaseEncoder(EncoderInfo, ABC):
         precision: Precision = "float32" if own else options.precision
         out: Vectors | None = None
         done = 0
-        with _bar(len(texts), progress) as bar:
+        with bar_of(len(texts), progress) as bar:
             for vectors in self._dense(texts, options, name, about, precision):
                 if out is None:
                     out = (
@@ -389,9 +395,3 @@ class BaseEncoder(EncoderInfo, ABC):
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
         items_of("texts", texts)
-
-
-def _bar(total: int, progress: bool | None) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="text", disable=None if progress is None else not progress)

@@ -147,7 +147,7 @@ class EncoderInfo:
         )
 
     def role_of(self, kind: str) -> str:
-        """The first role whose items are of a kind (``text``, ``image``), that of the kind's name before others; `InputError` where
+        """The first role whose items are of a kind (``text``, ``image``, ``audio``), that of the kind's name before others; `InputError` where
         there is none."""
         found = [name for name, role in self._roles.items() if role.modality.frontend.kind == kind]
         if not found:

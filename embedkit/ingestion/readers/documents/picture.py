@@ -25,7 +25,7 @@ def read_picture(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row
     data = file.read(MAX_PICTURE_BYTES + 1)
     try:
         width, height = size_of(data)
-        caption = _caption(source.path)
+        caption = caption_beside(source.path)
     except (Undecodable, OSError) as error:
         yield source.bad(str(error))
         return
@@ -35,7 +35,9 @@ def read_picture(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row
     yield row if isinstance(row, BadRow) else replace(row, metadata={**row.metadata, "uri": source.path})
 
 
-def _caption(path: str) -> str:
+def caption_beside(path: str) -> str:
+    """What stands in the file of a name with ``.txt`` beside it; nothing where there is none. Raises `Undecodable` for what is no text,
+    and `OSError`."""
     beside = os.path.splitext(path)[0] + ".txt"
     if not os.path.isfile(beside):
         return ""
