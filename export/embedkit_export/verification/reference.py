@@ -25,7 +25,7 @@ from embedkit_export.modules.encoder_graph import EncoderGraph, last
 from embedkit_export.modules.pooling import Pool
 from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.quiet import quiet
-from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
+from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, SAMPLES, TYPES
 
 from .media.audio_reference import given as heard
 from .media.image_reference import pixel_values
@@ -86,7 +86,8 @@ def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str,
         return _headed_and_pooled(graph, {"pixel_values": values}, [1] * tokens_read, [1] * tokens_read)
     if isinstance(frontend, AudioFrontend):
         named = heard(frontend, chosen.processor, modality, item)
-        frames = [1] * module.hidden(named).shape[1]
+        wave = frontend.mel is None
+        frames = [1] * (frontend.frames(named[SAMPLES].shape[1]) if wave else module.hidden(named).shape[1])
         return _headed_and_pooled(graph, named, frames, frames)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]
