@@ -21,6 +21,27 @@ if TYPE_CHECKING:
 
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
+
+def _seconds(given: str) -> float | None:
+    """What ``10s`` or ``0.5s`` says; None where it is of another form."""
+    found = _SECONDS.fullmatch(given)
+    return float(found[1]) if found else None
+
+
+class _Overlap(click.ParamType):
+    """Tokens (an integer) or seconds (a float), as ``2s``."""
+
+    name = "overlap"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        if not isinstance(value, str):
+            return int(value)
+        found = _seconds(value)
+        if found is None and not value.isdecimal():
+            self.fail(f"expected a number of tokens, or seconds (as 2s), found {value!r}", param, ctx)
+        return int(value) if found is None else found
+
+
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(
     "files",
@@ -180,8 +201,11 @@ class Cutting:
         metavar="TOKENS",
         help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads. Sounds: 10s, chunks of ten seconds.",
     )
-    overlap: str = option_field(
-        "0", metavar="TOKENS", help="How much a chunk repeats of the one before: tokens, or of sounds seconds, as 2s."
+    overlap: int | float = option_field(
+        0,
+        type=_Overlap(),
+        metavar="TOKENS",
+        help="How much a chunk repeats of the one before: tokens, or of sounds seconds, as 2s.",
     )
     chunk_by: str = option_field(
         "sentences",
@@ -198,23 +222,22 @@ class Cutting:
         from embedkit.ingestion import Chunking
 
         if not self.chunk:
-            if self.overlap != "0" or self.chunk_by != "sentences":
+            if self.overlap or self.chunk_by != "sentences":
                 raise click.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
             return None
         if (size := _seconds(self.chunk)) is not None:
-            overlap = 0.0 if self.overlap == "0" else _seconds(self.overlap)
-            if overlap is None:
-                raise click.BadParameter(f"expected seconds, as 2s, found {self.overlap!r}", param_hint="--overlap")
+            if self.overlap and not isinstance(self.overlap, float):
+                raise click.BadParameter(f"expected seconds, as 2s, found {self.overlap}", param_hint="--overlap")
             if self.chunk_by != "sentences":
                 raise click.BadParameter("sounds are cut by seconds alone; leave it out", param_hint="--chunk-by")
-            return Chunking(size, overlap, "seconds")
+            return Chunking(size, float(self.overlap), "seconds")
         if self.chunk != "auto" and not self.chunk.isdecimal():
             raise click.BadParameter(
                 f"expected a number of tokens or auto, or seconds (as 10s), found {self.chunk!r}", param_hint="--chunk"
             )
-        if not self.overlap.isdecimal():
-            raise click.BadParameter(f"expected a number of tokens, found {self.overlap!r}", param_hint="--overlap")
-        return Chunking(None if self.chunk == "auto" else int(self.chunk), int(self.overlap), cast("By", self.chunk_by))
+        if isinstance(self.overlap, float):
+            raise click.BadParameter(f"expected a number of tokens, found {self.overlap:g}s", param_hint="--overlap")
+        return Chunking(None if self.chunk == "auto" else int(self.chunk), self.overlap, cast("By", self.chunk_by))
 
     def mode(self) -> MetadataMode:
         """The mode of metadata."""
@@ -229,12 +252,6 @@ class Cutting:
 
         rows, chunking = suited(rows, encoder), self.chunking()
         return chunked(rows, encoder, chunking, metadata_policy=self.mode()) if chunking else rows
-
-
-def _seconds(given: str) -> float | None:
-    """What ``10s`` or ``0.5s`` says; None where it is of another form."""
-    found = _SECONDS.fullmatch(given)
-    return float(found[1]) if found else None
 
 
 def suited(rows: FileRows, encoder: Encoder) -> FileRows:
