@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from embedkit.records.filters import Filter
     from embedkit.retrieval.rerank import RerankerLike
 
+    _ParamType = click.ParamType[Any]
+else:  # a class without parameters in click 8.2
+    _ParamType = click.ParamType
+
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -28,7 +32,7 @@ def _seconds(given: str) -> float | None:
     return float(found[1]) if found else None
 
 
-class _Overlap(click.ParamType):
+class _Overlap(_ParamType):
     """Tokens (an integer) or seconds (a float), as ``2s``."""
 
     name = "overlap"

@@ -161,7 +161,9 @@ class EncoderInfo:
         role = self._roles[options.role]
         if options.role not in _GENERAL or len({each.modality.frontend.kind for each in self._roles.values()}) == 1:
             return options
-        whole = any(each.modality.claims(items) for each in self._roles.values())  # samples with their rate are one item
+        whole = any(
+            each.modality.claims(items) for each in self._roles.values()
+        )  # samples with their rate are one item
         first = items[0] if isinstance(items, list | tuple) and items and not whole else items
         if role.modality.claims(first):
             return options

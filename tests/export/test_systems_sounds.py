@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +195,82 @@ def test_padding_and_frames_that_are_counted_otherwise(kind: str) -> None:
         assert right < 1e-4
     assert by_stride != frames
     assert wrong > 1e-3
+
+
+# Resemblyzer: a live module, windows of 160 frames, the mean of unit length
+
+
+class Speaker(torch.nn.Module):
+    """A speaker's vector of (batch, frames, bands), as in Wan et al. 2018."""
+
+    def __init__(self, width: int = 16, layers: int = 2, bands: int = 40) -> None:
+        super().__init__()
+        self.lstm = torch.nn.LSTM(bands, width, layers, batch_first=True)
+        self.linear = torch.nn.Linear(width, width)
+
+    def forward(self, mels: torch.Tensor) -> torch.Tensor:
+        _, (hidden, _) = self.lstm(mels)
+        raw = torch.relu(self.linear(hidden[-1]))
+        return raw / torch.norm(raw, dim=1, keepdim=True).clamp(min=1e-12)
+
+
+MEL = {
+    "frame": 400, "hop": 160, "bands": 40, "frames": 160, "high": 8000.0, "norm": "slaney", "floor": 1e-30, "log": "none",
+    "layout": "frames",
+}  # fmt: skip
+WINDOWS = {"hop": 77, "least": 0.75, "reduce": "mean_normalize"}
+
+
+def speaker_vector(model: torch.nn.Module, filters: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    """Of one clip at 16 kHz, a window at a time."""
+    frames = -(-(len(clip) + 1) // 160)
+    starts = list(range(0, max(1, frames - 160 + 78), 77))
+    if (len(clip) - starts[-1] * 160) / 25_600 < 0.75 and len(starts) > 1:
+        starts.pop()
+    padded = torch.from_numpy(np.pad(clip, (0, max(0, (starts[-1] + 160) * 160 - len(clip))))).double()
+    spectrum = torch.stft(
+        padded,
+        400,
+        160,
+        window=torch.hann_window(400, dtype=torch.float64),
+        center=True,
+        pad_mode="reflect",
+        return_complex=True,
+    )
+    energies = (spectrum.abs() ** 2).T @ torch.from_numpy(filters)
+    with torch.no_grad():
+        parts = torch.cat([model(energies[None, start : start + 160].float()) for start in starts])
+    mean = parts.mean(dim=0)
+    return (mean / mean.norm()).numpy()
+
+
+def check_speaker(model: torch.nn.Module, where: Path) -> None:
+    given = embedkit_export.Recipe(audio={"rate": 16_000, "mel": MEL, "windows": WINDOWS})
+    report = embedkit_export.export(model, recipe=given, output=where / "bundle", timing=False)
+    encoder = Encoder.load(report.path, variant="fp32")
+    filters = np.load(report.path / "frontend.npz")["filters"]
+    clips = [sound(seconds, 16_000, seed) for seed, seconds in enumerate([0.4, 1.7, 2.4, 5.1])]
+    items = [Audio(clip, 16_000) for clip in clips]
+    found = encoder.encode(items)
+    assert np.abs(found - np.stack([speaker_vector(model, filters, clip) for clip in clips])).max() < 1e-4
+    same_alone(encoder, found, items)
+    assert encoder.outputs()["dense"].normalized
+    assert embedkit.verify(report.path).passed
+
+
+@pytest.mark.slow
+def test_a_live_module_of_windows(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    check_speaker(Speaker().eval(), tmp_path)
+
+
+@pytest.mark.slow
+def test_trained_speakers(tmp_path: Path) -> None:
+    found = importlib.util.find_spec("resemblyzer")
+    if found is None or found.origin is None:
+        pytest.skip("the package Resemblyzer is not installed, which has the weights")
+    model = Speaker(256, 3)
+    model.load_state_dict(
+        torch.load(Path(found.origin).parent / "pretrained.pt", map_location="cpu")["model_state"], strict=False
+    )
+    check_speaker(model.eval(), tmp_path)

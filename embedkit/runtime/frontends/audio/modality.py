@@ -95,10 +95,10 @@ class AudioModality(Modality):
         """What it holds in memory until it is computed, in characters of text: where clips have a length of their own, they are
         decoded before their batch is chosen."""
         if isinstance(item, SoundPart):
-            held = int((item.end - item.start) * self.frontend.rate) * 4 if self.frontend.mel is None else 0
+            held = int((item.end - item.start) * self.frontend.rate) * 4 if self._early else 0
         elif isinstance(item, Path):
             held = 0
-            if self.frontend.mel is None:
+            if self._early:
                 try:
                     held = item.stat().st_size * _PACKED
                 except OSError:
@@ -106,7 +106,7 @@ class AudioModality(Modality):
         elif isinstance(item, PreparedSound):
             held = item.numbers.nbytes
         elif item.data is not None:
-            held = len(item.data) * (1 if self.frontend.mel is not None else _PACKED)
+            held = len(item.data) * (_PACKED if self._early else 1)
         else:
             held = item.samples.nbytes
         return 64 + held // _BYTES_A_CHARACTER
@@ -126,30 +126,37 @@ class AudioModality(Modality):
         return SoundPart(path, float(start), float(end))
 
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
-        """(n, ...) float32 ``features``; of clips of other lengths (n, longest) ``samples``, and (n,) ``size`` how many are a
-        clip's."""
+        """(n, ...) float32 ``features``; of clips of other lengths (n, longest) ``samples`` or (n, most windows, ...) ``features``, and
+        (n,) ``size`` how many are a clip's."""
         preparer = self._preparer
         made = [preparer.numbers(item, i) for i, item in enumerate(items)]
-        if self.frontend.mel is not None:
+        if not self._early:
             return {"features": np.stack(made)}
         sizes = np.array([len(one) for one in made], dtype=np.int64)
-        samples = np.zeros((len(made), int(sizes.max())), dtype=np.float32)
-        for row, one in zip(samples, made, strict=True):
+        rows = np.zeros((len(made), int(sizes.max()), *made[0].shape[1:]), dtype=np.float32)
+        for row, one in zip(rows, made, strict=True):
             row[: len(one)] = one
-        return {"samples": samples, "size": sizes}
+        return {"samples" if self.frontend.mel is None else "features": rows, "size": sizes}
 
     def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
         """The numbers as they are."""
         mel = self.frontend.mel
         found = arrays.get("samples" if mel is None else "features")
         sizes = arrays.get("size")
-        if found is None or found.dtype != np.float32 or (mel is not None and found.shape[1:] != shape(mel)):
+        inner = () if mel is None else shape(mel)
+        before = 2 if self._early else 1
+        if found is None or found.dtype != np.float32 or found.ndim < before or found.shape[before:] != inner:
             raise InputError(f"expected prepared sounds, found {', '.join(arrays)}")
-        if mel is not None:
+        if not self._early:
             return [PreparedSound(one) for one in found]
-        if found.ndim != 2 or sizes is None or sizes.shape != (len(found),) or not (sizes <= found.shape[1]).all():
-            raise InputError("expected samples with the size of each clip")
+        if sizes is None or sizes.shape != (len(found),) or not (sizes <= found.shape[1]).all():
+            raise InputError("expected the size of each prepared clip")
         return [PreparedSound(one[: int(size)]) for one, size in zip(found, sizes, strict=True)]
+
+    @property
+    def _early(self) -> bool:
+        """Whether clips are prepared before their batch is chosen, since their size is their own."""
+        return self.frontend.mel is None or self.frontend.windows is not None
 
     def of_file(self, data: bytes) -> Item:
         """The sound of a file."""
