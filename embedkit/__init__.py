@@ -120,8 +120,8 @@ if TYPE_CHECKING:
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
-    from embedkit.encoders.zero_shot.labels import encode_labels as encode_labels
     from embedkit.encoders.zero_shot.classes import ZeroShot as ZeroShot
+    from embedkit.encoders.zero_shot.labels import encode_labels as encode_labels
     from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,33 @@ if TYPE_CHECKING:
     from embedkit.records.filters import Filter
     from embedkit.retrieval.rerank import RerankerLike
     from embedkit.runtime.options import Decode
+
+    _ParamType = click.ParamType[Any]
+else:  # a class without parameters in click 8.2
+    _ParamType = click.ParamType
+
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
+
+
+def _seconds(given: str) -> float | None:
+    """What ``10s`` or ``0.5s`` says; None where it is of another form."""
+    found = _SECONDS.fullmatch(given)
+    return float(found[1]) if found else None
+
+
+class _Overlap(_ParamType):
+    """Tokens (an integer) or seconds (a float), as ``2s``."""
+
+    name = "overlap"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        if not isinstance(value, str):
+            return int(value)
+        found = _seconds(value)
+        if found is None and not value.isdecimal():
+            self.fail(f"expected a number of tokens, or seconds (as 2s), found {value!r}", param, ctx)
+        return int(value) if found is None else found
+
 
 bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
 files_argument = argument(
@@ -202,10 +230,13 @@ class Cutting:
     chunk: str | None = option_field(
         None,
         metavar="TOKENS",
-        help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads.",
+        help="Cut documents into chunks of at most so many tokens; auto: as many as the model reads. Sounds: 10s, chunks of ten seconds.",
     )
-    overlap: int = option_field(
-        0, type=click.IntRange(min=0), metavar="TOKENS", help="How much a chunk repeats of the one before."
+    overlap: int | float = option_field(
+        0,
+        type=_Overlap(),
+        metavar="TOKENS",
+        help="How much a chunk repeats of the one before: tokens, or of sounds seconds, as 2s.",
     )
     chunk_by: str = option_field(
         "sentences",
@@ -225,8 +256,18 @@ class Cutting:
             if self.overlap or self.chunk_by != "sentences":
                 raise click.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
             return None
+        if (size := _seconds(self.chunk)) is not None:
+            if self.overlap and not isinstance(self.overlap, float):
+                raise click.BadParameter(f"expected seconds, as 2s, found {self.overlap}", param_hint="--overlap")
+            if self.chunk_by != "sentences":
+                raise click.BadParameter("sounds are cut by seconds alone; leave it out", param_hint="--chunk-by")
+            return Chunking(size, float(self.overlap), "seconds")
         if self.chunk != "auto" and not self.chunk.isdecimal():
-            raise click.BadParameter(f"expected a number of tokens or auto, found {self.chunk!r}", param_hint="--chunk")
+            raise click.BadParameter(
+                f"expected a number of tokens or auto, or seconds (as 10s), found {self.chunk!r}", param_hint="--chunk"
+            )
+        if isinstance(self.overlap, float):
+            raise click.BadParameter(f"expected a number of tokens, found {self.overlap:g}s", param_hint="--overlap")
         return Chunking(None if self.chunk == "auto" else int(self.chunk), self.overlap, cast("By", self.chunk_by))
 
     def mode(self) -> MetadataMode:
@@ -245,8 +286,9 @@ class Cutting:
 
 
 def suited(rows: FileRows, encoder: Encoder) -> FileRows:
-    """The rows as what the bundle's documents are: texts, or pictures."""
-    return rows.pictures() if encoder.modality("document").noun == "image" else rows
+    """The rows as what the bundle's documents are: texts, pictures or sounds."""
+    kind = encoder.modality("document").frontend.kind
+    return rows.media(kind) if kind in ("image", "audio") else rows
 
 
 loading_options = grouped("loading", Loading)

@@ -30,6 +30,7 @@ from embedkit.runtime.options import (
 from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
 from embedkit.runtime.streaming import OnBad, stream
 from embedkit.runtime.tower import BatchResult
+from embedkit.system.progress import bar_of
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.quantization import (
     Precision,
@@ -43,7 +44,7 @@ from embedkit.vectors.quantization import (
 )
 from embedkit.vectors.values import Values, concatenate
 
-from .info import EncoderInfo, Stats, bar_of
+from .info import EncoderInfo, Stats
 
 
 class Source(Protocol):
@@ -101,9 +102,10 @@ class BaseEncoder(EncoderInfo, ABC):
 
         Args:
             texts: An item, or any number of them: strings; where the role's template has several fields, mappings of their
-                names (see `fields`); sequences of integers for a bundle of ids; pictures (see `encode_image`).
+                names (see `fields`); sequences of integers for a bundle of ids; pictures and sounds (`encode_image`,
+                `encode_audio`).
             role: The name of a role, whose template is put around each text; of default, query and document the type of the first
-                item decides among those that read texts and pictures.
+                item decides among those that read texts, pictures and sounds.
             dim: Keep the first so many numbers (of unit length again where the model normalises); a model trained for
                 certain sizes (Matryoshka) takes only these. Of dense vectors only, and so is ``precision``.
             precision: ``float32``, ``float16``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as in `embedkit.quantize`.
@@ -182,6 +184,10 @@ class BaseEncoder(EncoderInfo, ABC):
         """`encode` of pictures (paths, `embedkit.Image`, pictures of Pillow, uint8 arrays), in the first role that reads them."""
         return self.encode(images, role=self.role_of("image"), **options)
 
+    def encode_audio(self, sounds: Items, **options: Unpack[RoleKeywords]) -> Any:
+        """`encode` of sounds (paths, `embedkit.Audio`, pairs of samples and their rate), in the first role that reads them."""
+        return self.encode(sounds, role=self.role_of("audio"), **options)
+
     @overload
     def stream(
         self,
@@ -237,9 +243,8 @@ class BaseEncoder(EncoderInfo, ABC):
         texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
-        options: Any = {"role": role, "outputs": outputs, "on_truncate": on_truncate, "on_bad": on_bad}
         with bar_of(len(texts), progress) as bar:
-            for found in self.stream_outputs(texts, **options):
+            for found in self.stream_outputs(texts, role=role, outputs=outputs, on_truncate=on_truncate, on_bad=on_bad):
                 for name, values in found.items():
                     parts[name].append(values)
                 bar.update(len(next(iter(found.values()))))
@@ -378,10 +383,7 @@ class BaseEncoder(EncoderInfo, ABC):
                 "the model reads; split it into chunks, or load with on_truncate='warn'"
             )
         with self._lock:
-            self.stats.texts += len(window.truncated)
-            self.stats.truncated += cut
-            self.stats.tokens += window.tokens
-            self.stats.slots += window.slots
+            self.stats.add(window)
         return cut
 
     def _names(self, role: str, outputs: Sequence[str] | None) -> list[str]:

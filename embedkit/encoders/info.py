@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.options import Decode, EncodeOptions, decoding_space
 from embedkit.runtime.outputs import Named, RoleInfo
+from embedkit.runtime.tower import BatchResult
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.similarity import similarity
@@ -35,6 +36,13 @@ class Stats:
     truncated: int = 0
     tokens: int = 0
     slots: int = 0
+
+    def add(self, done: BatchResult) -> None:
+        """Count what was encoded."""
+        self.texts += len(done.truncated)
+        self.truncated += int(done.truncated.sum())
+        self.tokens += done.tokens
+        self.slots += done.slots
 
 
 class EncoderInfo:
@@ -165,7 +173,7 @@ class EncoderInfo:
         )
 
     def role_of(self, kind: str) -> str:
-        """The first role whose items are of a kind (``text``, ``image``), that of the kind's name before others; `InputError` where
+        """The first role whose items are of a kind (``text``, ``image``, ``audio``), that of the kind's name before others; `InputError` where
         there is none."""
         found = [name for name, role in self._roles.items() if role.modality.frontend.kind == kind]
         if not found:
@@ -179,7 +187,10 @@ class EncoderInfo:
         role = self._roles[options.role]
         if options.role not in _GENERAL or len({each.modality.frontend.kind for each in self._roles.values()}) == 1:
             return options
-        first = items[0] if isinstance(items, list | tuple) and items else items
+        whole = any(
+            each.modality.claims(items) for each in self._roles.values()
+        )  # samples with their rate are one item
+        first = items[0] if isinstance(items, list | tuple) and items and not whole else items
         if role.modality.claims(first):
             return options
         other = next((each for each in self._roles.values() if each.modality.claims(first)), None)
@@ -202,10 +213,3 @@ def check_encoder(encoder: object) -> None:
     if isinstance(getattr(encoder, "encoder", None), EncoderInfo):
         hint = "give its attribute encoder"
     raise InputError(f"encoder: expected an Encoder or an EncoderPool, found {kind}; {hint}")
-
-
-def bar_of(total: int, progress: bool | None) -> Any:
-    """A bar on stderr of ``total`` items; drawn in a terminal where ``progress`` is None."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="text", disable=None if progress is None else not progress)

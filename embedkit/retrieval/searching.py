@@ -98,7 +98,7 @@ def search(
     """The documents nearest to a query, best first; a list of queries gives a list of such lists.
 
     Args:
-        query: some text, or a list of texts; of a bundle that reads pictures a picture (a `pathlib.Path`), or a list of them.
+        query: some text, or a list of texts; of a bundle that reads pictures or sounds one of these (a `pathlib.Path`), or a list of them.
         encoder: the bundle whose vectors the collection holds.
         store: what `embedkit.open_store` returned, or a store URL.
         collection: its name.

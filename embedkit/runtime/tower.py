@@ -69,20 +69,23 @@ class Tower:
         """The values of a batch, computed on the calling thread (on CPU). Raises `Unencodable`, with a row of the batch, where
         the engine fails."""
         names = list(self.outputs) if outputs is None else list(outputs)
-        rows = len(batch.rows)
+        rows = batch.graph_rows
         count = rows if self.session.rows is None else self.session.rows(rows)
         tensors = batch.tensors(count)
         given = graph_inputs(batch, tensors, self.inputs, count)
         try:
             found = compute(self.session, given, names, f"{self.where}.graph")
         except BundleError as error:
-            found, count = self._alone(given, names, rows, error), rows
+            try:
+                found, count = self._alone(given, names, rows, error), rows
+            except Unencodable as alone:
+                raise Unencodable(batch.item_of(alone.number), alone.reason) from error
         values: dict[str, Values] = {}
         for name, tensor in zip(names, found, strict=True):
             output = self.outputs[name]
             self._check(name, tensor, count, tensors.get("mask"))
             plain = output.kind in ("dense", "logits")
-            values[name] = tensor[:rows] if plain else of_tensor(output, tensor[:rows], tensors, rows)
+            values[name] = batch.joined(tensor[:rows]) if plain else of_tensor(output, tensor[:rows], tensors, rows)
         mask = tensors.get("mask")
         return BatchResult(values, batch.truncated, batch.tokens, batch.tokens if mask is None else mask.size)
 

@@ -15,7 +15,7 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 WAVES = {
     **SMALL,
     "conv_dim": (16, 16, 16),
-    "conv_kernel": (10, 3, 2),
+    "conv_kernel": (10, 5, 3),
     "conv_stride": (5, 4, 2),
     "num_feat_extract_layers": 3,
     "num_conv_pos_embeddings": 16,
@@ -73,6 +73,25 @@ def clap_extractor(**options: Any) -> Any:
     )
 
 
+def pair() -> tuple[Any, Any, Any]:
+    """A model of texts and sounds, its tokenizer and its feature extractor."""
+    tokenizer = models.make_tokenizer("word")
+    torch.manual_seed(0)
+    words = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 40,
+        "type_vocab_size": 1,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        **SMALL,
+        "projection_dim": 24,
+    }
+    model = tf.ClapModel(tf.ClapConfig(text_config=words, audio_config=CLAP, projection_dim=24)).eval()
+    models.widen(model)
+    return model, tokenizer, clap_extractor()
+
+
 def sound(seconds: float, rate: int = 16_000, seed: int = 0, channels: int = 1) -> Any:
     """(samples,) or (samples, channels) float32: tones and noise."""
     rng = np.random.default_rng(seed)
@@ -108,3 +127,16 @@ def saved(folder: Path, *parts: Any) -> Path:
     for part in parts:
         part.save_pretrained(folder)
     return folder
+
+
+def same_alone(encoder: Any, together: Any, items: list[Any], **options: Any) -> None:
+    """The same bytes alone, in pairs, and turned round."""
+    for item, vector in zip(items, together, strict=True):
+        assert encoder.encode(item, **options).tobytes() == vector.tobytes()
+    assert np.array_equal(encoder.encode(items[:2], **options), together[:2])
+    assert np.array_equal(encoder.encode(items[::-1], **options)[::-1], together)
+
+
+def cosines(a: Any, b: Any) -> Any:
+    """(n,) of rows with rows."""
+    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)

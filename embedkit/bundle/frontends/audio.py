@@ -34,7 +34,7 @@ class Mel(Model, frozen=True):
     """Whether the mean of a frame stays in it."""
     preemphasis: float = 0.0
     floor: float = 1e-10
-    log: Literal["ln", "log10", "dB"] = "log10"
+    log: Literal["ln", "log10", "dB", "none"] = "log10"
     range: float | None = None
     shift: float = 0.0
     divide: float = 1.0
@@ -48,6 +48,23 @@ class Mel(Model, frozen=True):
             raise ValueError("expected an `fft` of at least `frame` numbers")
         if not self.floor > 0 or self.divide == 0:
             raise ValueError("expected a `floor` above 0 and a `divide` other than 0")
+
+
+class Windows(Model, frozen=True):
+    """A clip of any length in windows of its mel's frames, one every ``hop`` frames, of whose vectors the mean is taken (of unit length:
+    ``mean_normalize``). The clip is filled with zeros to the end of the last window, which is left out where it holds less than the part
+    ``least`` of the clip and there is another."""
+
+    hop: Positive
+    least: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.75
+    reduce: Literal["mean", "mean_normalize"] = "mean"
+
+    def starts(self, samples: int, mel: Mel) -> list[int]:
+        """The first frame of each window of a clip."""
+        frames = -(-(samples + 1) // mel.hop)
+        found = list(range(0, max(1, frames - mel.frames + self.hop + 1), self.hop))
+        held = (samples - found[-1] * mel.hop) / (mel.frames * mel.hop)
+        return found[:-1] if held < self.least and len(found) > 1 else found
 
 
 class AudioFrontend(Model, frozen=True, tag_field="kind", tag="audio"):
@@ -74,7 +91,8 @@ class AudioFrontend(Model, frozen=True, tag_field="kind", tag="audio"):
     batch: Literal["fixed", "longest", "equal"] = "fixed"
     convolutions: list[Convolution] = []
     slots: Positive = 256
-    """Token slots of a clip whose size is fixed."""
+    """Token slots of a clip, or of a window, whose size is fixed."""
+    windows: Windows | None = None
 
     def __post_init__(self) -> None:
         if (self.batch == "fixed") is not (self.mel is not None):
@@ -83,6 +101,8 @@ class AudioFrontend(Model, frozen=True, tag_field="kind", tag="audio"):
             raise ValueError("expected `convolutions` without a `mel`, and only there")
         if self.fill != "none" and self.most is None:
             raise ValueError("expected `most` beside a `fill`")
+        if self.windows is not None and (self.mel is None or self.mel.range is not None or self.fill != "none"):
+            raise ValueError("expected `windows` beside a `mel` without a `range`, and no `fill`")
         if self.most is not None and self.most < self.least:
             raise ValueError("expected a `most` of at least `least`")
 

@@ -327,7 +327,7 @@ class _Run:
         report = _reported(action, self.json, self.quiet)
         if self.rows.skipped and not self.quiet:
             names = first_few(self.rows.skipped)
-            what = "pictures" if self.rows.format == "image" else "text"
+            what = {"image": "pictures", "audio": "sounds"}.get(self.rows.format or "", "text")
             print(f"not read, since they are no {what} ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
         if report.dead and fail_on_dead:
             sys.exit(1)

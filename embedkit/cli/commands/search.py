@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "  embedkit search bundle tea --store chroma:index --collection docs --offset 10 --min-score 0.3 --diversity 0.3\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --hybrid minmax --language english\n"
     "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos --sheet cats.png\n"
+    "  embedkit search bundle --audio rain.wav --store chroma:index --collection sounds\n"
     "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
     "VALUE is JSON, plain text, or a date:  'lang in [\"en\", \"de\"]'   author=null   'published>=2024-05-01'",
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 @argument("query", required=False, metavar="[QUERY]", help="What to look for.")
 @click.option(
     "--input", metavar="FILE", help="Queries, one a line (- is standard input); each answer is a line of JSON."
+)
+@click.option(
+    "--audio", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A sound to look for the like of."
 )
 @click.option(
     "--image", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A picture to look for the like of."
@@ -88,6 +92,7 @@ def search(
     bundle: str,
     query: str | None,
     input: str | None,
+    audio: str | None,
     image: str | None,
     sheet: str | None,
     root: str | None,
@@ -105,8 +110,8 @@ def search(
     json: bool,
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
-    if sum(bool(given) for given in (query is not None, input, image)) != 1:
-        raise click.BadParameter("give either a QUERY, --input FILE or --image FILE")
+    if sum(bool(given) for given in (query is not None, input, audio, image)) != 1:
+        raise click.BadParameter("give either a QUERY, --input FILE, --image FILE or --audio FILE")
     if root and not sheet:
         raise click.BadParameter("give --root with --sheet only")
     ranking.check()
@@ -126,9 +131,9 @@ def search(
     }
     encoder = loading.load(bundle)
     queries: list[Any]
-    if image:
-        encoder.role_of("image")  # or says that the bundle reads none
-        query, queries = image, [Path(image)]
+    if file := image or audio:
+        encoder.role_of("image" if image else "audio")  # or says that the bundle reads none
+        query, queries = file, [Path(file)]
     else:
         queries = [query] if query is not None else [line for line in input_lines(input or "") if line.strip()]
     answers = ranking.search(queries, encoder, store, collection, loading, wanted)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
-from embedkit.checks import integer, items_of, one_of
+from embedkit.bundle.frontends.audio import LONGEST
+from embedkit.checks import integer, items_of, one_of, real
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError, OptionError
@@ -15,15 +16,20 @@ from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument,
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 from embedkit.records.documents import Document
 from embedkit.records.metadata import Metadata
+from embedkit.runtime.frontends.base import Modality
 from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.token_counter import TokenCounter
 from embedkit.system.renames import renamed
 
 from .places import RESERVED, chunk_id, place_of
+from .seconds import length_of, sound_parts
 from .sections import sections
 from .splitter import Splitter
 
-By: TypeAlias = Literal["tokens", "sentences", "headings"]
+By: TypeAlias = Literal["tokens", "sentences", "headings", "seconds"]
+
+_SHORTEST = 0.01
+"""Seconds of a chunk of a sound, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +41,33 @@ class Chunking:
     before. ``by`` is where a chunk may end: ``tokens`` fills it and ends between words, ``sentences`` ends with a
     paragraph or else a sentence where there is one in its second half, ``headings`` also never goes beyond a Markdown
     heading (``# ...``), and notes the headings above.
+
+    Sounds are cut by ``seconds``: ``size`` and ``overlap`` are seconds, whole or not, and all chunks of a sound that is longer have this
+    size; the last one repeats more of the one before.
     """
 
-    size: int | None = None
-    overlap: int = 0
+    size: int | float | None = None
+    overlap: int | float = 0
     by: By = "sentences"
 
     def __post_init__(self) -> None:
+        one_of("chunk by", self.by, get_args(By))
         for name, value, least in (("size", self.size, 1), ("overlap", self.overlap, 0)):
-            if value is not None:
+            if value is not None and self.by == "seconds":
+                real(f"chunk {name}", value, least=_SHORTEST * least, most=LONGEST)
+            elif value is not None:
                 integer(f"chunk {name}", value, least=least)
         if self.size is not None and self.overlap >= self.size:
             raise OptionError(f"chunk overlap: expected less than the size {self.size}, found {self.overlap}")
-        one_of("chunk by", self.by, get_args(By))
 
 
 class chunked:
-    """The chunks of documents, in order, for `embedkit.ingest`; can be iterated again where ``documents`` can.
+    """The chunks of documents (of sounds: parts of some seconds), in order, for `embedkit.ingest`; can be iterated again where
+    ``documents`` can.
 
     A chunk is a substring of its document's text. Its id is `chunk_id`, and its metadata are the document's with
     ``source`` (the document's id), ``chunk`` (its number from 0), ``chunks`` (how many there are), ``start`` and
-    ``end`` (in characters of the text) and, by headings, ``headings`` (``Guide > Install``). A document that is short is
+    ``end`` (in characters of the text; in seconds of a sound) and, by headings, ``headings`` (``Guide > Install``). A document that is short is
     one chunk too. Bad rows and what is a chunk already pass through; a document that cannot be cut, or repeats the id
     of another with other content, is a bad row.
 
@@ -92,8 +104,15 @@ class chunked:
         self.documents, self.chunking, self.metadata_policy = documents, chunking or Chunking(), metadata_policy
         self.paths: list[str] = getattr(documents, "paths", [])
         modality = encoder.modality(role)
+        self._sounds = self.chunking.by == "seconds"
+        if self._sounds:
+            self._check_sounds(modality)
+            return
         if not isinstance(modality, Template):
-            raise InputError(f"chunking is for texts, and this bundle reads {modality.noun}s; leave it out")
+            hint = "give --chunk SECONDS, as 10s" if modality.frontend.kind == "audio" else "leave it out"
+            raise InputError(
+                f"chunking by {self.chunking.by} is for texts, and this bundle reads {modality.noun}s; {hint}"
+            )
         self._tokens: TokenCounter = TokenCounter(modality, encoder.bundle.path(modality.frontend.tokenizer))
         most = self._tokens.max_tokens - self._tokens.own
         if (self.chunking.size or 1) > most:
@@ -103,6 +122,25 @@ class chunked:
             )
         if self.chunking.size is None and self.chunking.overlap >= most:
             raise OptionError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
+
+    def _check_sounds(self, modality: Modality) -> None:
+        frontend: Any = modality.frontend
+        if frontend.kind != "audio":
+            raise InputError(
+                f"chunking by seconds is for sounds, and this bundle reads {modality.noun}s; give a number of tokens"
+            )
+        if self.chunking.size is None:
+            raise OptionError("chunk size: expected seconds of a sound, found none")
+        if frontend.most is not None and round(self.chunking.size * frontend.rate) > frontend.most:
+            raise InputError(
+                f"chunk size: the model reads {frontend.most / frontend.rate:g} seconds of a sound; expected at most these, found "
+                f"{self.chunking.size:g}"
+            )
+        if self.chunking.size * frontend.rate < frontend.least:
+            raise InputError(
+                f"chunk size: the model needs {frontend.least / frontend.rate:g} seconds of a sound; expected at least these, found "
+                f"{self.chunking.size:g}"
+            )
 
     def __iter__(self) -> Iterator[Row]:
         seen = Ledger()
@@ -125,36 +163,37 @@ class chunked:
             first = seen.claim(document.id, digest, f"{document.source}, line {document.line}")
             if first is not None and first[0] != digest:
                 return [refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")]
-            return self._chunks(document)
+            return self._parts(document) if self._sounds else self._chunks(document)
         except InputError as error:
             return [refused(document, str(error))]
 
+    def _parts(self, document: SourcedDocument) -> list[Row]:
+        """Those of a sound, each with its caption."""
+        assert self.chunking.size is not None
+        spans = sound_parts(length_of(document.metadata), self.chunking.size, self.chunking.overlap)
+        return _numbered(document, [(document.text, {"start": start, "end": end}) for start, end in spans])
+
     def _chunks(self, document: SourcedDocument) -> list[Row]:
-        text, about = document.text, _renamed(document.metadata)
-        spans = self._spans(text, document.metadata)
-        return [
-            SourcedDocument(
-                chunk_id(document.id, number),
-                text[start:end],
-                {
-                    **about,
-                    "source": document.id,
-                    "chunk": number,
-                    "chunks": len(spans),
-                    "start": start,
-                    "end": end,
-                    **({"headings": " > ".join(path)} if self.chunking.by == "headings" else {}),
-                },
-                source=document.source,
-                line=document.line,
-            )
-            for number, (start, end, path) in enumerate(spans)
-        ]
+        text = document.text
+        return _numbered(
+            document,
+            [
+                (
+                    text[start:end],
+                    {
+                        "start": start,
+                        "end": end,
+                        **({"headings": " > ".join(path)} if self.chunking.by == "headings" else {}),
+                    },
+                )
+                for start, end, path in self._spans(text, document.metadata)
+            ],
+        )
 
     def _spans(self, text: str, metadata: Mapping[str, Any]) -> list[tuple[int, int, tuple[str, ...]]]:
         tokens, chunking = self._tokens, self.chunking
         own = tokens.whole("", metadata)
-        room = min(tokens.max_tokens - own, chunking.size or tokens.max_tokens)
+        room = min(tokens.max_tokens - own, int(chunking.size or tokens.max_tokens))
         if room < 1:
             raise InputError(
                 f"the other fields of the template have {own} tokens, and the model reads {tokens.max_tokens}: nothing "
@@ -166,7 +205,7 @@ class chunked:
             tokens.ends,
             limit=own + room,
             room=room,
-            overlap=min(chunking.overlap, room - 1),
+            overlap=min(int(chunking.overlap), room - 1),
             natural=chunking.by != "tokens",
         )
         if chunking.by != "headings":
@@ -176,6 +215,21 @@ class chunked:
             for section in sections(text)
             for start, end in splitter.spans(section.start, section.end)
         ]
+
+
+def _numbered(document: SourcedDocument, pieces: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Row]:
+    """The rows of a document's pieces: the text of each, and what its metadata say of its place."""
+    about = _renamed(document.metadata)
+    return [
+        replace(
+            document,
+            id=chunk_id(document.id, number),
+            text=text,
+            metadata={**about, "source": document.id, "chunk": number, "chunks": len(pieces), **place},
+            row="",
+        )
+        for number, (text, place) in enumerate(pieces)
+    ]
 
 
 def _renamed(metadata: Mapping[str, Any]) -> Metadata:

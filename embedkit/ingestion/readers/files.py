@@ -29,13 +29,13 @@ class FileRows:
     A name's suffix tells the format: JSON lines (``.jsonl``, ``.ndjson``, ``.json-lines``), CSV and TSV, Parquet, Arrow
     and Feather hold rows; Markdown (``.md``), HTML and any other file are one document each, whose id is the path as
     given. ``format`` (one of ``jsonl``, ``csv``, ``tsv``, ``parquet``, ``arrow``, ``markdown``, ``html``, ``text``,
-    ``image``) is for all of them alike; standard input is ``jsonl`` unless it says otherwise. What is compressed (gzip, bzip2, xz,
+    ``image``, ``audio``) is for all of them alike; standard input is ``jsonl`` unless it says otherwise. What is compressed (gzip, bzip2, xz,
     Zstandard) is known by its first bytes.
 
     Of a folder all files below it are read in the order of their paths, and ids are paths relative to it, with ``/``.
     Hidden files, dead letters and linked folders are not read, nor are pipes, sockets, devices and files of unknown suffix
-    that are no text; ``skipped`` names these. Pictures are read as ``image`` alone, and then nothing else is: each is a document
-    with its caption (``cat.txt`` beside ``cat.jpg``, or its id) and its path as ``uri``.
+    that are no text; ``skipped`` names these. Pictures are read as ``image`` alone, sounds as ``audio``, and then nothing else
+    is: each is a document with its caption (``cat.txt`` beside ``cat.jpg``, or its id) and its path as ``uri``.
 
     A row that cannot be read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
@@ -112,17 +112,17 @@ class FileRows:
                 form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
                 yield from read(Source(path, path, form, self.delimiter, self.encoding), self.fields)
 
-    def pictures(self) -> FileRows:
-        """The same as pictures, where neither a format nor a field of files was given and all of them are folders or pictures by their
-        names; else as it is."""
+    def media(self, form: str) -> FileRows:
+        """The same as files of a format of media (``image``, ``audio``), where neither a format nor a field of files was given and all
+        of them are folders or of that format by their names; else as it is."""
         if (
             self.format is not None
             or self.fields.media.image is not None
-            or not all(os.path.isdir(path) or is_of(path, "image") for path in self.paths)
+            or not all(os.path.isdir(path) or is_of(path, form) for path in self.paths)
         ):
             return self
         found = copy(self)
-        found.format, found.skipped = "image", []
+        found.format, found.skipped = form, []
         return found
 
     def __length_hint__(self) -> int:

@@ -11,6 +11,7 @@ from embedkit.ingestion.readers.documents.html import read_html
 from embedkit.ingestion.readers.documents.markdown import read_markdown
 from embedkit.ingestion.readers.documents.picture import read_picture
 from embedkit.ingestion.readers.documents.plain import read_text
+from embedkit.ingestion.readers.documents.sound import read_sound
 from embedkit.ingestion.readers.tables.arrow import count_parquet, read_arrow, read_parquet
 from embedkit.ingestion.readers.tables.delimited import read_table
 from embedkit.ingestion.readers.tables.jsonlines import read_json_lines
@@ -27,7 +28,7 @@ from .source import Source
 class Format:
     """How a format is read. ``count`` gives the most rows that a file can have, without reading all of them. ``seeks``
     tells that it needs a plain file, ``binary`` that it is no text, ``media`` that its files are read only where they are asked
-    for: a caption for a picture is no document of a collection of texts."""
+    for: a caption for a picture or a sound is no document of a collection of texts."""
 
     suffixes: tuple[str, ...]
     read: Callable[[BinaryIO, Source, Fields], Iterator[Row]]
@@ -46,6 +47,7 @@ def _unknown(path: str) -> int:
 
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au", ".caf", ".w64")
 FORMATS = {
     "jsonl": Format(jsonlines.SUFFIXES, read_json_lines, count_lines),
     "csv": Format(delimited.SUFFIXES["csv"], read_table, count_lines),
@@ -56,6 +58,7 @@ FORMATS = {
     "html": Format((".html", ".htm", ".xhtml"), read_html, _one),
     "text": Format((".txt", ".text"), read_text, _one),
     "image": Format(PICTURES, read_picture, _one, binary=True, media=True),
+    "audio": Format(SOUNDS, read_sound, _one, binary=True, media=True),
 }
 
 

@@ -47,6 +47,19 @@ class Batch(ABC):
         anything that can be computed. ``mask`` and ``pool_mask`` (count, tokens), where there are tokens, tell which are
         the item's, and which of these are to be pooled."""
 
+    @property
+    def graph_rows(self) -> int:
+        """How many rows of a graph the items are: one each, unless an item is several."""
+        return len(self.rows)
+
+    def joined(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(items, dim) of the (graph_rows, dim) that a graph gives."""
+        return values
+
+    def item_of(self, row: int) -> int:
+        """The item of a row of the graph."""
+        return row
+
     @abstractmethod
     def choice(self, entry: Input, count: int) -> npt.NDArray[np.int64]:
         """(count,) the number that the choice of an input gives each item."""

@@ -185,7 +185,7 @@ class _Convolution:
     def _constant(self, array: npt.NDArray[Any]) -> ir.Value:
         name = f"{self.node.outputs[0].name}/constant{self.made}"
         self.made += 1
-        tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+        tensor = ir.tensor(array.copy(), name=name)  # in order, and a single number without an axis
         value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
         self.graph.register_initializer(value)
         return value

@@ -99,8 +99,13 @@ def _split_gemm(graph: ir.Graph, node: ir.Node, batch: Any) -> bool:
     if made_of.rank() not in (3, 4) if rank == 3 else isinstance(made_of[0], int) or made_of[0] == batch:
         return False
     width = int(weight.numpy().shape[flags[1]])
-    if made_of.rank() == 4:  # (batch, tokens, heads, k / heads): the heads are joined by the same Reshape
-        joined = ir.node("Reshape", [source, _joining(graph, width)], name=f"{node.name}/Reshape")
+    apart = (
+        made_of.rank() == 3 and made_of[2] != width
+    )  # (tokens, batch x heads, k / heads), as torch's own attention has them
+    if apart and not (rank == 3 and isinstance(made_of[2], int) and width % made_of[2] == 0):
+        return False
+    if made_of.rank() == 4 or apart:  # (batch, tokens, heads, k / heads): the heads are joined by the same Reshape
+        joined = ir.node("Reshape", [source, _joining(graph, width, apart)], name=f"{node.name}/Reshape")
         joined.outputs[0].name = f"{out.name}.rows"
         joined.outputs[0].type = source.type
         joined.outputs[0].shape = ir.Shape([*shape.dims[:2], width])
@@ -133,11 +138,11 @@ def _split_gemm(graph: ir.Graph, node: ir.Node, batch: Any) -> bool:
     return True
 
 
-def _joining(graph: ir.Graph, width: int) -> ir.Value:
-    """The shape (as it is, as it is, width)."""
-    name = f"rows_of_{width}"
+def _joining(graph: ir.Graph, width: int, apart: bool) -> ir.Value:
+    """The shape (as it is, as it is, width), or with as many in the middle as there are."""
+    name = f"rows_of_{width}" + ("_joined" if apart else "")
     if name not in graph.initializers:
-        shape = ir.tensor(np.array([0, 0, width], np.int64), name=name)
+        shape = ir.tensor(np.array([0, -1 if apart else 0, width], np.int64), name=name)
         value = ir.Value(name=name, shape=ir.Shape([3]), type=ir.TensorType(ir.DataType.INT64), const_value=shape)
         graph.register_initializer(value)
     return graph.initializers[name]

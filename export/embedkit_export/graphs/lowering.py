@@ -33,7 +33,7 @@ _KEPT = frozenset(
     aten.view.default aten.transpose.int aten.permute.default aten.expand.default aten.repeat.default aten.unsqueeze.default
     aten.squeeze.dim aten.slice.Tensor aten.select.int aten.cat.default aten.unbind.int aten.split.Tensor
     aten.arange.default aten.arange.start aten.zeros.default aten.ones.default aten.full.default aten.zeros_like.default
-    aten.ones_like.default aten.full_like.default aten.new_ones.default aten.scalar_tensor.default aten.type_as.default
+    aten.ones_like.default aten.full_like.default aten.new_ones.default aten.new_zeros.default aten.scalar_tensor.default aten.type_as.default
     """.split()  # noqa: SIM905 - a list of words
 )
 """What has a function in torch's own table for ONNX, and stays what it is."""

@@ -254,6 +254,11 @@ class _Builder:
             for i, stage in enumerate(stages, 1):
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
+            windows = getattr(next(iter(frontends.values())), "windows", None)
+            if windows is not None:
+                normal = windows.reduce == "mean_normalize"
+                if made:
+                    raise ExportError(f"{where}: windows give the mean of pooled vectors alone; leave `outputs` out")
         if pools and module.given:
             described[DENSE] = self._dense_output(width, normal, where)
         if made:

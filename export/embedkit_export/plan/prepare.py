@@ -130,6 +130,7 @@ def prepare(
         trust_remote_code,
         ids=given is not None and given.ids is not None,
         pictures=given is not None and given.image is not None,
+        sounds=given is not None and given.audio is not None,
         kind=CLASSES.get(kind, ""),
     )
     origin = load(model, loading)

@@ -68,14 +68,15 @@ class Tokenizers:
                 whole = {**_as_dict(modality.fill("", i)), **{k: v for k, v in item.items() if k in modality.fields}}
             with suppress(Unencodable):
                 batch = self.batch(role, modality.check(whole, "sample"))
-                batch.tensors(1)
+                batch.tensors(batch.graph_rows)
                 out.append(whole)
         return out
 
     def feed(self, role: str, item: Item) -> Feed:
         """The inputs of the role's graph for one item."""
         batch = self.batch(role, self.modalities[role].check(item, "sample"))
-        return graph_inputs(batch, batch.tensors(1), self._inputs(role), 1)
+        rows = batch.graph_rows
+        return graph_inputs(batch, batch.tensors(rows), self._inputs(role), rows)
 
     def batch(self, role: str, item: Item) -> Batch:
         """A batch of one checked item."""

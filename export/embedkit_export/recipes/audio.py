@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.frontends.audio import AudioFrontend, Convolution, Mel, samples_of
+from embedkit.bundle.frontends.audio import AudioFrontend, Convolution, Mel, Windows, samples_of
 from embedkit.errors import InputError
 
 
@@ -33,7 +33,7 @@ class MelInput(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     dc: bool = True
     preemphasis: float = 0.0
     floor: float = 1e-10
-    log: Literal["ln", "log10", "dB"] = "log10"
+    log: Literal["ln", "log10", "dB", "none"] = "log10"
     range: float | None = None
     shift: float = 0.0
     divide: float = 1.0
@@ -75,13 +75,17 @@ class AudioInput(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     int16: bool = False
     mel: MelInput | Literal["auto"] | None = None
     batch: Literal["auto", "longest", "equal"] = "auto"
+    windows: Windows | None = None
+    """Windows of a mel's frames, whose vectors are averaged: ``hop`` frames apart, see `embedkit.bundle.frontends.audio.Windows`."""
 
     def frontend(self, *, file: str, convolutions: list[Convolution], batch: str, slots: int = 256) -> AudioFrontend:
         """What the manifest says of it; ``convolutions`` and ``batch`` are the model's where it reads samples."""
         common = {name: getattr(self, name) for name in ("rate", "most", "cut", "fill", "wave", "int16")}
         if isinstance(self.mel, MelInput):
             mel = self.mel.described(file)
-            return AudioFrontend(**common, least=min(mel.frame, self.most or mel.frame), mel=mel, slots=slots)
+            return AudioFrontend(
+                **common, least=min(mel.frame, self.most or mel.frame), mel=mel, slots=slots, windows=self.windows
+            )
         chosen: Any = batch if self.batch == "auto" else self.batch
         least = samples_of(2 if chosen == "equal" else 1, convolutions)
         return AudioFrontend(**common, least=least, batch=chosen, convolutions=convolutions)
@@ -125,4 +129,7 @@ def lines(frontend: AudioFrontend) -> list[str]:
     said.append(f"{mel.bands} bands of the power, at least {mel.floor:g}, {mel.log}")
     if mel.range is not None:
         said.append(f"at least the largest less {mel.range:g}")
+    if frontend.windows is not None:
+        unit = ", of unit length" if frontend.windows.reduce == "mean_normalize" else ""
+        said.append(f"windows every {frontend.windows.hop} frames, the mean of their vectors{unit}")
     return [*said, f"{mel.frames} frames, (x - {mel.shift:g}) / {mel.divide:g}"]

@@ -61,6 +61,9 @@ def load(model: Any, how: Loading | None = None) -> Source:
             return Source(name, backbone, tokenizer, folder=None, records=records, notes=notes, whole=whole)
         if how.pictures and not isinstance(model, str | os.PathLike):
             return _of_pictures(copy.deepcopy(model).to("cpu").float().eval(), type(model).__name__, None, None, [])
+        if how.sounds and not isinstance(model, str | os.PathLike):
+            live = copy.deepcopy(model).to("cpu").float().eval()
+            return Source(type(model).__name__, live, None, sounds=True)
         if how.ids:
             from torch import nn
 

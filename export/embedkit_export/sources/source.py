@@ -48,6 +48,8 @@ class Loading:
     """Whether the model is a module that reads sequences of ids and has no tokenizer."""
     pictures: bool = False
     """Whether the recipe says that the model reads pictures: of a live module, which says nothing itself."""
+    sounds: bool = False
+    """Whether the recipe says that the model reads sounds: of a live module, which says nothing itself."""
     kind: str = ""
     """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
 

@@ -14,7 +14,7 @@ from embedkit.bundle.manifest import AudioFrontend, Frontend, ImageFrontend, Tex
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
-from embedkit.vectors.values import Values
+from embedkit.vectors.values import Values, concatenate
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
 from embedkit_export.plan.tokenizers import Tokenizers
@@ -49,6 +49,7 @@ class Judge:
         """What torch makes of the golden texts, by role and output."""
         self.media: dict[str, Any] = {}
         """The arrays of golden items that are no texts."""
+        self._seen: dict[Any, dict[Any, dict[str, Values]]] = {}
         self.cases = [self._case(name) for name in prepared.plan.roles]
         self._fp32_labels: dict[str, float] = {}
 
@@ -71,13 +72,27 @@ class Judge:
         typical = self.tokenizers.items(name, self._typical(frontend)) if name in plan.graphs else []
         items = [*hostile, *golden, *typical]
         verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
-        expected = reference.values(plan, name, items, self._model(name), self.tokenizers.modalities[name])
+        expected = self._expected(name, items)
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
             kept = pictures if isinstance(frontend, ImageFrontend) else sounds
             self.media |= kept.golden_arrays(name, self.tokenizers.modalities[name], golden)
         return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
+
+    def _expected(self, name: str, items: list[Any]) -> dict[str, Values]:
+        """What torch makes of the items of a role; of pictures and sounds once for all roles that prepare them alike."""
+        plan, modality = self.prepared.plan, self.tokenizers.modalities[name]
+        role = plan.roles[name]
+        if not isinstance(role.frontend, MEDIA):
+            return reference.values(plan, name, items, self._model(name), modality)
+        known = self._seen.setdefault((role.graph, repr(role.frontend)), {})
+        new = [item for item in items if modality.key(item) not in known]
+        found = reference.values(plan, name, new, None, modality)
+        for i, item in enumerate(new):
+            known[modality.key(item)] = {output: values[i : i + 1] for output, values in found.items()}
+        rows = [known[modality.key(item)] for item in items]
+        return {output: concatenate([row[output] for row in rows]) for output in found}
 
     def _is_shared(self, name: str) -> bool:
         """Whether a role prepares its items as the one whose graph it has."""

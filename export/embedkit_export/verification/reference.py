@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from embedkit.bundle.frontends.audio import Windows
 from embedkit.bundle.manifest import AudioFrontend, Choice, IdsFrontend, ImageFrontend, Output, TextFrontend
 from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
@@ -25,7 +26,7 @@ from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.modules.pooling import Pool, last
 from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.quiet import quiet
-from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
+from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, SAMPLES, TYPES
 
 from .media.audio_reference import given as heard
 from .media.image_reference import pixel_values
@@ -87,7 +88,10 @@ def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str,
         return _headed_and_pooled(graph, {"pixel_values": values}, [1] * count, kept)
     if isinstance(frontend, AudioFrontend):
         named = heard(frontend, chosen.processor, modality, item)
-        frames = [1] * module.hidden(named).shape[1]
+        if frontend.windows is not None:
+            return _of_windows(graph, frontend.windows, named[FEATURES][0])
+        wave = frontend.mel is None
+        frames = [1] * (frontend.frames(named[SAMPLES].shape[1]) if wave else module.hidden(named).shape[1])
         return _headed_and_pooled(graph, named, frames, frames)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]
@@ -104,6 +108,18 @@ def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str,
         elif entry.source == "types":
             named[TYPES] = torch.tensor([types])
     return _headed_and_pooled(graph, named, mask, pool)
+
+
+def _of_windows(graph: GraphPlan, about: Windows, features: Tensor) -> dict[str, npt.NDArray[Any]]:
+    """The mean of the vectors of a clip's windows, each by itself."""
+    rows = []
+    for window in features:
+        frames = [1] * graph.module.hidden({FEATURES: window[None]}).shape[1]
+        rows.append(_headed_and_pooled(graph, {FEATURES: window[None]}, frames, frames)[DENSE])
+    mean = np.mean(np.stack(rows), axis=0, dtype=np.float64)
+    if about.reduce == "mean_normalize":
+        mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return {DENSE: np.asarray(mean, dtype=np.float32)}
 
 
 def _headed_and_pooled(

@@ -34,7 +34,7 @@ def test_a_body_of_bands_needs_a_mel() -> None:
     with pytest.raises(InputError, match="WhisperEncoder takes the energies of bands: give `mel`"):
         audio_frontend(Role(audio=AudioInput(rate=16_000)), of_sounds("whisper"), [])
     frontend = audio_frontend(Role(audio="auto"), of_sounds("wav2vec2"), [])
-    assert (frontend.batch, frontend.convolutions) == ("equal", [[10, 5], [3, 4], [2, 2]])
+    assert (frontend.batch, frontend.convolutions) == ("equal", [[10, 5], [5, 4], [3, 2]])
 
 
 def test_the_models_own_preparing_where_the_recipe_says_the_same() -> None:

@@ -113,7 +113,7 @@ def test_fields_of_the_template_count(store, tmp_path):
         ({"size": 1.5}, "found 1.5"),
         ({"size": 10, "overlap": 10}, "expected less than the size 10, found 10"),
         ({"overlap": -1}, "chunk overlap"),
-        ({"by": "pages"}, "chunk by: expected one of tokens, sentences, headings, found 'pages'"),
+        ({"by": "pages"}, "chunk by: expected one of tokens, sentences, headings, seconds, found 'pages'"),
         ({"size": 63}, "reads 64 tokens, of which 2 are its own; expected at most 62, found 63"),
         ({"overlap": 62}, "expected less than the size 62, found 62"),
     ],

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.frontends.audio import AudioFrontend, samples_of
+from embedkit.bundle.frontends.audio import AudioFrontend, Windows, samples_of
 from embedkit.bundle.manifest import Input
 from embedkit.runtime.frontends.base import Batch, Item, Rows, Unencodable, Widths
 from embedkit.runtime.frontends.batching import plan
 from embedkit.runtime.frontends.media import Undecodable
 
+from .decoding import Waveform
 from .mel import MelBank, shape
 from .waves import PreparedSound, wave
 
@@ -29,13 +30,13 @@ class AudioPreparer:
         self.frontend, self.bank = frontend, bank
 
     def numbers(self, item: Item, number: int) -> Numbers:
-        """What the graph takes of one item: its samples, or its mel; raises `Unencodable`."""
+        """What the graph takes of one item: its samples, its mel, or those of its windows; raises `Unencodable`."""
         if isinstance(item, PreparedSound):
             return item.numbers
         try:
             samples = wave(self.frontend, item)
             with np.errstate(over="ignore", invalid="ignore"):
-                made = samples if self.bank is None else self.bank(samples)
+                made = samples if self.bank is None else self._energies(self.bank, samples)
             if not np.isfinite(made).all():
                 raise Undecodable("its numbers are too large; scale it to -1 to 1")
         except Undecodable as error:
@@ -45,9 +46,15 @@ class AudioPreparer:
             raise Unencodable(number, "too little memory to decode it; cut it, or leave it out") from error
         return made
 
+    def _energies(self, bank: MelBank, samples: Waveform) -> Numbers:
+        windows = self.frontend.windows
+        return bank(samples) if windows is None else bank.windows(samples, windows)
+
     def batches(self, items: Sequence[Item], budget: int, widths: Widths) -> list[Batch]:
         """Batches of at most ``budget`` slots. Clips of a fixed size are prepared when a batch's tensors are asked for, on the
         thread that computes it; others, whose length decides on their batch, at once."""
+        if self.frontend.windows is not None:
+            return self._windows(self.frontend.windows, items, max(1, budget // self.frontend.slots))
         if self.bank is not None:
             most = max(1, budget // self.frontend.slots)
             return [
@@ -60,6 +67,22 @@ class AudioPreparer:
         level = self.frontend.batch == "longest"
         groups = plan(np.maximum(frames, 2), budget) if level else _equal(sizes, frames, budget)
         return [WaveBatch(self.frontend, [waves[i] for i in rows], rows) for rows in groups]
+
+    def _windows(self, about: Windows, items: Sequence[Item], most: int) -> list[Batch]:
+        """Batches of at most ``most`` windows, more only where one item has more."""
+        batches: list[Batch] = []
+        rows: list[int] = []
+        waiting: list[Numbers] = []
+        for row, item in enumerate(items):
+            made = self.numbers(item, row)
+            if waiting and sum(map(len, waiting)) + len(made) > most:
+                batches.append(WindowBatch(about, self.frontend.slots, waiting, np.array(rows, dtype=np.intp)))
+                rows, waiting = [], []
+            rows.append(row)
+            waiting.append(made)
+        if waiting:
+            batches.append(WindowBatch(about, self.frontend.slots, waiting, np.array(rows, dtype=np.intp)))
+        return batches
 
 
 def _equal(sizes: Sequence[int], frames: npt.NDArray[np.int64], budget: int) -> list[Rows]:
@@ -96,6 +119,52 @@ class MelBatch(Batch):
         for i, item in enumerate(self.items):
             features[i] = self.preparer.numbers(item, i)
         return {"features": features}
+
+    def choice(self, entry: Input, count: int) -> npt.NDArray[np.int64]:
+        """Sounds choose nothing."""
+        raise AssertionError(entry)
+
+
+@dataclass(slots=True)
+class WindowBatch(Batch):
+    """Clips of any number of windows, prepared."""
+
+    about: Windows
+    slots: int
+    clips: list[Numbers]
+    rows: Rows
+    truncated: npt.NDArray[np.bool_] = field(init=False)
+    tokens: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.truncated = np.zeros(len(self.clips), dtype=np.bool_)
+        self.tokens = self.slots * self.graph_rows
+
+    @property
+    def graph_rows(self) -> int:
+        """Windows of all clips."""
+        return sum(map(len, self.clips))
+
+    def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
+        """``features`` (count, ...) float32; rows that are added are zeros."""
+        features = np.zeros((count, *self.clips[0].shape[1:]), dtype=np.float32)
+        features[: self.graph_rows] = np.concatenate(self.clips)
+        return {"features": features}
+
+    def joined(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The mean of a clip's windows, of unit length where that is asked for."""
+        made, start = np.empty((len(self.clips), values.shape[1]), dtype=np.float32), 0
+        for i, clip in enumerate(self.clips):
+            mean = values[start : start + len(clip)].mean(axis=0, dtype=np.float64)
+            if self.about.reduce == "mean_normalize":
+                mean /= max(float(np.linalg.norm(mean)), 1e-12)
+            made[i] = mean
+            start += len(clip)
+        return made
+
+    def item_of(self, row: int) -> int:
+        """The clip of a window."""
+        return int(np.searchsorted(np.cumsum([len(clip) for clip in self.clips]), row, side="right"))
 
     def choice(self, entry: Input, count: int) -> npt.NDArray[np.int64]:
         """Sounds choose nothing."""

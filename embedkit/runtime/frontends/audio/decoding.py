@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,42 +38,80 @@ def soundfile() -> Any:
 
 def sound_of(data: bytes) -> tuple[Waveform, int]:
     """The samples of a file's bytes, its channels averaged, and their rate. Raises `Undecodable`."""
+    with _opened(data) as file:
+        return _read(file, file.frames), int(file.samplerate)
+
+
+def seconds_of(data: bytes) -> float:
+    """How long the sound of a file's bytes is, of which the head alone is decoded. Raises `Undecodable`."""
+    with _opened(data) as file:
+        return round(float(file.frames / file.samplerate), 3)
+
+
+def part_of(path: Path, start: float, end: float) -> tuple[Waveform, int]:
+    """The samples of a file from ``start`` to ``end`` in seconds, without those before them: what `sound_of` gives of all, cut. Raises
+    `Undecodable`."""
+    with _opened(path) as file:
+        rate = int(file.samplerate)
+        first, last = (min(round(second * rate), file.frames) for second in (start, end))
+        begin = max(0, first - rate)  # what a decoder keeps of the frames before is the same again by then
+        file.seek(begin)
+        return _read(file, last - begin)[first - begin :], rate
+
+
+@contextmanager
+def _opened(given: bytes | Path) -> Iterator[Any]:
+    """A sound that has samples and is not too long; raises `Undecodable`, for what is met while it is read too."""
+    library = soundfile()
+    try:
+        with ExitStack() as stack:
+            if isinstance(given, bytes):
+                _check(given)
+                source: Any = io.BytesIO(given)
+            else:
+                source = stack.enter_context(given.open("rb"))
+            file = stack.enter_context(library.SoundFile(source))
+            if file.format not in SOUND_FORMATS:
+                raise Undecodable(f"a sound in the format {file.format}, which is not read; convert it to WAV or FLAC")
+            if not file.frames:
+                raise Undecodable("it has no sample; leave it out")
+            check_length(file.frames, file.samplerate)
+            yield file
+    except (Undecodable, MemoryError):
+        raise
+    except library.LibsndfileError as error:
+        head = given[:8] if isinstance(given, bytes) else given.name
+        if known := sound_format(given) if isinstance(given, bytes) else "":
+            raise Undecodable(
+                f"a broken or cut {known} file ({said_by(error)}); copy it again, or leave it out"
+            ) from error
+        raise Undecodable(
+            f"no sound that can be read: expected {_KNOWN}, found bytes that begin with {head!r} "
+            f"({said_by(error)}); convert it, or leave it out"
+        ) from error
+    except OSError as error:
+        raise Undecodable(f"{given!s:.200}: cannot be read ({error}); look at the path") from error
+    except Exception as error:  # what the library's readers meet in a broken file
+        raise Undecodable(f"a broken sound ({said_by(error)}); copy it again, or leave it out") from error
+
+
+def _check(data: bytes) -> None:
     check_data(data, MAX_SOUND_BYTES)
     if missing := lacking(data):
         raise Undecodable(
             f"a {sound_format(data)} file that ends {missing:,} bytes too early; copy it again, or leave it out"
         )
-    library = soundfile()
-    try:
-        with library.SoundFile(io.BytesIO(data)) as file:
-            return _read(file), int(file.samplerate)
-    except Undecodable:
-        raise
-    except library.LibsndfileError as error:
-        if known := sound_format(data):
-            raise Undecodable(
-                f"a broken or cut {known} file ({said_by(error)}); copy it again, or leave it out"
-            ) from error
-        raise Undecodable(
-            f"no sound that can be read: expected {_KNOWN}, found bytes that begin with {data[:8]!r} "
-            f"({said_by(error)}); convert it, or leave it out"
-        ) from error
-    except Exception as error:  # what the library's readers meet in a broken file
-        raise Undecodable(f"a broken sound ({said_by(error)}); copy it again, or leave it out") from error
 
 
-def _read(file: Any) -> Waveform:
-    if file.format not in SOUND_FORMATS:
-        raise Undecodable(f"a sound in the format {file.format}, which is not read; convert it to WAV or FLAC")
-    if not file.frames:
-        raise Undecodable("it has no sample; leave it out")
-    check_length(file.frames, file.samplerate)
-    parts = []
-    while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+def _read(file: Any, count: int) -> Waveform:
+    """The next ``count`` samples."""
+    parts, left = [], count
+    while left and len(block := file.read(min(left, _BLOCK), dtype="float32", always_2d=True)):
         parts.append(one_channel(block))
+        left -= len(block)
     found: Waveform = np.concatenate(parts) if parts else np.empty(0, np.float32)
-    if len(found) < file.frames:
-        raise Undecodable(f"it ends after {len(found):,} of {file.frames:,} samples; copy it again, or leave it out")
+    if left:
+        raise Undecodable(f"it ends {left:,} of {file.frames:,} samples too early; copy it again, or leave it out")
     return found
 
 

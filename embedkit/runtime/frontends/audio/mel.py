@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.frontends.audio import Mel
+from embedkit.bundle.frontends.audio import Mel, Windows
 from embedkit.errors import BundleError
 
 from .decoding import Waveform
@@ -42,12 +42,29 @@ class MelBank:
 
     def __call__(self, samples: Waveform) -> npt.NDArray[np.float32]:
         """What a graph takes of a clip: float32 of `shape`."""
-        about = self.about
-        energies = np.maximum(about.floor, self._energies(samples.astype(np.float64)))
-        logs = np.log(energies) if about.log == "ln" else np.log10(energies)
-        if about.log == "dB":
+        return self._shaped(self._logs(samples))
+
+    def windows(self, samples: Waveform, about: Windows) -> npt.NDArray[np.float32]:
+        """The same of each window of a clip, one behind the other."""
+        starts = about.starts(len(samples), self.about)
+        end = (starts[-1] + self.about.frames) * self.about.hop
+        logs = self._logs(np.pad(samples, (0, max(0, end - len(samples)))))
+        return np.stack([self._shaped(logs[start:]) for start in starts])
+
+    def _logs(self, samples: Waveform) -> Energies:
+        """(frames, bands)."""
+        energies = np.maximum(self.about.floor, self._energies(samples.astype(np.float64)))
+        if self.about.log == "none":
+            return energies
+        logs = np.log(energies) if self.about.log == "ln" else np.log10(energies)
+        if self.about.log == "dB":
             logs *= 10.0
-        logs = logs[: about.frames].astype(np.float32)
+        return logs
+
+    def _shaped(self, energies: Energies) -> npt.NDArray[np.float32]:
+        """The first frames of a clip as a graph takes them."""
+        about = self.about
+        logs = energies[: about.frames].astype(np.float32)
         if about.range is not None:
             logs = np.maximum(logs, logs.max() - np.float32(about.range))
         if len(logs) < about.frames:

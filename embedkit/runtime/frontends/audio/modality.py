@@ -18,12 +18,15 @@ from embedkit.runtime.frontends.media import Undecodable, digest, read_file
 from .batches import AudioPreparer
 from .decoding import MAX_SOUND_BYTES, soundfile
 from .mel import MelBank, shape
-from .waves import PreparedSound, problem_of
+from .waves import PreparedSound, SoundPart, problem_of
 
 _BYTES_A_CHARACTER = 32
 """What a character of text takes of memory, about, until it is a tensor."""
 _PACKED = 16
 """How many times as large the samples of a file are, at most as a rule, as the file."""
+
+
+_KINDS = Path | Audio | PreparedSound | SoundPart
 
 
 class AudioModality(Modality):
@@ -34,14 +37,25 @@ class AudioModality(Modality):
     noun = "sound"
 
     def is_item(self, value: object) -> bool:
-        """A path or an `Audio`; a string, bytes or an array too, which `check` refuses in words."""
-        return isinstance(value, Path | Audio | PreparedSound | str | bytes | np.ndarray)
+        """A path, an `Audio` or (array, rate); a string, bytes or an array too, which `check` refuses in words."""
+        return isinstance(value, _KINDS | str | bytes | np.ndarray) or is_rated(value)
+
+    def claims(self, value: object) -> bool:
+        """What is no text: a string and bytes are none of a sound's types."""
+        return isinstance(value, _KINDS) or is_rated(value)
 
     def check(self, value: object, where: str) -> Item:
-        """A path or `Audio` as it is; anything else is an `InputError`. Whether a file is a sound is known when it is prepared."""
+        """A path or `Audio` as it is, (array, rate) as an `Audio`; anything else is an `InputError`. Whether a file is a sound is known
+        when it is prepared."""
+        if is_rated(value):
+            assert isinstance(value, tuple)
+            try:
+                value = Audio(*value)
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from None
         if isinstance(value, Audio) and (problem := problem_of(value, where)):
             raise InputError(problem)
-        if isinstance(value, Path | Audio | PreparedSound):
+        if isinstance(value, _KINDS):
             return value
         if isinstance(value, str):
             raise InputError(
@@ -50,9 +64,11 @@ class AudioModality(Modality):
         if isinstance(value, bytes):
             raise InputError(f"{where}: found bytes; give embedkit.Audio(data=...) of a sound's file")
         if isinstance(value, np.ndarray):
-            raise InputError(f"{where}: found an array, whose rate nothing says; give embedkit.Audio(samples, rate)")
+            raise InputError(
+                f"{where}: found an array, whose rate nothing says; give embedkit.Audio(samples, rate), or (samples, rate)"
+            )
         raise InputError(
-            f"{where}: expected a sound (pathlib.Path, embedkit.Audio), found {type(value).__name__} {value!r:.40}"
+            f"{where}: expected a sound (pathlib.Path, embedkit.Audio, (samples, rate)), found {type(value).__name__} {value!r:.40}"
         )
 
     def key(self, item: Item) -> Hashable:
@@ -62,6 +78,12 @@ class AudioModality(Modality):
                 return digest("file", read_file(item, MAX_SOUND_BYTES))
             except Undecodable:
                 return item
+        if isinstance(item, SoundPart):
+            try:
+                found = item.path.stat()
+            except (OSError, ValueError):
+                return item
+            return (item, found.st_size, found.st_mtime_ns)
         if isinstance(item, PreparedSound):
             return digest(f"prepared {item.numbers.shape}", item.numbers.tobytes())
         if item.data is not None:
@@ -72,9 +94,11 @@ class AudioModality(Modality):
     def cost(self, item: Item) -> int:
         """What it holds in memory until it is computed, in characters of text: where clips have a length of their own, they are
         decoded before their batch is chosen."""
-        if isinstance(item, Path):
+        if isinstance(item, SoundPart):
+            held = int((item.end - item.start) * self.frontend.rate) * 4 if self._early else 0
+        elif isinstance(item, Path):
             held = 0
-            if self.frontend.mel is None:
+            if self._early:
                 try:
                     held = item.stat().st_size * _PACKED
                 except OSError:
@@ -82,7 +106,7 @@ class AudioModality(Modality):
         elif isinstance(item, PreparedSound):
             held = item.numbers.nbytes
         elif item.data is not None:
-            held = len(item.data) * (1 if self.frontend.mel is not None else _PACKED)
+            held = len(item.data) * (_PACKED if self._early else 1)
         else:
             held = item.samples.nbytes
         return 64 + held // _BYTES_A_CHARACTER
@@ -92,34 +116,47 @@ class AudioModality(Modality):
         return Path(text)
 
     def of_row(self, text: str, metadata: Mapping[str, Any]) -> Item:
-        """The path of the row's ``uri``, or of its text."""
-        return Path(str(metadata.get("uri") or text))
+        """The path of the row's ``uri``, or of its text; of a row that is a part of a sound its ``start`` and ``end`` in it."""
+        path = Path(str(metadata.get("uri") or text))
+        start, end = metadata.get("start"), metadata.get("end")
+        if metadata.get("media") != "audio" or "chunk" not in metadata:
+            return path
+        if not isinstance(start, int | float) or not isinstance(end, int | float):
+            return path
+        return SoundPart(path, float(start), float(end))
 
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
-        """(n, ...) float32 ``features``; of clips of other lengths (n, longest) ``samples``, and (n,) ``size`` how many are a
-        clip's."""
+        """(n, ...) float32 ``features``; of clips of other lengths (n, longest) ``samples`` or (n, most windows, ...) ``features``, and
+        (n,) ``size`` how many are a clip's."""
         preparer = self._preparer
         made = [preparer.numbers(item, i) for i, item in enumerate(items)]
-        if self.frontend.mel is not None:
+        if not self._early:
             return {"features": np.stack(made)}
         sizes = np.array([len(one) for one in made], dtype=np.int64)
-        samples = np.zeros((len(made), int(sizes.max())), dtype=np.float32)
-        for row, one in zip(samples, made, strict=True):
+        rows = np.zeros((len(made), int(sizes.max()), *made[0].shape[1:]), dtype=np.float32)
+        for row, one in zip(rows, made, strict=True):
             row[: len(one)] = one
-        return {"samples": samples, "size": sizes}
+        return {"samples" if self.frontend.mel is None else "features": rows, "size": sizes}
 
     def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
         """The numbers as they are."""
         mel = self.frontend.mel
         found = arrays.get("samples" if mel is None else "features")
         sizes = arrays.get("size")
-        if found is None or found.dtype != np.float32 or (mel is not None and found.shape[1:] != shape(mel)):
+        inner = () if mel is None else shape(mel)
+        before = 2 if self._early else 1
+        if found is None or found.dtype != np.float32 or found.ndim < before or found.shape[before:] != inner:
             raise InputError(f"expected prepared sounds, found {', '.join(arrays)}")
-        if mel is not None:
+        if not self._early:
             return [PreparedSound(one) for one in found]
-        if found.ndim != 2 or sizes is None or sizes.shape != (len(found),) or not (sizes <= found.shape[1]).all():
-            raise InputError("expected samples with the size of each clip")
+        if sizes is None or sizes.shape != (len(found),) or not (sizes <= found.shape[1]).all():
+            raise InputError("expected the size of each prepared clip")
         return [PreparedSound(one[: int(size)]) for one, size in zip(found, sizes, strict=True)]
+
+    @property
+    def _early(self) -> bool:
+        """Whether clips are prepared before their batch is chosen, since their size is their own."""
+        return self.frontend.mel is None or self.frontend.windows is not None
 
     def of_file(self, data: bytes) -> Item:
         """The sound of a file."""
@@ -133,3 +170,13 @@ class AudioModality(Modality):
         mel = self.frontend.mel
         self._preparer = AudioPreparer(self.frontend, None if mel is None else MelBank.read(mel, path(mel.file)))
         return self._preparer
+
+
+def is_rated(value: object) -> bool:
+    """Whether a value is an array with its rate."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], np.ndarray)
+        and isinstance(value[1], int | float | np.integer)
+    )

@@ -15,7 +15,7 @@ from embedkit.records.media import Audio
 from embedkit.runtime.frontends.media import Undecodable, read_file
 from embedkit.system.extras import needed
 
-from .decoding import MAX_SOUND_BYTES, Waveform, check_length, one_channel, sound_of
+from .decoding import MAX_SOUND_BYTES, Waveform, check_length, one_channel, part_of, sound_of
 
 _SCALES = {"int16": 1 << 15, "int32": 1 << 31}
 
@@ -25,6 +25,15 @@ class PreparedSound:
     """What was prepared before, such as the golden clips of a bundle: (samples,), or the numbers of a mel."""
 
     numbers: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPart:
+    """A file from ``start`` to ``end``, in seconds."""
+
+    path: Path
+    start: float
+    end: float
 
 
 def wave(frontend: AudioFrontend, item: Any) -> Waveform:
@@ -48,6 +57,8 @@ def wave(frontend: AudioFrontend, item: Any) -> Waveform:
 
 def waveform_of(item: Any) -> tuple[Waveform, int]:
     """The samples of one channel of an item, and their rate."""
+    if isinstance(item, SoundPart):
+        return part_of(item.path, item.start, item.end)
     if isinstance(item, Path):
         return sound_of(read_file(item, MAX_SOUND_BYTES))
     if item.data is not None:

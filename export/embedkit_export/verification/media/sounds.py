@@ -57,7 +57,7 @@ def golden_arrays(role: str, modality: Modality, golden: Sequence[Item]) -> dict
 def sample(path: Path | None, rate: int) -> Sample:
     """The sounds of a folder (and of those in it), or drawn ones; raises `InputError` where there are fewer than two."""
     if path is None:
-        seconds = np.random.default_rng(0).uniform(0.4, 3.0, _DRAWN)
+        seconds = np.random.default_rng(0).uniform(0.3, 2.0, _DRAWN)
         made: tuple[Any, ...] = tuple(Audio(drawn(float(s), rate, 100 + i), rate) for i, s in enumerate(seconds))
         note = "calibrated and measured on drawn sounds, since no sample was given: measure quality on yours (--sample FOLDER)"
         return Sample("drawn sounds", made, notes=(note,))

@@ -38,7 +38,7 @@ def test_a_model_of_texts_reads_none() -> None:
 def test_how_clips_go_together() -> None:
     group, layer = (body(single(kind)[0]) for kind in ("wav2vec2", "wav2vec2-layer"))
     assert (batch_of(group), batch_of(layer)) == ("equal", "longest")
-    assert convolutions(group) == [[10, 5], [3, 4], [2, 2]]
+    assert convolutions(group) == [[10, 5], [5, 4], [3, 2]]
 
 
 def test_planes_of_longer_clips_are_left_out() -> None:

@@ -75,9 +75,9 @@ def test_pictures_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
     files = FileRows([tmp_path / "photos"])
     assert [row.id for row in files] == ["cat.txt", "notes.md"]
     assert len(files.skipped) == 3
-    assert [row.id for row in files.pictures()] == ["cat.jpg", "sub/Turned.JPEG", "sub/b.png"]
+    assert [row.id for row in files.media("image")] == ["cat.jpg", "sub/Turned.JPEG", "sub/b.png"]
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "x"}\n')
     for left in (FileRows([tmp_path / "a.jsonl"]), FileRows([tmp_path / "photos"], format="markdown")):
-        assert left.pictures() is left
+        assert left.media("image") is left
     with pytest.raises(InputError, match="cannot read"):
         FileRows([tmp_path / "gone.jpg"], format="image")
