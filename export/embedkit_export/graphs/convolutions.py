@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from .ir_tools import CONVOLUTION
+
 Floats = npt.NDArray[np.float32]
 _END = np.iinfo(np.int64).max
 _WIDE = 16
@@ -175,6 +177,8 @@ class _Convolution:
         self, kind: str, inputs: list[Any], shape: list[Any], type_: ir.DataType = ir.DataType.FLOAT, **attributes: Any
     ) -> ir.Value:
         node = ir.node(kind, inputs, attributes, name=f"{self.node.name}/{self.made}/{kind}")
+        if kind == "MatMul":
+            node.metadata_props[CONVOLUTION] = "1"
         self.graph.insert_before(self.node, node)
         made = node.outputs[0]
         made.name = f"{self.node.outputs[0].name}/{self.made}"

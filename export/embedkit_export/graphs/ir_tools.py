@@ -13,6 +13,10 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 MICROSOFT = "com.microsoft"
 
 
+CONVOLUTION = "embedkit.convolution"
+"""Marks the products that a convolution was, in the metadata of a node."""
+
+
 def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
     """The numbers of an initializer, else None."""
     if value is None or value.const_value is None:
@@ -87,7 +91,10 @@ def strip(model: ir.Model) -> None:
     values: list[Any] = [*graph.inputs, *graph.initializers.values()]
     for i, node in enumerate(graph.all_nodes()):
         node.doc_string = None
+        kept = CONVOLUTION in node.metadata_props
         node.metadata_props.clear()
+        if kept:
+            node.metadata_props[CONVOLUTION] = "1"
         node.name = f"{node.op_type}_{i}"
         values.extend(node.outputs)
     for value in values:

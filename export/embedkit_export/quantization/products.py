@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from embedkit_export.graphs.ir_tools import constant
-from embedkit_export.tensors import Floats
+from embedkit_export.graphs.ir_tools import CONVOLUTION, constant
+from embedkit_export.tensors import FEATURES, SAMPLES, Floats
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,17 @@ class Product:
 def products(model: ir.Model) -> list[Product]:
     """The products that can be quantised: a constant float32 weight (k, n) on the right of a token tensor.
 
-    A token tensor is (batch, tokens, k), (batch, height, width, k), or (rows, k) where the rows are more than the batch. A pooled tensor is
-    (batch, 2, k) or (batch, k): its few rows are worth no rounding.
+    A token tensor is (batch, tokens, k), (batch, height, width, k), or (rows, k) where the rows are more than the batch. A pooled
+    tensor is (batch, 2, k) or (batch, k): its few rows are worth no rounding. The convolutions of a model of sounds are left out:
+    what they read has a range of its own in each frame, silence beside speech, of which 8 bits leave too little.
     """
+    heard = any(value.name in (FEATURES, SAMPLES) for value in model.graph.inputs)
     found = []
     first = model.graph.inputs[0].shape if model.graph.inputs else None
     batch = str(first[0]) if first is not None and first.rank() else "batch"
     for node in model.graph:
+        if heard and CONVOLUTION in node.metadata_props:
+            continue
         weight = constant(node.inputs[1]) if node.op_type == "MatMul" and node.domain == "" else None
         source = node.inputs[0] if weight is not None else None
         if weight is None or source is None or weight.ndim != 2 or weight.dtype != np.float32:
