@@ -33,6 +33,7 @@ __all__ = [
     "ImageFrontend",
     "Input",
     "Manifest",
+    "Matching",
     "Mel",
     "Model",
     "Name",
@@ -208,6 +209,19 @@ class Scorer(Model, frozen=True):
             raise ValueError("expected `graph` beside the function pair, and only there")
 
 
+class Matching(Model, frozen=True):
+    """What makes probabilities of the cosines c of the vectors of two kinds of items, as the model was trained: ``softmax`` of
+    ``scale`` * c over all candidates, or ``sigmoid`` of ``scale`` * c + ``bias`` for each by itself."""
+
+    fn: Literal["softmax", "sigmoid"]
+    scale: Annotated[float, msgspec.Meta(gt=0)]
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.fn == "softmax" and self.bias:
+            raise ValueError("expected no `bias` beside softmax, which takes no heed of one")
+
+
 class Table(Model, frozen=True):
     """Vectors of things that are not encoded, such as the items of a recommender: a (n, dim) float32 array ``vectors`` and
     the ``ids`` of its rows in a .npz file, comparable with the output ``TOWER.OUTPUT``."""
@@ -242,3 +256,5 @@ class Manifest(Model, frozen=True):
     tables: dict[Name, Table] = {}
     prompts: dict[Name, Annotated[list[Prompt], msgspec.Meta(min_length=1)]] = {}
     """Sets of texts around a label, of which its vector is the mean."""
+    matching: Matching | None = None
+    """Of a bundle that reads several kinds of items; no part of the fingerprint, since it changes no vector."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
 import transformers as tf
 
-from embedkit_export.sources.media.images import body, processor_of, reads_both, reads_images, tokenizer_of
+from embedkit_export.sources.media.images import body, logit_scale, processor_of, reads_both, reads_images, tokenizer_of
 from helpers.image_models import pair, single
 
 
@@ -37,3 +40,17 @@ def test_a_part_that_takes_tokens_is_no_body() -> None:
     config = tf.DINOv3ViTConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4)
     model = tf.DINOv3ViTModel(config)
     assert body(model) is model, "whose base model, by transformers' word, is its stack of layers"
+
+
+def test_what_cosines_are_multiplied_by() -> None:
+    class Scaled(torch.nn.Module):
+        def __init__(self, **numbers: float) -> None:
+            super().__init__()
+            for name, value in numbers.items():
+                setattr(self, name, torch.nn.Parameter(torch.tensor(value)))
+
+    assert logit_scale(Scaled(logit_scale=2.0)) == (pytest.approx(math.exp(2.0)), None)
+    assert logit_scale(Scaled(logit_scale=1.0, logit_bias=-10.0)) == (pytest.approx(math.exp(1.0)), -10.0)
+    assert logit_scale(Scaled(logit_scale_a=0.5, logit_scale_t=9.0)) == (pytest.approx(math.exp(0.5)), None)
+    assert logit_scale(Scaled()) is None
+    assert logit_scale(None) is None
