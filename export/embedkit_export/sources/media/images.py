@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 PIXEL_VALUES = "pixel_values"
@@ -38,9 +39,14 @@ def body(model: Any) -> Any:
         return model.vision_model
     if hasattr(model, "qformer") and hasattr(model, "query_tokens"):  # whose queries are more than the body alone
         return model
-    while getattr(model, "base_model", model) is not model:
-        model = model.base_model
+    while (inner := getattr(model, "base_model", model)) is not model and _takes_pixels(inner):  # not DINOv3's encoder
+        model = inner
     return getattr(model, "vision_model", model)
+
+
+def _takes_pixels(model: Any) -> bool:
+    """Whether a part of a model is called with pictures, not with their tokens."""
+    return PIXEL_VALUES in inspect.signature(model.forward).parameters
 
 
 def processor_of(given: Any) -> Any:

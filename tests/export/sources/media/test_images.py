@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import transformers as tf
 
 from embedkit_export.sources.media.images import body, logit_scale, processor_of, reads_both, reads_images, tokenizer_of
 from helpers.image_models import pair, single
@@ -33,6 +34,12 @@ def test_of_both() -> None:
         image_processor, tokenizer = "p", "t"
 
     assert (processor_of(Both()), tokenizer_of(Both())) == ("p", "t")
+
+
+def test_a_part_that_takes_tokens_is_no_body() -> None:
+    config = tf.DINOv3ViTConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4)
+    model = tf.DINOv3ViTModel(config)
+    assert body(model) is model, "whose base model, by transformers' word, is its stack of layers"
 
 
 def test_what_cosines_are_multiplied_by() -> None:
