@@ -9,7 +9,18 @@ import numpy as np
 
 from embedkit.errors import BundleError
 
-from .manifest import Choice, IdsFrontend, Input, Manifest, Output, Scorer, TextFrontend, Tower, is_plain_name
+from .manifest import (
+    Choice,
+    ComposedFrontend,
+    IdsFrontend,
+    Input,
+    Manifest,
+    Output,
+    Scorer,
+    TextFrontend,
+    Tower,
+    is_plain_name,
+)
 
 _LARGEST = (1 << 63) - 1
 
@@ -73,6 +84,7 @@ def check_consistency(manifest: Manifest, where: str) -> None:
         raise BundleError(f"{where}: towers: expected one of the role default, found {', '.join(manifest.towers)}")
     for role, tower in manifest.towers.items():
         _check_inputs(tower.inputs, f"{where}: towers.{role}.inputs")
+        _check_parts(manifest, tower, f"{where}: towers.{role}")
         _check_choices(manifest, tower, f"{where}: towers.{role}")
         for name, output in tower.outputs.items():
             _check_output(output, f"{where}: towers.{role}.outputs.{name}")
@@ -115,6 +127,20 @@ def _check_inputs(inputs: Iterable[Input], where: str) -> None:
         seen.add(entry.name)
         if entry.choice is not None:
             _check_fits(entry, f"{where}.{number}.choice.values")
+
+
+def _check_parts(manifest: Manifest, tower: Tower, where: str) -> None:
+    """Inputs and outputs name parts that a composed role has, and none of another."""
+    base = manifest.towers[tower.like] if tower.like else tower
+    known = tower.frontend.parts if isinstance(tower.frontend, ComposedFrontend) else {}
+    found = [(f"inputs.{number}.part", entry.part) for number, entry in enumerate(tower.inputs or base.inputs)]
+    found += [(f"outputs.{name}.part", output.part) for name, output in (tower.outputs or base.outputs).items()]
+    for place, part in found:
+        if part is not None and part not in known:
+            expected = (
+                f"one of {', '.join(known)}" if known else f"none beside a frontend of the kind {tower.frontend.kind}"
+            )
+            raise BundleError(f"{where}.{place}: expected {expected}, found {part!r}")
 
 
 def _check_fits(entry: Input, where: str) -> None:

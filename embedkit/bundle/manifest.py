@@ -13,6 +13,8 @@ import msgspec
 from embedkit.vectors.values import Kind
 
 from .frontends.base import Choice, FileName, Frontend, Id, Model, Name, Positive, Sha256
+from .frontends.composed import ComposedFrontend
+from .frontends.features import FeaturesFrontend
 from .frontends.ids import IdsFrontend
 from .frontends.image import Crop, ImageFrontend, Pad, Resize, ResizeFilter, Step
 from .frontends.text import Part, PoolMask, TextFrontend, Truncate
@@ -21,7 +23,9 @@ __all__ = [
     "MANIFEST",
     "SCHEMAS",
     "Choice",
+    "ComposedFrontend",
     "Crop",
+    "FeaturesFrontend",
     "FileEntry",
     "FileName",
     "Frontend",
@@ -67,6 +71,11 @@ def is_plain_name(name: str) -> bool:
     return bool(_PLAIN.fullmatch(name)) and not name.endswith((" ", "."))
 
 
+def part_key(part: str | None, source: str) -> str:
+    """What a batch calls the tensor of a source, of a composed item's ``part`` where it is of one."""
+    return source if part is None else f"{part}-{source}"
+
+
 class FileEntry(Model, frozen=True):
     """A file of the bundle, as it was written."""
 
@@ -82,6 +91,13 @@ class Input(Model, frozen=True):
     dtype: Literal["int64", "int32", "float32", "uint8"]
     source: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z_]*\Z")]
     choice: Choice | None = None
+    part: Name | None = None
+    """Of a composed role: the part that fills it."""
+
+    @property
+    def key(self) -> str:
+        """The name of its tensor in a batch (see `part_key`)."""
+        return part_key(self.part, self.source)
 
     def __post_init__(self) -> None:
         if (self.source == "choice") != (self.choice is not None):
@@ -141,7 +157,8 @@ class Output(Model, frozen=True):
 
     ``dense`` (batch, dim): vectors. ``sparse`` (batch, dim), of which few are not zero: sparse vectors. ``multivector``
     (batch, tokens, dim): a vector for each token that the pool mask leaves. ``tokens`` (batch, tokens, dim): a vector for
-    each token that is read. ``logits`` (batch, dim): a number for each of the labels.
+    each token that is read. ``map`` (batch, height, width, dim): a vector for each place of a picture. ``logits``
+    (batch, dim): a number for each of the labels.
     """
 
     kind: Kind
@@ -157,10 +174,20 @@ class Output(Model, frozen=True):
     """Of logits: a name for each, where they have one."""
     activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
     """Of logits: what makes scores or probabilities of them."""
+    count: Positive | None = None
+    """Of multivectors and tokens: how many every item has, where all have as many."""
+    part: Name | None = None
+    """Of multivectors and tokens of a composed role: the part that they stand for, a vector for each of its rows."""
+    grid: Annotated[list[Positive], msgspec.Meta(min_length=2, max_length=2)] | None = None
+    """Of a map: its height and width."""
 
     def __post_init__(self) -> None:
         if self.labels and len(self.labels) != self.dim:
             raise ValueError("expected as many `labels` as numbers (`dim`)")
+        if (self.kind == "map") != (self.grid is not None):
+            raise ValueError("expected `grid` beside the kind map, and only there")
+        if (self.count is not None or self.part is not None) and self.kind not in ("multivector", "tokens"):
+            raise ValueError("expected `count` and `part` of multivectors and tokens only")
         if self.default is not None and (self.kind != "dense" or self.default > self.dim):
             raise ValueError("expected a `default` of up to `dim` numbers, of dense vectors only")
 
