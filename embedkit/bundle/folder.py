@@ -13,7 +13,7 @@ from embedkit.vectors.arrays import FloatArray
 
 from .golden import Golden, read_golden, read_vectors
 from .graphs.external_data import external_files
-from .graphs.interface import check_interface, read_interface
+from .graphs.interface import Interface, check_interface, read_interface
 from .hashes import fingerprint, sha256_file
 from .manifest import MANIFEST, Manifest, Tower
 from .validation import read_manifest
@@ -27,6 +27,7 @@ class Bundle:
     folder: Path
     manifest: Manifest
     _checked: set[str] = field(default_factory=set, repr=False, compare=False)
+    _graphs: dict[str, tuple[set[str], Interface]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Bundle:
@@ -87,16 +88,15 @@ class Bundle:
         tower = self.tower(role)
         assert tower.graph is not None
         chosen = tower.graph.variants[variant]
-        path = self._graph(chosen.file, chosen.data, hashed=hashed)
-        check_interface(path, f"{self.folder / MANIFEST}: towers.{role}", tower.inputs, tower.outputs)
+        path, found = self._graph(chosen.file, chosen.data, hashed=hashed)
+        check_interface(path.name, found, f"{self.folder / MANIFEST}: towers.{role}", tower.inputs, tower.outputs)
         return path
 
     def head_path(self, name: str, *, hashed: bool = True) -> Path:
         """The path of the ONNX file of a scorer's head for pairs, checked as `graph_path` checks it."""
         scorer = self.manifest.scorers[name]
         assert scorer.graph is not None
-        path = self._graph(scorer.graph, [], hashed=hashed)
-        found = read_interface(path)
+        path, found = self._graph(scorer.graph, [], hashed=hashed)
         for given, wanted in ((found.inputs, {"left", "right"}), (found.outputs, {"score"})):
             other = [tensor for tensor in given.values() if tensor.dtype != "float32"]
             if given.keys() != wanted or other:
@@ -106,16 +106,19 @@ class Bundle:
                 )
         return path
 
-    def _graph(self, file: str, data: list[str], *, hashed: bool) -> Path:
+    def _graph(self, file: str, data: list[str], *, hashed: bool) -> tuple[Path, Interface]:
+        """The path of an ONNX file, which several roles may share and is read once, and what it takes and gives."""
         path = self.path(file, hashed=hashed)
-        needed = external_files(path)
+        if file not in self._graphs:
+            self._graphs[file] = (external_files(path), read_interface(path))
+        needed, found = self._graphs[file]
         if not needed <= set(data):
             raise BundleError(
                 f"{path}: external data: expected only files named in the manifest ({data}), found {sorted(needed - set(data))}"
             )
         for name in data:
             self.path(name, hashed=hashed)
-        return path
+        return path, found
 
     def golden(self) -> Golden:
         """The golden items and, for each role, what torch makes of them, by the name of the output."""

@@ -8,7 +8,6 @@ that writes there.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,7 +87,7 @@ def _beside(goal: Path) -> Path:
                 shutil.rmtree(stale, ignore_errors=True)
             else:
                 stale.unlink(missing_ok=True)
-    return goal.with_name(f"{start}{os.getpid()}-{secrets.token_hex(4)}")
+    return goal.with_name(f"{start}{os.getpid()}-{os.urandom(4).hex()}")
 
 
 def _sync(path: Path) -> None:

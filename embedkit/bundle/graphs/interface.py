@@ -41,47 +41,48 @@ def read_interface(path: Path) -> Interface:
     return read_model(path, _interface)
 
 
-def check_interface(path: Path, where: str, inputs: Sequence[Input], outputs: Mapping[str, Output]) -> None:
-    """`BundleError` where the ONNX file in ``path`` does not take ``inputs``, or does not give ``outputs``. ``where`` is the
-    place of both in the manifest."""
-    found = read_interface(path)
+def check_interface(
+    file: str, found: Interface, where: str, inputs: Sequence[Input], outputs: Mapping[str, Output]
+) -> None:
+    """`BundleError` where the ONNX ``file``, of which this was ``found``, does not take ``inputs``, or does not give
+    ``outputs``. ``where`` is the place of both in the manifest."""
     for number, entry in enumerate(inputs):
         place = f"{where}.inputs.{number}"
         tensor = found.inputs.get(entry.name)
         if tensor is None:
             known = ", ".join(found.inputs) or "none"
-            raise BundleError(f"{place}.name: expected an input of {path.name} ({known}), found {entry.name!r}")
+            raise BundleError(f"{place}.name: expected an input of {file} ({known}), found {entry.name!r}")
         if tensor.dtype != entry.dtype:
-            raise BundleError(f"{place}.dtype: expected {tensor.dtype} as in {path.name}, found {entry.dtype}")
+            raise BundleError(f"{place}.dtype: expected {tensor.dtype} as in {file}, found {entry.dtype}")
         axes = _AXES.get(entry.source)
         if axes is not None and tensor.shape is not None and len(tensor.shape) != axes:
             raise BundleError(
-                f"{place}.source: expected what has {len(tensor.shape)} axes as {entry.name!r} in {path.name}, found "
+                f"{place}.source: expected what has {len(tensor.shape)} axes as {entry.name!r} in {file}, found "
                 f"{entry.source!r}, which has {axes}"
             )
     left = found.inputs.keys() - {entry.name for entry in inputs}
     if left:
-        raise BundleError(f"{where}.inputs: expected all that {path.name} takes, found none that fills {min(left)!r}")
+        raise BundleError(f"{where}.inputs: expected all that {file} takes, found none that fills {min(left)!r}")
     for name, output in outputs.items():
-        _check_output(path, f"{where}.outputs.{name}", output, found.outputs.get(name), found)
+        _check_output(file, f"{where}.outputs.{name}", output, found.outputs.get(name), found)
 
 
-def _check_output(path: Path, place: str, output: Output, tensor: Tensor | None, found: Interface) -> None:
+def _check_output(file: str, place: str, output: Output, tensor: Tensor | None, found: Interface) -> None:
     if tensor is None:
         known = ", ".join(found.outputs) or "none"
-        raise BundleError(f"{place}: expected an output of {path.name} ({known}), found no tensor of this name")
+        raise BundleError(f"{place}: expected an output of {file} ({known}), found no tensor of this name")
     if tensor.dtype != "float32":
-        raise BundleError(f"{place}: expected numbers in float32, found {tensor.dtype} in {path.name}")
+        raise BundleError(f"{place}: expected numbers in float32, found {tensor.dtype} in {file}")
     if tensor.shape is None:
         return
     axes = _OUTPUT_AXES[output.kind]
     if len(tensor.shape) != axes:
         raise BundleError(
-            f"{place}.kind: expected one of a tensor with {len(tensor.shape)} axes as in {path.name}, found "
+            f"{place}.kind: expected one of a tensor with {len(tensor.shape)} axes as in {file}, found "
             f"{output.kind!r}, which has {axes}"
         )
     if tensor.shape[-1] not in (0, output.dim):
-        raise BundleError(f"{place}.dim: expected {tensor.shape[-1]} as in {path.name}, found {output.dim}")
+        raise BundleError(f"{place}.dim: expected {tensor.shape[-1]} as in {file}, found {output.dim}")
 
 
 def _interface(data: Buffer) -> Interface:

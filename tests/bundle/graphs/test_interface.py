@@ -66,7 +66,7 @@ FREE = Input(name="free", dtype="float32", source="mask")
 )
 def test_what_a_manifest_says_of_others(graph: Path, inputs: list[Input], outputs: Any, message: str) -> None:
     with pytest.raises(BundleError, match=message):
-        check_interface(graph, "at", inputs, outputs)
+        check_interface(graph.name, read_interface(graph), "at", inputs, outputs)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_outputs(graph: Path, output: dict[str, Output], message: str) -> None:
     del model.graph.input[2]
     onnx.save(model, graph)
     if not message:
-        check_interface(graph, "at", [IDS], output)
+        check_interface(graph.name, read_interface(graph), "at", [IDS], output)
         return
     with pytest.raises(BundleError, match=message):
-        check_interface(graph, "at", [IDS], output)
+        check_interface(graph.name, read_interface(graph), "at", [IDS], output)
