@@ -99,6 +99,12 @@ class EncoderGraph(nn.Module):
                 parts.append(part[:, None].expand(-1, 2, -1) if part.ndim == 2 else part)
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
+    def staged(self, vectors: Tensor, named: Mapping[str, Tensor]) -> Tensor:
+        """(batch, n, dim) through the stages; one that reads inputs (``reads``) is given these too."""
+        for stage in self.stages:
+            vectors = stage(vectors, *(named[name] for name in getattr(stage, "reads", ())))
+        return vectors
+
     def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Each of `outputs`."""
         named = dict(zip(self.inputs, tensors, strict=True))
@@ -106,7 +112,7 @@ class EncoderGraph(nn.Module):
         vectors: Tensor | None = None
         made: list[Tensor] = []
         if len(self.pools):
-            pooled: Tensor = self.stages(self.pooled(self._hidden(out), named))
+            pooled = self.staged(self.pooled(self._hidden(out), named), named)
             vectors = pooled
             made += [pooled[:, 0]] if self.given else []
         mask = mask_of(named, last(out))

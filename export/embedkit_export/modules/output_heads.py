@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
-from embedkit_export.recipes.outputs import Logits, MultiVector, Named, Sparse
+from embedkit_export.recipes.outputs import Logits, Map, MultiVector, Named, Sparse
 from embedkit_export.recipes.stages import Linear
 from embedkit_export.sources.load import Source
 from embedkit_export.sources.routes import WordTable
@@ -35,12 +35,17 @@ def output_head(given: Named, origin: Source, weights: Weights, where: str) -> H
         if given.words:
             return _answer(given, origin, where)
         return heads.ModelLogits(ModelHead(_whole(origin, where, "a head for classes")))
-    return heads.TokenVectors(_stages(given.stages, weights, where), compact=isinstance(given, MultiVector))
+    if isinstance(given, Map):
+        return heads.MapVectors(_stages(given.stages, weights, where), (given.grid[0], given.grid[1]), given.skip)
+    compact = isinstance(given, MultiVector)
+    return heads.TokenVectors(_stages(given.stages, weights, where), compact=compact, count=given.count)
 
 
 def is_normalized(made: Head) -> bool:
     """Whether a token's vectors have unit length."""
-    return isinstance(made, heads.TokenVectors) and any(isinstance(part, Normalize) for part in list(made.stages)[-1:])
+    return isinstance(made, heads.TokenVectors | heads.MapVectors) and any(
+        isinstance(part, Normalize) for part in list(made.stages)[-1:]
+    )
 
 
 def _stages(given: Sequence[Any], weights: Weights, where: str) -> nn.Sequential:

@@ -13,7 +13,7 @@ import msgspec
 import torch
 from torch import nn
 
-from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import IdsFrontend, Input, Output, TextFrontend
 from embedkit.errors import ExportError, InputError
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
@@ -21,6 +21,7 @@ from embedkit_export.modules.images.pixels import PixelBackbone
 from embedkit_export.modules.layers import Normalize
 from embedkit_export.modules.output_heads import is_normalized, output_head
 from embedkit_export.modules.pair_head import PairHead
+from embedkit_export.modules.parts.backbone import PartsBackbone
 from embedkit_export.modules.pooling import AttentionPool, Pool
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput
@@ -35,6 +36,8 @@ from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
 
 from .backbone import pooler, set_causal, tokenizer_json, without_special
+from .composing.inputs import Parts, is_of_parts, parts_of
+from .composing.modules import module_of
 from .detection.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
 from .plan import GraphPlan, Plan, RolePlan
@@ -83,6 +86,8 @@ class _Builder:
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
         self.bare: dict[int, Source] = {}
+        self.parts: dict[str, Parts] = {}
+        self.modules: dict[str, Source] = {}
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
@@ -91,7 +96,8 @@ class _Builder:
             origin = self.bare.setdefault(id(origin), replace(origin, tokenizer=without_special(origin.tokenizer)))
         pooling = as_pooling(role.pooling)
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
-        key = repr((id(origin), _key(pooling), staged))
+        own = [_key(value) for value in (role.outputs, role.dense, role.parts, role.features)]
+        key = repr((id(origin), _key(pooling), staged, own))
         self.waiting.append((name, role, origin, key))
 
     def finish(self) -> Plan:
@@ -107,6 +113,9 @@ class _Builder:
                 self.plan.roles[name] = RolePlan(
                     frontends[name], owner, origin.tokenizer, own, *self._picturing(role, origin)
                 )
+                if name in self.parts:
+                    parts = self.parts[name].planned if role.parts else {}
+                    self.plan.roles[name] = replace(self.plan.roles[name], parts=parts)
             for name, role, origin in group:
                 frontend = frontends[name]
                 if isinstance(frontend, TextFrontend):
@@ -115,8 +124,9 @@ class _Builder:
         self.plan.roles = {name: self.plan.roles[name] for name, *_ in self.waiting}
         for origin in {id(origin): origin for _, _, origin, _ in self.waiting}.values():
             self.plan.notes += note_beyond(origin)
-        for name in next(iter(self.plan.graphs.values())).outputs:
-            sizes = {graph.outputs[name].dim for graph in self.plan.graphs.values()}
+        for name in {name: None for graph in self.plan.graphs.values() for name in graph.outputs}:
+            known = [graph.outputs[name] for graph in self.plan.graphs.values() if name in graph.outputs]
+            sizes = {output.dim for output in known if output.kind != "logits"}
             if len(sizes) > 1:
                 raise ExportError(
                     f"roles: their vectors have different sizes ({', '.join(map(str, sorted(sizes)))}) and cannot be compared"
@@ -128,6 +138,10 @@ class _Builder:
 
     def _origin(self, name: str, role: Role) -> Source:
         """The source of a role's weights: the model's, unless the role names another checkpoint or surgery."""
+        if role.module is not None:
+            if role.module not in self.modules:
+                self.modules[role.module] = module_of(self.origin, role.module, f"role {name}")
+            return self.modules[role.module]
         if role.image is not None and "image" in self.origin.routes:
             return self.origin.routes["image"]
         if role.model is None and role.surgery == self.recipe.surgery:
@@ -153,20 +167,30 @@ class _Builder:
             self.plan.notes += found.notes
         return self.origins[key]
 
-    def _frontend(self, name: str, role: Role, origin: Source) -> TextFrontend | IdsFrontend | ImageFrontend:
+    def _frontend(self, name: str, role: Role, origin: Source) -> Any:
+        if is_of_parts(role):
+            return self._parts(name, role, origin).frontend
         if role.image is not None:
             return preparing(origin, role.image, self.base).image.frontend()
         if self.recipe.ids is not None:
             return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
         return text_frontend(role, origin, f"role {name}", self.max_tokens)
 
-    def _graph(
-        self, owner: str, role: Role, origin: Source, frontends: dict[str, TextFrontend | IdsFrontend | ImageFrontend]
-    ) -> GraphPlan:
+    def _parts(self, name: str, role: Role, origin: Source) -> Parts:
+        """What a role reads whose items have parts; once for each role."""
+        if name not in self.parts:
+            self.parts[name] = parts_of(role, origin, self.recipe, name, base=self.base, max_tokens=self.max_tokens)
+        return self.parts[name]
+
+    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, Any]) -> GraphPlan:
         where = f"role {owner}"
         backbone = origin.backbone
-        shapes: dict[str, tuple[int | None, ...]] = {}
-        if role.image is not None:
+        shapes: dict[str, tuple[int | str | None, ...]] = {}
+        parts = self._parts(owner, role, origin) if is_of_parts(role) else None
+        if parts is not None:
+            backbone = parts.backbone
+            shapes |= parts.shapes
+        elif role.image is not None:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
             shapes[PIXELS] = (*given_image.size, 3)
@@ -175,15 +199,15 @@ class _Builder:
         weights = Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
-        fixed = {None if isinstance(frontend, ImageFrontend) else frontend.fixed for frontend in frontends.values()}
-        outputs = {name: checked_output(given, name) for name, given in self.recipe.outputs.items()}
-        if not self.recipe.dense and not outputs:
+        fixed = {getattr(frontend, "fixed", None) for frontend in frontends.values()}
+        outputs = {name: checked_output(given, name) for name, given in (role.outputs or {}).items()}
+        if not role.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
         made = {name: output_head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
         reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
-        if self.recipe.dense or reads_vectors:
+        if role.dense or reads_vectors:
             pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             build_stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
@@ -191,7 +215,9 @@ class _Builder:
         given = role.stages or []
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
-        if shapes:
+        if parts is not None:
+            inputs = list(parts.inputs)
+        elif shapes:
             inputs = [Input(name=PIXELS, dtype="uint8", source="pixels")]
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
@@ -217,11 +243,11 @@ class _Builder:
             stages=stages,
             heads=made,
             masked=masked,
-            given=self.recipe.dense,
+            given=bool(role.dense),
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
-        if shapes:
+        if PIXELS in shapes:
             for name, frontend in frontends.items():
                 slots = picture_slots(module, backbone.image, where)
                 frontends[name] = msgspec.structs.replace(frontend, slots=slots)
@@ -251,6 +277,7 @@ class _Builder:
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
             shapes=shapes,
+            axes=parts.axes if parts is not None else {},
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
 
@@ -306,6 +333,7 @@ class _Builder:
                 about |= {"labels": given.labels, "activation": given.activation}
             part: Any = module.heads[name]
             about["normalized"] = is_normalized(part)
+            about |= {key: getattr(given, key) for key in ("count", "part", "grid") if hasattr(given, key)}
             dim = int(tensors[name].shape[-1])
             if isinstance(given, Logits) and given.labels and len(given.labels) != dim:
                 raise ExportError(f"output {name}: expected {dim} labels, found {len(given.labels)}")
@@ -340,6 +368,8 @@ class _Builder:
 
 def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int) -> Any:
     """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
+    if isinstance(module.backbone, PartsBackbone):
+        return _ran(run, module.backbone.examples(2), where, "parts that are zeros")
     if PIXELS in module.inputs:
         module_image = module.backbone.image
         return _ran(run, {PIXELS: torch.zeros(2, *module_image.size, 3, dtype=torch.uint8)}, where, "black pictures")

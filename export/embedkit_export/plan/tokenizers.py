@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import ImageFrontend, Input
+from embedkit.bundle.manifest import IdsFrontend, Input, TextFrontend
 from embedkit.runtime.frontends.base import Batch, Item, Unencodable
 from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.tower import graph_inputs
@@ -53,7 +53,7 @@ class Tokenizers:
         modality = self.modalities[role]
         out: list[Item] = []
         for i, item in enumerate(given):
-            if isinstance(modality.frontend, ImageFrontend):
+            if not isinstance(modality.frontend, TextFrontend | IdsFrontend):
                 whole = item
             elif isinstance(item, str):
                 whole = modality.fill(item, i)

@@ -41,11 +41,25 @@ class MultiVector(_Output, frozen=True, tag="multivector"):
 
     stages: list[Any] = []
     similarity: Literal["maxsim", "meanmaxsim"] = "maxsim"
+    count: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many are kept of each item, the first, where all have as many."""
+    part: str | None = None
+    """Of items with parts: the one whose rows they stand for."""
 
 
 class Tokens(_Output, frozen=True, tag="tokens"):
     """A vector for each token that is read."""
 
+    stages: list[Any] = []
+    count: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    part: str | None = None
+
+
+class Map(_Output, frozen=True, tag="map"):
+    """A vector for each place of a picture, ``grid`` (height, width): of the tokens behind the first ``skip``, row by row."""
+
+    grid: Annotated[list[Annotated[int, msgspec.Meta(ge=1)]], msgspec.Meta(min_length=2, max_length=2)]
+    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
     stages: list[Any] = []
 
 
@@ -61,7 +75,7 @@ class Logits(_Output, frozen=True, tag="logits"):
     activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
 
 
-Named: TypeAlias = Sparse | MultiVector | Tokens | Logits
+Named: TypeAlias = Sparse | MultiVector | Tokens | Map | Logits
 
 
 def checked_output(given: Any, name: str) -> Any:
@@ -82,5 +96,6 @@ def similarity(recipe: Recipe, name: str) -> str | None:
     """How two values of an output are compared; None for those that are not."""
     if name == DENSE:
         return recipe.similarity
-    given = checked_output(recipe.outputs[name], name)
+    stated = [recipe.outputs, *(role.outputs or {} for role in recipe.roles.values())]
+    given = checked_output(next(outputs[name] for outputs in reversed(stated) if name in outputs), name)
     return getattr(given, "similarity", None)

@@ -108,8 +108,23 @@ class Role(_Piece, frozen=True):
     image: Any = None
     """That the role reads pictures: ``auto`` (as the model's own files prepare them), the name of such a file, or a table or
     `recipes.images.ImageInput`."""
+    features: Any = None
+    """That the role reads numbers which were made before: a table or a `recipes.features.FeaturesInput`."""
+    ids: IdsInput | None = None
+    """Of a part: that it reads sequences of ids."""
+    parts: dict[str, Role] | None = None
+    """That the role reads items of several parts, by name, each a `Role` that says what it reads (a picture by ``image``, numbers by
+    ``features``, ids by ``ids``, else a text). A part fills the argument of its name; of a text NAME_mask is its mask."""
+    module: str | None = None
+    """The part of a live model (its attribute, such as ``vision_model``) that this role goes through."""
+    outputs: dict[str, Any] | None = None
+    dense: bool | None = None
     special_tokens: bool | None = None
     """False where the tokenizer adds no special tokens: the template has all that are read."""
+
+
+_READS = ("image", "features", "ids", "parts")
+"""What says that a role reads something other than texts."""
 
 
 class IdsInput(_Piece, frozen=True):
@@ -173,6 +188,10 @@ class Recipe(_Piece, frozen=True):
     """That the model reads sequences of ids, not texts."""
     image: Any = None
     """That the model reads pictures, as of `Role`; found by itself where the model says so."""
+    features: Any = None
+    """That the model reads numbers which were made before, as of `Role`."""
+    parts: dict[str, Role] | None = None
+    """That the model reads items of several parts, as of `Role`."""
     tables: dict[str, TableOf] = {}
     """Tables of vectors that go into the bundle, comparable with the pooled vector."""
     special_tokens: bool = True
@@ -186,11 +205,18 @@ class Recipe(_Piece, frozen=True):
         given = self.roles.get(name)
         if given is None:
             given = self.roles.get("document", Role()) if name == "default" else Role()
+        stated = any(getattr(given, key) is not None for key in (*_READS, "template"))
         own = {
-            key: getattr(self, key) if value is None and hasattr(self, key) else value
+            key: getattr(self, key)
+            if value is None and hasattr(self, key) and not (stated and key in _READS)
+            else value
             for key, value in msgspec.structs.asdict(given).items()
         }
         return Role(**own)
+
+    def all_roles(self) -> list[Role]:
+        """Every role that is stated."""
+        return [self.role(name) for name in self.names()]
 
     def names(self) -> list[str]:
         """All roles, ``default`` first, then by name."""

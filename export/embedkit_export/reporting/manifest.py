@@ -8,7 +8,18 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Scorer, Table, TextFrontend, Tower, Variant
+from embedkit.bundle.manifest import (
+    ComposedFrontend,
+    FileEntry,
+    Frontend,
+    Graph,
+    Manifest,
+    Scorer,
+    Table,
+    TextFrontend,
+    Tower,
+    Variant,
+)
 from embedkit.bundle.manifest import Source as SourceEntry
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
@@ -35,9 +46,8 @@ class Description:
         plan = self.prepared.plan
         towers: dict[str, Tower] = {}
         for name, role in plan.roles.items():
-            frontend = role.frontend
-            if isinstance(frontend, TextFrontend):
-                frontend = msgspec.structs.replace(frontend, tokenizer=self.tokenizers[name])
+            frontend: Frontend = role.frontend
+            frontend = _with_tokenizer(frontend, self.tokenizers.get(name, ""))
             if name != role.graph:
                 towers[name] = Tower(frontend=frontend, like=role.graph)
                 continue
@@ -64,9 +74,10 @@ class Description:
         """How two texts' values are compared, by output; ``main`` is that of the first output."""
         plan = self.prepared.plan
         found: dict[str, Scorer] = {}
+        sides = [plan.graphs[plan.roles[role].graph].outputs for role in ("query", "document")]
         for name in plan.graphs[plan.roles["default"].graph].outputs:
             fn: Any = similarity(plan.recipe, name)
-            if fn is not None:
+            if fn is not None and all(name in outputs for outputs in sides):
                 found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
         if plan.recipe.pair is not None:
             found["pair"] = Scorer(fn="pair", left=f"query.{DENSE}", right=f"document.{DENSE}", graph=PAIR_FILE)
@@ -81,3 +92,13 @@ class Description:
             surgery=plan.records,
             tools=files.tools(),
         )
+
+
+def _with_tokenizer(frontend: Frontend, file: str) -> Frontend:
+    """A frontend whose texts, or those of its parts, are read by the tokenizer in ``file``."""
+    if isinstance(frontend, TextFrontend):
+        return msgspec.structs.replace(frontend, tokenizer=file)
+    if isinstance(frontend, ComposedFrontend):
+        parts = {name: _with_tokenizer(part, file) for name, part in frontend.parts.items()}
+        return msgspec.structs.replace(frontend, parts=parts)
+    return frontend

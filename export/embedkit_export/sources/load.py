@@ -62,6 +62,8 @@ class Loading:
     trust_remote_code: bool = False
     ids: bool = False
     """Whether the model is a module that reads sequences of ids and has no tokenizer."""
+    parts: bool = False
+    """Whether the recipe names parts of a live model, or of items, so that nothing is to be found out."""
     pictures: bool = False
     """Whether the recipe says that the model reads pictures: of a live module, which says nothing itself."""
     kind: str = ""
@@ -99,6 +101,8 @@ def load(model: Any, how: Loading | None = None) -> Source:
             processor, tokenizer = images.processor_of(model[1]), images.tokenizer_of(model[1])
             _check_tokenizer(tokenizer, "the live model")
             live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
+            if how.parts:
+                return Source(type(live).__name__, live, tokenizer, records=records, processor=processor)
             if how.pictures or images.reads_images(live) or images.reads_both(live):
                 return _of_pictures(live, type(live).__name__, tokenizer, processor, records)
             backbone, notes = _backbone(live)
@@ -107,7 +111,7 @@ def load(model: Any, how: Loading | None = None) -> Source:
             return Source(name, backbone, tokenizer, folder=None, records=records, notes=notes, whole=whole)
         if how.pictures and not isinstance(model, str | os.PathLike):
             return _of_pictures(copy.deepcopy(model).to("cpu").float().eval(), type(model).__name__, None, None, [])
-        if how.ids:
+        if how.ids or (how.parts and not isinstance(model, str | os.PathLike)):
             from torch import nn
 
             if not isinstance(model, nn.Module):
@@ -275,11 +279,13 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
     from transformers import AutoTokenizer
 
     inner = folders.transformer(folder)
-    if folders.reads_pictures_alone(inner):
+    if folders.reads_pictures_alone(inner) and not how.parts:
         model, records, notes = _load(inner, how)
         return replace(_of_pictures(model, name, None, None, records), folder=folder, notes=notes)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
     model, records, notes = _load(inner, how)
+    if how.parts:
+        return Source(name, model, tokenizer, folder, records=records, notes=notes)
     if images.reads_both(model):
         both = _of_pictures(model, name, tokenizer, None, records)
         routes = {role: replace(source, folder=folder) for role, source in both.routes.items()}

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.bundle.manifest import Frontend, ImageFrontend, TextFrontend
+from embedkit.bundle.manifest import ComposedFrontend, FeaturesFrontend, Frontend, ImageFrontend, TextFrontend
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
@@ -25,7 +25,11 @@ from . import reference, texts
 from . import sample as samples
 from .gates import Gates
 from .labels import LabelledSample
-from .media import pictures
+from .media import composed, pictures
+from .media.samples import sample_key
+
+MEDIA = (ImageFrontend, ComposedFrontend, FeaturesFrontend)
+"""What reads no texts, and no ids that these stand for."""
 
 
 class Judge:
@@ -41,7 +45,7 @@ class Judge:
         gates: Mapping[str, Gates],
     ) -> None:
         self.prepared, self.samples, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
-        self.sample = sample[prepared.plan.roles["default"].frontend.kind]
+        self.sample = sample[sample_key(prepared.plan.roles["default"].frontend)]
         self.golden: dict[str, dict[str, Values]] = {}
         """What torch makes of the golden texts, by role and output."""
         self.media: dict[str, Any] = {}
@@ -53,7 +57,13 @@ class Judge:
         """A role with a graph of its own is judged on all texts, others on the fixed ones."""
         plan = self.prepared.plan
         frontend = plan.roles[name].frontend
-        fixed = pictures.fixed() if isinstance(frontend, ImageFrontend) else texts.fixed(plan.roles["default"].frontend)
+        fixed: Any
+        if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+            fixed = composed.fixed(frontend, plan.graphs[plan.roles[name].graph].inputs)
+        elif isinstance(frontend, ImageFrontend):
+            fixed = pictures.fixed()
+        else:
+            fixed = texts.fixed(plan.roles["default"].frontend)
         hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))
         if len(golden) < len(fixed.golden):
             raise ExportError(
@@ -65,8 +75,9 @@ class Judge:
         expected = reference.values(plan, name, items, self._model(name))
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
-        if isinstance(frontend, ImageFrontend) and (name in plan.graphs or not self._is_shared(name)):
-            self.media |= pictures.golden_arrays(name, self.tokenizers.modalities[name], golden)
+        if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
+            kept: Any = pictures if isinstance(frontend, ImageFrontend) else composed
+            self.media |= kept.golden_arrays(name, self.tokenizers.modalities[name], golden)
         return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
 
     def _is_shared(self, name: str) -> bool:
@@ -75,8 +86,8 @@ class Judge:
         return roles[name].frontend == roles[roles[name].graph].frontend
 
     def _typical(self, frontend: Frontend) -> list[Any]:
-        gate: list[Any] = self.samples[frontend.kind].judged(texts.GATE_TEXTS)
-        if isinstance(frontend, ImageFrontend):
+        gate: list[Any] = self.samples[sample_key(frontend)].judged(texts.GATE_TEXTS)
+        if isinstance(frontend, MEDIA):
             return gate
         plain = [item if isinstance(item, str) else " ".join(item.values()) for item in gate]
         return [*gate, *texts.longest(plain)]
@@ -98,7 +109,7 @@ class Judge:
         """Write the golden items with torch's vectors."""
         arrays: dict[str, Any] = dict(self.media)
         frontends = [role.frontend for role in self.prepared.plan.roles.values()]
-        readers = [frontend for frontend in frontends if not isinstance(frontend, ImageFrontend)]
+        readers = [frontend for frontend in frontends if not isinstance(frontend, MEDIA)]
         if readers:
             arrays["texts"] = np.array(texts.fixed(readers[0]).golden)
         for role, found in self.golden.items():

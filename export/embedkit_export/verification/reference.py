@@ -27,6 +27,7 @@ from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.quiet import quiet
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
 
+from .media.composed_reference import named_tensors
 from .media.image_reference import pixel_values
 
 Floats = npt.NDArray[np.float32]
@@ -85,12 +86,11 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
         return _headed_and_pooled(graph, {"pixel_values": values}, [1] * tokens_read, [1] * tokens_read)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]
-    ids, types, pool = tokens(chosen.tokenizer, frontend, item)
-    mask = [1] * len(ids)
-    missing = frontend.least - len(ids)
-    if missing > 0:
-        ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
-        types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
+    if not isinstance(frontend, TextFrontend):
+        named = named_tensors(chosen, graph.inputs, item, padded)
+        rows = [1] * module.hidden(named).shape[1]
+        return _headed_and_pooled(graph, named, rows, rows)
+    ids, mask, types, pool = padded(chosen.tokenizer, frontend, item)
     named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
     for entry in graph.inputs:
         if entry.choice is not None:
@@ -98,6 +98,17 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
         elif entry.source == "types":
             named[TYPES] = torch.tensor([types])
     return _headed_and_pooled(graph, named, mask, pool)
+
+
+def padded(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Ids, mask, token types and the places that are pooled of one text, as long as every text is at least."""
+    ids, types, pool = tokens(tokenizer, frontend, item)
+    mask = [1] * len(ids)
+    missing = frontend.least - len(ids)
+    if missing > 0:
+        ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
+        types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
+    return ids, mask, types, pool
 
 
 def _headed_and_pooled(
@@ -111,7 +122,7 @@ def _headed_and_pooled(
         hidden = module.hidden(named)[0]
         kept = torch.tensor(pool if module.masked else mask)
         pooled = torch.cat([_pooled(part, module, hidden, named, kept) for part in module.pools])
-        staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+        staged = module.staged(pooled[None, None].expand(1, 2, -1), named)
         vector = staged
         if module.given:
             out[DENSE] = staged[0, 0].numpy()
@@ -138,7 +149,7 @@ def _alone_ids(plan: Plan, role: str, item: Sequence[int]) -> dict[str, npt.NDAr
         named[LENGTH] = torch.tensor([len(ids)])
     hidden = module.hidden(named)[0]
     pooled = torch.cat([_pooled(part, module, hidden, named, named[MASK][0]) for part in module.pools])
-    staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+    staged = module.staged(pooled[None, None].expand(1, 2, -1), named)
     return {DENSE: staged[0, 0].numpy()}
 
 
@@ -178,7 +189,12 @@ def _headed(
         return np.asarray(out * marks.numpy() * head.scale, dtype=np.float32)
     if isinstance(head, heads.TokenVectors):
         hidden = head.stages(last(module.read(named)))[0].numpy()
-        return np.asarray(hidden[kept if head.compact else read])
+        return np.asarray(hidden[kept if head.compact else read][: head.count])
+    if isinstance(head, heads.MapVectors):
+        places = last(module.read(named))[0, head.skip :]
+        return np.asarray(
+            torch.stack([head.stages(place[None, None])[0, 0] for place in places]).reshape(*head.grid, -1)
+        )
     if isinstance(head, heads.AnswerLogits):
         said = head.head.whole.model(**named).logits[0, -1, head.ids].numpy()
         return np.asarray(said[:1] - (said[1:] if len(said) > 1 else 0.0))

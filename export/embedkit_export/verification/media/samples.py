@@ -7,13 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import IdsFrontend, ImageFrontend, TextFrontend
+import msgspec
+
+from embedkit.bundle.manifest import (
+    ComposedFrontend,
+    FeaturesFrontend,
+    Frontend,
+    IdsFrontend,
+    ImageFrontend,
+    TextFrontend,
+)
 from embedkit.errors import InputError
 from embedkit_export.plan.plan import Plan
 from embedkit_export.verification.sample import Sample, read
 from embedkit_export.verification.texts import typical
 
-from . import pictures
+from . import composed, pictures
 
 
 def samples(plan: Plan, given: Any) -> dict[str, Sample]:
@@ -22,7 +31,8 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
     paths = [Path(one) for one in _listed(given)]
     seen = [path for path in paths if pictures.holds_pictures(path)]
     others = [path for path in paths if path not in seen]
-    frontends = {role.frontend.kind: role.frontend for role in reversed(plan.roles.values())}
+    frontends = {sample_key(role.frontend): role.frontend for role in reversed(plan.roles.values())}
+    inputs = {sample_key(role.frontend): plan.graphs[role.graph].inputs for role in plan.roles.values()}
     found: dict[str, Sample] = {}
     for kind, frontend in frontends.items():
         own = seen if isinstance(frontend, ImageFrontend) else others
@@ -31,19 +41,29 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
         path = own.pop() if own else None
         if isinstance(frontend, ImageFrontend):
             found[kind] = pictures.sample(path)
+        elif isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+            found[kind] = composed.sample(frontend, inputs[kind], path)
         elif isinstance(frontend, IdsFrontend) and path is None:
             found[kind] = Sample("random sequences of ids", tuple(typical(frontend)))
         else:
             found[kind] = read(path, fields=_fields(frontend))
     if left := [*seen, *others]:
-        wanted = " or ".join("a folder of pictures" if kind == "image" else "texts" for kind in frontends)
-        raise InputError(f"sample {left[0]}: this model reads {', '.join(frontends)}: expected {wanted}")
+        kinds = dict.fromkeys(frontend.kind for frontend in frontends.values())
+        wanted = " or ".join("a folder of pictures" if kind == "image" else "texts" for kind in kinds)
+        raise InputError(f"sample {left[0]}: this model reads {', '.join(kinds)}: expected {wanted}")
     return found
+
+
+def sample_key(frontend: Frontend) -> str:
+    """What samples are told apart by: the kind of what is read, and of items with parts, or numbers, all that is said of them."""
+    if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+        return f"{frontend.kind} {msgspec.json.encode(frontend).decode()}"
+    return frontend.kind
 
 
 def named(found: Mapping[str, Sample]) -> str:
     """The names of the samples."""
-    return ", ".join(sample.name for sample in found.values())
+    return ", ".join(dict.fromkeys(sample.name for sample in found.values()))
 
 
 def _listed(given: Any) -> Sequence[Any]:
