@@ -75,7 +75,9 @@ _HOME = {
     "WriteResult": "records.documents",
     "check": "ingestion",
     "chunked": "ingestion",
+    "combine": "vectors.combining",
     "copy": "ingestion",
+    "encode_labels": "encoders.prompts",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
     "ingest_table": "ingestion",
@@ -112,6 +114,7 @@ if TYPE_CHECKING:
     from embedkit.encoders.classifier import Classifier as Classifier
     from embedkit.encoders.encoder import Encoder as Encoder
     from embedkit.encoders.pool import EncoderPool as EncoderPool
+    from embedkit.encoders.prompts import encode_labels as encode_labels
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
@@ -141,6 +144,7 @@ if TYPE_CHECKING:
     from embedkit.stores.guarded import GuardedStore as GuardedStore
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
+    from embedkit.vectors.combining import combine as combine
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges

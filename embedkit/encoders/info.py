@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -129,6 +129,21 @@ class EncoderInfo:
         if isinstance(a, SparseVectors | MultiVectors) or isinstance(b, SparseVectors | MultiVectors):
             raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
         return similarity(a, b, fn=self.metric)
+
+    def fused_similarity(self, a: Mapping[str, Values], b: Mapping[str, Values]) -> FloatArray:
+        """(n, m) float32: the weighted mean of what `similarity` gives of several outputs, with the weights of the bundle; ``a`` and
+        ``b`` are values by the outputs' names, as `encode_outputs` gives them. `InputError` where the bundle fuses nothing."""
+        weights = next((s.weights for s in self.bundle.manifest.scorers.values() if s.fn == "fused"), {})
+        if not weights:
+            raise InputError("this bundle compares by one output, and fuses no scores; give `fused` in the recipe")
+        missing = [name for name in weights if name not in a or name not in b]
+        if missing:
+            raise InputError(
+                f"fused_similarity: expected values of {', '.join(weights)} on both sides, found none of {missing[0]!r}"
+            )
+        total = sum(weights.values())
+        parts = [self.similarity(a[name], b[name]) * np.float32(weight / total) for name, weight in weights.items()]
+        return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
 
     @property
     def sparse_cosine(self) -> bool:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import embedkit
 import embedkit_export
 from embedkit import Encoder, InputError
-from embedkit_export import FeaturesInput, ImageInput, Recipe, RoiAlign, Role
 from embedkit.bundle.manifest import Crop, Resize
+from embedkit_export import FeaturesInput, ImageInput, Recipe, RoiAlign, Role
 from helpers import models
 from helpers.pictures import drawn
 

@@ -31,7 +31,7 @@ def capture(plan: GraphPlan) -> ir.Model:
     in float32. Raises `ExportError`."""
     with quiet(), torch.no_grad(), _additive_masks(), _blind_rows() if plan.kept else nullcontext():
         graph = copy.deepcopy(plan.module)
-        inner = graph.backbone.modules() if isinstance(graph.backbone, PartsBackbone) else [graph.backbone]
+        inner: Any = graph.backbone.modules() if isinstance(graph.backbone, PartsBackbone) else [graph.backbone]
         for part in inner:
             if hasattr(part, "set_attn_implementation"):
                 # Decomposed attention is what the passes after this know, and the fastest on CPU.

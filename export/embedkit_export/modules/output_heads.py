@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
-from embedkit_export.recipes.outputs import Logits, Map, MultiVector, Named, Sparse
+from embedkit_export.recipes.outputs import Logits, Map, MultiVector, Named, Sparse, Tokens
 from embedkit_export.recipes.stages import Linear
 from embedkit_export.sources.load import Source
 from embedkit_export.sources.routes import WordTable
@@ -37,15 +37,19 @@ def output_head(given: Named, origin: Source, weights: Weights, where: str) -> H
         return heads.ModelLogits(ModelHead(_whole(origin, where, "a head for classes")))
     if isinstance(given, Map):
         return heads.MapVectors(_stages(given.stages, weights, where), (given.grid[0], given.grid[1]), given.skip)
+    assert isinstance(given, MultiVector | Tokens), "a dense output is made where the body is"
+    made = _stages(given.stages, weights, where)
     compact = isinstance(given, MultiVector)
-    return heads.TokenVectors(_stages(given.stages, weights, where), compact=compact, count=given.count)
+    return heads.TokenVectors(made, compact=compact, count=given.count, layers=given.layers)
 
 
 def is_normalized(made: Head) -> bool:
-    """Whether a token's vectors have unit length."""
-    return isinstance(made, heads.TokenVectors | heads.MapVectors) and any(
-        isinstance(part, Normalize) for part in list(made.stages)[-1:]
-    )
+    """Whether its vectors, or a token's, have unit length."""
+    if isinstance(made, heads.Joined):
+        return True
+    known = isinstance(made, heads.TokenVectors | heads.PooledVector | heads.MapVectors)
+    stages: Any = made.stages if known else ()
+    return any(isinstance(part, Normalize) for part in list(stages)[-1:])
 
 
 def _stages(given: Sequence[Any], weights: Weights, where: str) -> nn.Sequential:

@@ -14,7 +14,7 @@ import numpy as np
 from embedkit import bundle
 from embedkit.bundle.manifest import Manifest, Variant
 from embedkit.errors import ExportError, InputError
-from embedkit_export.plan.builder import pair_head
+from embedkit_export.plan.heads import pair_head
 from embedkit_export.plan.prepare import Prepared, prepare
 from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.recipes.recipe import Recipe

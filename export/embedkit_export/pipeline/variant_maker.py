@@ -50,8 +50,7 @@ def _ground(
     around = [graph.module.token_stages, graph.module.pools, graph.module.stages]
     parts = [part for group in around for part in group.modules()]
     extra = sum(isinstance(part, AttentionPool | LatentAttention) for part in parts)
-    layers = max(graph.module.layers) if min(graph.module.layers) >= 0 else None
-    notes += check_fused(captured, graph.config, layers=known if layers is None else layers, attentions=extra)
+    notes += check_fused(captured, graph.config, layers=graph.module.deepest(known), attentions=extra)
     roles = [name for name, role in plan.roles.items() if role.graph == owner]
     feeds = []
     own = sample[sample_key(plan.roles[owner].frontend)]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 from torch import nn
 
 from embedkit.bundle.manifest import IdsFrontend, Input, Output, TextFrontend
@@ -19,46 +17,28 @@ from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.modules.images.pixels import PixelBackbone
 from embedkit_export.modules.layers import Normalize
-from embedkit_export.modules.output_heads import is_normalized, output_head
-from embedkit_export.modules.pair_head import PairHead
-from embedkit_export.modules.parts.backbone import PartsBackbone
-from embedkit_export.modules.pooling import AttentionPool, Pool
-from embedkit_export.quiet import quiet, reason
+from embedkit_export.modules.output_heads import output_head
+from embedkit_export.modules.pooling import Pool
+from embedkit_export.modules.vocabulary import Head
 from embedkit_export.recipes.images import ImageInput
-from embedkit_export.recipes.outputs import Logits, Named, Sparse, checked_output
-from embedkit_export.recipes.pair import checked_pair
+from embedkit_export.recipes.outputs import Dense, Logits, Sparse, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
-from embedkit_export.sources.foreign.own_code import gone
 from embedkit_export.sources.load import Loading, Source, load
 from embedkit_export.sources.media.processors import of_folder, of_processor
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
 
-from .backbone import pooler, set_causal, tokenizer_json, without_special
-from .composing.inputs import Parts, is_of_parts, parts_of
+from .backbone import set_causal, tokenizer_json, without_special
+from .composing.inputs import Parts as Read
+from .composing.inputs import is_of_parts, parts_of
 from .composing.modules import module_of
 from .detection.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
+from .further import Parts, check_alone, check_joins, check_scores, dense_head
+from .heads import pools_of
 from .plan import GraphPlan, Plan, RolePlan
-
-
-def pair_head(plan: Plan) -> PairHead:
-    """The head that the plan's recipe says, once it takes vectors of the model's size. Raises `ExportError`, and `InputError`
-    where the model gives no dense vectors."""
-    given = checked_pair(plan.recipe.pair)
-    dense = plan.graphs[plan.roles["default"].graph].outputs.get(DENSE)
-    if plan.weights is None or dense is None:
-        raise InputError("pair: expected a bundle with dense vectors, which the head reads")
-    stages = (build_stage(item, plan.weights, f"pair: stage {i}") for i, item in enumerate(given.stages, 1))
-    made = PairHead(given.features, nn.Sequential(*stages)).eval()
-    try:
-        with torch.no_grad():
-            made(*torch.ones(2, 3, dense.dim))
-    except Exception as error:
-        size = len(given.features) * dense.dim
-        raise ExportError(f"pair: the head does not take the {size} numbers that it reads: {reason(error)}") from error
-    return made
+from .short_runs import described_outputs, picture_slots, pooled_alone, width_of
 
 
 def make_plan(
@@ -68,6 +48,7 @@ def make_plan(
 
     ``base`` is the folder that files in the recipe are relative to. ``max_tokens`` is an upper bound for every role.
     """
+    check_scores(recipe)
     builder = _Builder(origin, recipe, loading, base, max_tokens)
     for name in recipe.names():
         builder.add(name)
@@ -86,7 +67,7 @@ class _Builder:
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
         self.bare: dict[int, Source] = {}
-        self.parts: dict[str, Parts] = {}
+        self.parts: dict[str, Read] = {}
         self.modules: dict[str, Source] = {}
 
     def add(self, name: str) -> None:
@@ -96,8 +77,9 @@ class _Builder:
             origin = self.bare.setdefault(id(origin), replace(origin, tokenizer=without_special(origin.tokenizer)))
         pooling = as_pooling(role.pooling)
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
-        own = [_key(value) for value in (role.outputs, role.dense, role.parts, role.features)]
-        key = repr((id(origin), _key(pooling), staged, own))
+        outputs = [[name, _key(given)] for name, given in of_role(self.recipe, role).items()]
+        read = [role.dense, *map(_key, (role.parts, role.features))]
+        key = repr((id(origin), _key(pooling), staged, outputs, _leading(role, pooling), read))
         self.waiting.append((name, role, origin, key))
 
     def finish(self) -> Plan:
@@ -124,9 +106,9 @@ class _Builder:
         self.plan.roles = {name: self.plan.roles[name] for name, *_ in self.waiting}
         for origin in {id(origin): origin for _, _, origin, _ in self.waiting}.values():
             self.plan.notes += note_beyond(origin)
-        for name in {name: None for graph in self.plan.graphs.values() for name in graph.outputs}:
-            known = [graph.outputs[name] for graph in self.plan.graphs.values() if name in graph.outputs]
-            sizes = {output.dim for output in known if output.kind != "logits"}
+        graphs = self.plan.graphs.values()
+        for name in {name: None for graph in graphs for name in graph.outputs if similarity(self.recipe, name)}:
+            sizes = {graph.outputs[name].dim for graph in graphs if name in graph.outputs}
             if len(sizes) > 1:
                 raise ExportError(
                     f"roles: their vectors have different sizes ({', '.join(map(str, sorted(sizes)))}) and cannot be compared"
@@ -146,17 +128,21 @@ class _Builder:
             return self.origin.routes["image"]
         if role.model is None and role.surgery == self.recipe.surgery:
             return self.origin.routes.get(name, self.origin)
-        key = repr((role.model, role.surgery))
+        return self._other(role.model, role.surgery)
+
+    def _other(self, model: str | None, surgery: Any = None) -> Source:
+        """Another checkpoint, or this one after surgery of its own."""
+        key = repr((model, surgery))
         if key not in self.origins:
             folder: Any = self.origin.folder
-            if role.model is not None:
-                beside = [where / role.model for where in (self.base, self.origin.folder) if where is not None]
-                folder = next((path for path in beside if path.exists()), role.model)
+            if model is not None:
+                beside = [where / model for where in (self.base, self.origin.folder) if where is not None]
+                folder = next((path for path in beside if path.exists()), model)
             if folder is None:
                 raise ExportError("roles: a role with surgery of its own needs a model that is a folder")
             how = Loading(
                 self.loading.model_class,
-                role.surgery,
+                surgery,
                 self.loading.base,
                 self.loading.revision,
                 self.loading.trust_remote_code,
@@ -176,7 +162,7 @@ class _Builder:
             return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
         return text_frontend(role, origin, f"role {name}", self.max_tokens)
 
-    def _parts(self, name: str, role: Role, origin: Source) -> Parts:
+    def _parts(self, name: str, role: Role, origin: Source) -> Read:
         """What a role reads whose items have parts; once for each role."""
         if name not in self.parts:
             self.parts[name] = parts_of(role, origin, self.recipe, name, base=self.base, max_tokens=self.max_tokens)
@@ -186,39 +172,47 @@ class _Builder:
         where = f"role {owner}"
         backbone = origin.backbone
         shapes: dict[str, tuple[int | str | None, ...]] = {}
-        parts = self._parts(owner, role, origin) if is_of_parts(role) else None
-        if parts is not None:
-            backbone = parts.backbone
-            shapes |= parts.shapes
+        read = self._parts(owner, role, origin) if is_of_parts(role) else None
+        if read is not None:
+            backbone = read.backbone
+            shapes |= read.shapes
         elif role.image is not None:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
-            shapes[PIXELS] = (*given_image.size, 3)
+            shapes[PIXELS] = given_image.frontend().shape
         elif self.recipe.causal is not None:
             set_causal(backbone, self.recipe.causal, where)
         weights = Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
         fixed = {getattr(frontend, "fixed", None) for frontend in frontends.values()}
-        outputs = {name: checked_output(given, name) for name, given in (role.outputs or {}).items()}
+        outputs = of_role(self.recipe, role)
+        check_joins(outputs, dense=bool(role.dense))
         if not role.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
-        made = {name: output_head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
+        made: dict[str, Head] = {}
+        for name, given in outputs.items():
+            place = f"output {name}"
+            if isinstance(given, Dense):
+                parts = Parts(role, backbone, origin, self._other, self.base, padded=None not in fixed)
+                made[name] = dense_head(given, parts, place)
+            else:
+                made[name] = output_head(given, origin, weights, place)
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
         reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
         if role.dense or reads_vectors:
-            pools, after = self._pools(pooling, origin, weights, where, padded=None not in fixed)
+            pools, after = pools_of(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             build_stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
         ]
         given = role.stages or []
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
-        if parts is not None:
-            inputs = list(parts.inputs)
+        if read is not None:
+            inputs = list(read.inputs)
         elif shapes:
-            inputs = [Input(name=PIXELS, dtype="uint8", source="pixels")]
+            inputs = [Input(name=PIXELS, dtype=backbone.image.frontend().dtype, source="pixels")]
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
         texts = [frontend for frontend in frontends.values() if isinstance(frontend, TextFrontend)]
@@ -244,6 +238,7 @@ class _Builder:
             heads=made,
             masked=masked,
             given=bool(role.dense),
+            leading=_leading(role, pooling),
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
@@ -251,23 +246,24 @@ class _Builder:
             for name, frontend in frontends.items():
                 slots = picture_slots(module, backbone.image, where)
                 frontends[name] = msgspec.structs.replace(frontend, slots=slots)
-        tokens = self._width(module, where, token, pooled=False)
+            check_alone(module, backbone.noise(), where)
+        tokens = width_of(module, where, token, shapes, pooled=False)
         for i, stage in enumerate(token_stages, 1):
             check_independent(stage, tokens, f"token stage {i}", type(stage).__name__)
         for pool in pools:
             if not isinstance(pool, Pool):
-                alone = partial(_pooled_alone, pool)
+                alone = partial(pooled_alone, pool)
                 check_independent(alone, tokens, f"{where}: pooling", type(pool).__name__)
         described: dict[str, Output] = {}
         if pools:
-            width = self._width(module, where, token)
+            width = width_of(module, where, token, shapes)
             for i, stage in enumerate(stages, 1):
                 width = check_independent(stage, width, f"stage {i}", type(stage).__name__)
             normal = bool(stages) and isinstance(stages[-1], Normalize)
         if pools and module.given:
             described[DENSE] = self._dense_output(width, normal, where)
         if made:
-            described |= self._described(module, outputs, where, token)
+            described |= described_outputs(module, outputs, where, token, shapes)
         return GraphPlan(
             module=module,
             inputs=inputs,
@@ -277,7 +273,7 @@ class _Builder:
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
             shapes=shapes,
-            axes=parts.axes if parts is not None else {},
+            axes=read.axes if read is not None else {},
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
 
@@ -289,66 +285,6 @@ class _Builder:
             raise ExportError(f"{where}: dim = {dim}: a head for pairs and tables need whole vectors; leave `dim` out")
         normal = normal and dim is None  # the first numbers of a vector of unit length are shorter
         return Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka, default=dim)
-
-    def _pools(
-        self, pooling: Any, origin: Source, weights: Weights, where: str, *, padded: bool
-    ) -> tuple[list[nn.Module], list[nn.Module]]:
-        """The pooling modules, and the stages that they bring."""
-        if isinstance(pooling, nn.Module):
-            return [pooling.eval()], []
-        if not isinstance(pooling, Pooling):
-            raise InputError(f"{where}: pooling: expected a mode, a table or a module of torch, found {pooling!r:.80}")
-        if pooling.padding and not padded:
-            raise ExportError(
-                f"{where}: pooling with padding makes a vector depend on the longest text beside it; give a fixed length (pad = N)"
-            )
-        modes = [pooling.mode] if isinstance(pooling.mode, str) else list(pooling.mode)
-        pools: list[nn.Module] = []
-        after: list[nn.Module] = []
-        for mode in modes:
-            if mode == "attention":
-                if pooling.weights is None:
-                    raise InputError(f"{where}: pooling 'attention' needs `weights`")
-                pools.append(AttentionPool(weights.get(pooling.weights), pooling.heads, padding=pooling.padding))
-                continue
-            if mode == "pooler":
-                if len(modes) > 1:
-                    raise ExportError(f"{where}: pooling 'pooler' cannot be joined with other modes")
-                after.append(pooler(origin.backbone, where))
-            mask_id = origin.tokenizer.mask_token_id if mode == "mask" else None
-            pools.append(Pool("first" if mode == "pooler" else mode, padding=pooling.padding, mask_id=mask_id))
-        return pools, after
-
-    @staticmethod
-    def _described(module: EncoderGraph, outputs: dict[str, Named], where: str, token: int) -> dict[str, Output]:
-        """What the manifest says of the outputs beside the pooled vector, whose sizes a short run shows."""
-        found = _short_run(lambda given: module(*given.values()), module, where, token)
-        tensors = dict(zip(module.outputs, found if isinstance(found, tuple) else (found,), strict=True))
-        out: dict[str, Output] = {}
-        for name, given in outputs.items():
-            about: dict[str, Any] = {}
-            if isinstance(given, Sparse):
-                about["top"] = given.top
-            elif isinstance(given, Logits):
-                about |= {"labels": given.labels, "activation": given.activation}
-            part: Any = module.heads[name]
-            about["normalized"] = is_normalized(part)
-            about |= {key: getattr(given, key) for key in ("count", "part", "grid") if hasattr(given, key)}
-            dim = int(tensors[name].shape[-1])
-            if isinstance(given, Logits) and given.labels and len(given.labels) != dim:
-                raise ExportError(f"output {name}: expected {dim} labels, found {len(given.labels)}")
-            out[name] = Output(kind=given.__struct_config__.tag, dim=dim, **about)  # type: ignore[arg-type]
-        return out
-
-    @staticmethod
-    def _width(module: EncoderGraph, where: str, token: int, *, pooled: bool = True) -> int:
-        """Numbers of a pooled vector, or of a token's, from a short run."""
-
-        def run(given: dict[str, torch.Tensor]) -> torch.Tensor:
-            hidden = module.hidden(given)
-            return module.pooled(hidden, given) if pooled else hidden
-
-        return int(_short_run(run, module, where, token).shape[-1])
 
     def _picturing(self, role: Role, origin: Source) -> tuple[Any, ImageInput | None]:
         """The model's own preparing of pictures, where the recipe's is the same, and what is done to them."""
@@ -366,51 +302,21 @@ class _Builder:
         return self.tokenizer_json[id(tokenizer)]
 
 
-def _short_run(run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int) -> Any:
-    """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
-    if isinstance(module.backbone, PartsBackbone):
-        return _ran(run, module.backbone.examples(2), where, "parts that are zeros")
-    if PIXELS in module.inputs:
-        module_image = module.backbone.image
-        return _ran(run, {PIXELS: torch.zeros(2, *module_image.size, 3, dtype=torch.uint8)}, where, "black pictures")
-    ids = torch.full((2, 4), token, dtype=torch.int64)
-    given = {
-        name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
-        for name in module.inputs
-    }
-    for name in module.inputs:
-        if name == LENGTH:
-            given[name] = torch.full((2,), 4, dtype=torch.int64)
-        elif name not in (IDS, MASK, POOL_MASK, TYPES):
-            given[name] = torch.zeros(2, dtype=torch.int64)
-    return _ran(run, given, where, f"the id {token}")
-
-
-def _ran(run: Callable[[dict[str, torch.Tensor]], Any], given: dict[str, torch.Tensor], where: str, what: str) -> Any:
-    with quiet(), torch.no_grad():
-        try:
-            return run(given)
-        except Exception as error:
-            raise ExportError(
-                f"{where}: the model cannot be run as the recipe says, on {what}: {reason(error)}{gone(error)}"
-            ) from error
-
-
-def picture_slots(module: EncoderGraph, given: ImageInput, where: str) -> int:
-    """Token slots that a picture is worth: a transformer's tokens; of a network that makes them fewer on its way, or of maps, a
-    slot for each 16 x 16 pixels."""
-    tokens = int(_short_run(module.hidden, module, where, 0).shape[1])
-    height, width = given.size
-    patch = getattr(module.backbone.config, "patch_size", None)
-    whole = isinstance(patch, int) and abs(tokens - (height // patch) * (width // patch)) <= 8
-    return tokens if whole else max(tokens, height * width // 256, 1)
-
-
-def _pooled_alone(pool: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-    out: torch.Tensor = pool(hidden, torch.ones(hidden.shape[:2]))
-    return out
+def _leading(role: Role, pooling: Any) -> int:
+    """Tokens at the beginning of a picture's that are left out: its class token, registers."""
+    if role.image is None:
+        return 0
+    without = role.without if role.without is not None else getattr(pooling, "without", [])
+    unknown = [rule for rule in without if not rule.startswith("first")]
+    if unknown:
+        raise ExportError(f"without: of a picture's tokens first or first:N can be left out, found {unknown[0]!r}")
+    return max((int(rule.partition(":")[2] or 1) for rule in without), default=0)
 
 
 def _key(part: Any) -> Any:
     """What tells two parts of a recipe apart: modules by identity, all else by what they say."""
+    if isinstance(part, msgspec.Struct):
+        return [type(part).__name__, *(_key(getattr(part, name)) for name in part.__struct_fields__)]
+    if isinstance(part, list):
+        return [_key(one) for one in part]
     return id(part) if isinstance(part, nn.Module) else repr(part)

@@ -66,6 +66,7 @@ class Description:
             files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
             golden=GOLDEN_FILE,
             fingerprint=_EMPTY_SHA256,
+            prompts=plan.recipe.prompts,
             tables={name: Table(file=table_file(name), output=f"default.{DENSE}") for name in plan.recipe.tables},
         )
 
@@ -74,13 +75,17 @@ class Description:
         """How two texts' values are compared, by output; ``main`` is that of the first output."""
         plan = self.prepared.plan
         found: dict[str, Scorer] = {}
-        sides = [plan.graphs[plan.roles[role].graph].outputs for role in ("query", "document")]
-        for name in plan.graphs[plan.roles["default"].graph].outputs:
+        sides = {role: plan.graphs[plan.roles[role].graph].outputs for role in ("default", "query", "document")}
+        for name in {**sides["default"], **sides["query"]}:
             fn: Any = similarity(plan.recipe, name)
-            if fn is not None and all(name in outputs for outputs in sides):
+            if fn is not None and name in sides["query"] and name in sides["document"]:
                 found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
         if plan.recipe.pair is not None:
             found["pair"] = Scorer(fn="pair", left=f"query.{DENSE}", right=f"document.{DENSE}", graph=PAIR_FILE)
+        if plan.recipe.fused:
+            first = next(iter(plan.recipe.fused))
+            weights = dict(plan.recipe.fused)
+            found["fused"] = Scorer(fn="fused", left=f"query.{first}", right=f"document.{first}", weights=weights)
         return found
 
     @cached_property

@@ -103,17 +103,17 @@ class ImageModality(Modality):
         return Path(str(metadata.get("uri") or text))
 
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
-        """(n, height, width, 3) uint8 ``pixels``."""
+        """``pixels``, a row an item: (n, height, width, 3) uint8, or (n, 3, height, width) float32."""
         (batch,) = ImagePreparer(self.frontend).batches(items, self.frontend.slots * len(items), None)
         return batch.tensors(len(items))
 
     def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
         """The pixels as they are."""
         pixels = arrays.get("pixels")
-        wanted = (*self.frontend.size, 3)
-        if pixels is None or pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
+        wanted = self.frontend.shape
+        if pixels is None or pixels.shape[1:] != wanted or pixels.dtype != self.frontend.dtype:
             found = "none" if pixels is None else f"{pixels.shape} of {pixels.dtype}"
-            raise InputError(f"expected pixels of the shape {wanted} of uint8, found {found}")
+            raise InputError(f"expected pixels of the shape {wanted} of {self.frontend.dtype}, found {found}")
         return [Prepared(one) for one in pixels]
 
     def of_file(self, data: bytes) -> Item:
@@ -159,9 +159,9 @@ class ImageBatch(Batch):
         self.tokens = self.frontend.slots * len(self.items)
 
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
-        """``pixels`` (count, height, width, 3) uint8; rows that are added are black. Raises `Unencodable` with a row of the
+        """``pixels``, of as many rows (see `ImageModality.prepared`); rows that are added are black. Raises `Unencodable` with a row of the
         batch."""
-        pixels = np.zeros((count, *self.frontend.size, 3), dtype=np.uint8)
+        pixels = np.zeros((count, *self.frontend.shape), dtype=self.frontend.dtype)
         for i, item in enumerate(self.items):
             pixels[i] = _prepared(self.frontend, item, i)
         return {"pixels": pixels}

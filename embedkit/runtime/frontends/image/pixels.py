@@ -9,15 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import ImageFrontend
+from embedkit.bundle.manifest import ImageFrontend, Resize
 from embedkit.records.media import Image
 
+from . import floats
 from .colors import eight_bits, three_colors
 from .decoding import Undecodable, check_pixels, picture_of, pillow, read_file, upright
 from .steps import applied
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]
-"""(height, width, 3)."""
+Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""(height, width, 3) uint8, or (3, height, width) float32: `ImageFrontend.layout`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,21 +29,33 @@ class Prepared:
 
 
 def prepared(frontend: ImageFrontend, item: Any) -> Pixels:
-    """(height, width, 3) uint8 of a checked item, as the frontend says. Raises `Undecodable`."""
+    """The pixels of a checked item, as the frontend says. Raises `Undecodable`."""
     if isinstance(item, Prepared):
         return item.pixels
     picture = eight_bits(as_picture(item))
+    if frontend.layout == "float_nchw":
+        first = next(
+            number for number, step in enumerate(frontend.steps) if isinstance(step, Resize) and step.engine != "pillow"
+        )
+        rounded = applied(three_colors(picture, frontend.alpha), frontend.steps[:first])
+        levels = floats.applied(np.asarray(rounded, dtype=np.float32), frontend.steps[first:])
+        _check_size(frontend, levels.shape)
+        levels = levels if frontend.color == "RGB" else levels[..., ::-1]
+        return np.ascontiguousarray(levels.transpose(2, 0, 1))
     if frontend.convert == "first":
         picture = applied(three_colors(picture, frontend.alpha), frontend.steps)
     else:
         picture = three_colors(applied(picture, frontend.steps), frontend.alpha)
     pixels = np.asarray(picture, dtype=np.uint8)
-    if list(pixels.shape[:2]) != frontend.size:
-        raise Undecodable(
-            f"{pixels.shape[1]} x {pixels.shape[0]} pixels after all steps, and the model reads {frontend.size[1]} x {frontend.size[0]}; "
-            "resize it first"
-        )
+    _check_size(frontend, pixels.shape)
     return pixels if frontend.color == "RGB" else pixels[..., ::-1]
+
+
+def _check_size(frontend: ImageFrontend, shape: tuple[int, ...]) -> None:
+    if list(shape[:2]) != frontend.size:
+        raise Undecodable(
+            f"{shape[1]} x {shape[0]} pixels after all steps, and the model reads {frontend.size[1]} x {frontend.size[0]}; resize it first"
+        )
 
 
 def as_picture(item: Any) -> Any:

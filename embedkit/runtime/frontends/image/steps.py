@@ -53,13 +53,11 @@ def placed(
             shift = (shift[0] * ratio[0], shift[1] * ratio[1])
         else:
             size = (step.size[0], step.size[1])
-            start = [
-                _start(have, want, step)
-                if isinstance(step, Crop)
-                else -((want - have) // 2 if step.place == "center" else 0)
-                for have, want in zip((height, width), size, strict=True)
-            ]
-            shift = (shift[0] - start[0], shift[1] - start[1])
+            if isinstance(step, Crop):
+                top, left = (-crop_start(have, want, step) for have, want in zip((height, width), size, strict=True))
+            else:
+                top, left = pad_start(height, width, step)
+            shift = (shift[0] + top, shift[1] + left)
         height, width = size
     return scale, shift, (height, width)
 
@@ -78,7 +76,7 @@ def _cropped(picture: Any, step: Crop) -> Any:
     wanted, found = step.size, (picture.height, picture.width)
     if found == (wanted[0], wanted[1]):
         return picture
-    top, left = (_start(have, want, step) for have, want in zip(found, wanted, strict=True))
+    top, left = (crop_start(have, want, step) for have, want in zip(found, wanted, strict=True))
     if top >= 0 and left >= 0:
         return picture.crop((left, top, left + wanted[1], top + wanted[0]))
     inside = picture.crop(
@@ -87,7 +85,7 @@ def _cropped(picture: Any, step: Crop) -> Any:
     return _canvas(inside, wanted, step.fill, max(0, -top), max(0, -left))
 
 
-def _start(have: int, want: int, step: Crop) -> int:
+def crop_start(have: int, want: int, step: Crop) -> int:
     """Where the crop begins in an edge; below 0 where so much is missing before the picture."""
     if have >= want:
         return (have - want) // 2 if step.round == "floor" else round((have - want) / 2)
@@ -96,15 +94,18 @@ def _start(have: int, want: int, step: Crop) -> int:
 
 
 def _padded(picture: Any, step: Pad) -> Any:
+    return _canvas(picture, step.size, step.fill, *pad_start(picture.height, picture.width, step))
+
+
+def pad_start(have_height: int, have_width: int, step: Pad) -> tuple[int, int]:
+    """Where in the padded picture the picture begins: top, left. Raises `Undecodable` where it is too large."""
     height, width = step.size
-    if picture.height > height or picture.width > width:
+    if have_height > height or have_width > width:
         raise Undecodable(
-            f"{picture.width} x {picture.height} after the steps before, which does not fit into {width} x {height}; export the bundle again"
+            f"{have_width} x {have_height} after the steps before, which does not fit into {width} x {height}; export the bundle again"
         )
     middle = step.place == "center"
-    top = (height - picture.height) // 2 if middle else 0
-    left = (width - picture.width) // 2 if middle else 0
-    return _canvas(picture, step.size, step.fill, top, left)
+    return ((height - have_height) // 2, (width - have_width) // 2) if middle else (0, 0)
 
 
 def _canvas(picture: Any, size: Sequence[int], fill: int | Sequence[int], top: int, left: int) -> Any:

@@ -12,13 +12,15 @@ from transformers.modeling_outputs import BaseModelOutput
 from embedkit_export.modules.images.pixels import PixelBackbone, as_tokens
 from embedkit_export.recipes.images import ImageInput
 
+VALUES = ".values"
+"""Behind the name of a picture's input: that it is what the body itself takes, and no pixels."""
+
 
 class PartsBackbone(nn.Module):
     """Tensors by the names of the graph's inputs -> (batch, tokens, dim) ``last_hidden_state``, by a body that takes them under
     the names of ``arguments``; inputs that are not among these are read by stages alone.
 
-    Pixels (batch, height, width, 3) uint8 become what the body takes of a picture, (batch, 3, height, width), by ``images``; floats
-    are that already. Vectors (batch, dim) that the body gives count as two equal tokens, maps (batch, dim, h, w) as h * w.
+    Pixels become what the body takes of a picture, (batch, 3, height, width), by ``images``. Vectors (batch, dim) that the body gives count as two equal tokens, maps (batch, dim, h, w) as h * w.
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class PartsBackbone(nn.Module):
         """Token vectors."""
         given: dict[str, Any] = {}
         for name, tensor in named.items():
-            if name not in self.arguments:
+            own = name.removesuffix(VALUES)
+            if own not in self.arguments:
                 continue
-            if name in self.pixels and not tensor.dtype.is_floating_point:
+            if name in self.pixels:
                 scale: Any = self.pixels[name]
                 tensor = scale.values(tensor)
-            given[self.arguments[name]] = tensor
+            given[self.arguments[own]] = tensor
         options = {"output_hidden_states": True} if output_hidden_states else {}
         out = self.body(**given, **options)
         hidden = (

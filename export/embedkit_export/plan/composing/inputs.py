@@ -128,7 +128,7 @@ def _inputs(
         return Input(name=tensor, dtype=dtype, source=source, part=part)
 
     if isinstance(frontend, ImageFrontend):
-        return [(entry(name, "pixels", "uint8"), (*frontend.size, 3), (name, "pixel_values"))]
+        return [(entry(name, "pixels", frontend.dtype), frontend.shape, (name, "pixel_values"))]
     if isinstance(frontend, FeaturesFrontend):
         shape: Shape = tuple(frontend.shape)
         if frontend.any_rows:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from embedkit.errors import ExportError
 from embedkit_export.modules.images.attentive import AttentiveHead, is_attentive
 from embedkit_export.modules.images.pixels import as_tokens
+from embedkit_export.modules.pooling import last
 from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
@@ -122,7 +123,7 @@ def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str
     values = torch.randn(2, 3, *given.size, generator=torch.Generator().manual_seed(0))
     with quiet(), torch.no_grad():
         try:
-            first = _first(origin.backbone(values))
+            first = last(origin.backbone(values))
             hidden = as_tokens(first)
             expected, named = _own(whole, origin.backbone, values)
         except Exception as error:
@@ -144,13 +145,6 @@ def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str
     raise ExportError(
         f"{origin.name}: {type(whole).__name__} pools its pictures in a way that is not known here; give `pooling` and `stages` in the recipe"
     )
-
-
-def _first(out: Any) -> Tensor:
-    if isinstance(out, Tensor):
-        return out
-    found: Tensor = out.last_hidden_state if hasattr(out, "last_hidden_state") else out[0]
-    return found
 
 
 def _own(whole: Any, backbone: Any, values: Tensor) -> tuple[Tensor | None, str]:

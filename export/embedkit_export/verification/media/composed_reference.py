@@ -11,6 +11,7 @@ from torch import Tensor
 
 from embedkit.bundle.manifest import ComposedFrontend, FeaturesFrontend, IdsFrontend, ImageFrontend, Input, TextFrontend
 from embedkit.runtime.frontends.image.boxes import moved_boxes
+from embedkit_export.modules.parts.backbone import VALUES
 from embedkit_export.plan.plan import RolePlan
 
 from .image_reference import pixel_values
@@ -35,7 +36,8 @@ def named_tensors(
             value = item.get(entry.choice.field, entry.choice.default)
             named[entry.name] = torch.tensor([entry.choice.values[value]])
         else:
-            named[entry.name] = found[entry.part, entry.source]
+            values = VALUES if entry.source == "pixels" else ""  # by the processor, and not by the graph
+            named[entry.name + values] = found[entry.part, entry.source]
     return named
 
 
