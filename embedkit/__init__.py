@@ -27,6 +27,7 @@ _HOME = {
     "CollectionNotFoundError": "errors",
     "CollectionSpec": "stores.contract",
     "CopyReport": "ingestion",
+    "CrossScorer": "retrieval.cross",
     "DeadLetters": "ingestion",
     "DeviceError": "errors",
     "DiskError": "errors",
@@ -84,9 +85,11 @@ _HOME = {
     "isotropy": "vectors.geometry",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
+    "powered": "vectors.combining",
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
+    "score_maps": "vectors.combining",
     "search": "retrieval.searching",
     "similarity": "vectors.similarity",
     "store_plugins": "stores.plugins",
@@ -130,6 +133,7 @@ if TYPE_CHECKING:
     from embedkit.records.filters import F as F
     from embedkit.records.filters import Filter as Filter
     from embedkit.records.media import Image as Image
+    from embedkit.retrieval.cross import CrossScorer as CrossScorer
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
     from embedkit.runtime.verification import VerifyReport as VerifyReport
@@ -145,6 +149,8 @@ if TYPE_CHECKING:
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
     from embedkit.vectors.combining import combine as combine
+    from embedkit.vectors.combining import powered as powered
+    from embedkit.vectors.combining import score_maps as score_maps
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges

@@ -25,6 +25,7 @@ __all__ = [
     "Choice",
     "ComposedFrontend",
     "Crop",
+    "Cross",
     "FeaturesFrontend",
     "FileEntry",
     "FileName",
@@ -216,9 +217,12 @@ class Scorer(Model, frozen=True):
     ``sparse_cosine``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
     head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``; or several
-    outputs of both sides by the mean of their scores (``fused``), in which each counts as the ``weights`` say."""
+    outputs of both sides by the mean of their scores (``fused``), or by the product of their probabilities (``power``: p^(1 - w) *
+    q^w), in which each counts as the ``weights`` say."""
 
-    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair", "fused"]
+    fn: Literal[
+        "cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair", "fused", "power"
+    ]
     left: str
     right: str
     graph: FileName | None = None
@@ -226,8 +230,8 @@ class Scorer(Model, frozen=True):
     """By the name of an output, which both sides have."""
 
     def __post_init__(self) -> None:
-        if (self.fn == "fused") != bool(self.weights):
-            raise ValueError("expected `weights` beside the function fused, and only there")
+        if (self.fn in ("fused", "power")) != bool(self.weights):
+            raise ValueError("expected `weights` beside the functions fused and power, and only there")
         if (self.fn == "pair") != (self.graph is not None):
             raise ValueError("expected `graph` beside the function pair, and only there")
 
@@ -238,6 +242,15 @@ class Table(Model, frozen=True):
 
     file: FileName
     output: str
+
+
+class Cross(Model, frozen=True):
+    """How a question and what is stored of another item are read together (reranked): by the composed tower ``tower``. Of its
+    parts those in ``takes`` are values of the outputs ``TOWER.OUTPUT``, among them that of the stored item, ``stored``."""
+
+    tower: Name
+    takes: Annotated[dict[Name, str], msgspec.Meta(min_length=1)]
+    stored: Name
 
 
 class Source(Model, frozen=True):
@@ -266,3 +279,4 @@ class Manifest(Model, frozen=True):
     tables: dict[Name, Table] = {}
     prompts: dict[Name, Annotated[list[Prompt], msgspec.Meta(min_length=1)]] = {}
     """Sets of texts around a label, of which its vector is the mean."""
+    cross: dict[Name, Cross] = {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from embedkit_export.plan.prepare import prepare as prepare
     from embedkit_export.recipes.features import FeaturesInput as FeaturesInput
     from embedkit_export.recipes.images import ImageInput as ImageInput
+    from embedkit_export.recipes.recipe import CrossOf as CrossOf
     from embedkit_export.recipes.recipe import IdsInput as IdsInput
     from embedkit_export.recipes.recipe import Pooling as Pooling
     from embedkit_export.recipes.recipe import Recipe as Recipe
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ChoiceGate": "modules.parts.gate",
+    "CrossOf": "recipes.recipe",
     "ExportReport": "reporting.report",
     "FeaturesInput": "recipes.features",
     "Gates": "verification.gates",
@@ -53,6 +55,7 @@ _HOME = {
 }
 __all__ = [
     "ChoiceGate",
+    "CrossOf",
     "ExportReport",
     "FeaturesInput",
     "Gates",

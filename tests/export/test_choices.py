@@ -23,7 +23,12 @@ RECIPE = """
 stages = [{kind = "gate", weights = "gate.npz:", table = "classes.npz:", inputs = ["first", "second"]}]
 
 [parts.picture]
-image = {size = [32, 32], steps = [{step = "resize", size = [32, 32]}], mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5], scale = 0.00392156862745098}
+
+[parts.picture.image]
+size = [32, 32]
+steps = [{step = "resize", size = [32, 32]}]
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
 
 [inputs]
 first = {field = "first", values = {cat = 0, dog = 1, river = 2, house = 3}}

@@ -51,9 +51,7 @@ def recipe(live: Sprc) -> Recipe:
             "document": Role(
                 module="target",
                 image="auto",
-                outputs={
-                    "views": {"kind": "multivector", "count": TOKENS, "stages": [live.vision_projection, *ends]}
-                },
+                outputs={"views": {"kind": "multivector", "count": TOKENS, "stages": [live.vision_projection, *ends]}},
             ),
         },
     )
@@ -97,7 +95,9 @@ def queries_by_torch(whole: Any, tokenizer: Any, processor: Any, pictures: list[
                 query_embeds=given, query_length=TOKENS, attention_mask=ones, encoder_hidden_states=seen
             ).last_hidden_state[:, :TOKENS]
             given = embeddings(input_ids=ids, query_embeds=fused)
-            out = former(query_embeds=given, query_length=TOKENS, attention_mask=ones).last_hidden_state[:, TOKENS]
+            out = former(
+                query_embeds=given, query_length=TOKENS, attention_mask=ones, encoder_hidden_states=seen
+            ).last_hidden_state[:, TOKENS]
             rows.append(torch.nn.functional.normalize(whole.text_projection(out), dim=-1)[0])
     return torch.stack(rows).numpy()
 

@@ -59,7 +59,10 @@ def recipe(live: Detector) -> Recipe:
         roles={
             "document": Role(
                 module="regions",
-                parts={"image": Role(image=IMAGE), "boxes": Role(features=FeaturesInput(shape=["any", 4], boxes="image"))},
+                parts={
+                    "image": Role(image=IMAGE),
+                    "boxes": Role(features=FeaturesInput(shape=["any", 4], boxes="image")),
+                },
                 outputs={
                     "own": {"kind": "multivector", "part": "boxes", "stages": [live.own, normal]},
                     "vlm": {"kind": "multivector", "part": "boxes", "stages": [live.vlm, normal]},
@@ -217,7 +220,10 @@ def test_the_bundle_keeps_its_promises_here(bundle: Path) -> None:
         ([[0, 0, 5]], "part 'boxes': expected numbers of the shape"),
         ([[9, 0, 5, 5]], "part 'boxes': box 0: expected left, top, right, bottom"),
         (np.zeros((0, 4)), "part 'boxes': expected numbers of the shape"),
-        ([[0, 0, 2, 2]], r"item 0: part 'boxes': box 0 \[0.0, 0.0, 2.0, 2.0\] lies beyond what is read of the picture of 60 x 40"),
+        (
+            [[0, 0, 2, 2]],
+            r"item 0: part 'boxes': box 0 \[0.0, 0.0, 2.0, 2.0\] lies beyond what is read of the picture of 60 x 40",
+        ),
     ],
 )
 def test_boxes_that_are_none_are_named(encoder: Encoder, boxes: Any, problem: str) -> None:

@@ -74,7 +74,7 @@ class Query(Target):
     """A picture and a text -> (batch, tokens, dim) of the text, once the queries saw both, and the text these."""
 
     def forward(self, image: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:  # type: ignore[override]
-        """Two passes, as published: the queries with picture and text, then the text with these queries alone."""
+        """Two passes, as published: the queries read picture and text, then the text reads these queries."""
         seen = self.vision_model(pixel_values=image).last_hidden_state
         mask = torch.ones(seen.shape[:2], dtype=torch.int64)
         both = torch.cat([torch.ones(text.shape[0], TOKENS, dtype=torch.int64), text_mask], dim=1)
@@ -87,7 +87,11 @@ class Query(Target):
             encoder_attention_mask=mask,
         ).last_hidden_state[:, :TOKENS]
         found: Tensor = self.qformer(
-            query_embeds=self.embeddings(input_ids=text, query_embeds=fused), query_length=TOKENS, attention_mask=both
+            query_embeds=self.embeddings(input_ids=text, query_embeds=fused),
+            query_length=TOKENS,
+            attention_mask=both,
+            encoder_hidden_states=seen,
+            encoder_attention_mask=mask,
         ).last_hidden_state[:, TOKENS:]
         return found
 

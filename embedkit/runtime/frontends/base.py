@@ -18,6 +18,9 @@ Item: TypeAlias = Any
 """One thing that is encoded: a string, a mapping of a template's fields, a sequence of ids, ...; what it may be is known to
 its `Modality` alone."""
 
+Renderer: TypeAlias = Callable[[str], Any]
+"""Draws a text: (height, width) or (height, width, 3) uint8, black (0) on white (255)."""
+
 Rows: TypeAlias = npt.NDArray[np.intp]
 Ids: TypeAlias = npt.NDArray[np.int64]
 Widths: TypeAlias = "Callable[[Ids, int], Ids] | None"
@@ -119,6 +122,10 @@ class Modality(ABC):
     def portable(self, item: Item) -> Item:
         """An item that can be sent to another process."""
         return item
+
+    def render_with(self, renderer: Renderer) -> bool:
+        """Let ``renderer`` draw texts where this reads drawn ones; whether it does."""
+        return False
 
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
         """What checked items are prepared to, by source, a row an item, as a golden file keeps them; raises `Unencodable`. Of items

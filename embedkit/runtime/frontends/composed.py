@@ -14,7 +14,7 @@ import numpy.typing as npt
 from embedkit.bundle.manifest import ComposedFrontend, FeaturesFrontend, Input, part_key
 from embedkit.errors import BundleError, InputError
 
-from .base import Batch, Item, Modality, Preparer, Rows, Unencodable, Widths
+from .base import Batch, Item, Modality, Preparer, Renderer, Rows, Unencodable, Widths
 from .batching import plan
 from .features import FeaturesBatch
 from .image.boxes import moved_boxes
@@ -120,6 +120,10 @@ class ComposedModality(Modality):
         found = self.of_values({name: metadata[name] for name in names if metadata.get(name) is not None})
         rest = {name: part.of_row(text, metadata) for name, part in self.parts.items() if name not in found}
         return found | rest
+
+    def render_with(self, renderer: Renderer) -> bool:
+        """That of any part."""
+        return sum(part.render_with(renderer) for part in self.parts.values()) > 0
 
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
         """What each part is prepared to; of parts that texts stand for (see `Modality.prepared`) these. Fields that choose stand

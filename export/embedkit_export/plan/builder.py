@@ -36,7 +36,7 @@ from .composing.modules import module_of
 from .detection.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
 from .further import Parts, check_alone, check_joins, check_scores, dense_head
-from .heads import pools_of
+from .heads import patch_of, pools_of
 from .plan import GraphPlan, Plan, RolePlan
 from .short_runs import described_outputs, picture_slots, pooled_alone, width_of
 
@@ -239,6 +239,7 @@ class _Builder:
             masked=masked,
             given=bool(role.dense),
             leading=_leading(role, pooling),
+            ink=patch_of(backbone, where) if getattr(pooling, "ink", False) else None,
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1

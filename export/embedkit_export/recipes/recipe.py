@@ -49,6 +49,8 @@ class Pooling(_Piece, frozen=True):
     """False pools all tokens that are read, whatever `without` leaves out of other outputs."""
     padding: bool = False
     """Whether padding is pooled like text; needs a fixed length."""
+    ink: bool = False
+    """Of texts that were drawn: only patches that are not white all over are pooled."""
     weights: str | None = None
     """For ``attention``: where its weights are (``FILE:PREFIX``), see `embedkit_export.modules.pooling.AttentionPool`."""
     heads: Positive = 1
@@ -150,6 +152,15 @@ class TableOf(_Piece, frozen=True):
     skip: list[Annotated[int, msgspec.Meta(ge=0)]] = []
 
 
+class CrossOf(_Piece, frozen=True):
+    """The role (``tower``) whose items have two parts, a question and what is stored of another item; ``takes`` says of which output
+    (``ROLE.OUTPUT``) a part's numbers are, and ``stored`` which part is the stored item's."""
+
+    tower: str
+    takes: dict[str, str]
+    stored: str
+
+
 class Recipe(_Piece, frozen=True):
     """All that an export needs to know of a model beside its weights."""
 
@@ -163,6 +174,10 @@ class Recipe(_Piece, frozen=True):
     """Whether the pooled vector is an output, ``dense``; heads may read it all the same."""
     outputs: dict[str, Any] = {}
     """Other outputs by name, each a table or one of `outputs`."""
+    power: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """Outputs whose probabilities are multiplied, each to the power of its share of these weights (p^(1 - w) * q^w)."""
+    cross: dict[str, CrossOf] = {}
+    """Graphs that read a question and what is stored of an item together."""
     fused: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
     """Dense outputs by name with their weights: two items are compared by the weighted mean of these outputs' scores."""
     prompts: dict[str, list[str]] = {}

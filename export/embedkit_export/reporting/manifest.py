@@ -10,6 +10,7 @@ import msgspec
 
 from embedkit.bundle.manifest import (
     ComposedFrontend,
+    Cross,
     FileEntry,
     Frontend,
     Graph,
@@ -67,6 +68,7 @@ class Description:
             golden=GOLDEN_FILE,
             fingerprint=_EMPTY_SHA256,
             prompts=plan.recipe.prompts,
+            cross={name: Cross(**msgspec.structs.asdict(given)) for name, given in plan.recipe.cross.items()},
             tables={name: Table(file=table_file(name), output=f"default.{DENSE}") for name in plan.recipe.tables},
         )
 
@@ -82,6 +84,10 @@ class Description:
                 found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
         if plan.recipe.pair is not None:
             found["pair"] = Scorer(fn="pair", left=f"query.{DENSE}", right=f"document.{DENSE}", graph=PAIR_FILE)
+        if plan.recipe.power:
+            first = next(iter(plan.recipe.power))
+            shares = dict(plan.recipe.power)
+            found["power"] = Scorer(fn="power", left=f"query.{first}", right=f"document.{first}", weights=shares)
         if plan.recipe.fused:
             first = next(iter(plan.recipe.fused))
             weights = dict(plan.recipe.fused)

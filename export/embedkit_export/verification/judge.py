@@ -61,7 +61,7 @@ class Judge:
         if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
             fixed = composed.fixed(frontend, plan.graphs[plan.roles[name].graph].inputs)
         elif isinstance(frontend, ImageFrontend):
-            fixed = pictures.fixed()
+            fixed = pictures.fixed(frontend)
         else:
             fixed = texts.fixed(plan.roles["default"].frontend)
         hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))

@@ -28,7 +28,7 @@ from embedkit_export.quiet import quiet
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
 
 from .media.composed_reference import named_tensors
-from .media.image_reference import pixel_values
+from .media.image_reference import inked, pixel_values
 
 Floats = npt.NDArray[np.float32]
 
@@ -84,6 +84,9 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
         values = pixel_values(frontend, module.backbone.image, chosen.processor, item)
         count = last(module.read({"pixel_values": values})).shape[1]
         kept = [int(place >= module.leading) for place in range(count)]
+        if module.ink is not None:
+            seen = inked(frontend, item, module.ink)
+            kept = [*kept[: count - len(seen)], *seen]
         return _headed_and_pooled(graph, {"pixel_values": values}, [1] * count, kept)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]

@@ -20,7 +20,8 @@ class PartsBackbone(nn.Module):
     """Tensors by the names of the graph's inputs -> (batch, tokens, dim) ``last_hidden_state``, by a body that takes them under
     the names of ``arguments``; inputs that are not among these are read by stages alone.
 
-    Pixels become what the body takes of a picture, (batch, 3, height, width), by ``images``. Vectors (batch, dim) that the body gives count as two equal tokens, maps (batch, dim, h, w) as h * w.
+    Pixels become what the body takes of a picture, (batch, 3, height, width), by ``images``. Vectors
+    (batch, dim) that the body gives count as two equal tokens, maps (batch, dim, h, w) as h * w.
     """
 
     def __init__(

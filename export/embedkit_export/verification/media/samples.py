@@ -40,7 +40,7 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
             raise InputError(f"sample: expected one for {kind}, found {own[0]} and {own[1]}")
         path = own.pop() if own else None
         if isinstance(frontend, ImageFrontend):
-            found[kind] = pictures.sample(path)
+            found[kind] = pictures.sample(path, frontend)
         elif isinstance(frontend, ComposedFrontend | FeaturesFrontend):
             found[kind] = composed.sample(frontend, inputs[kind], path)
         elif isinstance(frontend, IdsFrontend) and path is None:
@@ -58,7 +58,7 @@ def sample_key(frontend: Frontend) -> str:
     """What samples are told apart by: the kind of what is read, and of items with parts, or numbers, all that is said of them."""
     if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
         return f"{frontend.kind} {msgspec.json.encode(frontend).decode()}"
-    return frontend.kind
+    return "rendered" if isinstance(frontend, ImageFrontend) and frontend.source == "rendered" else frontend.kind
 
 
 def named(found: Mapping[str, Sample]) -> str:
