@@ -20,7 +20,7 @@ def retrieval(tokenizer: Any) -> Any:
     vision = {
         "hidden_size": 32,
         "intermediate_size": 64,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": 1,
         "num_attention_heads": 4,
         "image_size": SIDE,
         "patch_size": 8,
@@ -28,10 +28,10 @@ def retrieval(tokenizer: Any) -> Any:
     former = {
         "hidden_size": 32,
         "intermediate_size": 64,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": 1,
         "num_attention_heads": 4,
         "encoder_hidden_size": 32,
-        "cross_attention_frequency": 2,
+        "cross_attention_frequency": 1,
         "vocab_size": len(tokenizer),
         "max_position_embeddings": 32,
         "use_qformer_text_input": True,
