@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "  embedkit search bundle tea --store chroma:index --collection docs --offset 10 --min-score 0.3 --diversity 0.3\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --hybrid minmax --language english\n"
     "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos\n"
+    "  embedkit search bundle --image cat.jpg 'the same at night' --store chroma:index --collection photos\n"
     "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
     "VALUE is JSON, plain text, or a date:  'lang in [\"en\", \"de\"]'   author=null   'published>=2024-05-01'",
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     "--input", metavar="FILE", help="Queries, one a line (- is standard input); each answer is a line of JSON."
 )
 @click.option(
-    "--image", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A picture to look for the like of."
+    "--image", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A picture to look for the like of; together with a QUERY in a bundle that reads both as one question."
 )
 @store_option
 @collection_option
@@ -92,8 +93,8 @@ def search(
     json: bool,
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
-    if sum(bool(given) for given in (query is not None, input, image)) != 1:
-        raise click.BadParameter("give either a QUERY, --input FILE or --image FILE")
+    if bool(input) == bool(query is not None or image):
+        raise click.BadParameter("give either a QUERY, --input FILE or --image FILE (with a QUERY, where the bundle reads both)")
     ranking.check()
 
     wanted: dict[str, Any] = {
@@ -107,7 +108,10 @@ def search(
     }
     encoder = loading.load(bundle)
     queries: list[Any]
-    if image:
+    if image and query is not None:
+        queries = [encoder.modality("query").of_picture(Path(image), query)]
+        query = f"{image} {query}"
+    elif image:
         encoder.role_of("image")  # or says that the bundle reads none
         query, queries = image, [Path(image)]
     else:

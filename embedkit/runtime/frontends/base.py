@@ -123,6 +123,12 @@ class Modality(ABC):
         """An item that can be sent to another process."""
         return item
 
+    def of_picture(self, picture: Path, text: str) -> Item:
+        """The item that a picture and a text are together, where they are one; else `InputError`."""
+        raise InputError(
+            f"this role reads {self.frontend.kind}, and no picture together with a text; give one of them, or export a model that reads both"
+        )
+
     def render_with(self, renderer: Renderer) -> bool:
         """Let ``renderer`` draw texts where this reads drawn ones; whether it does."""
         return False

@@ -121,6 +121,15 @@ class ComposedModality(Modality):
         rest = {name: part.of_row(text, metadata) for name, part in self.parts.items() if name not in found}
         return found | rest
 
+    def of_picture(self, picture: Path, text: str) -> Item:
+        """Its only picture and its only text, by their parts."""
+        kinds = {name: part.frontend.kind for name, part in self.parts.items()}
+        if sorted(kinds.values()) != ["image", "text"] or any(choice.default is None for choice in self.choices):
+            raise InputError(
+                f"this role reads {self._wanted()}, and not one picture with one text; give a line of JSON with them to --input"
+            )
+        return {name: picture if kind == "image" else text for name, kind in kinds.items()}
+
     def render_with(self, renderer: Renderer) -> bool:
         """That of any part."""
         return sum(part.render_with(renderer) for part in self.parts.values()) > 0
