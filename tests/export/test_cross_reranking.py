@@ -18,6 +18,7 @@ from embedkit.bundle.manifest import Resize
 from embedkit_export import CrossOf, FeaturesInput, ImageInput, Recipe, Role
 from helpers import models
 from helpers.pictures import drawn
+from helpers.systems import sample
 
 pytestmark = pytest.mark.slow
 
@@ -129,6 +130,7 @@ def bundle(live: OneToK, tokenizer: Any, tmp_path_factory: pytest.TempPathFactor
         recipe=recipe,
         timing=False,
         variants=["fp32"],
+        sample=sample(tmp_path_factory.mktemp("sample")),
     ).path
 
 

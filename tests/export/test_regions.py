@@ -17,6 +17,7 @@ from embedkit.bundle.manifest import Crop, Resize
 from embedkit_export import FeaturesInput, ImageInput, Recipe, RoiAlign, Role
 from helpers import models
 from helpers.pictures import drawn
+from helpers.systems import sample
 
 EDGE, WIDTH, STRIDE = 32, 16, 4
 PICTURES = [drawn(60, 40, 1), drawn(31, 77, 2), drawn(90, 90, 3), drawn(50, 64, 4), drawn(33, 32, 5)]
@@ -95,6 +96,7 @@ def bundle(live: Detector, tmp_path_factory: pytest.TempPathFactory) -> Path:
         recipe=recipe(live),
         timing=False,
         variants=["fp32"],
+        sample=sample(tmp_path_factory.mktemp("sample")),
     ).path
 
 

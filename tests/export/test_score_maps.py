@@ -16,6 +16,7 @@ from embedkit import CrossScorer, Encoder
 from embedkit_export import CrossOf, FeaturesInput, Recipe, Role
 from helpers.image_models import VIT, pair
 from helpers.pictures import drawn
+from helpers.systems import sample
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +125,7 @@ def bundle(live: DenseClip, clip: tuple[Any, Any, Any], tmp_path_factory: pytest
         recipe=recipe,
         timing=False,
         variants=["fp32"],
+        sample=sample(tmp_path_factory.mktemp("sample")),
     ).path
 
 
@@ -138,10 +140,8 @@ def by_torch(live: DenseClip, clip: tuple[Any, Any, Any], *, contexts: bool = Tr
         vectors = []
         for name in CLASSES:
             ids = clip[1](name, return_tensors="pt")["input_ids"]
-            if contexts:
-                hidden = live.texts(ids, torch.ones_like(ids))
-            else:
-                hidden = live.texts.text_model(input_ids=ids).last_hidden_state
+            plain = live.texts.text_model(input_ids=ids).last_hidden_state
+            hidden = live.texts(ids, torch.ones_like(ids)) if contexts else plain
             vectors.append(nn.functional.normalize(live.text_projection(hidden[0, -1]), dim=-1))
         words = torch.stack(vectors)
         places = []

@@ -46,7 +46,10 @@ if TYPE_CHECKING:
     "--input", metavar="FILE", help="Queries, one a line (- is standard input); each answer is a line of JSON."
 )
 @click.option(
-    "--image", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A picture to look for the like of; together with a QUERY in a bundle that reads both as one question."
+    "--image",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A picture to look for the like of; together with a QUERY in a bundle that reads both as one question.",
 )
 @store_option
 @collection_option
@@ -94,7 +97,9 @@ def search(
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
     if bool(input) == bool(query is not None or image):
-        raise click.BadParameter("give either a QUERY, --input FILE or --image FILE (with a QUERY, where the bundle reads both)")
+        raise click.BadParameter(
+            "give either a QUERY, --input FILE or --image FILE (with a QUERY, where the bundle reads both)"
+        )
     ranking.check()
 
     wanted: dict[str, Any] = {

@@ -135,7 +135,7 @@ def _inputs(
             axes[f"{name}_rows"] = frontend.max
             shape = (f"{name}_rows", frontend.dim)
         found: list[tuple[Input, Shape, tuple[str, ...]]] = [(entry(name, "features", frontend.dtype), shape, (name,))]
-        return [*found, (entry(mask, "mask"), shape[:1], (f"{name}_mask",))] if frontend.any_rows else found
+        return [*found, (entry(mask, "mask"), shape[:1], (f"{name}_mask", mask))] if frontend.any_rows else found
     assert isinstance(frontend, TextFrontend | IdsFrontend)
     axis: Shape = (frontend.fixed or f"{name}_tokens",)
     if frontend.fixed is None:

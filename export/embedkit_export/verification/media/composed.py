@@ -49,6 +49,19 @@ def sample(frontend: Frontend, inputs: Sequence[Input], path: Path | None) -> Sa
     return Sample(path.name, tuple(_read(frontend, inputs, path)))
 
 
+def is_of(frontend: Frontend, path: Path) -> bool:
+    """Whether a file's first line is an object with all parts of a frontend."""
+    if not isinstance(frontend, ComposedFrontend) or path.suffix != ".jsonl" or not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline()
+    try:
+        values = json.loads(first)
+    except ValueError:
+        return False
+    return isinstance(values, dict) and frontend.parts.keys() <= values.keys()
+
+
 def golden_arrays(role: str, modality: Modality, golden: Sequence[Item]) -> dict[str, Any]:
     """What the golden file keeps of a role: the golden items as they were prepared."""
     return media_arrays(role, modality.prepared([modality.check(item, "golden item") for item in golden]), [])

@@ -34,11 +34,17 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
     frontends = {sample_key(role.frontend): role.frontend for role in reversed(plan.roles.values())}
     inputs = {sample_key(role.frontend): plan.graphs[role.graph].inputs for role in plan.roles.values()}
     found: dict[str, Sample] = {}
+    used: list[Path | None] = []
     for kind, frontend in frontends.items():
         own = seen if isinstance(frontend, ImageFrontend) else others
+        if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+            own = [path for path in others if composed.is_of(frontend, path)]
+        elif not isinstance(frontend, ImageFrontend):
+            own = [path for path in others if not any(composed.is_of(one, path) for one in frontends.values())]
         if len(own) > 1:
             raise InputError(f"sample: expected one for {kind}, found {own[0]} and {own[1]}")
         path = own.pop() if own else None
+        used.append(path)
         if isinstance(frontend, ImageFrontend):
             found[kind] = pictures.sample(path, frontend)
         elif isinstance(frontend, ComposedFrontend | FeaturesFrontend):
@@ -47,7 +53,7 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
             found[kind] = Sample("random sequences of ids", tuple(typical(frontend)))
         else:
             found[kind] = read(path, fields=_fields(frontend))
-    if left := [*seen, *others]:
+    if left := [path for path in paths if path not in used]:
         kinds = dict.fromkeys(frontend.kind for frontend in frontends.values())
         wanted = " or ".join("a folder of pictures" if kind == "image" else "texts" for kind in kinds)
         raise InputError(f"sample {left[0]}: this model reads {', '.join(kinds)}: expected {wanted}")

@@ -9,12 +9,20 @@ import numpy as np
 import pytest
 
 from embedkit import InputError
-from embedkit.bundle.manifest import Choice, ComposedFrontend, FeaturesFrontend, IdsFrontend, ImageFrontend, Input
+from embedkit.bundle.manifest import (
+    Choice,
+    ComposedFrontend,
+    FeaturesFrontend,
+    IdsFrontend,
+    ImageFrontend,
+    Input,
+    Resize,
+)
 from embedkit.runtime.frontends.composed import ComposedModality
 from embedkit_export.verification.media.composed import fixed, golden_arrays, sample
 from helpers.pictures import folder
 
-IMAGE = ImageFrontend(size=[8, 8])
+IMAGE = ImageFrontend(size=[8, 8], steps=[Resize(size=[8, 8])])
 FRONTEND = ComposedFrontend(
     parts={
         "image": IMAGE,
