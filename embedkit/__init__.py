@@ -13,6 +13,7 @@ from ._version import __version__ as __version__
 
 _HOME = {
     "AsyncEncoder": "encoders.asynchronous",
+    "Audio": "records.media",
     "BadRow": "ingestion",
     "Bundle": "bundle.folder",
     "BundleError": "errors",
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
     from embedkit.records.filter_text import parse_filter as parse_filter
     from embedkit.records.filters import F as F
     from embedkit.records.filters import Filter as Filter
+    from embedkit.records.media import Audio as Audio
     from embedkit.records.media import Image as Image
     from embedkit.retrieval.cross import CrossScorer as CrossScorer
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex

@@ -110,7 +110,10 @@ def test_a_list_of_a_package_is_read_at_a_glance(package: str, most: int) -> Non
 
 OTHERS_PRIVATE = {
     ("export/embedkit_export/graphs/fusion_checks.py", "_conf"): "optimum names its supported models nowhere else",
-    ("export/embedkit_export/sources/cut_layers.py", "_conf"): "optimum names its supported models nowhere else",
+    (
+        "export/embedkit_export/sources/weights/cut_layers.py",
+        "_conf",
+    ): "optimum names its supported models nowhere else",
     ("export/embedkit_export/modules/builders.py", "_BatchNorm"): "torch's base of all batch normalisations",
     (
         "export/embedkit_export/plan/detection/multivector.py",

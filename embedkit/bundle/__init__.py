@@ -8,6 +8,7 @@ from .hashes import fingerprint, sha256_file
 from .manifest import (
     MANIFEST,
     SCHEMAS,
+    AudioFrontend,
     Choice,
     FileEntry,
     FileName,
@@ -17,6 +18,7 @@ from .manifest import (
     ImageFrontend,
     Input,
     Manifest,
+    Mel,
     Output,
     Part,
     PoolMask,
@@ -39,6 +41,7 @@ from .writer import check_target, write_manifest, writing
 __all__ = [
     "MANIFEST",
     "SCHEMAS",
+    "AudioFrontend",
     "Buffer",
     "Bundle",
     "Choice",
@@ -52,6 +55,7 @@ __all__ = [
     "Input",
     "Inputs",
     "Manifest",
+    "Mel",
     "Output",
     "Part",
     "PoolMask",

@@ -12,6 +12,7 @@ import msgspec
 
 from embedkit.vectors.values import Kind
 
+from .frontends.audio import AudioFrontend, Mel
 from .frontends.base import Choice, FileName, Frontend, Id, Model, Name, Positive, Sha256
 from .frontends.composed import ComposedFrontend
 from .frontends.features import FeaturesFrontend
@@ -22,6 +23,7 @@ from .frontends.text import Part, PoolMask, TextFrontend, Truncate
 __all__ = [
     "MANIFEST",
     "SCHEMAS",
+    "AudioFrontend",
     "Choice",
     "ComposedFrontend",
     "Crop",
@@ -36,6 +38,7 @@ __all__ = [
     "ImageFrontend",
     "Input",
     "Manifest",
+    "Mel",
     "Model",
     "Name",
     "Output",

@@ -8,6 +8,7 @@ import msgspec
 
 from .folder import Bundle
 from .manifest import (
+    AudioFrontend,
     ComposedFrontend,
     FeaturesFrontend,
     Frontend,
@@ -146,6 +147,13 @@ def reads(frontend: Frontend) -> str:
         return f"{what} {frontend.boxes or ' x '.join(map(str, frontend.shape))}"
     if isinstance(frontend, ComposedFrontend):
         return "; ".join(f"{name}: {reads(part)}" for name, part in frontend.parts.items())
+    if isinstance(frontend, AudioFrontend):
+        most = (
+            f", {'the first' if frontend.cut == 'head' else 'the middle'} {frontend.most / frontend.rate:g} seconds"
+            if frontend.most
+            else ""
+        )
+        return f"sounds at {frontend.rate:,} samples a second{most}"
     return frontend.kind
 
 

@@ -15,6 +15,7 @@ from embedkit.errors import BundleError
 from .consistency import check_consistency, check_values
 from .manifest import (
     SCHEMAS,
+    AudioFrontend,
     ComposedFrontend,
     FeaturesFrontend,
     Frontend,
@@ -34,6 +35,7 @@ _OWN: dict[str, type[msgspec.Struct]] = {
     "image": ImageFrontend,
     "features": FeaturesFrontend,
     "composed": ComposedFrontend,
+    "audio": AudioFrontend,
 }
 
 

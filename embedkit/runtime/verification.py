@@ -134,6 +134,7 @@ def _variants(bundle: Bundle) -> list[str]:
 
 def _prepared(bundle: Bundle, role: str, files: list[tuple[bytes, Inputs]]) -> FrontendCheck:
     modality = role_modality(bundle, role)
+    role_preparer(bundle, role, modality)  # some prepare with files of the bundle
     difference = 0.0
     for data, expected in files:
         with of_golden(bundle):

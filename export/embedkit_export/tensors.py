@@ -16,6 +16,10 @@ PIXELS = "pixels"
 """(batch, height, width, 3) uint8."""
 
 
+SAMPLES, FEATURES = "samples", "features"
+"""(batch, samples) float32 of sounds, and (batch, ...) the energies of their bands."""
+
+
 IDS, MASK, POOL_MASK, TYPES, LENGTH = "input_ids", "attention_mask", "pool_mask", "token_type_ids", "length"
 
 

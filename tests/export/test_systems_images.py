@@ -222,8 +222,8 @@ def test_doco(tmp_path: Path) -> None:
     source = saved(tmp_path / "model", vision, processor)
     recipe = Recipe(
         dense=False,
+        pooling={"mode": "mean", "without": ["first"]},
         outputs={"patches": {"kind": "tokens", "layers": [-2]}},
-        roles={"default": Role(without=["first"], image="auto")},
     )
     encoder = export(source, recipe, tmp_path)
     states = vision(seen(processor, PICTURES), output_hidden_states=True).hidden_states

@@ -18,7 +18,7 @@ from .base import Batch, Item, Modality, Preparer, Renderer, Rows, Unencodable, 
 from .batching import plan
 from .features import FeaturesBatch
 from .image.boxes import moved_boxes
-from .image.decoding import Undecodable
+from .media import Undecodable
 from .registry import modality_of
 
 _ONE_BATCH = 1 << 40

@@ -17,6 +17,7 @@ _OWN = {
     "image": "embedkit.runtime.frontends.image.modality:ImageModality",
     "features": "embedkit.runtime.frontends.features:FeaturesModality",
     "composed": "embedkit.runtime.frontends.composed:ComposedModality",
+    "audio": "embedkit.runtime.frontends.audio.modality:AudioModality",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from embedkit_export.tensors import DENSE, MASK, PIXELS, POOL_MASK
+from embedkit_export.tensors import DENSE, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES
 
 from .heads import Joined
 from .pooling import Layers, last, pooled
@@ -142,4 +142,6 @@ def has_ink(pixels: Tensor, patch: int) -> Tensor:
 
 def mask_of(named: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
     """(batch, tokens) floats: 1 where the item is, which is everywhere where its tokens are always as many."""
+    if SAMPLES in named and LENGTH in named:
+        return (torch.arange(hidden.shape[1])[None] < named[LENGTH][:, None]).to(torch.float32)
     return named[MASK].to(torch.float32) if MASK in named else torch.ones(hidden.shape[:2])

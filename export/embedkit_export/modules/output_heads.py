@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from embedkit.errors import ExportError
 from embedkit_export.recipes.outputs import Logits, Map, MultiVector, Named, Sparse, Tokens
 from embedkit_export.recipes.stages import Linear
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.routes import WordTable
+from embedkit_export.sources.source import Source
 from embedkit_export.sources.weight_files import Weights
 
 from . import heads

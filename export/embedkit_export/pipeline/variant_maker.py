@@ -152,7 +152,9 @@ class Maker:
                 graph = own_copy(graph)
                 cut_attention(graph)
             file, data = files.save(graph, self.folder, files.file_name(owner, variant))
-            written[owner] = Variant(file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name)
+            written[owner] = Variant(
+                file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.called(ground)
+            )
         if len(needless) == len(self.grounds):
             raise needless[0]
         return fused[0]

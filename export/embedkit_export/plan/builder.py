@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from torch import nn
 
-from embedkit.bundle.manifest import IdsFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, Input, Output, TextFrontend
 from embedkit.errors import ExportError, InputError
+from embedkit_export.modules.audio.sounds import FeatureBackbone, WaveBackbone
 from embedkit_export.modules.builders import build_stage, check_independent
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.modules.images.pixels import PixelBackbone
@@ -20,25 +21,26 @@ from embedkit_export.modules.layers import Normalize
 from embedkit_export.modules.output_heads import output_head
 from embedkit_export.modules.pooling import Pool
 from embedkit_export.modules.vocabulary import Head
-from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.outputs import Dense, Logits, Sparse, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
-from embedkit_export.sources.load import Loading, Source, load
-from embedkit_export.sources.media.processors import of_folder, of_processor
+from embedkit_export.sources.load import load
+from embedkit_export.sources.source import Loading, Source
 from embedkit_export.sources.weight_files import Weights
-from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
+from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES, TYPES
 
 from .backbone import set_causal, tokenizer_json, without_special
 from .composing.inputs import Parts as Read
 from .composing.inputs import is_of_parts, parts_of
 from .composing.modules import module_of
-from .detection.images import preparing
+from .detection.media.audio import example, hearing
+from .detection.media.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
 from .further import Parts, check_alone, check_joins, check_scores, dense_head
 from .heads import patch_of, pools_of
+from .media import audio_frontend, leading, own_preparing
 from .plan import GraphPlan, Plan, RolePlan
-from .short_runs import described_outputs, picture_slots, pooled_alone, width_of
+from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
 
 
 def make_plan(
@@ -69,6 +71,7 @@ class _Builder:
         self.bare: dict[int, Source] = {}
         self.parts: dict[str, Read] = {}
         self.modules: dict[str, Source] = {}
+        self.mels: list[Any] = []
 
     def add(self, name: str) -> None:
         role = self.recipe.role(name)
@@ -79,7 +82,7 @@ class _Builder:
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
         outputs = [[name, _key(given)] for name, given in of_role(self.recipe, role).items()]
         read = [role.dense, *map(_key, (role.parts, role.features))]
-        key = repr((id(origin), _key(pooling), staged, outputs, _leading(role, pooling), read))
+        key = repr((id(origin), _key(pooling), staged, outputs, leading(role, pooling), read))
         self.waiting.append((name, role, origin, key))
 
     def finish(self) -> Plan:
@@ -93,7 +96,7 @@ class _Builder:
             for name, role, origin in group:
                 own = self._tokenizer_json(origin.tokenizer)
                 self.plan.roles[name] = RolePlan(
-                    frontends[name], owner, origin.tokenizer, own, *self._picturing(role, origin)
+                    frontends[name], owner, origin.tokenizer, own, *own_preparing(role, origin, self.base)
                 )
                 if name in self.parts:
                     parts = self.parts[name].planned if role.parts else {}
@@ -124,8 +127,9 @@ class _Builder:
             if role.module not in self.modules:
                 self.modules[role.module] = module_of(self.origin, role.module, f"role {name}")
             return self.modules[role.module]
-        if role.image is not None and "image" in self.origin.routes:
-            return self.origin.routes["image"]
+        for kind, given in (("image", role.image), ("audio", role.audio)):
+            if given is not None and kind in self.origin.routes:
+                return self.origin.routes[kind]
         if role.model is None and role.surgery == self.recipe.surgery:
             return self.origin.routes.get(name, self.origin)
         return self._other(role.model, role.surgery)
@@ -156,6 +160,8 @@ class _Builder:
     def _frontend(self, name: str, role: Role, origin: Source) -> Any:
         if is_of_parts(role):
             return self._parts(name, role, origin).frontend
+        if role.audio is not None:
+            return audio_frontend(role, origin, self.mels)
         if role.image is not None:
             return preparing(origin, role.image, self.base).image.frontend()
         if self.recipe.ids is not None:
@@ -180,6 +186,11 @@ class _Builder:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
             shapes[PIXELS] = given_image.frontend().shape
+        elif role.audio is not None:
+            heard = hearing(origin, role.audio).audio
+            wave = heard.mel is None
+            backbone = WaveBackbone(backbone) if wave else FeatureBackbone(backbone)
+            shapes[SAMPLES if wave else FEATURES] = (None,) if wave else tuple(example(heard, 1).shape[1:])
         elif self.recipe.causal is not None:
             set_causal(backbone, self.recipe.causal, where)
         weights = Weights([p for p in (self.base, origin.folder) if p is not None], origin.folder)
@@ -211,8 +222,12 @@ class _Builder:
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
         if read is not None:
             inputs = list(read.inputs)
-        elif shapes:
+        elif PIXELS in shapes:
             inputs = [Input(name=PIXELS, dtype=backbone.image.frontend().dtype, source="pixels")]
+        elif shapes:
+            inputs = [Input(name=name, dtype="float32", source=name) for name in shapes]
+            if any(isinstance(one, AudioFrontend) and one.batch == "longest" for one in frontends.values()):
+                inputs.append(Input(name=LENGTH, dtype="int64", source="length"))
         masked = not isinstance(pooling, Pooling) or pooling.masked
         needs_pool = (bool(pools) and masked) or any(part.takes_pool_mask for part in made.values())
         texts = [frontend for frontend in frontends.values() if isinstance(frontend, TextFrontend)]
@@ -238,11 +253,15 @@ class _Builder:
             heads=made,
             masked=masked,
             given=bool(role.dense),
-            leading=_leading(role, pooling),
+            leading=leading(role, pooling),
             ink=patch_of(backbone, where) if getattr(pooling, "ink", False) else None,
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
+        if FEATURES in shapes and read is None:
+            slots = sound_slots(module, where, shapes)
+            for name, frontend in frontends.items():
+                frontends[name] = msgspec.structs.replace(frontend, slots=slots)
         if PIXELS in shapes:
             for name, frontend in frontends.items():
                 slots = picture_slots(module, backbone.image, where)
@@ -275,6 +294,7 @@ class _Builder:
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
             shapes=shapes,
             axes=read.axes if read is not None else {},
+            example=SECOND if shapes and read is None else 7,
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
 
@@ -287,31 +307,12 @@ class _Builder:
         normal = normal and dim is None  # the first numbers of a vector of unit length are shorter
         return Output(kind="dense", dim=width, normalized=normal, matryoshka=self.recipe.matryoshka, default=dim)
 
-    def _picturing(self, role: Role, origin: Source) -> tuple[Any, ImageInput | None]:
-        """The model's own preparing of pictures, where the recipe's is the same, and what is done to them."""
-        if role.image is None:
-            return None, None
-        given = preparing(origin, role.image, self.base).image
-        own = of_processor(origin.processor) if origin.processor is not None else of_folder(origin.folder)
-        return (own.processor if own is not None and own.image == given else None), given
-
     def _tokenizer_json(self, tokenizer: Any) -> str:
         if tokenizer is None:
             return ""
         if id(tokenizer) not in self.tokenizer_json:
             self.tokenizer_json[id(tokenizer)] = tokenizer_json(tokenizer)
         return self.tokenizer_json[id(tokenizer)]
-
-
-def _leading(role: Role, pooling: Any) -> int:
-    """Tokens at the beginning of a picture's that are left out: its class token, registers."""
-    if role.image is None:
-        return 0
-    without = role.without if role.without is not None else getattr(pooling, "without", [])
-    unknown = [rule for rule in without if not rule.startswith("first")]
-    if unknown:
-        raise ExportError(f"without: of a picture's tokens first or first:N can be left out, found {unknown[0]!r}")
-    return max((int(rule.partition(":")[2] or 1) for rule in without), default=0)
 
 
 def _key(part: Any) -> Any:

@@ -8,9 +8,9 @@ from embedkit.bundle.manifest import Choice, Part, PoolMask, TextFrontend, Trunc
 from embedkit.errors import ExportError
 from embedkit_export.recipes.recipe import Pooling, Role, parts
 from embedkit_export.recipes.recipe import pooling as as_pooling
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.routes import ANY_LENGTH
-from embedkit_export.sources.state_dicts import some
+from embedkit_export.sources.source import Source
+from embedkit_export.sources.weights.state_dicts import some
 
 from .backbone import has_endless_positions, positions, table_size
 

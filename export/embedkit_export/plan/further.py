@@ -19,7 +19,7 @@ from embedkit_export.modules.vocabulary import Head
 from embedkit_export.recipes.outputs import Dense, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
 
@@ -102,7 +102,7 @@ def check_alone(module: nn.Module, tensor: torch.Tensor, where: str) -> None:
     with torch.no_grad():
         together, alone = module(tensor), module(tensor[:1])
     for many, one in zip(*(out if isinstance(out, tuple) else (out,) for out in (together, alone)), strict=True):
-        if not torch.allclose(many[:1], one, atol=1e-3, rtol=1e-3):
+        if not torch.allclose(many[:1], one, atol=1e-3, rtol=1e-3, equal_nan=True):
             raise ExportError(
                 f"{where}: the model computes with statistics of the batch, so a picture's vector would depend on its neighbours: give it "
                 "in evaluation mode, with running statistics"

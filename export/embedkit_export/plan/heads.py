@@ -14,7 +14,7 @@ from embedkit_export.modules.pooling import AttentionPool, Pool
 from embedkit_export.quiet import reason
 from embedkit_export.recipes.pair import checked_pair
 from embedkit_export.recipes.recipe import Pooling
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from embedkit.bundle.manifest import (
+    AudioFrontend,
     ComposedFrontend,
     FeaturesFrontend,
     IdsFrontend,
@@ -18,12 +19,15 @@ from embedkit.bundle.manifest import (
     TextFrontend,
 )
 from embedkit_export.modules.encoder_graph import EncoderGraph
+from embedkit_export.recipes.audio import AudioInput
 from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.recipe import Recipe
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
 
-AnyFrontend: TypeAlias = TextFrontend | IdsFrontend | ImageFrontend | FeaturesFrontend | ComposedFrontend
+AnyFrontend: TypeAlias = (
+    TextFrontend | IdsFrontend | ImageFrontend | AudioFrontend | FeaturesFrontend | ComposedFrontend
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class GraphPlan:
     shapes: dict[str, tuple[int | str | None, ...]] = field(default_factory=dict)
     """The shape of one item's tensor, by the name of an input that is not made of tokens; None is an axis of any length, and a name
     one that is as long wherever it stands."""
+    example: int = 7
+    """How long an axis of any length is in an example."""
     axes: dict[str, int] = field(default_factory=dict)
     """How long the named axes are at most."""
     kept: bool = False
@@ -56,7 +62,7 @@ def shaped(plan: GraphPlan, name: str, rows: int) -> torch.Tensor:
     another number."""
     entry = next(entry for entry in plan.inputs if entry.name == name)
     named = list(plan.axes)
-    sizes = [named.index(size) + _FEW if isinstance(size, str) else size or _FEW for size in plan.shapes[name]]
+    sizes = [named.index(size) + _FEW if isinstance(size, str) else size or plan.example for size in plan.shapes[name]]
     value = 1 if entry.source in ("mask", "pool_mask") else 0
     return torch.full((rows, *sizes), value, dtype=getattr(torch, entry.dtype))
 
@@ -76,6 +82,8 @@ class RolePlan:
     """The model's own preparing of pictures, where transformers has it and the recipe does not say another."""
     image: ImageInput | None = None
     """What is done to pictures."""
+    audio: AudioInput | None = None
+    """What is done to sounds."""
     parts: dict[str, RolePlan] = field(default_factory=dict)
     """What each part reads, of a role whose items have parts."""
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.manifest import ComposedFrontend, FeaturesFrontend, IdsFrontend, ImageFrontend
+from embedkit.bundle.manifest import AudioFrontend, ComposedFrontend, FeaturesFrontend, IdsFrontend, ImageFrontend
 from embedkit.bundle.summary import about, reads
 from embedkit.errors import InputError
+from embedkit_export.recipes.audio import lines as audio_lines
 from embedkit_export.recipes.images import lines as image_lines
 from embedkit_export.recipes.outputs import similarity
 from embedkit_export.recipes.recipe import Inferred, Recipe, read
-from embedkit_export.sources.load import CLASSES, Loading, Source, load
+from embedkit_export.sources.load import load
+from embedkit_export.sources.source import CLASSES, Loading, Source
 
 from .builder import make_plan
 from .composing.modules import names_parts
@@ -64,6 +66,10 @@ class Prepared:
                 lines.append(f"role        {name}: {reads(frontend)}, worth {frontend.slots} token slots")
                 graph = self.plan.graphs[role.graph].module.backbone
                 lines += [f"  step      {line}" for line in image_lines(graph.image)]
+                continue
+            if isinstance(frontend, AudioFrontend):
+                lines.append(f"role        {name}: {reads(frontend)}")
+                lines += [f"  step      {line}" for line in audio_lines(frontend)]
                 continue
             template = [
                 part.lit if part.lit is not None else "|" if part.pair else f"{{{part.field}}}"

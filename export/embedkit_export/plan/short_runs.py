@@ -17,9 +17,12 @@ from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.outputs import Logits, Map, MultiVector, Named, Sparse, Tokens
 from embedkit_export.sources.foreign.own_code import gone
-from embedkit_export.tensors import IDS, LENGTH, MASK, PIXELS, POOL_MASK, TYPES
+from embedkit_export.tensors import FEATURES, IDS, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES, TYPES
 
 Shapes: TypeAlias = "dict[str, tuple[int | str | None, ...]]"
+
+SECOND = 16_000
+"""Samples of a clip that is an example."""
 
 
 def short_run(
@@ -30,6 +33,12 @@ def short_run(
         return _ran(run, module.backbone.examples(2), where, "parts that are zeros")
     if PIXELS in module.inputs:
         return _ran(run, {PIXELS: torch.zeros_like(module.backbone.noise(2))}, where, "black pictures")
+    for name in (SAMPLES, FEATURES):
+        if name in shapes:
+            quiet_clips = {name: torch.zeros(2, *(size if isinstance(size, int) else SECOND for size in shapes[name]))}
+            if LENGTH in module.inputs:
+                quiet_clips[LENGTH] = torch.full((2,), 2, dtype=torch.int64)
+            return _ran(run, quiet_clips, where, "silence")
     ids = torch.full((2, 4), token, dtype=torch.int64)
     given = {
         name: ids if name == IDS else torch.ones_like(ids) if name in (MASK, POOL_MASK) else torch.zeros_like(ids)
@@ -103,3 +112,11 @@ def width_of(module: EncoderGraph, where: str, token: int, shapes: Shapes, *, po
         return module.pooled(hidden, given) if pooled else hidden
 
     return int(short_run(run, module, where, token, shapes).shape[-1])
+
+
+def sound_slots(module: EncoderGraph, where: str, shapes: Shapes) -> int:
+    """Token slots that a clip of a fixed size is worth: its tokens, and no fewer than one for each 256 numbers of its bands, which a
+    network may make fewer on its way."""
+    tokens = int(short_run(module.hidden, module, where, 0, shapes).shape[1])
+    sides = [size if isinstance(size, int) else 1 for size in shapes[FEATURES][-2:]]
+    return max(tokens, sides[0] * sides[1] // 256 if len(shapes[FEATURES]) > 2 else 1)

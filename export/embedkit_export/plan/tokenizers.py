@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import IdsFrontend, Input, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, Input, TextFrontend
 from embedkit.runtime.frontends.base import Batch, Item, Unencodable
 from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.tower import graph_inputs
 from embedkit.stores.plugin_kit.naming import safe_name
+from embedkit_export import files
+from embedkit_export.recipes.audio import MelInput
 from embedkit_export.tensors import Feed
 
-from .plan import Plan
+from .plan import Plan, RolePlan
 
 
 class Tokenizers:
@@ -34,11 +37,15 @@ class Tokenizers:
             )
             (folder / file).write_text(role.tokenizer_json, encoding="utf-8")
             self.files[name] = file
+        for role in plan.roles.values():
+            _write_mel(role, folder)
         self.modalities = {name: modality_of(role.frontend, self._inputs(name)) for name, role in plan.roles.items()}
         self._roles: dict[str, Any] = {
-            name: modality.open(lambda file, name=name: folder / self.files[name])  # type: ignore[misc]
-            for name, modality in self.modalities.items()
+            name: modality.open(partial(self._file, folder, name)) for name, modality in self.modalities.items()
         }
+
+    def _file(self, folder: Path, role: str, name: str) -> Path:
+        return folder / self.files.get(role, name)
 
     def _inputs(self, role: str) -> list[Input]:
         return self.plan.graphs[self.plan.roles[role].graph].inputs
@@ -74,6 +81,14 @@ class Tokenizers:
         """A batch of one checked item."""
         batches: list[Batch] = self[role].batches([item], 1, None)
         return batches[0]
+
+
+def _write_mel(role: RolePlan, folder: Path) -> None:
+    """Write the arrays of a role's mel, so that nothing is kept of how they are made."""
+    frontend, audio = role.frontend, role.audio
+    if isinstance(frontend, AudioFrontend) and frontend.mel is not None and audio is not None:
+        assert isinstance(audio.mel, MelInput)
+        files.write_npz(folder / frontend.mel.file, audio.mel.arrays(audio.rate))
 
 
 def _as_dict(item: Item) -> dict[str, str]:

@@ -124,6 +124,8 @@ class Role(_Piece, frozen=True):
     """Outputs of this role, beside those of the recipe, and in the place of those of the same name."""
     dense: bool | None = None
     """Whether the pooled vector is an output of this role."""
+    audio: Any = None
+    """That the role reads sounds: ``auto`` (as the model's own files prepare them), or a table or `recipes.audio.AudioInput`."""
     special_tokens: bool | None = None
     """False where the tokenizer adds no special tokens: the template has all that are read."""
 
@@ -214,6 +216,8 @@ class Recipe(_Piece, frozen=True):
     """That the model reads numbers which were made before, as of `Role`."""
     parts: dict[str, Role] | None = None
     """That the model reads items of several parts, as of `Role`."""
+    audio: Any = None
+    """That the model reads sounds, as of `Role`; found by itself where the model says so."""
     tables: dict[str, TableOf] = {}
     """Tables of vectors that go into the bundle, comparable with the pooled vector."""
     special_tokens: bool = True

@@ -15,12 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
-from embedkit.bundle.manifest import ComposedFrontend, FeaturesFrontend, IdsFrontend, ImageFrontend, Tower
+from embedkit.bundle.manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    IdsFrontend,
+    ImageFrontend,
+    Tower,
+)
 from embedkit.runtime.engines.onnxruntime import OnnxRuntime
+from embedkit.runtime.frontends.audio.mel import shape
 from embedkit.runtime.frontends.batching import Padding, TokenBatch
 from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.tower import graph_inputs
-from embedkit_export.tensors import IDS, PIXELS
+from embedkit_export.tensors import FEATURES, IDS, LENGTH, PIXELS, SAMPLES
 from embedkit_export.verification.media.composed import sample
 
 _ROUNDS = 5
@@ -48,11 +56,26 @@ class Profile:
         return "\n".join(lines)
 
 
+def _sounds(frontend: AudioFrontend) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of a batch of clips, of two seconds where they are of any length."""
+    rng = np.random.default_rng(0)
+    if frontend.mel is not None:
+        rows = max(1, _SLOTS // frontend.slots)
+        return {FEATURES: rng.normal(size=(rows, *shape(frontend.mel))).astype(np.float32)}
+    samples = max(2 * frontend.rate, frontend.least)
+    frames = frontend.frames(samples)
+    rows = max(1, _SLOTS // frames)
+    given: dict[str, npt.NDArray[Any]] = {SAMPLES: rng.normal(size=(rows, samples)).astype(np.float32)}
+    return given | ({LENGTH: np.full(rows, frames, np.int64)} if frontend.batch == "longest" else {})
+
+
 def feed(tower: Tower, tokens: int, folder: Path) -> dict[str, npt.NDArray[Any]]:
     """Inputs of a batch of about 512 token slots, without padding; tokenizers of items with parts are in the bundle's ``folder``."""
     if isinstance(tower.frontend, ImageFrontend):
         shape = (max(1, _SLOTS // tower.frontend.slots), *tower.frontend.size, 3)
         return {PIXELS: np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)}
+    if isinstance(tower.frontend, AudioFrontend):
+        return _sounds(tower.frontend)
     if isinstance(tower.frontend, ComposedFrontend | FeaturesFrontend):
         return _drawn(tower, folder)
     width = getattr(tower.frontend, "fixed", None) or min(tokens, tower.frontend.longest)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from embedkit.errors import ExportError, MissingExtraError
 
 from . import folders
-from .state_dicts import some
+from .weights.state_dicts import some
 
 CONFIG = folders.ADAPTER
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

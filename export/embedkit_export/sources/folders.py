@@ -105,6 +105,19 @@ def reads_pictures_alone(folder: Path) -> bool:
     return kind in known or kind.endswith("_vision_model")
 
 
+def reads_sounds_alone(folder: Path) -> bool:
+    """Whether a transformers folder holds a model of sounds, with no encoder of texts beside it."""
+    config = _json(folder / MODEL)
+    if "text_config" in config and "audio_config" in config:
+        named = str((config.get("architectures") or [""])[0])
+        return named.endswith(("AudioModel", "AudioModelWithProjection"))
+    from transformers.models.auto import modeling_auto
+
+    kind = str(config.get("model_type") or "")
+    known = set(getattr(modeling_auto, "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES", {}))
+    return kind in known or kind.endswith("_audio_model")
+
+
 def has_projection(folder: Path) -> bool:
     """Whether sentence-transformers finds a layer for token vectors in a folder, and makes none at random."""
     modules = folder / MODULES

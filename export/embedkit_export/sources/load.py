@@ -7,7 +7,7 @@ import copy
 import io
 import os
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,68 +16,15 @@ from embedkit_export.quiet import quiet
 
 from . import adapters, folders
 from . import routes as pipelines
-from .completeness import complete
 from .foreign.own_code import gone, restore_buffers
 from .foreign.readable import readable
 from .foreign.refusals import check_readable
-from .media import images
+from .media import images, pictured, sounds
+from .source import CLASSES, Loading, Source
+from .transformer import backbone_of, load_model
+from .weights.completeness import complete
 
 _CHARACTERS = "abcACGT012.éяع的"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A loaded model in evaluation mode on the CPU, float32."""
-
-    name: str
-    backbone: Any
-    """The transformers model (or a module with its call), token ids in, ``last_hidden_state`` out."""
-    tokenizer: Any
-    """The transformers tokenizer; None where the model reads ids."""
-    folder: Path | None = None
-    model: Any = None
-    """The sentence-transformers model around the backbone, where there is one."""
-    whole: Any = None
-    """The transformers model with its head, whose body is the backbone, where it has one."""
-    records: list[str] = field(default_factory=list)
-    """Where the weights came from and what was done to them, for the manifest."""
-    notes: list[str] = field(default_factory=list)
-    routes: dict[str, Source] = field(default_factory=dict)
-    """The sources of roles that have a backbone of their own inside one model (a Router's routes; ``image``)."""
-    pictures: bool = False
-    """Whether the backbone reads pictures."""
-    processor: Any = None
-    """The image processor of transformers beside a live model of pictures."""
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How a model is loaded. ``revision`` pins a hub name; ``trust_remote_code`` runs code that the model brings."""
-
-    model_class: str | None = None
-    surgery: Any = None
-    base: Path = Path()
-    """What paths in the surgery are relative to."""
-    revision: str | None = None
-    trust_remote_code: bool = False
-    ids: bool = False
-    """Whether the model is a module that reads sequences of ids and has no tokenizer."""
-    parts: bool = False
-    """Whether the recipe names parts of a live model, or of items, so that nothing is to be found out."""
-    pictures: bool = False
-    """Whether the recipe says that the model reads pictures: of a live module, which says nothing itself."""
-    kind: str = ""
-    """The class of sentence-transformers that reads the model (see `CLASSES`); empty for the one that its files name."""
-
-
-CLASSES = {
-    "dense": "SentenceTransformer",
-    "sparse": "SparseEncoder",
-    "multivector": "MultiVectorEncoder",
-    "reranker": "CrossEncoder",
-    "classifier": "AutoModelForSequenceClassification",
-}
-"""What reads a model, by the kind of what it gives: a class of sentence-transformers, or of transformers."""
 
 
 def load(model: Any, how: Loading | None = None) -> Source:
@@ -99,13 +46,18 @@ def load(model: Any, how: Loading | None = None) -> Source:
         if isinstance(model, tuple) and len(model) == 2:
             _no_surgery(how, "a live model")
             processor, tokenizer = images.processor_of(model[1]), images.tokenizer_of(model[1])
-            _check_tokenizer(tokenizer, "the live model")
+            if sounds.extractor_of(model[1]) is None:
+                _check_tokenizer(tokenizer, "the live model")
             live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
             if how.parts:
                 return Source(type(live).__name__, live, tokenizer, records=records, processor=processor)
+            extractor = sounds.extractor_of(model[1])
+            if extractor is not None and (sounds.reads_sounds(live) or sounds.reads_both(live)):
+                words = None if extractor is model[1] else getattr(model[1], "tokenizer", None)
+                return _of_sounds(live, type(live).__name__, words, extractor, records)
             if how.pictures or images.reads_images(live) or images.reads_both(live):
                 return _of_pictures(live, type(live).__name__, tokenizer, processor, records)
-            backbone, notes = _backbone(live)
+            backbone, notes = backbone_of(live)
             whole = live if live is not backbone else None
             name = type(backbone).__name__
             return Source(name, backbone, tokenizer, folder=None, records=records, notes=notes, whole=whole)
@@ -164,7 +116,7 @@ def _from_folder(folder: Path, name: str, how: Loading) -> Source:
             str(named.base_model_name_or_path), revision=named.revision, code=how.trust_remote_code
         )
         plain = replace(how, surgery=None)
-        with adapters.merged_folder(folder, base, lambda inner: _load(inner, plain)[0]) as (whole, record):
+        with adapters.merged_folder(folder, base, lambda inner: load_model(inner, plain)[0]) as (whole, record):
             loaded = _from_folder(whole, name, how)
         return replace(loaded, records=[*records, f"base {folders.name(base)}", record, *loaded.records])
     wanted = how.kind or folders.kind(folder)
@@ -227,7 +179,7 @@ def _operate(model: Any, folder: Path, how: Loading) -> list[str]:
             f"surgery: the first module of {folder.name} is a {type(first).__name__}: expected a Transformer; give the folder of "
             "the one transformers model, and its pooling in the recipe"
         )
-    operated, records, _ = _load(folders.transformer(folder), how)
+    operated, records, _ = load_model(folders.transformer(folder), how)
     setattr(first, place, operated)
     return records
 
@@ -236,18 +188,49 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
     """The source of a SentenceTransformer."""
     model, records = adapters.absorb(model.float().eval())
     records += restore_buffers(model)
+    if type(model).__name__ == "SentenceTransformer" and pictured.reads(model, "image"):
+        return _seen(model, name, folder, records)
     first = {role: next(iter(pipelines.pipeline(model, role)), None) for role in ("default", "query", "document")}
     sources: dict[int, Source] = {}
     for module in first.values():
         if id(module) not in sources:
             reader, tokenizer = pipelines.reader(module)
-            backbone, notes = _backbone(reader) if reader is not None else (None, [])
+            backbone, notes = backbone_of(reader) if reader is not None else (None, [])
             whole = reader if reader is not backbone else None
             sources[id(module)] = Source(
                 name, backbone, tokenizer, folder, model, whole=whole, records=records, notes=notes
             )
     own = {role: sources[id(module)] for role, module in first.items() if module is not first["default"]}
     return replace(sources[id(first["default"])], routes=own)
+
+
+def _seen(model: Any, name: str, folder: Path | None, records: list[str]) -> Source:
+    """The source of a SentenceTransformer that reads pictures; beside texts with that of its pictures as the route ``image``."""
+    eye = pictured.pipeline(model, "image")[0]
+    body = images.body(eye.auto_model)
+    seen = Source(
+        name,
+        body,
+        None,
+        folder,
+        model,
+        whole=eye.auto_model if eye.auto_model is not body else None,
+        records=records,
+        pictures=True,
+        processor=pictured.processor(eye),
+    )
+    if not pictured.reads(model, "text"):
+        return seen
+    module = pictured.pipeline(model, "text")[0]
+    if images.reads_both(module.auto_model):
+        whole, backbone, notes = module.auto_model, module.auto_model.text_model, list[str]()
+    else:
+        backbone, notes = backbone_of(module.auto_model)
+        whole = module.auto_model if module.auto_model is not backbone else None
+    routes = {"image": seen}
+    return Source(
+        name, backbone, module.tokenizer, folder, model, whole=whole, records=records, notes=notes, routes=routes
+    )
 
 
 def _check_tokenizer(tokenizer: Any, model: Any) -> None:
@@ -280,17 +263,24 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
 
     inner = folders.transformer(folder)
     if folders.reads_pictures_alone(inner) and not how.parts:
-        model, records, notes = _load(inner, how)
+        model, records, notes = load_model(inner, how)
         return replace(_of_pictures(model, name, None, None, records), folder=folder, notes=notes)
+    if folders.reads_sounds_alone(inner):
+        model, records, notes = load_model(inner, how)
+        return replace(_of_sounds(model, name, None, None, records), folder=folder, notes=notes)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
-    model, records, notes = _load(inner, how)
+    model, records, notes = load_model(inner, how)
     if how.parts:
         return Source(name, model, tokenizer, folder, records=records, notes=notes)
+    if sounds.reads_both(model):
+        both = _of_sounds(model, name, tokenizer, None, records)
+        routes = {role: replace(source, folder=folder) for role, source in both.routes.items()}
+        return replace(both, folder=folder, notes=notes, routes=routes)
     if images.reads_both(model):
         both = _of_pictures(model, name, tokenizer, None, records)
         routes = {role: replace(source, folder=folder) for role, source in both.routes.items()}
         return replace(both, folder=folder, notes=notes, routes=routes)
-    backbone, more = _backbone(model)
+    backbone, more = backbone_of(model)
     notes += more
     whole = model if model is not backbone else None
     named = (getattr(getattr(backbone, "config", None), "architectures", None) or [""])[0]
@@ -311,79 +301,19 @@ def _of_pictures(model: Any, name: str, tokenizer: Any, processor: Any, records:
     return Source(name, backbone, None, whole=whole, records=records, pictures=True, processor=processor)
 
 
-def _load(folder: Path, how: Loading) -> tuple[Any, list[str], list[str]]:
-    """The model of a transformers folder, after surgery if there is any, records and notes. A pooler that the checkpoint
-    lacks is taken out: nothing may come from it."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=how.trust_remote_code)
-    kind = model_class(config, how.model_class)
-    code = {"trust_remote_code": True} if how.trust_remote_code else {}
-    if how.surgery is None:
-        model, notes = complete(lambda: kind.from_pretrained(folder, dtype="float32", **code), str(folder))
-        model = model.float().eval()
-        return model, restore_buffers(model), notes
-    from . import surgery
-
-    def build(given: Any) -> Any:
-        return kind.from_config(given, **code) if hasattr(kind, "from_config") else kind(given)
-
-    model, records = surgery.apply(
-        folder, how.surgery, build=build, root=how.base, trust_remote_code=how.trust_remote_code
-    )
-    if any("made at random" in record for record in records):
-        owner = model if hasattr(model, "pooler") else getattr(model, "base_model", model)
-        if hasattr(owner, "pooler"):
-            owner.pooler = None
-    model = model.float().eval()
-    return model, [*records, *restore_buffers(model)], []
-
-
-def _backbone(model: Any) -> tuple[Any, list[str]]:
-    """The part of a model that gives token vectors: without a head, and of two halves the encoder; and notes."""
-    notes: list[str] = []
-    while getattr(model, "base_model", model) is not model:  # a head, or a wrapper such as DPR's
-        model = model.base_model
-        if getattr(getattr(model, "config", None), "projection_dim", 0) and hasattr(model, "encode_proj"):
-            notes.append(
-                "this checkpoint has a projection (encode_proj) that is not part of the backbone: give it as a linear stage"
-            )
-    if hasattr(model, "text_model") and hasattr(model, "text_projection"):
-        others = [name for name in ("vision_model", "audio_model") if hasattr(model, name)]
-        if others:
-            kind = type(model).__name__.removesuffix("Model")
-            raise ExportError(
-                f"{type(model).__name__} has an encoder of texts and another ({others[0]}), and one of texts is exported here: name its "
-                f'class in a recipe, such as  model_class = "{kind}TextModelWithProjection"'
-            )
-        model = model.text_model
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
-        model = model.get_encoder()
-    return model, notes
-
-
-def model_class(config: Any, name: str | None = None) -> Any:
-    """The transformers class that reads a text with this configuration: the one named, a text encoder, or what
-    AutoModel takes."""
-    import transformers
-    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
-
-    if name is not None:
-        found = getattr(transformers, name, None)
-        if found is None or not hasattr(found, "from_pretrained"):
-            raise ExportError(
-                f"model class: transformers has no class {name!r}; look its name up in config.json, `architectures`"
-            )
-        return found
-    named = (getattr(config, "architectures", None) or [""])[0]
-    # One of several of the configuration, as DPR and CLIP have.
-    several = named.endswith(
-        ("Encoder", "EncoderModel", "TextModelWithProjection", "VisionModelWithProjection", "VisionModel")
-    )
-    if hasattr(transformers, named) and (several or type(config) not in transformers.MODEL_MAPPING):
-        return getattr(transformers, named)
-    known = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), transformers.AutoModel)
-    return known if known.__name__.endswith("EncoderModel") else transformers.AutoModel
+def _of_sounds(model: Any, name: str, tokenizer: Any, extractor: Any, records: list[str]) -> Source:
+    """The source of a model that reads sounds; beside texts, of its texts, with that of its sounds as the route ``audio``."""
+    backbone = sounds.body(model)
+    if sounds.reads_both(model) and tokenizer is not None:
+        heard = Source(name, backbone, None, whole=model, sounds=True, processor=extractor)
+        return Source(name, model.text_model, tokenizer, whole=model, records=records, routes={"audio": heard})
+    if not sounds.is_known(backbone):
+        raise ExportError(
+            f"{name}: {type(backbone).__name__} reads sounds in a way that is not known here; give a model of the kinds Wav2Vec2, HuBERT, "
+            "WavLM, Whisper, AST or CLAP"
+        )
+    whole = model if model is not backbone else None
+    return Source(name, backbone, None, whole=whole, records=records, sounds=True, processor=extractor)
 
 
 def _from_gguf(file: Path, name: str, how: Loading) -> Source:

@@ -19,8 +19,8 @@ from embedkit_export.quiet import quiet
 from embedkit_export.recipes.surgery import Surgery
 
 from . import adapters
-from .cut_layers import cut_layers
-from .state_dicts import State, average, drop, load_state, prefixes, rename, select, slerp, some, strip
+from .weights.cut_layers import cut_layers
+from .weights.state_dicts import State, average, drop, load_state, prefixes, rename, select, slerp, some, strip
 
 # Buffers that a model computes for itself.
 _COMPUTED = ("position_ids", "token_type_ids", "inv_freq")

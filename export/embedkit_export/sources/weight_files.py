@@ -13,7 +13,7 @@ from torch import Tensor
 
 from embedkit.errors import ExportError
 
-from .state_dicts import load_state
+from .weights.state_dicts import load_state
 
 
 class Weights:

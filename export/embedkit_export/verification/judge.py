@@ -10,7 +10,14 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.bundle.manifest import ComposedFrontend, FeaturesFrontend, Frontend, ImageFrontend, TextFrontend
+from embedkit.bundle.manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    Frontend,
+    ImageFrontend,
+    TextFrontend,
+)
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
@@ -25,10 +32,10 @@ from . import reference, texts
 from . import sample as samples
 from .gates import Gates
 from .labels import LabelledSample
-from .media import composed, pictures
+from .media import composed, pictures, sounds
 from .media.samples import sample_key
 
-MEDIA = (ImageFrontend, ComposedFrontend, FeaturesFrontend)
+MEDIA = (ImageFrontend, AudioFrontend, ComposedFrontend, FeaturesFrontend)
 """What reads no texts, and no ids that these stand for."""
 
 
@@ -60,6 +67,8 @@ class Judge:
         fixed: Any
         if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
             fixed = composed.fixed(frontend, plan.graphs[plan.roles[name].graph].inputs)
+        elif isinstance(frontend, AudioFrontend):
+            fixed = sounds.fixed(frontend)
         elif isinstance(frontend, ImageFrontend):
             fixed = pictures.fixed(frontend)
         else:
@@ -72,11 +81,13 @@ class Judge:
         typical = self.tokenizers.items(name, self._typical(frontend)) if name in plan.graphs else []
         items = [*hostile, *golden, *typical]
         verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
-        expected = reference.values(plan, name, items, self._model(name))
+        expected = reference.values(plan, name, items, self._model(name), self.tokenizers.modalities[name])
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
-            kept: Any = pictures if isinstance(frontend, ImageFrontend) else composed
+            kept: Any = composed
+            if isinstance(frontend, ImageFrontend | AudioFrontend):
+                kept = pictures if isinstance(frontend, ImageFrontend) else sounds
             self.media |= kept.golden_arrays(name, self.tokenizers.modalities[name], golden)
         return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
 

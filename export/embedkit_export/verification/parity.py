@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import (
+    AudioFrontend,
     ComposedFrontend,
     FeaturesFrontend,
     IdsFrontend,
@@ -39,6 +40,7 @@ from embedkit_export.tensors import DENSE
 
 from .gates import Gates
 from .labels import rank_correlation
+from .media.audio_reference import check_sound
 from .media.image_reference import check_pixels
 from .reference import Floats, sequence, tokens
 
@@ -88,6 +90,9 @@ def _check_read(own: Any, modality: Modality, role: str, planned: RolePlan, item
     for item in items:
         if isinstance(frontend, ImageFrontend):
             check_pixels(role, planned, item)
+            continue
+        if isinstance(frontend, AudioFrontend):
+            check_sound(role, planned, modality, item)
             continue
         if isinstance(frontend, IdsFrontend):
             found: Batch = own.batches([modality.check(item, role)], 1, None)[0]

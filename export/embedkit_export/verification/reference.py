@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from embedkit.bundle.manifest import Choice, IdsFrontend, ImageFrontend, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, Choice, IdsFrontend, ImageFrontend, Output, TextFrontend
 from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -27,20 +27,21 @@ from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.quiet import quiet
 from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, TYPES
 
+from .media.audio_reference import given as heard
 from .media.composed_reference import named_tensors
 from .media.image_reference import inked, pixel_values
 
 Floats = npt.NDArray[np.float32]
 
 
-def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None) -> dict[str, Values]:
+def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None, modality: Any = None) -> dict[str, Values]:
     """What torch makes of each item, by output; through ``model``'s own methods where it is given (a sentence-transformers
     model)."""
     outputs = plan.graphs[plan.roles[role].graph].outputs
     with quiet(), torch.no_grad():
         if model is not None:
             return {name: _own(model, role, [str(item) for item in items], output) for name, output in outputs.items()}
-        rows = [_alone(plan, role, item) for item in items]
+        rows = [_alone(plan, role, item, modality) for item in items]
     return {name: _gathered(output, [row[name] for row in rows]) for name, output in outputs.items()}
 
 
@@ -76,7 +77,7 @@ def _own(model: Any, role: str, texts: list[str], output: Output) -> Values:
     return np.asarray(out, dtype=np.float32)
 
 
-def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
+def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str, npt.NDArray[Any]]:
     chosen = plan.roles[role]
     graph = plan.graphs[chosen.graph]
     frontend, module = chosen.frontend, graph.module
@@ -88,6 +89,10 @@ def _alone(plan: Plan, role: str, item: Text) -> dict[str, npt.NDArray[Any]]:
             seen = inked(frontend, item, module.ink)
             kept = [*kept[: count - len(seen)], *seen]
         return _headed_and_pooled(graph, {"pixel_values": values}, [1] * count, kept)
+    if isinstance(frontend, AudioFrontend):
+        named = heard(frontend, chosen.processor, modality, item)
+        frames = [1] * module.hidden(named).shape[1]
+        return _headed_and_pooled(graph, named, frames, frames)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]
     if not isinstance(frontend, TextFrontend):

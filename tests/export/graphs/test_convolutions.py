@@ -84,12 +84,39 @@ def test_products_of_convolutions_can_be_quantised() -> None:
     assert [product.weight.shape for product in quantize.products(model)] == [(72, 40), (20, 12), (20, 12)]
 
 
-@pytest.mark.parametrize("options", [{"stride": 2, "padding": 1}, {}])
-def test_what_changes_the_number_of_tokens_stays(options: dict[str, Any]) -> None:
-    model = captured(Tokens(nn.Conv1d(24, 24, 3, **options)), 24)
-    before = kinds(model)
-    assert convolutions.expand(model) == 0
-    assert kinds(model) == before
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        (3, {"stride": 2, "padding": 1}),
+        (3, {}),
+        (10, {"stride": 5, "bias": False}),
+        (4, {"padding": 2}),  # one token more than before
+        (2, {"stride": 2}),
+        (3, {"stride": 3, "padding": 2, "dilation": 2, "groups": 4}),
+        (16, {"padding": 8, "groups": 4}),  # gathered
+        (17, {"stride": 3, "padding": 5, "dilation": 2}),
+        (32, {"padding": 16, "groups": 24}),
+    ],
+)
+def test_another_number_of_tokens(kernel: int, options: dict[str, Any]) -> None:
+    torch.manual_seed(kernel)
+    module = Tokens(nn.Conv1d(24, 24, kernel, **options))
+    axes = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
+    program = torch.onnx.export(
+        module.eval(), (torch.randn(3, 60, 24),), dynamo=True, dynamic_shapes=(axes,), verbose=False, opset_version=21
+    )
+    assert program is not None
+    assert convolutions.expand(program.model) == 1
+    assert "Conv" not in kinds(program.model)
+    session = calibrate.open_session(program.model)
+    name = session.get_inputs()[0].name
+    for batch, tokens in ((1, 40), (2, 43), (5, 77)):
+        x = torch.randn(batch, tokens, 24)
+        found = session.run(None, {name: x.numpy()})[0]
+        with torch.no_grad():
+            np.testing.assert_allclose(found, module(x).numpy(), rtol=1e-4, atol=1e-5)
+        alone = session.run(None, {name: x[-1:].numpy()})[0]
+        assert np.array_equal(alone[0], found[-1])
 
 
 def vectors(model: Any, tokenizer: Any) -> torch.Tensor:

@@ -11,7 +11,8 @@ from typing import BinaryIO
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import BadRow, Row
-from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES, Undecodable, size_of
+from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES, size_of
+from embedkit.runtime.frontends.media import Undecodable
 from embedkit.system.files.lines import not_utf8
 
 _LONGEST_CAPTION = 1 << 20

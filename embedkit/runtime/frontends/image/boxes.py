@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from embedkit.bundle.manifest import ImageFrontend
 from embedkit.records.media import Image
+from embedkit.runtime.frontends.media import Undecodable, read_file
 
-from .decoding import Undecodable, read_file, size_of, upright
+from .decoding import MAX_PICTURE_BYTES, size_of, upright
 from .pixels import Prepared
 from .steps import placed
 
@@ -39,7 +40,7 @@ def moved_boxes(frontend: ImageFrontend, item: Any, boxes: npt.NDArray[np.float3
 def picture_size(item: Any) -> tuple[int, int]:
     """Width and height of a checked picture, upright; of a file the head alone is read. Raises `Undecodable`."""
     if isinstance(item, Path):
-        return size_of(read_file(item))
+        return size_of(read_file(item, MAX_PICTURE_BYTES))
     if isinstance(item, Image):
         return size_of(item.data)
     if isinstance(item, np.ndarray):

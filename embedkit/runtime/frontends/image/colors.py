@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .decoding import Undecodable, pillow
+from embedkit.runtime.frontends.media import Undecodable
+
+from .decoding import pillow
 
 _WIDE = ("I;16", "I;16L", "I;16B", "I;16N")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from embedkit.runtime.frontends.media import Undecodable, check_data, said_by
 from embedkit.system.extras import needed
 
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -23,31 +22,12 @@ _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 _NAMED = f"{', '.join(PICTURE_FORMATS[:-1])} or {PICTURE_FORMATS[-1]}"
 
 
-class Undecodable(Exception):
-    """Why something is no picture that can be read, as the end of a sentence."""
-
-
 @cache
 def pillow() -> Any:
     """`PIL.Image`, with all formats known; `MissingExtraError` where it is not installed."""
     module = needed("PIL.Image", "reading pictures", extra="image")
     module.init()
     return module
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a picture's file, at most `MAX_PICTURE_BYTES`; raises `Undecodable`."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_PICTURE_BYTES:
-                raise Undecodable(_too_large(size))
-            data = file.read(MAX_PICTURE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise Undecodable(f"{path}: cannot be read ({error}); look at the path") from error
-    if len(data) > MAX_PICTURE_BYTES:  # of what has no size, such as a pipe
-        raise Undecodable(_too_large(len(data)))
-    return data
 
 
 def picture_of(data: bytes) -> Any:
@@ -58,7 +38,7 @@ def picture_of(data: bytes) -> Any:
             picture.load()
         except Exception as error:
             raise Undecodable(
-                f"a broken or truncated {picture.format} ({_line(error)}); copy it again, or leave it out"
+                f"a broken or truncated {picture.format} ({said_by(error)}); copy it again, or leave it out"
             ) from error
         return upright(picture)
 
@@ -74,10 +54,7 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 def _opened(data: bytes) -> Any:
-    if not data:
-        raise Undecodable("the file is empty (0 bytes); copy it again, or leave it out")
-    if len(data) > MAX_PICTURE_BYTES:
-        raise Undecodable(_too_large(len(data)))
+    check_data(data, MAX_PICTURE_BYTES)
     module = pillow()
     try:
         picture = module.open(io.BytesIO(data), formats=PICTURE_FORMATS)
@@ -88,7 +65,7 @@ def _opened(data: bytes) -> Any:
             f"no picture: expected {_NAMED}, found bytes that begin with {data[:8]!r}; convert it, or leave it out"
         ) from error
     except Exception as error:  # Pillow's plugins raise whatever they meet in a broken head
-        raise Undecodable(f"a broken picture ({_line(error)}); copy it again, or leave it out") from error
+        raise Undecodable(f"a broken picture ({said_by(error)}); copy it again, or leave it out") from error
     check_pixels(picture)
     return picture
 
@@ -110,11 +87,3 @@ def upright(picture: Any) -> Any:
     with suppress(Exception):
         return turn(picture)
     return picture
-
-
-def _too_large(size: int) -> str:
-    return f"a file of {size:,} bytes or more, and at most {MAX_PICTURE_BYTES:,} are read; make the picture smaller, or leave it out"
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]

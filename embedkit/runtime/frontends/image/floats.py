@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Crop, Resize, Step
+from embedkit.runtime.frontends.media import Undecodable
 
-from .decoding import Undecodable, pillow
+from .decoding import pillow
 from .steps import MAX_RESIZED, crop_start, pad_start, resized_size
 
 Levels: TypeAlias = npt.NDArray[np.float32]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from embedkit.bundle.manifest import ImageFrontend, Input
 from embedkit.errors import InputError
 from embedkit.records.media import Image
 from embedkit.runtime.frontends.base import Batch, Item, Modality, Preparer, Renderer, Rows, Unencodable, Widths
+from embedkit.runtime.frontends.media import Undecodable, digest, read_file
 
-from .decoding import Undecodable, pillow, read_file
+from .decoding import MAX_PICTURE_BYTES, pillow
 from .pixels import Pixels, Prepared, prepared
 from .rendered import drawn
 
@@ -79,15 +79,15 @@ class ImageModality(Modality):
         """A digest of its bytes; of a file that cannot be read its path, for `Preparer.batches` to tell why."""
         if isinstance(item, Path):
             try:
-                return _digest("file", read_file(item))
+                return digest("file", read_file(item, MAX_PICTURE_BYTES))
             except Undecodable:
                 return item
         if isinstance(item, Image):
-            return _digest("file", item.data)
+            return digest("file", item.data)
         if isinstance(item, Prepared):
-            return _digest("pixels", item.pixels.tobytes())
+            return digest("pixels", item.pixels.tobytes())
         if isinstance(item, np.ndarray):
-            return _digest(f"array {item.shape}", np.ascontiguousarray(item).tobytes())
+            return digest(f"array {item.shape}", np.ascontiguousarray(item).tobytes())
         return id(item)  # the same picture, or one that is computed again: its bytes would all be copied
 
     def cost(self, item: Item) -> int:
@@ -196,7 +196,3 @@ def _prepared(frontend: ImageFrontend, item: Item, number: int) -> Pixels:
         raise Unencodable(number, f"{place}{error}") from error
     except MemoryError as error:
         raise Unencodable(number, "too little memory to decode it; make it smaller, or leave it out") from error
-
-
-def _digest(what: str, data: bytes) -> tuple[str, bytes]:
-    return what, blake2b(data, digest_size=16).digest()

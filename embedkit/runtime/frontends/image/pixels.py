@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from embedkit.bundle.manifest import ImageFrontend, Resize
 from embedkit.records.media import Image
+from embedkit.runtime.frontends.media import Undecodable, read_file
 
 from . import floats
 from .colors import eight_bits, three_colors
-from .decoding import Undecodable, check_pixels, picture_of, pillow, read_file, upright
+from .decoding import MAX_PICTURE_BYTES, check_pixels, picture_of, pillow, upright
 from .steps import applied
 
 Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -61,7 +62,7 @@ def _check_size(frontend: ImageFrontend, shape: tuple[int, ...]) -> None:
 def as_picture(item: Any) -> Any:
     """An item as an upright `PIL.Image.Image`."""
     if isinstance(item, Path):
-        return picture_of(read_file(item))
+        return picture_of(read_file(item, MAX_PICTURE_BYTES))
     if isinstance(item, Image):
         return picture_of(item.data)
     if isinstance(item, np.ndarray):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from embedkit.bundle.manifest import Crop, Pad, Resize, Step
+from embedkit.runtime.frontends.media import Undecodable
 
-from .decoding import Undecodable, pillow
+from .decoding import pillow
 
 MAX_RESIZED = 64_000_000
 """Pixels of a picture that was resized: a line of pixels whose shorter edge is enlarged would be a gigabyte."""

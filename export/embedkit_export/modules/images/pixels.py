@@ -11,6 +11,8 @@ from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 from embedkit_export.modules.pooling import last
 from embedkit_export.recipes.images import ImageInput
 
+from .queries import is_querying, queried
+
 
 class PixelBackbone(nn.Module):
     """(batch, height, width, 3) uint8 ``pixels``, or (batch, 3, height, width) float32 -> (batch, tokens, dim)
@@ -49,6 +51,8 @@ class PixelBackbone(nn.Module):
         if pixel_values is None:
             assert pixels is not None
             pixel_values = self.values(pixels)
+        if is_querying(self.body):
+            return BaseModelOutput(last_hidden_state=queried(self.body, pixel_values))
         options = {"output_hidden_states": True} if output_hidden_states else {}
         out = self.body(pixel_values, **options)
         if isinstance(out, dict) and not isinstance(out, ModelOutput):

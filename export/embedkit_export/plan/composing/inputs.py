@@ -20,14 +20,14 @@ from embedkit.bundle.manifest import (
 )
 from embedkit.errors import ExportError, InputError
 from embedkit_export.modules.parts.backbone import PartsBackbone
-from embedkit_export.plan.detection.images import preparing
+from embedkit_export.plan.detection.media.images import preparing
 from embedkit_export.plan.frontend import text_frontend
 from embedkit_export.plan.plan import AnyFrontend, RolePlan
 from embedkit_export.recipes.features import features_input
 from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.recipe import Recipe, Role
-from embedkit_export.sources.load import Source
 from embedkit_export.sources.media.processors import of_folder, of_processor
+from embedkit_export.sources.source import Source
 from embedkit_export.tensors import IDS, MASK
 
 Shape: TypeAlias = "tuple[int | str | None, ...]"

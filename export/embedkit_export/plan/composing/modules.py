@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from embedkit.errors import ExportError
 from embedkit_export.recipes.recipe import Role
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 
 def names_parts(role: Role) -> bool:

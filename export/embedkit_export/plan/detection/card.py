@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 
 def from_card(origin: Source) -> Inferred:

@@ -9,7 +9,7 @@ from torch import nn
 from embedkit.errors import ExportError
 from embedkit_export.recipes.outputs import Logits
 from embedkit_export.recipes.recipe import Inferred, Recipe
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 OUTPUT = "logits"
 PAIR = ["{query}", "{document}"]

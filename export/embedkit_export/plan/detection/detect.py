@@ -10,10 +10,12 @@ import msgspec
 from embedkit.errors import ExportError, InputError
 from embedkit_export.plan.composing.modules import names_parts
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
-from . import classifier, dense, images, multivector, sparse
+from . import classifier, dense, multivector, sparse
 from .card import from_card
+from .media import audio, images
+from .media import pipelines as pictured
 from .pairs import cross_encoder, language_model
 from .projection import has_projection
 from .projection import inferred as of_projection
@@ -46,6 +48,8 @@ def infer(
         raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
     if kind == "classifier":
         found = classifier.of_texts(origin, pairs=False)
+    elif pictured.is_pictured(origin):
+        found = pictured.inferred(origin, given, base)
     elif origin.model is not None:
         found = _STATED[type(origin.model).__name__](origin)
     elif kind == "reranker":
@@ -58,7 +62,7 @@ def infer(
             found.notes.append(
                 f"this looks like {known.name}, which scores pairs: pass --kind reranker to export it so"
             )
-    if origin.model is not None and kind != "classifier":
+    if origin.model is not None and kind != "classifier" and not pictured.is_pictured(origin):
         found = with_settings(origin, found)
     if pooling is not None or normalize is not None:
         if origin.model is not None:
@@ -80,6 +84,8 @@ def infer(
         }
         if found.recipe.image is not None:
             changes.pop("image", None)  # which was read already
+        if found.recipe.audio is not None:
+            changes.pop("audio", None)
         if found.recipe.roles and "roles" in changes:
             changes["roles"] = images.merged(found.recipe.roles, given.roles)
         if changes:
@@ -98,7 +104,7 @@ def _normalized(recipe: Recipe, normalize: bool) -> dict[str, Any]:
             for role in recipe.roles.values()
         }
         return {"roles": {name: changed[id(role)] for name, role in recipe.roles.items()}}
-    return {"stages": [*recipe.stages, *stage] if recipe.image is not None else stage}
+    return {"stages": [*recipe.stages, *stage] if recipe.image is not None or recipe.audio is not None else stage}
 
 
 def _of_plain(origin: Source, given: Recipe | None, base: Path | None) -> Inferred:
@@ -115,6 +121,17 @@ def _of_plain(origin: Source, given: Recipe | None, base: Path | None) -> Inferr
             "(preprocessor_config.json), or give a table in the recipe ([roles.image] image = {...})"
         )
         return texts
+    if "audio" in origin.routes:
+        texts = of_projection(origin)
+        if audio.is_heard(origin.routes["audio"], given):
+            return audio.of_both(origin, texts, given)
+        texts.notes.append(
+            "its sounds are left out, since nothing says how they are prepared: save the feature extractor beside the weights "
+            "(preprocessor_config.json), or give a table in the recipe ([roles.audio] audio = {...})"
+        )
+        return texts
+    if origin.sounds:
+        return audio.of_one(origin, given)
     if origin.pictures:
         return images.of_one(origin, given, base)
     return of_projection(origin) if has_projection(origin.whole) else from_card(origin)

@@ -8,7 +8,7 @@ from embedkit.errors import ExportError
 from embedkit_export.recipes.outputs import MultiVector
 from embedkit_export.recipes.recipe import Inferred, Recipe, Role
 from embedkit_export.sources import routes as pipelines
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 from . import dense as modules
 

@@ -11,7 +11,7 @@ import msgspec
 from embedkit.errors import ExportError
 from embedkit_export.recipes.recipe import Inferred, Role
 from embedkit_export.sources import routes as pipelines
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 _HARMLESS = {
     "padding", "pad_to_multiple_of", "padding_side", "return_tensors", "return_attention_mask", "return_token_type_ids", "return_length",

@@ -10,7 +10,7 @@ from embedkit_export.modules.layers import Latents
 from embedkit_export.recipes.outputs import Sparse
 from embedkit_export.recipes.recipe import Inferred, Recipe, Role
 from embedkit_export.sources import routes as pipelines
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 from . import dense as modules
 

@@ -128,7 +128,7 @@ def _check_weights(folder: Path, name: Path) -> None:
 def _check_text(folder: Path, name: Path, config: dict[str, Any]) -> None:
     if any(next(folder.glob(pattern), None) is not None for pattern in folders.TOKENIZERS):
         return
-    if folders.reads_pictures_alone(folder):
+    if folders.reads_pictures_alone(folder) or folders.reads_sounds_alone(folder):
         return
     prepares = [name for name in ("preprocessor_config.json", "processor_config.json") if (folder / name).is_file()]
     if prepares:

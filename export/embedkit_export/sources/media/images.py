@@ -23,6 +23,8 @@ def body(model: Any) -> Any:
     """The part of a model of pictures that gives token vectors or feature maps: without its head."""
     if reads_both(model):
         return model.vision_model
+    if hasattr(model, "qformer") and hasattr(model, "query_tokens"):  # whose queries are more than the body alone
+        return model
     while getattr(model, "base_model", model) is not model:
         model = model.base_model
     return getattr(model, "vision_model", model)

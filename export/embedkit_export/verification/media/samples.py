@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from embedkit.bundle.manifest import (
+    AudioFrontend,
     ComposedFrontend,
     FeaturesFrontend,
     Frontend,
@@ -22,7 +23,9 @@ from embedkit_export.plan.plan import Plan
 from embedkit_export.verification.sample import Sample, read
 from embedkit_export.verification.texts import typical
 
-from . import composed, pictures
+from . import composed, pictures, sounds
+
+_WANTED = {"image": "a folder of pictures", "audio": "a folder of sounds"}
 
 
 def samples(plan: Plan, given: Any) -> dict[str, Sample]:
@@ -30,16 +33,17 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
     `InputError`."""
     paths = [Path(one) for one in _listed(given)]
     seen = [path for path in paths if pictures.holds_pictures(path)]
-    others = [path for path in paths if path not in seen]
+    heard = [path for path in paths if path not in seen and sounds.holds_sounds(path)]
+    others = [path for path in paths if path not in seen and path not in heard]
     frontends = {sample_key(role.frontend): role.frontend for role in reversed(plan.roles.values())}
     inputs = {sample_key(role.frontend): plan.graphs[role.graph].inputs for role in plan.roles.values()}
     found: dict[str, Sample] = {}
     used: list[Path | None] = []
     for kind, frontend in frontends.items():
-        own = seen if isinstance(frontend, ImageFrontend) else others
+        own = seen if isinstance(frontend, ImageFrontend) else heard
         if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
             own = [path for path in others if composed.is_of(frontend, path)]
-        elif not isinstance(frontend, ImageFrontend):
+        elif not isinstance(frontend, ImageFrontend | AudioFrontend):
             own = [path for path in others if not any(composed.is_of(one, path) for one in frontends.values())]
         if len(own) > 1:
             raise InputError(f"sample: expected one for {kind}, found {own[0]} and {own[1]}")
@@ -49,13 +53,15 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
             found[kind] = pictures.sample(path, frontend)
         elif isinstance(frontend, ComposedFrontend | FeaturesFrontend):
             found[kind] = composed.sample(frontend, inputs[kind], path)
+        elif isinstance(frontend, AudioFrontend):
+            found[kind] = sounds.sample(path, frontend.rate)
         elif isinstance(frontend, IdsFrontend) and path is None:
             found[kind] = Sample("random sequences of ids", tuple(typical(frontend)))
         else:
             found[kind] = read(path, fields=_fields(frontend))
     if left := [path for path in paths if path not in used]:
         kinds = dict.fromkeys(frontend.kind for frontend in frontends.values())
-        wanted = " or ".join("a folder of pictures" if kind == "image" else "texts" for kind in kinds)
+        wanted = " or ".join(_WANTED.get(kind, "texts") for kind in kinds)
         raise InputError(f"sample {left[0]}: this model reads {', '.join(kinds)}: expected {wanted}")
     return found
 

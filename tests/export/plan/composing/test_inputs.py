@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from embedkit import ExportError, InputError
 from embedkit_export import FeaturesInput, IdsInput, ImageInput, Recipe, Role
 from embedkit_export.plan.composing.inputs import is_of_parts, parts_of
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 from helpers import models
 
 IMAGE = Role(image=ImageInput(size=[8, 16]))

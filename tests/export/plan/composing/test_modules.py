@@ -8,7 +8,7 @@ from torch import nn
 from embedkit import ExportError
 from embedkit_export import FeaturesInput, Role
 from embedkit_export.plan.composing.modules import module_of, names_parts
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 
 def test_a_module_is_found_by_its_name_or_those_there_are_are_named() -> None:

@@ -12,7 +12,8 @@ import torch
 
 from embedkit.errors import ExportError
 from embedkit_export.sources.foreign.own_code import gone, restore_buffers
-from embedkit_export.sources.load import Loading, load
+from embedkit_export.sources.load import load
+from embedkit_export.sources.source import Loading
 from helpers import models
 
 CODE = """

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 import embedkit_export
 from embedkit_export.sources.foreign.readable import readable
-from embedkit_export.sources.load import Loading, load
+from embedkit_export.sources.load import load
+from embedkit_export.sources.source import Loading
 from helpers import models
 from helpers.rerankers import planned
 from helpers.systems import TEXTS, export

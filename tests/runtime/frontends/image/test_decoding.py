@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from embedkit.runtime.frontends.image import decoding
-from embedkit.runtime.frontends.image.decoding import Undecodable, picture_of, read_file
+from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES, picture_of
+from embedkit.runtime.frontends.media import Undecodable, read_file
 from helpers.pictures import drawn, saved
 
 
@@ -79,7 +80,7 @@ def test_a_file_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     path = tmp_path / "a.bmp"
     path.write_bytes(bytes(101))
     with pytest.raises(Undecodable, match="a file of 101 bytes or more, and at most 100"):
-        read_file(path)
+        read_file(path, 100)
     with pytest.raises(Undecodable, match="a file of 101 bytes or more, and at most 100"):
         picture_of(bytes(101))
 
@@ -87,7 +88,7 @@ def test_a_file_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("name", ["nothing.png", ".", "a\0b"])
 def test_a_path_that_cannot_be_read(name: str, tmp_path: Path) -> None:
     with pytest.raises(Undecodable, match="cannot be read"):
-        read_file(tmp_path / name)
+        read_file(tmp_path / name, MAX_PICTURE_BYTES)
 
 
 def test_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from embedkit.bundle.manifest import Crop, ImageFrontend, Pad, Resize
 from embedkit.runtime.frontends.image import floats
-from embedkit.runtime.frontends.image.decoding import Undecodable
 from embedkit.runtime.frontends.image.pixels import prepared
 from embedkit.runtime.frontends.image.steps import applied
+from embedkit.runtime.frontends.media import Undecodable
 from helpers.pictures import drawn, of_modes
 
 torch = pytest.importorskip("torch")

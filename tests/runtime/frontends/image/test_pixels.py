@@ -13,8 +13,8 @@ from PIL import Image as Pillow
 
 from embedkit import Image
 from embedkit.bundle.manifest import Crop, ImageFrontend, Pad, Resize
-from embedkit.runtime.frontends.image.decoding import Undecodable
 from embedkit.runtime.frontends.image.pixels import Prepared, as_picture, prepared
+from embedkit.runtime.frontends.media import Undecodable
 from helpers.pictures import drawn, of_modes, saved
 
 SIZES = [(60, 40), (41, 67), (224, 224), (223, 225), (7, 5), (1, 1), (5, 300), (400, 300), (227, 300)]

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image as Pillow
 
 from embedkit.bundle.manifest import Crop, Pad, Resize
-from embedkit.runtime.frontends.image.decoding import Undecodable
 from embedkit.runtime.frontends.image.steps import applied, resized_size
+from embedkit.runtime.frontends.media import Undecodable
 from helpers.pictures import drawn
 
 

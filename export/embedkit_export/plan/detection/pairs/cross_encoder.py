@@ -11,7 +11,7 @@ from embedkit_export.plan.detection.classifier import OUTPUT, activation, has_cl
 from embedkit_export.recipes.outputs import Logits
 from embedkit_export.recipes.recipe import Inferred, Recipe, Role
 from embedkit_export.sources import routes as pipelines
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 from . import template as templates
 

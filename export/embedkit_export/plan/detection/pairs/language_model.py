@@ -10,7 +10,7 @@ from embedkit.errors import ExportError
 from embedkit_export.plan.detection.classifier import OUTPUT
 from embedkit_export.recipes.outputs import Logits
 from embedkit_export.recipes.recipe import Inferred, Recipe
-from embedkit_export.sources.load import Source
+from embedkit_export.sources.source import Source
 
 from .template import PairTemplate, carries_pairs, of_chat, renderer
 

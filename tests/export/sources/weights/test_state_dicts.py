@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from embedkit import ExportError
 from embedkit_export.recipes.surgery import Surgery
-from embedkit_export.sources import state_dicts as names
 from embedkit_export.sources import surgery
+from embedkit_export.sources.weights import state_dicts as names
 from helpers.checkpoints import (
     COMMON,
     Bomb,

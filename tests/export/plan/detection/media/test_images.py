@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from embedkit_export import Role, prepare
-from embedkit_export.plan.detection.images import merged
+from embedkit_export.plan.detection.media.images import merged
 from embedkit_export.recipes.images import ImageInput
 from helpers.image_models import SINGLE, single
 

@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.modules import LayerNorm, Poolin
 from embedkit import ExportError
 from embedkit_export import prepare
 from embedkit_export.sources import load as source
-from embedkit_export.sources.completeness import complete, left_over
+from embedkit_export.sources.weights.completeness import complete, left_over
 from helpers import models
 from helpers.slow import but
 

@@ -12,7 +12,7 @@ import transformers
 from embedkit import ExportError
 from embedkit_export.recipes.surgery import Surgery
 from embedkit_export.sources import surgery
-from embedkit_export.sources.cut_layers import cut_layers
+from embedkit_export.sources.weights.cut_layers import cut_layers
 from helpers import models
 from helpers.checkpoints import (
     COMMON,

@@ -1,0 +1,1 @@
+"""From sounds to samples, and to the energies of their bands."""

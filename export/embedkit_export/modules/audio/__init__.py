@@ -1,0 +1,1 @@
+"""What is captured of a model that reads sounds."""

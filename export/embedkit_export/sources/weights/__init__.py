@@ -1,0 +1,1 @@
+"""Names and numbers of weights, and whether they are all there."""
