@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedkit import InputError, combine
+from embedkit import InputError, combine, powered, score_maps
 
 ROWS = np.random.default_rng(0).standard_normal((3, 4, 8)).astype(np.float32) * [[[1.0], [3.0], [0.2], [7.0]]]
 
@@ -54,3 +54,40 @@ def test_several_groups_at_once() -> None:
 def test_what_cannot_be_combined(given: Any, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="combine"):
         combine(given, **options)
+
+
+def test_probabilities_of_two_models_are_one() -> None:
+    rng = np.random.default_rng(0)
+    p, q = rng.uniform(0, 1, (2, 5, 3)).astype(np.float32)
+    for weight in (0.0, 0.35, 1.0):
+        found = powered(p, q, weight)
+        assert found.dtype == np.float32
+        assert np.abs(found - p.astype(np.float64) ** (1 - weight) * q.astype(np.float64) ** weight).max() < 1e-6
+    assert powered([0.0], [1.0], 0.5).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "weight", "problem"),
+    [
+        ([0.5], [0.5, 0.5], 0.5, "arrays of one shape"),
+        ([1.5], [0.5], 0.5, "probabilities from 0 to 1"),
+        ([-0.1], [0.5], 0.5, "probabilities from 0 to 1"),
+        ([float("nan")], [0.5], 0.5, "probabilities from 0 to 1"),
+        ([0.5], [0.5], 1.5, "a number from 0 to 1"),
+        (["a"], [0.5], 0.5, "arrays of probabilities"),
+    ],
+)
+def test_what_is_no_probability_is_named(p: Any, q: Any, weight: float, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        powered(p, q, weight)
+
+
+def test_places_are_scored_by_vectors() -> None:
+    rng = np.random.default_rng(0)
+    maps, vectors = rng.normal(size=(2, 3, 4, 5)).astype(np.float32), rng.normal(size=(6, 5)).astype(np.float32)
+    found = score_maps(maps, vectors)
+    assert found.shape == (2, 3, 4, 6)
+    assert abs(found[1, 2, 3, 4] - maps[1, 2, 3] @ vectors[4]) < 1e-5
+    for wrong in (maps[0], maps[..., :4]):
+        with pytest.raises(InputError, match="score_maps: expected"):
+            score_maps(wrong, vectors)

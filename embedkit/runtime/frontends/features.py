@@ -24,7 +24,7 @@ class FeaturesModality(Modality):
     """Arrays of one shape, as one `FeaturesFrontend` reads them."""
 
     kind = FeaturesFrontend
-    sources = frozenset({"features", "mask", "length"})
+    sources = frozenset({"features", "mask", "pool_mask", "length"})
     noun = "array"
 
     def is_item(self, value: object) -> bool:
@@ -155,8 +155,8 @@ class FeaturesBatch(Batch):
         self.tokens = sum(len(item) if item.ndim == 2 else 1 for item in self.items)
 
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
-        """``features`` (count, rows, dim), or (count, dim), and of rows the (count, rows) ``mask`` and (count,) ``length``; what is
-        added is zeros."""
+        """``features`` (count, rows, dim), or (count, dim), and of rows the (count, rows) ``mask`` and ``pool_mask``, which are the
+        same, and (count,) ``length``; what is added is zeros."""
         if len(self.frontend.shape) == 1:
             features = np.zeros((count, self.frontend.dim), dtype=self.frontend.dtype)
             features[: len(self.items)] = np.stack(self.items)
@@ -167,7 +167,7 @@ class FeaturesBatch(Batch):
         for i, item in enumerate(self.items):
             features[i, : len(item)] = item
             mask[i, : len(item)] = 1
-        return {"features": features, "mask": mask, "length": mask.sum(axis=1)}
+        return {"features": features, "mask": mask, "pool_mask": mask, "length": mask.sum(axis=1)}
 
     def choice(self, entry: Input, count: int) -> npt.NDArray[np.int64]:
         """Arrays choose nothing."""

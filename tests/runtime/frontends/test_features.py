@@ -137,5 +137,5 @@ def test_a_row_of_a_table_is_its_text() -> None:
 
 
 def test_an_input_of_another_source_is_refused() -> None:
-    with pytest.raises(BundleError, match="expected one of features, length, mask"):
+    with pytest.raises(BundleError, match="expected one of features, length, mask, pool_mask"):
         FeaturesModality(FeaturesFrontend(shape=[2]), [Input(name="x", dtype="float32", source="pixels")])

@@ -12,8 +12,8 @@ from PIL import Image as Pillow
 from embedkit import Image
 from embedkit.bundle.manifest import Crop, ImageFrontend, Pad, Resize
 from embedkit.runtime.frontends.image.boxes import moved_boxes, picture_size
-from embedkit.runtime.frontends.media import Undecodable
 from embedkit.runtime.frontends.image.pixels import Prepared, prepared
+from embedkit.runtime.frontends.media import Undecodable
 from helpers.pictures import drawn, saved
 
 STEPS = {
