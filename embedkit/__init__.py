@@ -77,20 +77,20 @@ _HOME = {
     "WriteResult": "records.documents",
     "check": "ingestion",
     "chunked": "ingestion",
-    "combine": "vectors.combining",
+    "combine": "vectors.geometry",
     "copy": "ingestion",
-    "encode_labels": "encoders.prompts",
+    "encode_labels": "encoders.zero_shot.labels",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
     "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
-    "powered": "vectors.combining",
+    "powered": "vectors.similarity",
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
-    "score_maps": "vectors.combining",
+    "score_maps": "vectors.similarity",
     "search": "retrieval.searching",
     "similarity": "vectors.similarity",
     "store_plugins": "stores.plugins",
@@ -118,10 +118,10 @@ if TYPE_CHECKING:
     from embedkit.encoders.classifier import Classifier as Classifier
     from embedkit.encoders.encoder import Encoder as Encoder
     from embedkit.encoders.pool import EncoderPool as EncoderPool
-    from embedkit.encoders.prompts import encode_labels as encode_labels
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
+    from embedkit.encoders.zero_shot.labels import encode_labels as encode_labels
     from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
@@ -150,15 +150,15 @@ if TYPE_CHECKING:
     from embedkit.stores.guarded import GuardedStore as GuardedStore
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
-    from embedkit.vectors.combining import combine as combine
-    from embedkit.vectors.combining import powered as powered
-    from embedkit.vectors.combining import score_maps as score_maps
+    from embedkit.vectors.geometry import combine as combine
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges
     from embedkit.vectors.quantization import fit_ranges as fit_ranges
     from embedkit.vectors.quantization import quantize as quantize
+    from embedkit.vectors.similarity import powered as powered
     from embedkit.vectors.similarity import rescore as rescore
+    from embedkit.vectors.similarity import score_maps as score_maps
     from embedkit.vectors.similarity import similarity as similarity
     from embedkit.vectors.sparse import SparseVectors as SparseVectors
 

@@ -17,9 +17,8 @@ from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.options import EncodeOptions
 from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.combining import power_mean
 from embedkit.vectors.multivector import MultiVectors
-from embedkit.vectors.similarity import similarity
+from embedkit.vectors.similarity import power_mean, similarity
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 

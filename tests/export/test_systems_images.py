@@ -188,7 +188,7 @@ def test_clip_rocket(closing: str, tmp_path: Path) -> None:
 
     paths = folder(tmp_path / "photos", 6)
     with embedkit.open_store("memory:rocket") as store:
-        documents = [Document(path.name, "", {"uri": str(path)}) for path in paths]
+        documents = [Document(path.name, f"picture {path.name}", {"uri": str(path)}) for path in paths]
         embedkit.ingest(documents, encoder, store, collection="photos", outputs=["joined"])
         hits = embedkit.search(TEXTS[0], encoder, store, collection="photos", k=6)
         fused = encoder.fused_similarity(
@@ -279,7 +279,7 @@ def test_sepclr(tmp_path: Path) -> None:
     assert float((expected["common"] - expected["salient"]).abs().max()) > 0.01, "swapped they are others"
     assert len(list(encoder.bundle.folder.glob("*.onnx"))) == 1, "one graph"
     paths = folder(tmp_path / "photos", 6)
-    documents = [Document(path.name, "", {"uri": str(path)}) for path in paths]
+    documents = [Document(path.name, f"picture {path.name}", {"uri": str(path)}) for path in paths]
     with embedkit.open_store("memory:spaces") as store:
         for name in expected:
             embedkit.ingest(documents, encoder, store, collection=name, outputs=[name])

@@ -36,9 +36,9 @@ from .composing.modules import module_of
 from .detection.media.audio import example, hearing
 from .detection.media.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
-from .further import Parts, check_alone, check_joins, check_scores, dense_head
 from .heads import patch_of, pools_of
 from .media import audio_frontend, leading, own_preparing
+from .outputs.further import Parts, check_alone, check_joins, check_scores, dense_head
 from .plan import GraphPlan, Plan, RolePlan
 from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
 

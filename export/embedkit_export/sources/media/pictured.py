@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from embedkit.errors import ExportError
+from embedkit_export.sources import routes
 
 
 def reads(model: Any, kind: str) -> bool:
@@ -14,23 +15,7 @@ def reads(model: Any, kind: str) -> bool:
 
 def pipeline(model: Any, kind: str) -> list[Any]:
     """The modules that an item of a kind goes through, in order: of a Router those of its route. Raises `ExportError`."""
-    out: list[Any] = []
-    for module in model:
-        out += _routed(module, kind) if type(module).__name__ == "Router" else [module]
-    return out
-
-
-def _routed(router: Any, kind: str) -> list[Any]:
-    try:
-        route = router._resolve_route(None, kind)
-    except ValueError as error:
-        raise ExportError(
-            f"modules: Router: no route for the modality {kind!r}: {error}; name a route {kind!r} or map it in route_mappings"
-        ) from None
-    inner: list[Any] = []
-    for module in router.sub_modules[route]:
-        inner += _routed(module, kind) if type(module).__name__ == "Router" else [module]
-    return inner
+    return routes.pipeline(model, "default", kind)
 
 
 def processor(module: Any) -> Any:

@@ -11,19 +11,18 @@ import torch
 from torch import nn
 
 from embedkit.errors import ExportError, InputError
-from embedkit_export.modules.builders import build_stage
+from embedkit_export.modules.builders import batch_statistics, build_stage
 from embedkit_export.modules.heads import Joined, PooledVector
 from embedkit_export.modules.images.pixels import PixelBackbone
 from embedkit_export.modules.pooling import Layers
 from embedkit_export.modules.vocabulary import Head
+from embedkit_export.plan.heads import pools_of
 from embedkit_export.recipes.outputs import Dense, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.source import Source
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
-
-from .heads import pools_of
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,12 @@ def check_scores(recipe: Recipe) -> None:
 
 def check_alone(module: nn.Module, tensor: torch.Tensor, where: str) -> None:
     """Raise `ExportError` where what a model makes of one of several pictures depends on the others."""
-    refuse_batch_statistics(module, where)
+    found = batch_statistics(module)
+    if found is not None:
+        raise ExportError(
+            f"{where}: {found} uses statistics of the batch, so a vector would depend on its neighbours; train it with running "
+            "statistics (track_running_stats) and export it in evaluation mode"
+        )
     with torch.no_grad():
         together, alone = module(tensor), module(tensor[:1])
     for many, one in zip(*(out if isinstance(out, tuple) else (out,) for out in (together, alone)), strict=True):
@@ -106,14 +110,4 @@ def check_alone(module: nn.Module, tensor: torch.Tensor, where: str) -> None:
             raise ExportError(
                 f"{where}: the model computes with statistics of the batch, so a picture's vector would depend on its neighbours: give it "
                 "in evaluation mode, with running statistics"
-            )
-
-
-def refuse_batch_statistics(module: nn.Module, where: str) -> None:
-    """Raise `ExportError` where a batch normalisation has no running statistics, or is in training mode."""
-    for name, part in module.named_modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and (part.running_mean is None or part.training):
-            raise ExportError(
-                f"{where}: {type(part).__name__} {name!r} uses statistics of the batch, so a vector would depend on its neighbours; "
-                "train it with running statistics (track_running_stats) and export it in evaluation mode"
             )

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from embedkit.checks import items_of
+from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError
 from embedkit.vectors.arrays import FloatArray
-from embedkit.vectors.combining import combine
-
-from .base import BaseEncoder
-from .info import check_encoder
+from embedkit.vectors.geometry import combine
 
 
 def encode_labels(

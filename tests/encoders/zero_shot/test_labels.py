@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embedkit import BundleError, Encoder, InputError, encode_labels
-from embedkit.encoders.prompts import prompt_sets
+from embedkit.encoders.zero_shot.labels import prompt_sets
 
 PROMPTS = ["a photo of a {}.", "the {} at night"]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
 from embedkit import ExportError, InputError
-from embedkit_export.plan.further import check_alone, check_joins, check_scores, refuse_batch_statistics
+from embedkit_export.plan.outputs.further import check_alone, check_joins, check_scores
 from embedkit_export.recipes.outputs import Dense, Tokens
 from embedkit_export.recipes.recipe import Recipe, Role
 
@@ -47,17 +45,13 @@ def test_scores_of_outputs_that_are_compared() -> None:
     check_scores(Recipe(fused={"dense": 1.0, "second": 2.0}, outputs=TWO, prompts={"two": ["a {}."]}))
 
 
-@pytest.mark.parametrize("tracked", [True, False])
-def test_batch_normalisation(tracked: bool) -> None:
-    layer: Any = torch.nn.Sequential(torch.nn.BatchNorm2d(3, track_running_stats=tracked)).eval()
-    if not tracked:
+def test_batch_normalisation() -> None:
+    pictures = torch.randn(3, 3, 4, 4)
+    layer = torch.nn.Sequential(torch.nn.BatchNorm2d(3)).eval()
+    check_alone(layer, pictures, "role default")
+    for wrong in (layer.train(), torch.nn.Sequential(torch.nn.BatchNorm2d(3, track_running_stats=False)).eval()):
         with pytest.raises(ExportError, match="BatchNorm2d '0' uses statistics of the batch"):
-            refuse_batch_statistics(layer, "role default")
-        return
-    refuse_batch_statistics(layer, "role default")
-    check_alone(layer, torch.randn(3, 3, 4, 4), "role default")
-    with pytest.raises(ExportError, match="uses statistics of the batch"):
-        refuse_batch_statistics(layer.train(), "role default")
+            check_alone(wrong, pictures, "role default")
 
 
 def test_a_function_of_the_batch() -> None:
