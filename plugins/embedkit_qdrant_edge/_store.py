@@ -12,6 +12,7 @@ collection open, which the engine sees to.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import threading
@@ -317,7 +318,34 @@ class _Models:
         return edge.FieldCondition(_TERMS, match=edge.MatchAny([term(key, value) for value in values]))
 
     def within(self, key: str, bounds: dict[str, float]) -> Any:
-        return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
+        """Numbers within a bound. What is read again from Edge's own files is up to two steps of a float64 off, so the numbers
+        that are as near as that to the bound are named by their terms, which are exact."""
+        ((op, value),) = bounds.items()
+        inside, outside = [], []
+        for number in _near(value):
+            holds = {"lt": number < value, "lte": number <= value, "gt": number > value, "gte": number >= value}[op]
+            (inside if holds else outside).extend(_forms(key, number))
+        found = [edge.FieldCondition(key, range=edge.RangeFloat(**bounds))]
+        if inside:
+            found.append(edge.FieldCondition(_TERMS, match=edge.MatchAny(inside)))
+        either = self.any_of(found)
+        if not outside:
+            return either
+        return self.all_of([either, self.none_of([edge.FieldCondition(_TERMS, match=edge.MatchAny(outside))])])
+
+
+def _near(value: float) -> set[float]:
+    """A number, and the two float64 on each side of it."""
+    down = math.nextafter(value, -math.inf)
+    up = math.nextafter(value, math.inf)
+    near = {value, down, math.nextafter(down, -math.inf), up, math.nextafter(up, math.inf)}
+    return {number for number in near if math.isfinite(number)}
+
+
+def _forms(key: str, number: float) -> list[str]:
+    """The terms of a number: as what it is and, of a whole one, as an integer and a float."""
+    forms: list[float] = [number, float(number), *([int(number)] if number == int(number) else [])]
+    return list(dict.fromkeys(term(key, form) for form in forms if form == number))
 
 
 _MODELS = _Models()

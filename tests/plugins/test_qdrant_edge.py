@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from embedkit.records.filters import F
 from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.testing import StoreTests
+from embedkit.testing.samples import DIM, text_batch
 from embedkit.vectors.arrays import unit_length
 
 pytest.importorskip("qdrant_edge")
@@ -54,6 +56,23 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, flush_every):
         assert docs.delete(filter=F("turn") == "after") == 3
     with opened(tmp_path) as store:
         assert store.open(SPEC.name).get(["after 0"]) == []
+
+
+def test_an_order_of_numbers_holds_to_the_last_digit(tmp_path):
+    """Edge reads some numbers of its own files as the next float64: 0.9999999999999999 as 1."""
+    tiny = -5.529796759077383e-257
+    bounds = [1, 1.0, tiny, 0.1, 7, 123456.78901234567]
+    values = [*bounds, *(math.nextafter(v, w) for v in bounds for w in (-math.inf, math.inf)), 2, -3.5, 0]
+    with opened(tmp_path) as store:
+        docs = store.ensure(CollectionSpec("docs", DIM))
+        docs.upsert(text_batch([str(i) for i in range(len(values))], metadata=[{"x": value} for value in values]))
+    for _ in range(2):  # as it was written, and as it is read again
+        with opened(tmp_path) as store:
+            docs = store.open("docs")
+            x = F("x")
+            for which in (one for v in values for one in (x < v, x <= v, x > v, x >= v)):
+                found = {record.id for page in docs.pages(which) for record in page}
+                assert found == {str(i) for i, value in enumerate(values) if which.matches({"x": value})}, which
 
 
 def test_another_process_is_kept_out_while_a_collection_is_open(tmp_path):
