@@ -20,7 +20,7 @@ from helpers.pictures import drawn
 from helpers.systems import sample
 
 EDGE, WIDTH, STRIDE = 32, 16, 4
-PICTURES = [drawn(60, 40, 1), drawn(31, 77, 2), drawn(90, 90, 3), drawn(50, 64, 4), drawn(33, 32, 5)]
+PICTURES = [drawn(60, 40, 1), drawn(31, 77, 2), drawn(90, 90, 3), drawn(50, 64, 4), drawn(71, 48, 5)]
 IMAGE = ImageInput(size=[EDGE, EDGE], steps=[Resize(size=[EDGE], fit="shortest"), Crop(size=[EDGE, EDGE])])
 """A crop, so that boxes move."""
 
@@ -109,7 +109,7 @@ def boxes_of(number: int) -> np.ndarray:
     """From one to five boxes about a picture's middle, in its own pixels."""
     width, height = PICTURES[number].size
     rng = np.random.default_rng(number)
-    reach = rng.uniform(0.1, 0.5, (number + 1, 4)) * [width, height, width, height]
+    reach = rng.uniform(0.1, 0.5, (number + 1, 4)) * np.array([width, height, width, height])
     middle = np.array([width / 2, height / 2])
     return np.concatenate([middle - reach[:, :2], middle + reach[:, 2:]], axis=1).astype(np.float32)
 
@@ -123,7 +123,8 @@ def in_the_crop(number: int) -> np.ndarray:
     short = min(width, height)
     wide, high = (int(EDGE * edge / short) for edge in (width, height))
     left, top = (wide - EDGE) // 2, (high - EDGE) // 2
-    moved = boxes_of(number).astype(np.float64) * [wide / width, high / height] * 2 - [left, top] * 2
+    scale, start = np.tile([wide / width, high / height], 2), np.tile([left, top], 2)
+    moved = boxes_of(number) * scale - start
     return np.clip(moved, 0, EDGE).astype(np.float32)
 
 

@@ -24,6 +24,7 @@ def retrieval(tokenizer: Any) -> Any:
         "num_attention_heads": 4,
         "image_size": SIDE,
         "patch_size": 8,
+        "initializer_range": 0.02,  # with its own, 1e-10, every picture is the same
     }
     former = {
         "hidden_size": 32,
