@@ -20,7 +20,7 @@ _A = -0.75
 """The slope of torch's cubic filter at 1."""
 
 
-def applied(levels: Levels, steps: Sequence[Step]) -> Levels:
+def applied_to_levels(levels: Levels, steps: Sequence[Step]) -> Levels:
     """The levels after all steps; raises `Undecodable` where there would be more than `MAX_RESIZED` pixels."""
     for step in steps:
         if isinstance(step, Resize):

@@ -39,7 +39,7 @@ def prepared(frontend: ImageFrontend, item: Any) -> Pixels:
             number for number, step in enumerate(frontend.steps) if isinstance(step, Resize) and step.engine != "pillow"
         )
         rounded = applied(three_colors(picture, frontend.alpha), frontend.steps[:first])
-        levels = floats.applied(np.asarray(rounded, dtype=np.float32), frontend.steps[first:])
+        levels = floats.applied_to_levels(np.asarray(rounded, dtype=np.float32), frontend.steps[first:])
         _check_size(frontend, levels.shape)
         levels = levels if frontend.color == "RGB" else levels[..., ::-1]
         return np.ascontiguousarray(levels.transpose(2, 0, 1))

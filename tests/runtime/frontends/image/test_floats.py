@@ -33,17 +33,17 @@ def test_as_torch_resizes(shape: tuple[int, int], filter_: Any) -> None:
         for engine, wide in (("plain", False), ("float", True)):
             step = Resize(size=list(size), filter=filter_, engine=engine)  # type: ignore[arg-type]
             expected = interpolated(levels, size, filter_, antialias=wide, align_corners=False)
-            found = floats.applied(levels, [step])
+            found = floats.applied_to_levels(levels, [step])
             assert found.dtype == np.float32
             assert np.abs(found - expected).max() < 0.01, "of 255 levels"
-    nearest = floats.applied(levels, [Resize(size=[17, 90], filter="nearest", engine="plain")])
+    nearest = floats.applied_to_levels(levels, [Resize(size=[17, 90], filter="nearest", engine="plain")])
     assert np.array_equal(nearest, interpolated(levels, (17, 90), "nearest"))
 
 
 def test_a_wide_filter_is_another() -> None:
     levels = np.asarray(drawn(200, 150, 3), dtype=np.float32)
     plain, wide = (
-        floats.applied(levels, [Resize(size=[32, 32], filter="bilinear", engine=engine)])  # type: ignore[arg-type]
+        floats.applied_to_levels(levels, [Resize(size=[32, 32], filter="bilinear", engine=engine)])  # type: ignore[arg-type]
         for engine in ("plain", "float")
     )
     assert np.abs(plain - wide).mean() > 2
@@ -58,7 +58,7 @@ def test_a_wide_filter_is_another() -> None:
 def test_crops_and_pads_are_those_of_pictures(shape: tuple[int, int], step: Any) -> None:
     picture = drawn(*shape, 4)
     expected = np.asarray(applied(picture, [step]), dtype=np.float32)
-    assert np.array_equal(floats.applied(np.asarray(picture, dtype=np.float32), [step]), expected)
+    assert np.array_equal(floats.applied_to_levels(np.asarray(picture, dtype=np.float32), [step]), expected)
 
 
 def test_a_picture_in_floating_point() -> None:
@@ -76,7 +76,9 @@ def test_a_picture_in_floating_point() -> None:
     rounded = Resize(size=[90, 90])
     both = ImageFrontend(size=[32, 32], steps=[rounded, Resize(size=[32, 32], engine="float")], layout="float_nchw")
     first = np.asarray(drawn(90, 61).resize((90, 90), 3), dtype=np.float32)
-    assert np.array_equal(prepared(both, drawn(90, 61)), floats.applied(first, both.steps[1:]).transpose(2, 0, 1))
+    assert np.array_equal(
+        prepared(both, drawn(90, 61)), floats.applied_to_levels(first, both.steps[1:]).transpose(2, 0, 1)
+    )
     turned = ImageFrontend(size=[32, 32], steps=both.steps, layout="float_nchw", color="BGR")
     assert np.array_equal(prepared(turned, drawn(90, 61)), prepared(both, drawn(90, 61))[::-1])
 
@@ -84,7 +86,7 @@ def test_a_picture_in_floating_point() -> None:
 def test_what_would_be_too_large() -> None:
     step = Resize(size=[224], fit="shortest", engine="float", filter="bilinear")
     with pytest.raises(Undecodable, match="would become"):
-        floats.applied(np.zeros((1, 3000, 3), np.float32), [step, Resize(size=[9, 9], engine="float")])
+        floats.applied_to_levels(np.zeros((1, 3000, 3), np.float32), [step, Resize(size=[9, 9], engine="float")])
 
 
 @pytest.mark.parametrize(
