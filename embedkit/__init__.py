@@ -28,7 +28,7 @@ _HOME = {
     "CollectionNotFoundError": "errors",
     "CollectionSpec": "stores.contract",
     "CopyReport": "ingestion",
-    "CrossScorer": "retrieval.cross",
+    "CrossScorer": "encoders.cross.stored",
     "DeadLetters": "ingestion",
     "DeviceError": "errors",
     "DiskError": "errors",
@@ -75,6 +75,7 @@ _HOME = {
     "VerifyReport": "runtime.verification",
     "WorkerError": "errors",
     "WriteResult": "records.documents",
+    "ZeroShot": "encoders.zero_shot.classes",
     "check": "ingestion",
     "chunked": "ingestion",
     "combine": "vectors.geometry",
@@ -84,6 +85,7 @@ _HOME = {
     "ingest": "ingestion",
     "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
+    "knn": "retrieval.knn",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
     "powered": "vectors.similarity",
@@ -116,11 +118,13 @@ if TYPE_CHECKING:
     from embedkit.bundle.folder import Bundle as Bundle
     from embedkit.encoders.asynchronous import AsyncEncoder as AsyncEncoder
     from embedkit.encoders.classifier import Classifier as Classifier
+    from embedkit.encoders.cross.stored import CrossScorer as CrossScorer
     from embedkit.encoders.encoder import Encoder as Encoder
     from embedkit.encoders.pool import EncoderPool as EncoderPool
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
+    from embedkit.encoders.zero_shot.classes import ZeroShot as ZeroShot
     from embedkit.encoders.zero_shot.labels import encode_labels as encode_labels
     from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
@@ -135,7 +139,7 @@ if TYPE_CHECKING:
     from embedkit.records.filters import Filter as Filter
     from embedkit.records.media import Audio as Audio
     from embedkit.records.media import Image as Image
-    from embedkit.retrieval.cross import CrossScorer as CrossScorer
+    from embedkit.retrieval.knn import knn as knn
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
     from embedkit.runtime.verification import VerifyReport as VerifyReport

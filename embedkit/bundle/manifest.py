@@ -38,6 +38,7 @@ __all__ = [
     "ImageFrontend",
     "Input",
     "Manifest",
+    "Matching",
     "Mel",
     "Model",
     "Name",
@@ -239,6 +240,19 @@ class Scorer(Model, frozen=True):
             raise ValueError("expected `graph` beside the function pair, and only there")
 
 
+class Matching(Model, frozen=True):
+    """What makes probabilities of the cosines c of the vectors of two kinds of items, as the model was trained: ``softmax`` of
+    ``scale`` * c over all candidates, or ``sigmoid`` of ``scale`` * c + ``bias`` for each by itself."""
+
+    fn: Literal["softmax", "sigmoid"]
+    scale: Annotated[float, msgspec.Meta(gt=0)]
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.fn == "softmax" and self.bias:
+            raise ValueError("expected no `bias` beside softmax, which takes no heed of one")
+
+
 class Table(Model, frozen=True):
     """Vectors of things that are not encoded, such as the items of a recommender: a (n, dim) float32 array ``vectors`` and
     the ``ids`` of its rows in a .npz file, comparable with the output ``TOWER.OUTPUT``."""
@@ -283,3 +297,5 @@ class Manifest(Model, frozen=True):
     prompts: dict[Name, Annotated[list[Prompt], msgspec.Meta(min_length=1)]] = {}
     """Sets of texts around a label, of which its vector is the mean."""
     cross: dict[Name, Cross] = {}
+    matching: Matching | None = None
+    """Of a bundle that reads several kinds of items; no part of the fingerprint, since it changes no vector."""

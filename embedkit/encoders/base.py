@@ -28,7 +28,7 @@ from embedkit.runtime.options import (
     check_on_truncate,
 )
 from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
-from embedkit.runtime.streaming import stream
+from embedkit.runtime.streaming import OnBad, stream
 from embedkit.runtime.tower import BatchResult
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.quantization import (
@@ -43,7 +43,7 @@ from embedkit.vectors.quantization import (
 )
 from embedkit.vectors.values import Values, concatenate
 
-from .info import EncoderInfo, Stats
+from .info import EncoderInfo, Stats, bar_of
 
 
 class Source(Protocol):
@@ -64,7 +64,7 @@ class BaseEncoder(EncoderInfo, ABC):
         super().__init__(bundle)
         self.source, self.on_truncate = source, on_truncate
         self.device, self.variant, self.engine, self.why = setup.device, setup.variant, setup.engine, setup.why
-        self.threads, self.token_budget = setup.threads, setup.token_budget
+        self.threads, self.token_budget, self.decode = setup.threads, setup.token_budget, setup.decode
         self.stats = Stats()
         self._lock = threading.Lock()
 
@@ -230,13 +230,16 @@ class BaseEncoder(EncoderInfo, ABC):
         outputs: Sequence[str] | None = None,
         progress: bool | None = False,
         on_truncate: OnTruncate | None = None,
+        on_bad: OnBad | None = None,
     ) -> dict[str, Values]:
-        """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
+        """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one. An item
+        that cannot be encoded is an error, or where ``on_bad`` is given left out: that gets its number and the reason."""
         texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
-        with _bar(len(texts), progress) as bar:
-            for found in self.stream_outputs(texts, role=role, outputs=outputs, on_truncate=on_truncate):
+        options: Any = {"role": role, "outputs": outputs, "on_truncate": on_truncate, "on_bad": on_bad}
+        with bar_of(len(texts), progress) as bar:
+            for found in self.stream_outputs(texts, **options):
                 for name, values in found.items():
                     parts[name].append(values)
                 bar.update(len(next(iter(found.values()))))
@@ -249,11 +252,12 @@ class BaseEncoder(EncoderInfo, ABC):
         role: str = "default",
         outputs: Sequence[str] | None = None,
         on_truncate: OnTruncate | None = None,
+        on_bad: OnBad | None = None,
     ) -> Iterator[dict[str, Values]]:
         """`encode_outputs` in parts; memory does not grow with the number of items."""
         options = EncodeOptions(role, on_truncate=on_truncate)
         self._refuse_one(texts, role, "stream_outputs")
-        windows, about = self._windows(texts, options, self._names(role, outputs)), self._roles[role].outputs
+        windows, about = self._windows(texts, options, self._names(role, outputs), on_bad), self._roles[role].outputs
         return ({name: default_size(about[name], values) for name, values in window.items()} for window in windows)
 
     def encode_with(self, texts: Items, options: EncodeOptions, *, progress: bool | None = False) -> Any:
@@ -272,7 +276,7 @@ class BaseEncoder(EncoderInfo, ABC):
         precision: Precision = "float32" if own else options.precision
         out: Vectors | None = None
         done = 0
-        with _bar(len(texts), progress) as bar:
+        with bar_of(len(texts), progress) as bar:
             for vectors in self._dense(texts, options, name, about, precision):
                 if out is None:
                     out = (
@@ -337,14 +341,16 @@ class BaseEncoder(EncoderInfo, ABC):
         return map(finished, windows)
 
     def _windows(
-        self, texts: Iterable[Item], options: EncodeOptions, outputs: Sequence[str]
+        self, texts: Iterable[Item], options: EncodeOptions, outputs: Sequence[str], on_bad: OnBad | None = None
     ) -> Iterator[dict[str, Values]]:
         """Windows of the named outputs; what the options say of cut items is checked before the first."""
         if options.on_truncate is not None:
             check_on_truncate(options.on_truncate)
         role = self._roles[options.role]
         submit = partial(self.source.submit, options.role, outputs=outputs)
-        return self._counted(stream(texts, role.modality, submit), role, options.on_truncate or self.on_truncate)
+        return self._counted(
+            stream(texts, role.modality, submit, on_bad), role, options.on_truncate or self.on_truncate
+        )
 
     def _counted(
         self, windows: Iterator[BatchResult], role: RoleInfo, on_truncate: OnTruncate
@@ -389,9 +395,3 @@ class BaseEncoder(EncoderInfo, ABC):
         if modality.is_item(texts):
             raise InputError(f"{call}: expected an iterable of {modality.noun}s, found one; put it in a list")
         items_of("texts", texts)
-
-
-def _bar(total: int, progress: bool | None) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="text", disable=None if progress is None else not progress)

@@ -321,7 +321,8 @@ class _Models:
         """Numbers within a bound. What is read again from Edge's own files is up to two steps of a float64 off, so the numbers
         that are as near as that to the bound are named by their terms, which are exact."""
         ((op, value),) = bounds.items()
-        inside, outside = [], []
+        inside: list[str] = []
+        outside: list[str] = []
         for number in _near(value):
             holds = {"lt": number < value, "lte": number <= value, "gt": number > value, "gte": number >= value}[op]
             (inside if holds else outside).extend(_forms(key, number))

@@ -95,6 +95,26 @@ def test_texts_and_pictures_in_one_bundle(both: tuple[Any, Any, Any, Path]) -> N
     assert embedkit.verify(path).passed
 
 
+def test_classes_by_their_names_are_what_transformers_makes_of_them(both: tuple[Any, Any, Any, Path]) -> None:
+    model, tokenizer, processor, path = both
+    siglip = type(model).__name__.startswith("Siglip")
+    labels = ["boat", "bread", "rain"]
+    judge = embedkit.ZeroShot(Encoder.load(path, variant="fp32", on_truncate="ignore"), labels, prompts="plain")
+    padding = {"padding": "max_length"} if siglip else {"padding": True}
+    given = tokenizer(labels, return_tensors="pt", truncation=True, max_length=16, **padding)
+    options = {} if siglip else {"attention_mask": given["attention_mask"]}
+    rows = []
+    with torch.no_grad():
+        for picture in PICTURES:
+            pixels = processor(picture, return_tensors="pt")["pixel_values"]
+            rows.append(model(input_ids=given["input_ids"], pixel_values=pixels, **options).logits_per_image[0])
+    logits = torch.stack(rows)
+    expected = (logits.sigmoid() if siglip else logits.softmax(dim=1)).numpy()
+    assert np.abs(judge.predict_proba(PICTURES) - expected).max() < 1e-4
+    assert judge.multilabel is siglip
+    assert judge.matching.scale == pytest.approx(model.logit_scale.exp().item())
+
+
 def test_one_graph_for_each_half(both: tuple[Any, Any, Any, Path]) -> None:
     manifest = embedkit.Bundle.open(both[3]).manifest
     assert manifest.schema == 2

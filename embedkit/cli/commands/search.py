@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "  embedkit search bundle tea --store chroma:index --collection docs --filter 'year>=2020' --filter lang==en\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --offset 10 --min-score 0.3 --diversity 0.3\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --hybrid minmax --language english\n"
-    "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos\n"
+    "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos --sheet cats.png\n"
     "  embedkit search bundle --image cat.jpg 'the same at night' --store chroma:index --collection photos\n"
     "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
@@ -50,6 +50,17 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
     help="A picture to look for the like of; together with a QUERY in a bundle that reads both as one question.",
+)
+@click.option(
+    "--sheet",
+    metavar="FILE",
+    help="Draw the pictures of the hits, the query's first: FILE.png, or FILE.html in one piece.",
+)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="The folder below which --sheet finds pictures whose uri is relative; by default the working folder.",
 )
 @store_option
 @collection_option
@@ -82,6 +93,8 @@ def search(
     query: str | None,
     input: str | None,
     image: str | None,
+    sheet: str | None,
+    root: str | None,
     store: str,
     collection: str,
     k: int,
@@ -100,7 +113,13 @@ def search(
         raise click.BadParameter(
             "give either a QUERY, --input FILE or --image FILE (with a QUERY, where the bundle reads both)"
         )
+    if root and not sheet:
+        raise click.BadParameter("give --root with --sheet only")
     ranking.check()
+    if sheet:
+        from embedkit.retrieval.sheets import check_sheet
+
+        check_sheet(sheet)
 
     wanted: dict[str, Any] = {
         "k": k,
@@ -125,15 +144,21 @@ def search(
     if query is None:
         for text, hits in zip(queries, answers, strict=True):
             print_json_line(_answer(text, hits))
-        return
-    (hits,) = answers
-    if json:
-        print_json(as_json(_answer(query, hits)))
-        return
-    for rank, hit in enumerate(hits, start=offset + 1):
-        print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
-    if not hits:
-        print(_why_none(filter, offset, min_score), file=sys.stderr)
+    elif json:
+        print_json(as_json(_answer(query, answers[0])))
+    else:
+        for rank, hit in enumerate(answers[0], start=offset + 1):
+            print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
+        if not answers[0]:
+            print(_why_none(filter, offset, min_score), file=sys.stderr)
+    if sheet:  # last, so that one that cannot be drawn costs no answer
+        _draw(sheet, queries, answers, root, offset + 1)
+
+
+def _draw(sheet: str, queries: list[Any], answers: list[list[Hit]], root: str | None, first: int) -> None:
+    from embedkit.retrieval.sheets import Sheet, write_sheet
+
+    write_sheet(sheet, Sheet.of(queries, answers, root=Path(root) if root else None, first=first))
 
 
 def _why_none(filter: tuple[str, ...], offset: int, min_score: float | None) -> str:

@@ -15,6 +15,7 @@ from embedkit.bundle.manifest import (
     Frontend,
     Graph,
     Manifest,
+    Matching,
     Scorer,
     Table,
     TextFrontend,
@@ -25,6 +26,7 @@ from embedkit.bundle.manifest import Source as SourceEntry
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
 from embedkit_export.recipes.outputs import similarity
+from embedkit_export.sources.media.images import logit_scale
 from embedkit_export.sources.weight_files import weights_sha256
 from embedkit_export.tensors import DENSE
 
@@ -70,6 +72,7 @@ class Description:
             prompts=plan.recipe.prompts,
             cross={name: Cross(**msgspec.structs.asdict(given)) for name, given in plan.recipe.cross.items()},
             tables={name: Table(file=table_file(name), output=f"default.{DENSE}") for name in plan.recipe.tables},
+            matching=self._matching,
         )
 
     @property
@@ -93,6 +96,16 @@ class Description:
             weights = dict(plan.recipe.fused)
             found["fused"] = Scorer(fn="fused", left=f"query.{first}", right=f"document.{first}", weights=weights)
         return found
+
+    @property
+    def _matching(self) -> Matching | None:
+        """What the model makes of cosines, where it reads several kinds of items and says so."""
+        origin, roles = self.prepared.origin, self.prepared.plan.roles.values()
+        found = logit_scale(origin.whole)
+        if found is None or len({role.frontend.kind for role in roles}) < 2:
+            return None
+        scale, bias = found
+        return Matching(fn="softmax", scale=scale) if bias is None else Matching(fn="sigmoid", scale=scale, bias=bias)
 
     @cached_property
     def _source(self) -> SourceEntry:
