@@ -20,7 +20,7 @@ from embedkit.runtime.frontends.media import Undecodable, digest, read_file
 
 from .decoding import MAX_PICTURE_BYTES, pillow
 from .pixels import Pixels, Prepared, prepared
-from .rendered import drawn
+from .rendered import as_drawn
 
 _BYTES_A_CHARACTER = 32
 """What a character of text takes of memory, about, until it is a tensor: a window of texts and one of pictures are of one
@@ -55,7 +55,7 @@ class ImageModality(Modality):
         """A path, `Image`, picture or (height, width, 3) uint8 array as it is; anything else is an `InputError`. Whether a file is
         a picture is known when it is prepared."""
         if self.frontend.source == "rendered" and not isinstance(value, Prepared):
-            value = drawn(self.frontend, value, self.renderer, where)
+            value = as_drawn(self.frontend, value, self.renderer, where)
         if isinstance(value, Path | Image | Prepared) or is_picture(value):
             return value
         if isinstance(value, np.ndarray):

@@ -12,7 +12,7 @@ from embedkit.errors import InputError
 from embedkit.runtime.frontends.base import Renderer
 
 
-def drawn(frontend: ImageFrontend, value: Any, renderer: Renderer | None, where: str) -> Any:
+def as_drawn(frontend: ImageFrontend, value: Any, renderer: Renderer | None, where: str) -> Any:
     """What a role of drawn texts reads: of a text, or of an array without colours, (height, width, 3) uint8; anything else as it is.
     `InputError` where nothing draws a text, where it is larger than what the model reads, or where it has no ink."""
     if isinstance(value, str):

@@ -11,7 +11,7 @@ import pytest
 from embedkit import InputError
 from embedkit.bundle.manifest import ImageFrontend, Pad
 from embedkit.runtime.frontends.image.modality import ImageModality
-from embedkit.runtime.frontends.image.rendered import drawn
+from embedkit.runtime.frontends.image.rendered import as_drawn
 
 SIZE = [4, 12]
 FRONTEND = ImageFrontend(size=SIZE, steps=[Pad(size=SIZE, fill=[255] * 3, place="corner")], source="rendered")
@@ -68,7 +68,7 @@ def test_a_role_of_pictures_draws_nothing() -> None:
     with pytest.raises(InputError, match="a string is a text"):
         pictures.check("abc", "x")
     path = Path("a.png")
-    assert drawn(FRONTEND, path, None, "x") is path
+    assert as_drawn(FRONTEND, path, None, "x") is path
 
 
 def test_rows_and_command_lines_give_the_text() -> None:
