@@ -28,6 +28,7 @@ _HOME = {
     "CollectionNotFoundError": "errors",
     "CollectionSpec": "stores.contract",
     "CopyReport": "ingestion",
+    "CrossScorer": "encoders.cross.stored",
     "DeadLetters": "ingestion",
     "DeviceError": "errors",
     "DiskError": "errors",
@@ -87,9 +88,11 @@ _HOME = {
     "knn": "retrieval.knn",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
+    "powered": "vectors.similarity",
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
+    "score_maps": "vectors.similarity",
     "search": "retrieval.searching",
     "similarity": "vectors.similarity",
     "store_plugins": "stores.plugins",
@@ -115,6 +118,7 @@ if TYPE_CHECKING:
     from embedkit.bundle.folder import Bundle as Bundle
     from embedkit.encoders.asynchronous import AsyncEncoder as AsyncEncoder
     from embedkit.encoders.classifier import Classifier as Classifier
+    from embedkit.encoders.cross.stored import CrossScorer as CrossScorer
     from embedkit.encoders.encoder import Encoder as Encoder
     from embedkit.encoders.pool import EncoderPool as EncoderPool
     from embedkit.encoders.reranker import Ranked as Ranked
@@ -156,7 +160,9 @@ if TYPE_CHECKING:
     from embedkit.vectors.quantization import Ranges as Ranges
     from embedkit.vectors.quantization import fit_ranges as fit_ranges
     from embedkit.vectors.quantization import quantize as quantize
+    from embedkit.vectors.similarity import powered as powered
     from embedkit.vectors.similarity import rescore as rescore
+    from embedkit.vectors.similarity import score_maps as score_maps
     from embedkit.vectors.similarity import similarity as similarity
     from embedkit.vectors.sparse import SparseVectors as SparseVectors
 

@@ -9,7 +9,20 @@ import numpy as np
 
 from embedkit.errors import BundleError
 
-from .manifest import Choice, IdsFrontend, Input, Manifest, Output, Scorer, TextFrontend, Tower, is_plain_name
+from .manifest import (
+    Choice,
+    ComposedFrontend,
+    Cross,
+    FeaturesFrontend,
+    IdsFrontend,
+    Input,
+    Manifest,
+    Output,
+    Scorer,
+    TextFrontend,
+    Tower,
+    is_plain_name,
+)
 
 _LARGEST = (1 << 63) - 1
 
@@ -18,6 +31,7 @@ _COMPARES = {
     "dot": ("dense",),
     "euclidean": ("dense",),
     "pair": ("dense",),
+    "power": ("dense", "sparse", "multivector", "tokens"),
     "fused": ("dense", "sparse", "multivector", "tokens"),
     "sparse_dot": ("sparse",),
     "sparse_cosine": ("sparse",),
@@ -74,11 +88,14 @@ def check_consistency(manifest: Manifest, where: str) -> None:
         raise BundleError(f"{where}: towers: expected one of the role default, found {', '.join(manifest.towers)}")
     for role, tower in manifest.towers.items():
         _check_inputs(tower.inputs, f"{where}: towers.{role}.inputs")
+        _check_parts(manifest, tower, f"{where}: towers.{role}")
         _check_choices(manifest, tower, f"{where}: towers.{role}")
         for name, output in tower.outputs.items():
             _check_output(output, f"{where}: towers.{role}.outputs.{name}")
     for key, scorer in manifest.scorers.items():
         _check_scorer(manifest, scorer, f"{where}: scorers.{key}")
+    for key, cross in manifest.cross.items():
+        _check_cross(manifest, cross, f"{where}: cross.{key}")
     for key, table in manifest.tables.items():
         output = _referred(manifest, table.output, f"{where}: tables.{key}")
         if output.kind != "dense":
@@ -116,6 +133,20 @@ def _check_inputs(inputs: Iterable[Input], where: str) -> None:
         seen.add(entry.name)
         if entry.choice is not None:
             _check_fits(entry, f"{where}.{number}.choice.values")
+
+
+def _check_parts(manifest: Manifest, tower: Tower, where: str) -> None:
+    """Inputs and outputs name parts that a composed role has, and none of another."""
+    base = manifest.towers[tower.like] if tower.like else tower
+    known = tower.frontend.parts if isinstance(tower.frontend, ComposedFrontend) else {}
+    found = [(f"inputs.{number}.part", entry.part) for number, entry in enumerate(tower.inputs or base.inputs)]
+    found += [(f"outputs.{name}.part", output.part) for name, output in (tower.outputs or base.outputs).items()]
+    for place, part in found:
+        if part is not None and part not in known:
+            expected = (
+                f"one of {', '.join(known)}" if known else f"none beside a frontend of the kind {tower.frontend.kind}"
+            )
+            raise BundleError(f"{where}.{place}: expected {expected}, found {part!r}")
 
 
 def _check_fits(entry: Input, where: str) -> None:
@@ -187,6 +218,23 @@ def _check_scorer(manifest: Manifest, scorer: Scorer, where: str) -> None:
     if sides[0][2].dim != sides[1][2].dim:
         found = " and ".join(f"{side!r} ({output.dim})" for _, side, output in sides)
         raise BundleError(f"{where}: expected two outputs of one size, found {found}")
+
+
+def _check_cross(manifest: Manifest, cross: Cross, where: str) -> None:
+    """Its tower has two parts, of which those that take an output are numbers of its size."""
+    tower = manifest.towers.get(cross.tower)
+    parts = tower.frontend.parts if tower is not None and isinstance(tower.frontend, ComposedFrontend) else {}
+    if len(parts) != 2:
+        raise BundleError(f"{where}.tower: expected a tower whose items have two parts, found {cross.tower!r}")
+    if cross.stored not in cross.takes:
+        raise BundleError(f"{where}.stored: expected one of {', '.join(cross.takes)}, found {cross.stored!r}")
+    for name, side in cross.takes.items():
+        output, part = _referred(manifest, side, f"{where}.takes.{name}"), parts.get(name)
+        if not isinstance(part, FeaturesFrontend) or part.dim != output.dim:
+            raise BundleError(
+                f"{where}.takes.{name}: expected a part of {cross.tower!r} that takes numbers of {output.dim} a row, as {side!r} gives, "
+                f"found {'none' if part is None else part.kind}"
+            )
 
 
 def _sides(scorer: Scorer) -> tuple[tuple[str, str], ...]:

@@ -68,7 +68,7 @@ def golden_arrays(values: Values, key: str) -> dict[str, npt.NDArray[Any]]:
 
 def golden_values(output: Output, key: str, data: Mapping[str, npt.NDArray[Any]]) -> Values | None:
     """The inverse of `golden_arrays`; None where the file has none."""
-    if output.kind in ("dense", "logits"):
+    if output.kind in ("dense", "logits", "map"):
         return data.get(key)
     if f"{key}.offsets" not in data:
         return None
@@ -184,10 +184,9 @@ def _strings(data: Mapping[str, npt.NDArray[Any]], name: str, where: str) -> npt
 def _fitting(values: Values, output: Output, rows: int) -> Values:
     """``values`` if they can be those of an output: rows, size, finite numbers; else `InputError`."""
     if isinstance(values, np.ndarray):
-        if values.shape != (rows, output.dim) or values.dtype.kind != "f" or not np.isfinite(values).all():
-            raise InputError(
-                f"finite numbers of the shape {(rows, output.dim)}, found {values.shape} of {values.dtype}"
-            )
+        shape = (rows, *(output.grid or ()), output.dim)
+        if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise InputError(f"finite numbers of the shape {shape}, found {values.shape} of {values.dtype}")
     elif len(values) != rows or values.dim != output.dim:
         raise InputError(f"{rows} rows of {output.dim} numbers, found {len(values)} of {values.dim}")
     return values

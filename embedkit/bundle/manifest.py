@@ -14,6 +14,8 @@ from embedkit.vectors.values import Kind
 
 from .frontends.audio import AudioFrontend, Mel
 from .frontends.base import Choice, FileName, Frontend, Id, Model, Name, Positive, Sha256
+from .frontends.composed import ComposedFrontend
+from .frontends.features import FeaturesFrontend
 from .frontends.ids import IdsFrontend
 from .frontends.image import Crop, ImageFrontend, Pad, Resize, ResizeFilter, Step
 from .frontends.text import Part, PoolMask, TextFrontend, Truncate
@@ -23,7 +25,10 @@ __all__ = [
     "SCHEMAS",
     "AudioFrontend",
     "Choice",
+    "ComposedFrontend",
     "Crop",
+    "Cross",
+    "FeaturesFrontend",
     "FileEntry",
     "FileName",
     "Frontend",
@@ -71,6 +76,11 @@ def is_plain_name(name: str) -> bool:
     return bool(_PLAIN.fullmatch(name)) and not name.endswith((" ", "."))
 
 
+def part_key(part: str | None, source: str) -> str:
+    """What a batch calls the tensor of a source, of a composed item's ``part`` where it is of one."""
+    return source if part is None else f"{part}-{source}"
+
+
 class FileEntry(Model, frozen=True):
     """A file of the bundle, as it was written."""
 
@@ -86,6 +96,13 @@ class Input(Model, frozen=True):
     dtype: Literal["int64", "int32", "float32", "uint8"]
     source: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z_]*\Z")]
     choice: Choice | None = None
+    part: Name | None = None
+    """Of a composed role: the part that fills it."""
+
+    @property
+    def key(self) -> str:
+        """The name of its tensor in a batch (see `part_key`)."""
+        return part_key(self.part, self.source)
 
     def __post_init__(self) -> None:
         if (self.source == "choice") != (self.choice is not None):
@@ -145,7 +162,8 @@ class Output(Model, frozen=True):
 
     ``dense`` (batch, dim): vectors. ``sparse`` (batch, dim), of which few are not zero: sparse vectors. ``multivector``
     (batch, tokens, dim): a vector for each token that the pool mask leaves. ``tokens`` (batch, tokens, dim): a vector for
-    each token that is read. ``logits`` (batch, dim): a number for each of the labels.
+    each token that is read. ``map`` (batch, height, width, dim): a vector for each place of a picture. ``logits``
+    (batch, dim): a number for each of the labels.
     """
 
     kind: Kind
@@ -161,10 +179,20 @@ class Output(Model, frozen=True):
     """Of logits: a name for each, where they have one."""
     activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
     """Of logits: what makes scores or probabilities of them."""
+    count: Positive | None = None
+    """Of multivectors and tokens: how many every item has, where all have as many."""
+    part: Name | None = None
+    """Of multivectors and tokens of a composed role: the part that they stand for, a vector for each of its rows."""
+    grid: Annotated[list[Positive], msgspec.Meta(min_length=2, max_length=2)] | None = None
+    """Of a map: its height and width."""
 
     def __post_init__(self) -> None:
         if self.labels and len(self.labels) != self.dim:
             raise ValueError("expected as many `labels` as numbers (`dim`)")
+        if (self.kind == "map") != (self.grid is not None):
+            raise ValueError("expected `grid` beside the kind map, and only there")
+        if (self.count is not None or self.part is not None) and self.kind not in ("multivector", "tokens"):
+            raise ValueError("expected `count` and `part` of multivectors and tokens only")
         if self.default is not None and (self.kind != "dense" or self.default > self.dim):
             raise ValueError("expected a `default` of up to `dim` numbers, of dense vectors only")
 
@@ -193,9 +221,12 @@ class Scorer(Model, frozen=True):
     ``sparse_cosine``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
     head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``; or several
-    outputs of both sides by the mean of their scores (``fused``), in which each counts as the ``weights`` say."""
+    outputs of both sides by the mean of their scores (``fused``), or by the product of their probabilities (``power``: p^(1 - w) *
+    q^w), in which each counts as the ``weights`` say."""
 
-    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair", "fused"]
+    fn: Literal[
+        "cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair", "fused", "power"
+    ]
     left: str
     right: str
     graph: FileName | None = None
@@ -203,8 +234,8 @@ class Scorer(Model, frozen=True):
     """By the name of an output, which both sides have."""
 
     def __post_init__(self) -> None:
-        if (self.fn == "fused") != bool(self.weights):
-            raise ValueError("expected `weights` beside the function fused, and only there")
+        if (self.fn in ("fused", "power")) != bool(self.weights):
+            raise ValueError("expected `weights` beside the functions fused and power, and only there")
         if (self.fn == "pair") != (self.graph is not None):
             raise ValueError("expected `graph` beside the function pair, and only there")
 
@@ -228,6 +259,15 @@ class Table(Model, frozen=True):
 
     file: FileName
     output: str
+
+
+class Cross(Model, frozen=True):
+    """How a question and what is stored of another item are read together (reranked): by the composed tower ``tower``. Of its
+    parts those in ``takes`` are values of the outputs ``TOWER.OUTPUT``, among them that of the stored item, ``stored``."""
+
+    tower: Name
+    takes: Annotated[dict[Name, str], msgspec.Meta(min_length=1)]
+    stored: Name
 
 
 class Source(Model, frozen=True):
@@ -256,5 +296,6 @@ class Manifest(Model, frozen=True):
     tables: dict[Name, Table] = {}
     prompts: dict[Name, Annotated[list[Prompt], msgspec.Meta(min_length=1)]] = {}
     """Sets of texts around a label, of which its vector is the mean."""
+    cross: dict[Name, Cross] = {}
     matching: Matching | None = None
     """Of a bundle that reads several kinds of items; no part of the fingerprint, since it changes no vector."""

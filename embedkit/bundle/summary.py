@@ -7,7 +7,19 @@ from typing import Any
 import msgspec
 
 from .folder import Bundle
-from .manifest import AudioFrontend, Frontend, IdsFrontend, ImageFrontend, Manifest, Output, Part, TextFrontend, Variant
+from .manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    Frontend,
+    IdsFrontend,
+    ImageFrontend,
+    Manifest,
+    Output,
+    Part,
+    TextFrontend,
+    Variant,
+)
 from .quality import measure_table, quality_table
 
 _SHOWN = 20
@@ -79,6 +91,12 @@ def about(output: Output, fn: str | None = None) -> str:
         said = f"{output.dim:,} logit{'s' * (output.dim > 1)}{named}{made}"
     elif output.kind == "dense":
         said = f"{size}{shorter}{length}"
+    elif output.kind == "map":
+        said = f"a vector of {size} for each of {' x '.join(map(str, output.grid or []))} places{length}"
+    elif output.part is not None:
+        said = f"a vector of {size} for each of the {output.part}{length}"
+    elif output.count is not None:
+        said = f"{output.count:,} vector{'s' * (output.count > 1)} of {size}{length}"
     else:
         said = f"a vector of {size} for each token{' that is kept' * (output.kind == 'multivector')}{length}"
     return f"{output.kind}, {said}" + (f", compared by {fn}" if fn else "")
@@ -132,6 +150,11 @@ def reads(frontend: Frontend) -> str:
         return f"ids below {frontend.size}, the {frontend.keep} {frontend.max}"
     if isinstance(frontend, ImageFrontend):
         return f"pictures of {frontend.size[0]} x {frontend.size[1]}"
+    if isinstance(frontend, FeaturesFrontend):
+        what = "boxes of" if frontend.boxes else "numbers of the shape"
+        return f"{what} {frontend.boxes or ' x '.join(map(str, frontend.shape))}"
+    if isinstance(frontend, ComposedFrontend):
+        return "; ".join(f"{name}: {reads(part)}" for name, part in frontend.parts.items())
     if isinstance(frontend, AudioFrontend):
         most = (
             f", {'the first' if frontend.cut == 'head' else 'the middle'} {frontend.most / frontend.rate:g} seconds"

@@ -13,7 +13,17 @@ import msgspec
 from embedkit.errors import BundleError
 
 from .consistency import check_consistency, check_values
-from .manifest import SCHEMAS, AudioFrontend, Frontend, IdsFrontend, ImageFrontend, Manifest, TextFrontend
+from .manifest import (
+    SCHEMAS,
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    Frontend,
+    IdsFrontend,
+    ImageFrontend,
+    Manifest,
+    TextFrontend,
+)
 
 GROUP = "embedkit.frontends"
 """The entry point group of further kinds: each names a class `embedkit.runtime.frontends.base.Modality`, whose ``kind``
@@ -23,6 +33,8 @@ _OWN: dict[str, type[msgspec.Struct]] = {
     "text": TextFrontend,
     "ids": IdsFrontend,
     "image": ImageFrontend,
+    "features": FeaturesFrontend,
+    "composed": ComposedFrontend,
     "audio": AudioFrontend,
 }
 
@@ -70,18 +82,32 @@ def _frontends(head: dict[str, Any], where: str) -> None:
     """Each tower's frontend, by its kind, in the place of what stands for it."""
     towers = head.get("towers")
     for role, tower in towers.items() if isinstance(towers, dict) else ():
-        given = tower.get("frontend") if isinstance(tower, dict) else None
-        if not isinstance(given, dict):
-            continue  # what is wrong with that is told with the rest
-        steps = ["towers", str(role), "frontend"]
-        try:
-            struct = frontend_struct(given.get("kind"))
-        except BundleError as error:
-            raise BundleError(f"{where}: {'.'.join(steps)}.{error}") from None
-        try:
-            tower["frontend"] = msgspec.convert(given, struct)
-        except msgspec.ValidationError as error:
-            raise _refused(error, given, struct, where, steps) from None
+        if isinstance(tower, dict):
+            _frontend(tower, "frontend", where, ["towers", str(role), "frontend"])
+
+
+def _frontend(holder: dict[str, Any], key: str, where: str, steps: list[str]) -> None:
+    """The frontend in the place of what stands for it in ``holder``, those of its parts first."""
+    given = holder.get(key)
+    if not isinstance(given, dict):
+        return  # what is wrong with that is told with the rest
+    try:
+        struct = frontend_struct(given.get("kind"))
+    except BundleError as error:
+        raise BundleError(f"{where}: {'.'.join(steps)}.{error}") from None
+    parts: Any = given.get("parts") if struct is ComposedFrontend else None
+    for name in parts if isinstance(parts, dict) else {}:
+        if len(steps) > _DEEPEST:
+            raise BundleError(f"{where}: {'.'.join(steps)}.parts: expected parts that are not composed themselves")
+        _frontend(parts, name, where, [*steps, "parts", str(name)])
+    try:
+        holder[key] = msgspec.convert(given, struct, dec_hook=_decoded)
+    except msgspec.ValidationError as error:
+        raise _refused(error, given, struct, where, steps) from None
+
+
+_DEEPEST = 3
+"""Steps to the frontend of a tower, which alone has parts."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

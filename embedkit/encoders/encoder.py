@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from embedkit.errors import OptionError
+from embedkit.runtime.frontends.base import Renderer
 from embedkit.runtime.loaded import LoadedBundle
 from embedkit.runtime.loading import load
 from embedkit.runtime.options import Decode, LoadOptions, OnTruncate
@@ -18,8 +20,12 @@ class Encoder(BaseEncoder):
     ``engine`` is what computes it (``onnxruntime``, ``openvino:int8``), and ``why`` one sentence that says why that does.
     """
 
-    def __init__(self, loaded: LoadedBundle, *, on_truncate: OnTruncate = "warn") -> None:
+    def __init__(
+        self, loaded: LoadedBundle, *, on_truncate: OnTruncate = "warn", renderer: Renderer | None = None
+    ) -> None:
         super().__init__(loaded.bundle, loaded.setup, loaded, on_truncate=on_truncate)
+        if renderer is not None and not sum(self.modality(role).render_with(renderer) for role in self.roles):
+            raise OptionError("renderer: no role of this bundle reads texts that are drawn; leave it out")
         self.loaded = loaded
 
     @classmethod
@@ -34,6 +40,7 @@ class Encoder(BaseEncoder):
         token_budget: int | None = None,
         on_truncate: OnTruncate = "warn",
         decode: Decode = "exact",
+        renderer: Renderer | None = None,
     ) -> Encoder:
         """Load a bundle; the hashes of the files it uses are checked.
 
@@ -55,6 +62,8 @@ class Encoder(BaseEncoder):
             decode: ``exact``, pictures as the model was trained, or ``fast``: JPEGs decoded at a part of their size, which is several
                 times as quick for large photos and gives other vectors, a little. Part of the fingerprint: a collection is made and
                 searched in one way.
+            renderer: Of a bundle that reads texts as they are drawn, a function from a text to its pixels, (height, width) or
+                (height, width, 3) of uint8, black on white; without it such a bundle takes arrays.
 
         Raises:
             BundleError: the folder holds no bundle, or a file of it was changed.
@@ -63,7 +72,7 @@ class Encoder(BaseEncoder):
             MissingExtraError: the engine's package is not installed.
         """
         options = LoadOptions(device, variant, engine, threads, token_budget, on_truncate, decode)
-        return cls(load(path, options), on_truncate=on_truncate)
+        return cls(load(path, options), on_truncate=on_truncate, renderer=renderer)
 
     @property
     def concurrency(self) -> int:

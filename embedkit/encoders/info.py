@@ -19,7 +19,7 @@ from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.runtime.tower import BatchResult
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
-from embedkit.vectors.similarity import similarity
+from embedkit.vectors.similarity import power_mean, similarity
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 
@@ -181,6 +181,15 @@ class EncoderInfo:
             raise InputError(f"this bundle reads {kinds}, and no {kind}; export a model that does")
         return kind if kind in found else found[0]
 
+    def powered(self, probabilities: Mapping[str, npt.ArrayLike]) -> FloatArray:
+        """The product of ``probabilities`` (arrays of one shape, by the outputs that they were made of), each to the power of its
+        share of the bundle's weights: of two p^(1 - w) * q^w (see `embedkit.powered`). `InputError` where the bundle has none."""
+        weights = next((s.weights for s in self.bundle.manifest.scorers.values() if s.fn == "power"), {})
+        if not weights or weights.keys() != probabilities.keys():
+            known = ", ".join(weights) or "none here: give `power` in the recipe"
+            raise InputError(f"powered: expected probabilities of {known}, found {', '.join(probabilities)}")
+        return power_mean([probabilities[name] for name in weights], list(weights.values()))
+
     def meant(self, options: EncodeOptions, items: object) -> EncodeOptions:
         """The options with the role that is meant: where a general one (default, query, document) reads other items than the first
         of ``items``, the first role that reads those."""
@@ -193,8 +202,9 @@ class EncoderInfo:
         first = items[0] if isinstance(items, list | tuple) and items and not whole else items
         if role.modality.claims(first):
             return options
-        other = next((each for each in self._roles.values() if each.modality.claims(first)), None)
-        return options if other is None else replace(options, role=self.role_of(other.modality.frontend.kind))
+        found = [name for name, each in self._roles.items() if each.modality.claims(first)]
+        named = [name for name in found if name == self._roles[name].modality.frontend.kind]
+        return replace(options, role=[*named, *found][0]) if found else options
 
     def query_role(self, items: object) -> str:
         """The role in which these are encoded as questions: ``query``, or where their type says so another that reads them."""

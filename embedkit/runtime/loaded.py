@@ -151,8 +151,8 @@ class LoadedBundle:
             return
         golden = self.bundle.golden()
         with of_golden(self.bundle):
-            shortest = self.fill(role, sorted(golden.texts, key=len)[:2])
-            items = self.golden_items(role, 2) if role in golden.inputs else shortest
+            own = role in golden.inputs
+            items = self.golden_items(role, 2) if own else self.fill(role, sorted(golden.texts, key=len)[:2])
             found = self.values(role, items, budget=_TRIED)
         what = "text" if role not in golden.inputs else self.towers[role].modality.noun
         for name, values in found.items():

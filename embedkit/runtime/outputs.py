@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import Output
+from embedkit.bundle.manifest import Output, part_key
 from embedkit.errors import InputError
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.multivector import MultiVectors
@@ -53,7 +53,7 @@ def of_tensor(output: Output, tensor: FloatArray, tensors: Mapping[str, npt.NDAr
     if output.kind == "sparse":
         return SparseVectors.of(tensor, top=output.top)
     if output.kind in ("multivector", "tokens"):
-        mask = tensors.get("pool_mask" if output.kind == "multivector" else "mask")
+        mask = tensors.get(part_key(output.part, "pool_mask" if output.kind == "multivector" else "mask"))
         kept = np.ones(tensor.shape[:2], np.bool_) if mask is None else mask[:rows] != 0
         offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()])
         return MultiVectors(offsets, tensor[kept])
@@ -64,7 +64,7 @@ def empty_values(output: Output) -> Values:
     """No rows."""
     if output.kind == "sparse":
         return SparseVectors(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), output.dim)
-    empty = np.empty((0, output.size), np.float32)
+    empty = np.empty((0, *(output.grid or ()), output.size), np.float32)
     return MultiVectors(np.zeros(1, np.int64), empty) if output.kind in ("multivector", "tokens") else empty
 
 

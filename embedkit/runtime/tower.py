@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import Input, Output
+from embedkit.bundle.manifest import Input, Output, part_key
 from embedkit.errors import BundleError
 from embedkit.vectors.values import Values, scatter
 
@@ -83,8 +83,8 @@ class Tower:
         values: dict[str, Values] = {}
         for name, tensor in zip(names, found, strict=True):
             output = self.outputs[name]
-            self._check(name, tensor, count, tensors.get("mask"))
-            plain = output.kind in ("dense", "logits")
+            self._check(name, tensor, count, tensors.get(part_key(output.part, "mask")))
+            plain = output.kind in ("dense", "logits", "map")
             values[name] = batch.joined(tensor[:rows]) if plain else of_tensor(output, tensor[:rows], tensors, rows)
         mask = tensors.get("mask")
         return BatchResult(values, batch.truncated, batch.tokens, batch.tokens if mask is None else mask.size)
@@ -95,7 +95,9 @@ class Tower:
         wanted: tuple[int, ...] = (count, output.dim)
         if output.kind in ("multivector", "tokens"):  # of what has no mask every item has as many
             tokens = mask.shape[1] if mask is not None else tensor.shape[1] if tensor.ndim == 3 else 1
-            wanted = (count, tokens, output.dim)
+            wanted = (count, output.count or tokens, output.dim)
+        elif output.grid is not None:
+            wanted = (count, *output.grid, output.dim)
         if tensor.shape != wanted or tensor.dtype != np.float32:
             raise BundleError(
                 f"{self.where}.outputs.{name}: expected the shape {wanted} of float32, found {tensor.shape} of {tensor.dtype}; export "
@@ -125,7 +127,7 @@ def graph_inputs(
 ) -> dict[str, npt.NDArray[Any]]:
     """What a graph's ``inputs`` get of a batch's ``tensors`` of ``count`` rows, by their names."""
     return {
-        entry.name: (tensors[entry.source] if entry.choice is None else batch.choice(entry, count)).astype(
+        entry.name: (tensors[entry.key] if entry.choice is None else batch.choice(entry, count)).astype(
             entry.dtype, copy=False
         )
         for entry in inputs

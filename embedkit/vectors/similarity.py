@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,42 @@ def _integer_dot(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray
 
 def _lengths(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.int64)))
+
+
+def powered(p: npt.ArrayLike, q: npt.ArrayLike, weight: float) -> FloatArray:
+    """p^(1 - weight) * q^weight of two arrays of probabilities of one shape, float32: how a detector and the model that it was made
+    from decide together (DITO, Kim et al. 2024). Raises `InputError`."""
+    if not 0.0 <= weight <= 1.0:
+        raise InputError(f"powered: weight: expected a number from 0 to 1, found {weight!r}")
+    return power_mean([p, q], [1.0 - weight, weight])
+
+
+def power_mean(probabilities: Sequence[npt.ArrayLike], weights: Sequence[float]) -> FloatArray:
+    """The product of arrays of one shape, each number to the power of its array's share of the ``weights``; computed in float64.
+    Raises `InputError` where one is no probability."""
+    try:
+        given = [np.asarray(one, dtype=np.float64) for one in probabilities]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"powered: expected arrays of probabilities ({error})") from None
+    if any(one.shape != given[0].shape for one in given):
+        raise InputError(
+            f"powered: expected arrays of one shape, found {' and '.join(str(one.shape) for one in given)}"
+        )
+    if not all(((one >= 0) & (one <= 1)).all() for one in given):
+        raise InputError(
+            "powered: expected probabilities from 0 to 1; make them of scores with a softmax or sigmoid first"
+        )
+    shares = np.asarray(weights, dtype=np.float64) / sum(weights)
+    whole = np.prod([one**share for one, share in zip(given, shares, strict=True)], axis=0)
+    return np.asarray(whole, dtype=np.float32)
+
+
+def score_maps(maps: npt.ArrayLike, vectors: npt.ArrayLike) -> FloatArray:
+    """(n, height, width, k) float32: the dot product of each place of (n, height, width, dim) maps with each of (k, dim) vectors,
+    such as those of classes (DenseCLIP, Rao et al. 2022). Raises `InputError`."""
+    places, given = np.asarray(maps, dtype=np.float32), np.asarray(vectors, dtype=np.float32)
+    if places.ndim != 4 or given.ndim != 2 or places.shape[3] != given.shape[1]:
+        raise InputError(
+            f"score_maps: expected (n, height, width, dim) maps and (k, dim) vectors, found {places.shape} and {given.shape}"
+        )
+    return np.asarray(np.einsum("nhwd,kd->nhwk", places, given), dtype=np.float32)

@@ -12,11 +12,11 @@ from .arrays import FloatArray
 from .multivector import MultiVectors
 from .sparse import SparseVectors
 
-Kind: TypeAlias = Literal["dense", "sparse", "multivector", "tokens", "logits"]
+Kind: TypeAlias = Literal["dense", "sparse", "multivector", "tokens", "map", "logits"]
 
 Values: TypeAlias = FloatArray | SparseVectors | MultiVectors
-"""(n, dim) float32 of dense vectors and logits, `SparseVectors`, or `MultiVectors` of multi-vectors and tokens; one row a
-text."""
+"""(n, dim) float32 of dense vectors and logits, (n, height, width, dim) of maps, `SparseVectors`, or `MultiVectors` of
+multi-vectors and tokens; one row a text."""
 
 
 def concatenate(parts: Sequence[Values]) -> Values:
@@ -71,7 +71,7 @@ def scale(values: Values) -> float:
 
 def nearness(found: Values, expected: Values, kind: Kind = "dense") -> npt.NDArray[np.float64]:
     """(n,) how near each row is to its reference, at most 1: the cosine of dense and sparse vectors, the mean cosine of a
-    text's vectors (0 where their number is another), and 1 minus the largest difference of logits, relative to the
+    text's vectors or of a map's (0 where their number is another), and 1 minus the largest difference of logits, relative to the
     largest logit of the row where that is above 1."""
     if isinstance(found, SparseVectors) and isinstance(expected, SparseVectors):
         products = _row_sums(found, expected)
@@ -85,6 +85,9 @@ def nearness(found: Values, expected: Values, kind: Kind = "dense") -> npt.NDArr
                 out[i] = cosine(a, b).mean() if len(a) else 1.0
         return out
     a, b = np.asarray(found), np.asarray(expected)
+    if kind == "map":
+        each = cosine(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
+        return np.asarray(each.reshape(len(a), -1).mean(axis=1))
     if kind == "logits":
         return np.asarray(1.0 - np.abs(a - b).max(axis=1) / np.maximum(np.abs(b).max(axis=1), 1.0))
     return cosine(a, b)

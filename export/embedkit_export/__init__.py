@@ -10,9 +10,14 @@ from embedkit.errors import MissingExtraError
 if TYPE_CHECKING:
     from embedkit_export.modules.fitting import fit_whitening as fit_whitening
     from embedkit_export.modules.fitting import logistic_head as logistic_head
+    from embedkit_export.modules.parts.gate import ChoiceGate as ChoiceGate
+    from embedkit_export.modules.parts.roi_align import RoiAlign as RoiAlign
     from embedkit_export.pipeline.exporting import export as export
     from embedkit_export.plan.prepare import Prepared as Prepared
     from embedkit_export.plan.prepare import prepare as prepare
+    from embedkit_export.recipes.features import FeaturesInput as FeaturesInput
+    from embedkit_export.recipes.images import ImageInput as ImageInput
+    from embedkit_export.recipes.recipe import CrossOf as CrossOf
     from embedkit_export.recipes.recipe import IdsInput as IdsInput
     from embedkit_export.recipes.recipe import Pooling as Pooling
     from embedkit_export.recipes.recipe import Recipe as Recipe
@@ -26,12 +31,17 @@ if TYPE_CHECKING:
     from embedkit_export.verification.gates import Gates as Gates
 
 _HOME = {
+    "ChoiceGate": "modules.parts.gate",
+    "CrossOf": "recipes.recipe",
     "ExportReport": "reporting.report",
+    "FeaturesInput": "recipes.features",
     "Gates": "verification.gates",
     "IdsInput": "recipes.recipe",
+    "ImageInput": "recipes.images",
     "Pooling": "recipes.recipe",
     "Prepared": "plan.prepare",
     "Recipe": "recipes.recipe",
+    "RoiAlign": "modules.parts.roi_align",
     "Role": "recipes.recipe",
     "Side": "recipes.recipe",
     "Surgery": "recipes.surgery",
@@ -44,12 +54,17 @@ _HOME = {
     "prepare": "plan.prepare",
 }
 __all__ = [
+    "ChoiceGate",
+    "CrossOf",
     "ExportReport",
+    "FeaturesInput",
     "Gates",
     "IdsInput",
+    "ImageInput",
     "Pooling",
     "Prepared",
     "Recipe",
+    "RoiAlign",
     "Role",
     "Side",
     "Surgery",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embedkit.errors import InputError
-from embedkit.vectors.similarity import rescore, similarity
+from embedkit.vectors.similarity import powered, rescore, score_maps, similarity
 
 exact = st.integers(-64, 64).map(float)  # their products and sums are exact in float32
 
@@ -74,3 +75,40 @@ def test_what_cannot_be_compared(a: object, b: object, fn: str, message: str) ->
 def test_what_cannot_be_rescored(queries: np.ndarray, candidates: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         rescore(queries, candidates, precision="float32")
+
+
+def test_probabilities_of_two_models_are_one() -> None:
+    rng = np.random.default_rng(0)
+    p, q = rng.uniform(0, 1, (2, 5, 3)).astype(np.float32)
+    for weight in (0.0, 0.35, 1.0):
+        found = powered(p, q, weight)
+        assert found.dtype == np.float32
+        assert np.abs(found - p.astype(np.float64) ** (1 - weight) * q.astype(np.float64) ** weight).max() < 1e-6
+    assert powered([0.0], [1.0], 0.5).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "weight", "problem"),
+    [
+        ([0.5], [0.5, 0.5], 0.5, "arrays of one shape"),
+        ([1.5], [0.5], 0.5, "probabilities from 0 to 1"),
+        ([-0.1], [0.5], 0.5, "probabilities from 0 to 1"),
+        ([float("nan")], [0.5], 0.5, "probabilities from 0 to 1"),
+        ([0.5], [0.5], 1.5, "a number from 0 to 1"),
+        (["a"], [0.5], 0.5, "arrays of probabilities"),
+    ],
+)
+def test_what_is_no_probability_is_named(p: Any, q: Any, weight: float, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        powered(p, q, weight)
+
+
+def test_places_are_scored_by_vectors() -> None:
+    rng = np.random.default_rng(0)
+    maps, vectors = rng.normal(size=(2, 3, 4, 5)).astype(np.float32), rng.normal(size=(6, 5)).astype(np.float32)
+    found = score_maps(maps, vectors)
+    assert found.shape == (2, 3, 4, 6)
+    assert abs(found[1, 2, 3, 4] - maps[1, 2, 3] @ vectors[4]) < 1e-5
+    for wrong in (maps[0], maps[..., :4]):
+        with pytest.raises(InputError, match="score_maps: expected"):
+            score_maps(wrong, vectors)

@@ -77,6 +77,8 @@ class ImageFrontend(Model, frozen=True, tag_field="kind", tag="image"):
     """Whether a picture becomes one of three colours before the steps, or after them."""
     slots: Positive = 256
     layout: Literal["uint8_nhwc", "float_nchw"] = "uint8_nhwc"
+    source: Literal["image", "rendered"] = msgspec.field(default="image", name="from")
+    """``rendered`` pixels are a text's, drawn black on white by whoever asks: an array, or a text and the function that draws it."""
 
     def __post_init__(self) -> None:
         sizes = [step.size for step in self.steps if not isinstance(step, Resize) or step.fit == "squash"]

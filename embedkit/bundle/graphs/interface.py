@@ -16,7 +16,7 @@ _TYPES = dict(enumerate(_NAMES, start=1))
 """By their numbers in onnx.proto's TensorProto.DataType."""
 _AXES = {"ids": 2, "mask": 2, "pool_mask": 2, "types": 2, "length": 1, "choice": 1, "pixels": 4}
 """The axes of what fills an input, of the sources that embedkit itself has."""
-_OUTPUT_AXES = {"dense": 2, "sparse": 2, "logits": 2, "multivector": 3, "tokens": 3}
+_OUTPUT_AXES = {"dense": 2, "sparse": 2, "logits": 2, "multivector": 3, "tokens": 3, "map": 4}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     "  embedkit search bundle tea --store chroma:index --collection docs --hybrid minmax --language english\n"
     "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos --sheet cats.png\n"
     "  embedkit search bundle --audio rain.wav --store chroma:index --collection sounds\n"
+    "  embedkit search bundle --image cat.jpg 'the same at night' --store chroma:index --collection photos\n"
     "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
     "VALUE is JSON, plain text, or a date:  'lang in [\"en\", \"de\"]'   author=null   'published>=2024-05-01'",
@@ -49,7 +50,10 @@ if TYPE_CHECKING:
     "--audio", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A sound to look for the like of."
 )
 @click.option(
-    "--image", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A picture to look for the like of."
+    "--image",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A picture to look for the like of; together with a QUERY in a bundle that reads both as one question.",
 )
 @click.option(
     "--sheet",
@@ -110,8 +114,10 @@ def search(
     json: bool,
 ) -> None:
     """Find the documents nearest to a query; a higher score is nearer."""
-    if sum(bool(given) for given in (query is not None, input, audio, image)) != 1:
-        raise click.BadParameter("give either a QUERY, --input FILE, --image FILE or --audio FILE")
+    if sum((bool(input), bool(audio), bool(query is not None or image))) != 1:
+        raise click.BadParameter(
+            "give either a QUERY, --input FILE, --audio FILE or --image FILE (with a QUERY, where the bundle reads both)"
+        )
     if root and not sheet:
         raise click.BadParameter("give --root with --sheet only")
     ranking.check()
@@ -131,7 +137,10 @@ def search(
     }
     encoder = loading.load(bundle)
     queries: list[Any]
-    if file := image or audio:
+    if image and query is not None:
+        queries = [encoder.modality("query").of_picture(Path(image), query)]
+        query = f"{image} {query}"
+    elif file := image or audio:
         encoder.role_of("image" if image else "audio")  # or says that the bundle reads none
         query, queries = file, [Path(file)]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Choice, Input
-from embedkit.errors import BundleError
+from embedkit.errors import BundleError, InputError
 
 Item: TypeAlias = Any
 """One thing that is encoded: a string, a mapping of a template's fields, a sequence of ids, ...; what it may be is known to
 its `Modality` alone."""
+
+Renderer: TypeAlias = Callable[[str], Any]
+"""Draws a text: (height, width) or (height, width, 3) uint8, black (0) on white (255)."""
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 Ids: TypeAlias = npt.NDArray[np.int64]
@@ -134,14 +138,27 @@ class Modality(ABC):
         """An item that can be sent to another process."""
         return item
 
+    def of_picture(self, picture: Path, text: str) -> Item:
+        """The item that a picture and a text are together, where they are one; else `InputError`."""
+        raise InputError(
+            f"this role reads {self.frontend.kind}, and no picture together with a text; give one of them, or export a model that reads both"
+        )
+
+    def render_with(self, renderer: Renderer) -> bool:
+        """Let ``renderer`` draw texts where this reads drawn ones; whether it does."""
+        return False
+
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
-        """What checked items are prepared to, by source, a row an item, as a golden file keeps them; raises `Unencodable`. Of
-        items that texts stand for a golden file keeps the texts, and this is not called."""
-        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
+        """What checked items are prepared to, by source, a row an item, as a golden file keeps them; raises `Unencodable`. Of items
+        that texts stand for, as they do where this is not another's, it is ``item``, each in JSON."""
+        return {"item": np.array([json.dumps(self.portable(item), default=_plain) for item in items])}
 
     def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
         """Items that are prepared to the ``arrays``: the inverse of `prepared`."""
-        raise AssertionError(f"texts stand for the items of the kind {self.frontend.kind}")
+        try:
+            return [self.check(json.loads(str(one)), self.noun) for one in arrays["item"]]
+        except (KeyError, ValueError) as error:
+            raise InputError(f"expected items in JSON ({error})") from error
 
     def of_file(self, data: bytes) -> Item:
         """The item that the bytes of a file are."""
@@ -150,3 +167,8 @@ class Modality(ABC):
     @abstractmethod
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """What makes batches; ``path`` gives the bundle's checked files by name."""
+
+
+def _plain(value: Any) -> Any:
+    """An array as lists, for JSON."""
+    return value.tolist()

@@ -15,6 +15,8 @@ _OWN = {
     "text": "embedkit.runtime.frontends.text.modality:TextModality",
     "ids": "embedkit.runtime.frontends.ids:IdsModality",
     "image": "embedkit.runtime.frontends.image.modality:ImageModality",
+    "features": "embedkit.runtime.frontends.features:FeaturesModality",
+    "composed": "embedkit.runtime.frontends.composed:ComposedModality",
     "audio": "embedkit.runtime.frontends.audio.modality:AudioModality",
 }
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
+from embedkit_export.modules.parts.backbone import PartsBackbone
 from embedkit_export.plan.plan import GraphPlan, shaped
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.tensors import IDS, MASK, POOL_MASK, TYPES
@@ -31,9 +32,11 @@ def capture(plan: GraphPlan) -> ir.Model:
     in float32. Raises `ExportError`."""
     with quiet(), torch.no_grad(), _additive_masks(), _blind_rows() if plan.kept else nullcontext():
         graph = copy.deepcopy(plan.module)
-        if hasattr(graph.backbone, "set_attn_implementation"):
-            # Decomposed attention is what the passes after this know, and the fastest on CPU.
-            graph.backbone.set_attn_implementation("eager")
+        inner: Any = graph.backbone.modules() if isinstance(graph.backbone, PartsBackbone) else [graph.backbone]
+        for part in inner:
+            if hasattr(part, "set_attn_implementation"):
+                # Decomposed attention is what the passes after this know, and the fastest on CPU.
+                part.set_attn_implementation("eager")
         if hasattr(graph.backbone, "set_experts_implementation"):
             # Each token's own experts, gathered: the others run what a batch needs, or have no operator in ONNX.
             graph.backbone.set_experts_implementation("batched_mm")
@@ -43,12 +46,15 @@ def capture(plan: GraphPlan) -> ir.Model:
         shape = _SHAPE
         if plan.fixed is not None:
             tokens, shape = plan.fixed, (_SHAPE[0], plan.fixed)
+        named = {axis: torch.export.Dim(axis, max=most) for axis, most in plan.axes.items()}
         given, axes = [], []
         for name in graph.inputs:
             if name in plan.shapes:
                 given.append(shaped(plan, name, shape[0]))
                 free = {
-                    axis: torch.export.Dim(f"{name}_{axis}") for axis, n in enumerate(plan.shapes[name], 1) if n is None
+                    axis: named[n] if isinstance(n, str) else torch.export.Dim(f"{name}_{axis}")
+                    for axis, n in enumerate(plan.shapes[name], 1)
+                    if not isinstance(n, int)
                 }
                 axes.append({0: batch} | free)
                 continue
@@ -83,8 +89,10 @@ def _check_axes(model: ir.Model, plan: GraphPlan) -> None:
     for value in model.graph.inputs:
         dims = list(value.shape.dims) if value.shape is not None else []
         known = 1 if plan.fixed is not None or value.name in plan.shapes else 2
-        for axis, dim in list(zip(("batch", "tokens"), dims, strict=False))[:known]:
-            if isinstance(dim, int):
+        stated = {axis for axis, n in enumerate(plan.shapes.get(str(value.name), ()), 1) if not isinstance(n, int)}
+        places = {*range(known), *stated}
+        for place, (axis, dim) in enumerate(zip(("batch", "tokens"), dims, strict=False)):
+            if place in places and isinstance(dim, int):
                 raise ExportError(
                     f"{type(plan.module.backbone).__name__}: the captured graph takes {axis} = {dim} only, because the model's code "
                     "counts with that number; "

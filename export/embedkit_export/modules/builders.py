@@ -24,6 +24,7 @@ from embedkit_export.recipes.stages import (
 from embedkit_export.sources.weight_files import Weights
 
 from . import layers as stages
+from .parts.gate import ChoiceGate
 
 _BATCH_STATISTICS = ("batch_norm", "whiten", "whitening", "group_whitening", "zca", "batch_whitening")
 
@@ -79,6 +80,9 @@ def _built(given: Any, weights: Weights) -> nn.Module:
             raise KeyError("shift or matrix")
         return nn.Sequential(*parts)
     if isinstance(given, Gate):
+        if given.table is not None:
+            layer = stages.linear(_named(weights.get(given.weights)), "x")
+            return ChoiceGate(weights.get(given.table)["weight"], layer, given.inputs)
         return stages.Gate(stages.linear(_named(weights.get(given.weights)), "x"))
     if isinstance(given, Normalize):
         return stages.Normalize()
@@ -100,14 +104,15 @@ def batch_statistics(module: nn.Module) -> str | None:
     return None
 
 
-def check_independent(module: Callable[[Tensor], Tensor], dim: int, where: str, name: str) -> int:
+def check_independent(module: Callable[..., Tensor], dim: int, where: str, name: str) -> int:
     """The width that ``module`` gives (batch, n, ``dim``) numbers; `ExportError` where a row's result depends on the
     other rows."""
     x = torch.randn(5, 2, dim, generator=torch.Generator().manual_seed(0))
+    numbers = [torch.zeros(5, dtype=torch.int64) for _ in getattr(module, "reads", ())]
     with torch.no_grad():
         try:
-            together = module(x)
-            alone = torch.cat([module(row[None]) for row in x])
+            together = module(x, *numbers)
+            alone = torch.cat([module(row[None], *(number[:1] for number in numbers)) for row in x])
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ExportError(f"{where}: {name} cannot take (batch, 2, {dim}) vectors: {reason}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from embedkit_export.tensors import DENSE, LENGTH, MASK, POOL_MASK, SAMPLES
+from embedkit_export.tensors import DENSE, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES
 
 from .heads import Joined
 from .pooling import Layers, last, pooled
@@ -22,6 +22,7 @@ class EncoderGraph(nn.Module):
     ``inputs`` names the tensors in order. ``pools`` are concatenated; each takes (hidden, ids, mask, pool mask) or, where
     it is a module of the user's or an `AttentionPool`, (hidden, mask). Without pools there are no vectors. ``masked`` tells
     whether the pools leave out what the pool mask does, ``given`` whether the vectors are an output, or only what heads read.
+    ``ink`` is the edge of patches, of which those that are white all over are not pooled.
     ``leading`` tokens of what has no masks (a picture's class token) are read and not pooled.
     """
 
@@ -40,10 +41,11 @@ class EncoderGraph(nn.Module):
         masked: bool = True,
         given: bool = True,
         leading: int = 0,
+        ink: int | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.inputs, self.leading = list(inputs), leading
+        self.inputs, self.leading, self.ink = list(inputs), leading, ink
         self.reading = Layers(layers, join, layer_weights)
         self.token_stages = nn.Sequential(*token_stages)
         self.pools = nn.ModuleList(pools)
@@ -100,8 +102,17 @@ class EncoderGraph(nn.Module):
     def pooled(self, hidden: Tensor, named: dict[str, Tensor]) -> Tensor:
         """(batch, 2, dim), both copies equal."""
         mask = mask_of(named, hidden)
+        if self.ink is not None and PIXELS in named:
+            seen = has_ink(named[PIXELS], self.ink)
+            mask = torch.cat([torch.ones(seen.shape[0], hidden.shape[1] - seen.shape[1]), seen], dim=1)
         pool_mask = named[POOL_MASK].to(torch.float32) if POOL_MASK in named and self.masked else mask
         return pooled(self.pools, hidden, named, mask, pool_mask, self.leading)
+
+    def staged(self, vectors: Tensor, named: Mapping[str, Tensor]) -> Tensor:
+        """(batch, n, dim) through the stages; one that reads inputs (``reads``) is given these too."""
+        for stage in self.stages:
+            vectors = stage(vectors, *(named[name] for name in getattr(stage, "reads", ())))
+        return vectors
 
     def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Each of `outputs`."""
@@ -110,7 +121,7 @@ class EncoderGraph(nn.Module):
         vectors: Tensor | None = None
         made: dict[str, Tensor] = {}
         if len(self.pools):
-            vectors = self.stages(self.pooled(self._hidden(out), named))
+            vectors = self.staged(self.pooled(self._hidden(out), named), named)
             if self.given:
                 made[DENSE] = vectors[:, 0]
         mask = mask_of(named, last(out))
@@ -120,6 +131,13 @@ class EncoderGraph(nn.Module):
             made[name] = head(run)
         found = tuple(made[name] for name in self.outputs)
         return found[0] if len(found) == 1 else found
+
+
+def has_ink(pixels: Tensor, patch: int) -> Tensor:
+    """(batch, patches) floats, row by row: 1 where a pixel of (batch, height, width, 3) uint8 is not white."""
+    rows, columns = pixels.shape[1] // patch, pixels.shape[2] // patch
+    patches = pixels.to(torch.float32).reshape(-1, rows, patch, columns, patch * 3)
+    return (patches.amin(dim=(2, 4)).flatten(1) < 255).to(torch.float32)
 
 
 def mask_of(named: Mapping[str, Tensor], hidden: Tensor) -> Tensor:

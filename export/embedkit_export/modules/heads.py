@@ -156,15 +156,31 @@ class TokenVectors(Head):
     """(batch, tokens, dim): each token's vector after some stages; which tokens are kept is decided outside the graph, but for
     a picture's first ones, which the role leaves out."""
 
-    def __init__(self, stages: nn.Sequential, *, compact: bool, layers: Sequence[int] = (-1,)) -> None:
-        """``compact`` tells whether tokens are left out, or all that are read are kept."""
+    def __init__(
+        self, stages: nn.Sequential, *, compact: bool, count: int | None = None, layers: Sequence[int] = (-1,)
+    ) -> None:
+        """``compact`` tells whether tokens are left out, or all that are read are kept; ``count``, how many, the first, there are
+        of every item."""
         super().__init__()
-        self.stages, self.compact, self.reading = stages, compact, Layers(layers)
+        self.stages, self.compact, self.count, self.reading = stages, compact, count, Layers(layers)
 
     def forward(self, run: Run) -> Tensor:
         """(batch, tokens, dim)."""
         out: Tensor = self.stages(self.reading(run.out)[:, run.leading :])
-        return out
+        return out[:, : self.count]
+
+
+class MapVectors(Head):
+    """(batch, height, width, dim): the vectors of the places of a picture, which are its tokens behind the first ``skip``."""
+
+    def __init__(self, stages: nn.Sequential, grid: tuple[int, int], skip: int) -> None:
+        super().__init__()
+        self.stages, self.grid, self.skip = stages, grid, skip
+
+    def forward(self, run: Run) -> Tensor:
+        """Row by row."""
+        out: Tensor = self.stages(run.hidden)[:, self.skip :]
+        return out.reshape(out.shape[0], *self.grid, out.shape[-1])
 
 
 class PooledVector(Head):

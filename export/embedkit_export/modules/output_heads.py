@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
-from embedkit_export.recipes.outputs import Logits, MultiVector, Named, Sparse, Tokens
+from embedkit_export.recipes.outputs import Logits, Map, MultiVector, Named, Sparse, Tokens
 from embedkit_export.recipes.stages import Linear
 from embedkit_export.sources.routes import WordTable
 from embedkit_export.sources.source import Source
@@ -35,16 +35,20 @@ def output_head(given: Named, origin: Source, weights: Weights, where: str) -> H
         if given.words:
             return _answer(given, origin, where)
         return heads.ModelLogits(ModelHead(_whole(origin, where, "a head for classes")))
+    if isinstance(given, Map):
+        return heads.MapVectors(_stages(given.stages, weights, where), (given.grid[0], given.grid[1]), given.skip)
     assert isinstance(given, MultiVector | Tokens), "a dense output is made where the body is"
     made = _stages(given.stages, weights, where)
-    return heads.TokenVectors(made, compact=isinstance(given, MultiVector), layers=given.layers)
+    compact = isinstance(given, MultiVector)
+    return heads.TokenVectors(made, compact=compact, count=given.count, layers=given.layers)
 
 
 def is_normalized(made: Head) -> bool:
     """Whether its vectors, or a token's, have unit length."""
     if isinstance(made, heads.Joined):
         return True
-    stages: Any = made.stages if isinstance(made, heads.TokenVectors | heads.PooledVector) else ()
+    known = isinstance(made, heads.TokenVectors | heads.PooledVector | heads.MapVectors)
+    stages: Any = made.stages if known else ()
     return any(isinstance(part, Normalize) for part in list(stages)[-1:])
 
 

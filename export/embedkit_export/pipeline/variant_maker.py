@@ -23,6 +23,7 @@ from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.quantization.forms import Form, FusedGraph, NothingToQuantise, forms
 from embedkit_export.reporting.manifest import Description
 from embedkit_export.verification.judge import Judge
+from embedkit_export.verification.media.samples import sample_key
 from embedkit_export.verification.parity import Verdict
 from embedkit_export.verification.sample import Sample
 
@@ -52,7 +53,7 @@ def _ground(
     notes += check_fused(captured, graph.config, layers=graph.module.deepest(known), attentions=extra)
     roles = [name for name, role in plan.roles.items() if role.graph == owner]
     feeds = []
-    own = sample[plan.roles[owner].frontend.kind]
+    own = sample[sample_key(plan.roles[owner].frontend)]
     for i, item in enumerate(own.calibration()):
         role = roles[i % len(roles)]
         given = tokenizers.items(role, [item])

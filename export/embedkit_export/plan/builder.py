@@ -6,12 +6,12 @@ import inspect
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from torch import nn
 
-from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, Input, Output, TextFrontend
 from embedkit.errors import ExportError, InputError
 from embedkit_export.modules.audio.sounds import FeatureBackbone, WaveBackbone
 from embedkit_export.modules.builders import build_stage, check_independent
@@ -30,16 +30,17 @@ from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES, TYPES
 
 from .backbone import set_causal, tokenizer_json, without_special
+from .composing.inputs import Parts as Read
+from .composing.inputs import is_of_parts, parts_of
+from .composing.modules import module_of
 from .detection.media.audio import example, hearing
 from .detection.media.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
-from .heads import pools_of
+from .heads import patch_of, pools_of
 from .media import audio_frontend, leading, own_preparing
 from .outputs.further import Parts, check_alone, check_joins, check_scores, dense_head
 from .plan import GraphPlan, Plan, RolePlan
 from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
-
-AnyFrontend: TypeAlias = TextFrontend | IdsFrontend | ImageFrontend | AudioFrontend
 
 
 def make_plan(
@@ -68,6 +69,8 @@ class _Builder:
         self.waiting: list[tuple[str, Role, Source, str]] = []
         self.tokenizer_json: dict[int, str] = {}
         self.bare: dict[int, Source] = {}
+        self.parts: dict[str, Read] = {}
+        self.modules: dict[str, Source] = {}
         self.mels: list[Any] = []
 
     def add(self, name: str) -> None:
@@ -78,7 +81,8 @@ class _Builder:
         pooling = as_pooling(role.pooling)
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
         outputs = [[name, _key(given)] for name, given in of_role(self.recipe, role).items()]
-        key = repr((id(origin), _key(pooling), staged, outputs, leading(role, pooling)))
+        read = [role.dense, *map(_key, (role.parts, role.features))]
+        key = repr((id(origin), _key(pooling), staged, outputs, leading(role, pooling), read))
         self.waiting.append((name, role, origin, key))
 
     def finish(self) -> Plan:
@@ -94,6 +98,9 @@ class _Builder:
                 self.plan.roles[name] = RolePlan(
                     frontends[name], owner, origin.tokenizer, own, *own_preparing(role, origin, self.base)
                 )
+                if name in self.parts:
+                    parts = self.parts[name].planned if role.parts else {}
+                    self.plan.roles[name] = replace(self.plan.roles[name], parts=parts)
             for name, role, origin in group:
                 frontend = frontends[name]
                 if isinstance(frontend, TextFrontend):
@@ -116,6 +123,10 @@ class _Builder:
 
     def _origin(self, name: str, role: Role) -> Source:
         """The source of a role's weights: the model's, unless the role names another checkpoint or surgery."""
+        if role.module is not None:
+            if role.module not in self.modules:
+                self.modules[role.module] = module_of(self.origin, role.module, f"role {name}")
+            return self.modules[role.module]
         for kind, given in (("image", role.image), ("audio", role.audio)):
             if given is not None and kind in self.origin.routes:
                 return self.origin.routes[kind]
@@ -146,7 +157,9 @@ class _Builder:
             self.plan.notes += found.notes
         return self.origins[key]
 
-    def _frontend(self, name: str, role: Role, origin: Source) -> AnyFrontend:
+    def _frontend(self, name: str, role: Role, origin: Source) -> Any:
+        if is_of_parts(role):
+            return self._parts(name, role, origin).frontend
         if role.audio is not None:
             return audio_frontend(role, origin, self.mels)
         if role.image is not None:
@@ -155,11 +168,21 @@ class _Builder:
             return IdsFrontend(**msgspec.structs.asdict(self.recipe.ids))
         return text_frontend(role, origin, f"role {name}", self.max_tokens)
 
-    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, AnyFrontend]) -> GraphPlan:
+    def _parts(self, name: str, role: Role, origin: Source) -> Read:
+        """What a role reads whose items have parts; once for each role."""
+        if name not in self.parts:
+            self.parts[name] = parts_of(role, origin, self.recipe, name, base=self.base, max_tokens=self.max_tokens)
+        return self.parts[name]
+
+    def _graph(self, owner: str, role: Role, origin: Source, frontends: dict[str, Any]) -> GraphPlan:
         where = f"role {owner}"
         backbone = origin.backbone
-        shapes: dict[str, tuple[int | None, ...]] = {}
-        if role.image is not None:
+        shapes: dict[str, tuple[int | str | None, ...]] = {}
+        read = self._parts(owner, role, origin) if is_of_parts(role) else None
+        if read is not None:
+            backbone = read.backbone
+            shapes |= read.shapes
+        elif role.image is not None:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
             shapes[PIXELS] = given_image.frontend().shape
@@ -175,8 +198,8 @@ class _Builder:
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
         fixed = {getattr(frontend, "fixed", None) for frontend in frontends.values()}
         outputs = of_role(self.recipe, role)
-        check_joins(outputs, dense=self.recipe.dense)
-        if not self.recipe.dense and not outputs:
+        check_joins(outputs, dense=bool(role.dense))
+        if not role.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
         made: dict[str, Head] = {}
         for name, given in outputs.items():
@@ -189,7 +212,7 @@ class _Builder:
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
         reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
-        if self.recipe.dense or reads_vectors:
+        if role.dense or reads_vectors:
             pools, after = pools_of(pooling, origin, weights, where, padded=None not in fixed)
         token_stages = [
             build_stage(given, weights, f"token stage {i}") for i, given in enumerate(role.token_stages or [], 1)
@@ -197,7 +220,9 @@ class _Builder:
         given = role.stages or []
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
-        if PIXELS in shapes:
+        if read is not None:
+            inputs = list(read.inputs)
+        elif PIXELS in shapes:
             inputs = [Input(name=PIXELS, dtype=backbone.image.frontend().dtype, source="pixels")]
         elif shapes:
             inputs = [Input(name=name, dtype="float32", source=name) for name in shapes]
@@ -227,12 +252,13 @@ class _Builder:
             stages=stages,
             heads=made,
             masked=masked,
-            given=self.recipe.dense,
+            given=bool(role.dense),
             leading=leading(role, pooling),
+            ink=patch_of(backbone, where) if getattr(pooling, "ink", False) else None,
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
-        if FEATURES in shapes:
+        if FEATURES in shapes and read is None:
             slots = sound_slots(module, where, shapes)
             for name, frontend in frontends.items():
                 frontends[name] = msgspec.structs.replace(frontend, slots=slots)
@@ -272,7 +298,8 @@ class _Builder:
             config=getattr(backbone, "config", None),
             fixed=next(iter(fixed)) if len(fixed) == 1 else None,
             shapes=shapes,
-            example=SECOND if shapes else 7,
+            axes=read.axes if read is not None else {},
+            example=SECOND if shapes and read is None else 7,
             kept=any(frontend.padding == "kept" for frontend in texts),
         )
 

@@ -78,6 +78,17 @@ def pools_of(
     return pools, after
 
 
+def patch_of(backbone: Any, where: str) -> int:
+    """The edge of a model's patches, of drawn texts; raises `ExportError`."""
+    patch, given = getattr(backbone.config, "patch_size", None), getattr(backbone, "image", None)
+    if not isinstance(patch, int) or given is None or given.source != "rendered":
+        raise ExportError(
+            f"{where}: pooling with `ink` needs a transformer of pictures with square patches, and drawn texts (image = "
+            '{from = "rendered", ...})'
+        )
+    return patch
+
+
 def closing_id(origin: Source) -> int | None:
     """The token that closes a text: as the model itself knows it (CLIP's; 2 stands for none there), else the tokenizer."""
     own = getattr(origin.backbone, "eos_token_id", None)

@@ -4,17 +4,30 @@ role."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
-from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Input, Output, TextFrontend
+from embedkit.bundle.manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    IdsFrontend,
+    ImageFrontend,
+    Input,
+    Output,
+    TextFrontend,
+)
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.recipes.audio import AudioInput
 from embedkit_export.recipes.images import ImageInput
 from embedkit_export.recipes.recipe import Recipe
 from embedkit_export.sources.weight_files import Weights
 from embedkit_export.tensors import DENSE
+
+AnyFrontend: TypeAlias = (
+    TextFrontend | IdsFrontend | ImageFrontend | AudioFrontend | FeaturesFrontend | ComposedFrontend
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +41,13 @@ class GraphPlan:
     pad_id: int
     config: Any
     fixed: int | None = None
-    shapes: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
-    """The shape of one item's tensor, by the name of an input that is not made of tokens; None is an axis of any length."""
+    shapes: dict[str, tuple[int | str | None, ...]] = field(default_factory=dict)
+    """The shape of one item's tensor, by the name of an input that is not made of tokens; None is an axis of any length, and a name
+    one that is as long wherever it stands."""
     example: int = 7
     """How long an axis of any length is in an example."""
+    axes: dict[str, int] = field(default_factory=dict)
+    """How long the named axes are at most."""
     kept: bool = False
     """Whether padding has vectors that the others see nothing of."""
 
@@ -42,16 +58,23 @@ class GraphPlan:
 
 
 def shaped(plan: GraphPlan, name: str, rows: int) -> torch.Tensor:
-    """An example of an input that is not made of tokens: zeros; axes of any length have a few."""
+    """An example of an input that is not made of tokens: zeros, and masks of ones; axes of any length have a few, named ones each
+    another number."""
     entry = next(entry for entry in plan.inputs if entry.name == name)
-    return torch.zeros(rows, *(size or plan.example for size in plan.shapes[name]), dtype=getattr(torch, entry.dtype))
+    named = list(plan.axes)
+    sizes = [named.index(size) + _FEW if isinstance(size, str) else size or plan.example for size in plan.shapes[name]]
+    value = 1 if entry.source in ("mask", "pool_mask") else 0
+    return torch.full((rows, *sizes), value, dtype=getattr(torch, entry.dtype))
+
+
+_FEW = 7
 
 
 @dataclass(frozen=True)
 class RolePlan:
     """One role: its frontend, its graph (the name of the first role that has it), and torch's tokenizer."""
 
-    frontend: TextFrontend | IdsFrontend | ImageFrontend | AudioFrontend
+    frontend: AnyFrontend
     graph: str
     tokenizer: Any
     tokenizer_json: str
@@ -61,6 +84,8 @@ class RolePlan:
     """What is done to pictures."""
     audio: AudioInput | None = None
     """What is done to sounds."""
+    parts: dict[str, RolePlan] = field(default_factory=dict)
+    """What each part reads, of a role whose items have parts."""
 
 
 @dataclass

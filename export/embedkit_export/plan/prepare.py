@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend
+from embedkit.bundle.manifest import AudioFrontend, ComposedFrontend, FeaturesFrontend, IdsFrontend, ImageFrontend
 from embedkit.bundle.summary import about, reads
 from embedkit.errors import InputError
 from embedkit_export.recipes.audio import lines as audio_lines
@@ -20,6 +20,7 @@ from embedkit_export.sources.load import load
 from embedkit_export.sources.source import CLASSES, Loading, Source
 
 from .builder import make_plan
+from .composing.modules import names_parts
 from .detection.detect import infer
 from .plan import GraphPlan, Plan
 
@@ -54,6 +55,9 @@ class Prepared:
             lines.append(f"similarity  {self.recipe.similarity}")
         for name, role in self.plan.roles.items():
             frontend = role.frontend
+            if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+                lines.append(f"role        {name}: {reads(frontend)}")
+                continue
             if isinstance(frontend, IdsFrontend):
                 sides = f"padded on the {frontend.pad} with {frontend.pad_id}"
                 lines.append(f"role        {name}: {reads(frontend)}, {sides}")
@@ -131,6 +135,7 @@ def prepare(
         ids=given is not None and given.ids is not None,
         pictures=given is not None and given.image is not None,
         sounds=given is not None and given.audio is not None,
+        parts=given is not None and any(map(names_parts, given.all_roles())),
         kind=CLASSES.get(kind, ""),
     )
     origin = load(model, loading)

@@ -12,13 +12,14 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import ExportError
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.modules.output_heads import is_normalized
+from embedkit_export.modules.parts.backbone import PartsBackbone
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput
-from embedkit_export.recipes.outputs import Logits, Named, Sparse
+from embedkit_export.recipes.outputs import Logits, Map, MultiVector, Named, Sparse, Tokens
 from embedkit_export.sources.foreign.own_code import gone
 from embedkit_export.tensors import FEATURES, IDS, LENGTH, MASK, PIXELS, POOL_MASK, SAMPLES, TYPES
 
-Shapes: TypeAlias = "dict[str, tuple[int | None, ...]]"
+Shapes: TypeAlias = "dict[str, tuple[int | str | None, ...]]"
 
 SECOND = 16_000
 """Samples of a clip that is an example."""
@@ -28,11 +29,13 @@ def short_run(
     run: Callable[[dict[str, torch.Tensor]], Any], module: EncoderGraph, where: str, token: int, shapes: Shapes
 ) -> Any:
     """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
+    if isinstance(module.backbone, PartsBackbone):
+        return _ran(run, module.backbone.examples(2), where, "parts that are zeros")
     if PIXELS in module.inputs:
         return _ran(run, {PIXELS: torch.zeros_like(module.backbone.noise(2))}, where, "black pictures")
     for name in (SAMPLES, FEATURES):
         if name in shapes:
-            quiet_clips = {name: torch.zeros(2, *(size or SECOND for size in shapes[name]))}
+            quiet_clips = {name: torch.zeros(2, *(size if isinstance(size, int) else SECOND for size in shapes[name]))}
             if LENGTH in module.inputs:
                 quiet_clips[LENGTH] = torch.full((2,), 2, dtype=torch.int64)
             return _ran(run, quiet_clips, where, "silence")
@@ -90,6 +93,10 @@ def described_outputs(
             about |= {"labels": given.labels, "activation": given.activation}
         part: Any = module.heads[name]
         about["normalized"] = is_normalized(part)
+        if isinstance(given, MultiVector | Tokens):
+            about |= {"count": given.count, "part": given.part}
+        elif isinstance(given, Map):
+            about["grid"] = given.grid
         dim = int(tensors[name].shape[-1])
         if isinstance(given, Logits) and given.labels and len(given.labels) != dim:
             raise ExportError(f"output {name}: expected {dim} labels, found {len(given.labels)}")
@@ -111,5 +118,5 @@ def sound_slots(module: EncoderGraph, where: str, shapes: Shapes) -> int:
     """Token slots that a clip of a fixed size is worth: its tokens, and no fewer than one for each 256 numbers of its bands, which a
     network may make fewer on its way."""
     tokens = int(short_run(module.hidden, module, where, 0, shapes).shape[1])
-    sides = shapes[FEATURES][-2:]
-    return max(tokens, (sides[0] or 1) * (sides[1] or 1) // 256 if len(shapes[FEATURES]) > 2 else 1)
+    sides = [size if isinstance(size, int) else 1 for size in shapes[FEATURES][-2:]]
+    return max(tokens, sides[0] * sides[1] // 256 if len(shapes[FEATURES]) > 2 else 1)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import AudioFrontend, ImageFrontend, Input
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, Input, TextFrontend
 from embedkit.runtime.frontends.base import Batch, Item, Unencodable
 from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.tower import graph_inputs
@@ -60,7 +60,7 @@ class Tokenizers:
         modality = self.modalities[role]
         out: list[Item] = []
         for i, item in enumerate(given):
-            if isinstance(modality.frontend, ImageFrontend | AudioFrontend):
+            if not isinstance(modality.frontend, TextFrontend | IdsFrontend):
                 whole = item
             elif isinstance(item, str):
                 whole = modality.fill(item, i)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from embedkit.bundle.manifest import ImageFrontend, Step
+from embedkit.bundle.manifest import ImageFrontend, Pad, Step
 from embedkit.errors import InputError
 
 Three: TypeAlias = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
@@ -25,6 +25,8 @@ class ImageInput(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     scale: float = 1 / 255
     mean: Three = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
     std: Three = msgspec.field(default_factory=lambda: [1.0, 1.0, 1.0])
+    source: Literal["image", "rendered"] = msgspec.field(default="image", name="from")
+    """``rendered`` where the pixels are a text's, drawn black on white: without steps filled up with white on the right and below."""
 
     def __post_init__(self) -> None:
         if not all(self.std):
@@ -33,9 +35,12 @@ class ImageInput(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
     def frontend(self, slots: int = 256) -> ImageFrontend:
         """What the manifest says of it."""
+        white: list[Step] = [Pad(size=self.size, fill=[255, 255, 255], place="corner")]
+        drawn = white if self.source == "rendered" else []
         return ImageFrontend(
+            source=self.source,
             size=self.size,
-            steps=self.steps,
+            steps=self.steps or drawn,
             alpha=self.alpha,
             color=self.color,
             convert=self.convert,

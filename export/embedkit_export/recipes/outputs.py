@@ -66,6 +66,10 @@ class MultiVector(_Output, frozen=True, tag="multivector"):
     layers: Layers = msgspec.field(default_factory=lambda: [-1])
     """The hidden states that are read, one behind the other: 0 the embeddings, k the k-th layer, -1 the last."""
     similarity: Literal["maxsim", "meanmaxsim"] = "maxsim"
+    count: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many are kept of each item, the first, where all have as many."""
+    part: str | None = None
+    """Of items with parts: the one whose rows they stand for."""
 
 
 class Tokens(_Output, frozen=True, tag="tokens"):
@@ -73,6 +77,16 @@ class Tokens(_Output, frozen=True, tag="tokens"):
 
     stages: list[Any] = []
     layers: Layers = msgspec.field(default_factory=lambda: [-1])
+    count: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    part: str | None = None
+
+
+class Map(_Output, frozen=True, tag="map"):
+    """A vector for each place of a picture, ``grid`` (height, width): of the tokens behind the first ``skip``, row by row."""
+
+    grid: Annotated[list[Annotated[int, msgspec.Meta(ge=1)]], msgspec.Meta(min_length=2, max_length=2)]
+    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
+    stages: list[Any] = []
 
 
 class Logits(_Output, frozen=True, tag="logits"):
@@ -87,7 +101,7 @@ class Logits(_Output, frozen=True, tag="logits"):
     activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
 
 
-Named: TypeAlias = Dense | Sparse | MultiVector | Tokens | Logits
+Named: TypeAlias = Dense | Sparse | MultiVector | Tokens | Map | Logits
 
 
 def checked_output(given: Any, name: str) -> Any:

@@ -49,6 +49,8 @@ class Pooling(_Piece, frozen=True):
     """False pools all tokens that are read, whatever `without` leaves out of other outputs."""
     padding: bool = False
     """Whether padding is pooled like text; needs a fixed length."""
+    ink: bool = False
+    """Of texts that were drawn: only patches that are not white all over are pooled."""
     weights: str | None = None
     """For ``attention``: where its weights are (``FILE:PREFIX``), see `embedkit_export.modules.pooling.AttentionPool`."""
     heads: Positive = 1
@@ -109,12 +111,27 @@ class Role(_Piece, frozen=True):
     image: Any = None
     """That the role reads pictures: ``auto`` (as the model's own files prepare them), the name of such a file, or a table or
     `recipes.images.ImageInput`."""
+    features: Any = None
+    """That the role reads numbers which were made before: a table or a `recipes.features.FeaturesInput`."""
+    ids: IdsInput | None = None
+    """Of a part: that it reads sequences of ids."""
+    parts: dict[str, Role] | None = None
+    """That the role reads items of several parts, by name, each a `Role` that says what it reads (a picture by ``image``, numbers by
+    ``features``, ids by ``ids``, else a text). A part fills the argument of its name; of a text NAME_mask is its mask."""
+    module: str | None = None
+    """The part of a live model (its attribute, such as ``vision_model``) that this role goes through."""
     outputs: dict[str, Any] | None = None
     """Outputs of this role, beside those of the recipe, and in the place of those of the same name."""
+    dense: bool | None = None
+    """Whether the pooled vector is an output of this role."""
     audio: Any = None
     """That the role reads sounds: ``auto`` (as the model's own files prepare them), or a table or `recipes.audio.AudioInput`."""
     special_tokens: bool | None = None
     """False where the tokenizer adds no special tokens: the template has all that are read."""
+
+
+_READS = ("image", "features", "ids", "parts")
+"""What says that a role reads something other than texts."""
 
 
 class IdsInput(_Piece, frozen=True):
@@ -137,6 +154,15 @@ class TableOf(_Piece, frozen=True):
     skip: list[Annotated[int, msgspec.Meta(ge=0)]] = []
 
 
+class CrossOf(_Piece, frozen=True):
+    """The role (``tower``) whose items have two parts, a question and what is stored of another item; ``takes`` says of which output
+    (``ROLE.OUTPUT``) a part's numbers are, and ``stored`` which part is the stored item's."""
+
+    tower: str
+    takes: dict[str, str]
+    stored: str
+
+
 class Recipe(_Piece, frozen=True):
     """All that an export needs to know of a model beside its weights."""
 
@@ -150,6 +176,10 @@ class Recipe(_Piece, frozen=True):
     """Whether the pooled vector is an output, ``dense``; heads may read it all the same."""
     outputs: dict[str, Any] = {}
     """Other outputs by name, each a table or one of `outputs`."""
+    power: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """Outputs whose probabilities are multiplied, each to the power of its share of these weights (p^(1 - w) * q^w)."""
+    cross: dict[str, CrossOf] = {}
+    """Graphs that read a question and what is stored of an item together."""
     fused: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
     """Dense outputs by name with their weights: two items are compared by the weighted mean of these outputs' scores."""
     prompts: dict[str, list[str]] = {}
@@ -182,6 +212,10 @@ class Recipe(_Piece, frozen=True):
     """That the model reads sequences of ids, not texts."""
     image: Any = None
     """That the model reads pictures, as of `Role`; found by itself where the model says so."""
+    features: Any = None
+    """That the model reads numbers which were made before, as of `Role`."""
+    parts: dict[str, Role] | None = None
+    """That the model reads items of several parts, as of `Role`."""
     audio: Any = None
     """That the model reads sounds, as of `Role`; found by itself where the model says so."""
     tables: dict[str, TableOf] = {}
@@ -197,11 +231,18 @@ class Recipe(_Piece, frozen=True):
         given = self.roles.get(name)
         if given is None:
             given = self.roles.get("document", Role()) if name == "default" else Role()
+        stated = any(getattr(given, key) is not None for key in (*_READS, "template"))
         own = {
-            key: getattr(self, key) if value is None and hasattr(self, key) else value
+            key: getattr(self, key)
+            if value is None and hasattr(self, key) and not (stated and key in _READS)
+            else value
             for key, value in msgspec.structs.asdict(given).items()
         }
         return Role(**own)
+
+    def all_roles(self) -> list[Role]:
+        """Every role that is stated."""
+        return [self.role(name) for name in self.names()]
 
     def names(self) -> list[str]:
         """All roles, ``default`` first, then by name."""

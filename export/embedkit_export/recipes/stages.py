@@ -47,9 +47,17 @@ class Affine(_Stage, frozen=True, tag="affine"):
 
 
 class Gate(_Stage, frozen=True, tag="gate"):
-    """x * sigmoid(linear(x))."""
+    """x * sigmoid(linear(x)); or where it names ``inputs`` of the recipe, x * sigmoid(linear(the mean of the rows of ``table`` at
+    their numbers)), for which it does not matter which of them is which."""
 
     weights: str
+    table: str | None = None
+    """``FILE:PREFIX`` of a table ``weight`` (classes, width)."""
+    inputs: list[str] = []
+
+    def __post_init__(self) -> None:
+        if (self.table is None) != (not self.inputs):
+            raise ValueError("expected `table` and `inputs` together")
 
 
 class Normalize(_Stage, frozen=True, tag="normalize"):

@@ -8,7 +8,20 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Matching, Scorer, Table, TextFrontend, Tower, Variant
+from embedkit.bundle.manifest import (
+    ComposedFrontend,
+    Cross,
+    FileEntry,
+    Frontend,
+    Graph,
+    Manifest,
+    Matching,
+    Scorer,
+    Table,
+    TextFrontend,
+    Tower,
+    Variant,
+)
 from embedkit.bundle.manifest import Source as SourceEntry
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
@@ -36,9 +49,8 @@ class Description:
         plan = self.prepared.plan
         towers: dict[str, Tower] = {}
         for name, role in plan.roles.items():
-            frontend = role.frontend
-            if isinstance(frontend, TextFrontend):
-                frontend = msgspec.structs.replace(frontend, tokenizer=self.tokenizers[name])
+            frontend: Frontend = role.frontend
+            frontend = _with_tokenizer(frontend, self.tokenizers.get(name, ""))
             if name != role.graph:
                 towers[name] = Tower(frontend=frontend, like=role.graph)
                 continue
@@ -58,6 +70,7 @@ class Description:
             golden=GOLDEN_FILE,
             fingerprint=_EMPTY_SHA256,
             prompts=plan.recipe.prompts,
+            cross={name: Cross(**msgspec.structs.asdict(given)) for name, given in plan.recipe.cross.items()},
             tables={name: Table(file=table_file(name), output=f"default.{DENSE}") for name in plan.recipe.tables},
             matching=self._matching,
         )
@@ -74,6 +87,10 @@ class Description:
                 found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
         if plan.recipe.pair is not None:
             found["pair"] = Scorer(fn="pair", left=f"query.{DENSE}", right=f"document.{DENSE}", graph=PAIR_FILE)
+        if plan.recipe.power:
+            first = next(iter(plan.recipe.power))
+            shares = dict(plan.recipe.power)
+            found["power"] = Scorer(fn="power", left=f"query.{first}", right=f"document.{first}", weights=shares)
         if plan.recipe.fused:
             first = next(iter(plan.recipe.fused))
             weights = dict(plan.recipe.fused)
@@ -99,3 +116,13 @@ class Description:
             surgery=plan.records,
             tools=files.tools(),
         )
+
+
+def _with_tokenizer(frontend: Frontend, file: str) -> Frontend:
+    """A frontend whose texts, or those of its parts, are read by the tokenizer in ``file``."""
+    if isinstance(frontend, TextFrontend):
+        return msgspec.structs.replace(frontend, tokenizer=file)
+    if isinstance(frontend, ComposedFrontend):
+        parts = {name: _with_tokenizer(part, file) for name, part in frontend.parts.items()}
+        return msgspec.structs.replace(frontend, parts=parts)
+    return frontend

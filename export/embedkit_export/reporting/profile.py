@@ -15,12 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
-from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Tower
+from embedkit.bundle.manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    IdsFrontend,
+    ImageFrontend,
+    Tower,
+)
 from embedkit.runtime.engines.onnxruntime import OnnxRuntime
 from embedkit.runtime.frontends.audio.mel import shape
 from embedkit.runtime.frontends.batching import Padding, TokenBatch
+from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.tower import graph_inputs
 from embedkit_export.tensors import FEATURES, IDS, LENGTH, PIXELS, SAMPLES
+from embedkit_export.verification.media.composed import sample
 
 _ROUNDS = 5
 _SLOTS = 512
@@ -60,13 +69,15 @@ def _sounds(frontend: AudioFrontend) -> dict[str, npt.NDArray[Any]]:
     return given | ({LENGTH: np.full(rows, frames, np.int64)} if frontend.batch == "longest" else {})
 
 
-def feed(tower: Tower, tokens: int) -> dict[str, npt.NDArray[Any]]:
-    """Inputs of a batch of about 512 token slots, without padding."""
+def feed(tower: Tower, tokens: int, folder: Path) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of a batch of about 512 token slots, without padding; tokenizers of items with parts are in the bundle's ``folder``."""
     if isinstance(tower.frontend, ImageFrontend):
         shape = (max(1, _SLOTS // tower.frontend.slots), *tower.frontend.size, 3)
         return {PIXELS: np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)}
     if isinstance(tower.frontend, AudioFrontend):
         return _sounds(tower.frontend)
+    if isinstance(tower.frontend, ComposedFrontend | FeaturesFrontend):
+        return _drawn(tower, folder)
     width = getattr(tower.frontend, "fixed", None) or min(tokens, tower.frontend.longest)
     rows = max(1, _SLOTS // width)
     most = min(50, tower.frontend.size) if isinstance(tower.frontend, IdsFrontend) else 50
@@ -76,10 +87,21 @@ def feed(tower: Tower, tokens: int) -> dict[str, npt.NDArray[Any]]:
     return graph_inputs(batch, batch.tensors(rows), tower.inputs, rows)
 
 
+def _drawn(tower: Tower, folder: Path) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of a batch of drawn items."""
+    modality = modality_of(tower.frontend, tower.inputs)
+    rows = max(1, _SLOTS // tower.frontend.longest)
+    items = sample(tower.frontend, tower.inputs, None).texts[:rows]
+    checked = [modality.check(item, modality.noun) for item in items]
+    batch = modality.open(lambda name: folder / name).batches(checked, _SLOTS, None)[0]
+    return graph_inputs(batch, batch.tensors(len(batch.rows)), tower.inputs, len(batch.rows))
+
+
 def speeds(folder: Path, tower: Tower, files: Mapping[str, str], *, tokens: int = 64) -> dict[str, float]:
     """Tokens per CPU-second of each variant's graph on one thread, measured in turns; the best of some rounds."""
-    given = feed(tower, tokens)
-    slots = given[IDS].size if IDS in given else len(given[PIXELS]) * tower.frontend.longest
+    given = feed(tower, tokens, folder)
+    rows = len(next(iter(given.values())))
+    slots = given[IDS].size if IDS in given else rows * tower.frontend.longest
     sessions = {name: OnnxRuntime(folder / file) for name, file in files.items()}
     best = dict.fromkeys(sessions, float("inf"))
     for _ in range(_ROUNDS):
@@ -104,7 +126,9 @@ def explain(folder: Path, variants: Sequence[str] | None = None) -> list[Profile
         size = sum(bundle.manifest.files[file].bytes for file in (variant.file, *variant.data))
         path = folder / variant.file
         profiles.append(
-            Profile(name, size, fast[name], _operators(path), _shares(path, feed(tower, 64), list(tower.outputs)))
+            Profile(
+                name, size, fast[name], _operators(path), _shares(path, feed(tower, 64, folder), list(tower.outputs))
+            )
         )
     return profiles
 

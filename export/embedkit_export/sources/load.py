@@ -49,6 +49,8 @@ def load(model: Any, how: Loading | None = None) -> Source:
             if sounds.extractor_of(model[1]) is None:
                 _check_tokenizer(tokenizer, "the live model")
             live, records = adapters.absorb(copy.deepcopy(model[0]).to("cpu").float().eval())
+            if how.parts:
+                return Source(type(live).__name__, live, tokenizer, records=records, processor=processor)
             extractor = sounds.extractor_of(model[1])
             if extractor is not None and (sounds.reads_sounds(live) or sounds.reads_both(live)):
                 words = None if extractor is model[1] else getattr(model[1], "tokenizer", None)
@@ -64,7 +66,7 @@ def load(model: Any, how: Loading | None = None) -> Source:
         if how.sounds and not isinstance(model, str | os.PathLike):
             live = copy.deepcopy(model).to("cpu").float().eval()
             return Source(type(model).__name__, live, None, sounds=True)
-        if how.ids:
+        if how.ids or (how.parts and not isinstance(model, str | os.PathLike)):
             from torch import nn
 
             if not isinstance(model, nn.Module):
@@ -263,7 +265,7 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
     from transformers import AutoTokenizer
 
     inner = folders.transformer(folder)
-    if folders.reads_pictures_alone(inner):
+    if folders.reads_pictures_alone(inner) and not how.parts:
         model, records, notes = load_model(inner, how)
         return replace(_of_pictures(model, name, None, None, records), folder=folder, notes=notes)
     if folders.reads_sounds_alone(inner):
@@ -271,6 +273,8 @@ def _plain(folder: Path, name: str, how: Loading) -> Source:
         return replace(_of_sounds(model, name, None, None, records), folder=folder, notes=notes)
     tokenizer = AutoTokenizer.from_pretrained(inner, trust_remote_code=how.trust_remote_code)
     model, records, notes = load_model(inner, how)
+    if how.parts:
+        return Source(name, model, tokenizer, folder, records=records, notes=notes)
     if sounds.reads_both(model):
         both = _of_sounds(model, name, tokenizer, None, records)
         routes = {role: replace(source, folder=folder) for role, source in both.routes.items()}

@@ -46,6 +46,8 @@ class Loading:
     trust_remote_code: bool = False
     ids: bool = False
     """Whether the model is a module that reads sequences of ids and has no tokenizer."""
+    parts: bool = False
+    """Whether the recipe names parts of a live model, or of items, so that nothing is to be found out."""
     pictures: bool = False
     """Whether the recipe says that the model reads pictures: of a live module, which says nothing itself."""
     sounds: bool = False

@@ -10,7 +10,14 @@ import msgspec
 import numpy as np
 
 from embedkit import bundle
-from embedkit.bundle.manifest import AudioFrontend, Frontend, ImageFrontend, TextFrontend
+from embedkit.bundle.manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    Frontend,
+    ImageFrontend,
+    TextFrontend,
+)
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import ExportError
 from embedkit.runtime import selfcheck
@@ -25,9 +32,10 @@ from . import reference, texts
 from . import sample as samples
 from .gates import Gates
 from .labels import LabelledSample
-from .media import pictures, sounds
+from .media import composed, pictures, sounds
+from .media.samples import sample_key
 
-MEDIA = (ImageFrontend, AudioFrontend)
+MEDIA = (ImageFrontend, AudioFrontend, ComposedFrontend, FeaturesFrontend)
 """What reads no texts, and no ids that these stand for."""
 
 
@@ -44,7 +52,7 @@ class Judge:
         gates: Mapping[str, Gates],
     ) -> None:
         self.prepared, self.samples, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
-        self.sample = sample[prepared.plan.roles["default"].frontend.kind]
+        self.sample = sample[sample_key(prepared.plan.roles["default"].frontend)]
         self.golden: dict[str, dict[str, Values]] = {}
         """What torch makes of the golden texts, by role and output."""
         self.media: dict[str, Any] = {}
@@ -58,10 +66,12 @@ class Judge:
         plan = self.prepared.plan
         frontend = plan.roles[name].frontend
         fixed: Any
-        if isinstance(frontend, AudioFrontend):
+        if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+            fixed = composed.fixed(frontend, plan.graphs[plan.roles[name].graph].inputs)
+        elif isinstance(frontend, AudioFrontend):
             fixed = sounds.fixed(frontend)
         elif isinstance(frontend, ImageFrontend):
-            fixed = pictures.fixed()
+            fixed = pictures.fixed(frontend)
         else:
             fixed = texts.fixed(plan.roles["default"].frontend)
         hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))
@@ -76,7 +86,9 @@ class Judge:
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
-            kept = pictures if isinstance(frontend, ImageFrontend) else sounds
+            kept: Any = composed
+            if isinstance(frontend, ImageFrontend | AudioFrontend):
+                kept = pictures if isinstance(frontend, ImageFrontend) else sounds
             self.media |= kept.golden_arrays(name, self.tokenizers.modalities[name], golden)
         return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
 
@@ -100,7 +112,7 @@ class Judge:
         return roles[name].frontend == roles[roles[name].graph].frontend
 
     def _typical(self, frontend: Frontend) -> list[Any]:
-        gate: list[Any] = self.samples[frontend.kind].judged(texts.GATE_TEXTS)
+        gate: list[Any] = self.samples[sample_key(frontend)].judged(texts.GATE_TEXTS)
         if isinstance(frontend, MEDIA):
             return gate
         plain = [item if isinstance(item, str) else " ".join(item.values()) for item in gate]

@@ -15,10 +15,20 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Output, Quality, SizeQuality
+from embedkit.bundle.manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    IdsFrontend,
+    ImageFrontend,
+    Output,
+    Quality,
+    SizeQuality,
+)
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, ExportError
-from embedkit.runtime.frontends.base import Item
+from embedkit.runtime.frontends.base import Batch, Item, Modality
+from embedkit.runtime.frontends.composed import ComposedModality
 from embedkit.runtime.selfcheck import dependence
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -65,16 +75,27 @@ class Verdict:
 def check_tokens(tokenizers: Tokenizers, role: str, planned: RolePlan, items: Sequence[Item]) -> None:
     """Raise `ExportError` where the runtime's token ids, types or pooled places differ from those of transformers, or its
     ids from those that were given."""
-    own, frontend = tokenizers[role], planned.frontend
+    _check_read(tokenizers[role], tokenizers.modalities[role], role, planned, items)
+
+
+def _check_read(own: Any, modality: Modality, role: str, planned: RolePlan, items: Sequence[Item]) -> None:
+    frontend = planned.frontend
+    if isinstance(modality, ComposedModality):
+        for name, part in planned.parts.items():
+            values = [item[name] for item in items]
+            _check_read(own.parts[name], modality.parts[name], f"{role}, part {name}", part, values)
+        return
+    if isinstance(frontend, FeaturesFrontend | ComposedFrontend):
+        return
     for item in items:
         if isinstance(frontend, ImageFrontend):
             check_pixels(role, planned, item)
             continue
         if isinstance(frontend, AudioFrontend):
-            check_sound(role, planned, tokenizers.modalities[role], item)
+            check_sound(role, planned, modality, item)
             continue
         if isinstance(frontend, IdsFrontend):
-            found = tokenizers.batch(role, tokenizers.modalities[role].check(item, role))
+            found: Batch = own.batches([modality.check(item, role)], 1, None)[0]
             mine = found.tensors(1)["ids"][0].tolist()
             expected = sequence(frontend, item)
             if [number for number in mine if number != frontend.pad_id] != expected:
@@ -161,7 +182,10 @@ class _Judged:
 
     def check_finite(self, case: Case, variant: str) -> None:
         """Raise `ExportError` for NaN or infinity."""
-        if isinstance(self.found, np.ndarray) and not (finite := np.isfinite(self.found).all(axis=1)).all():
+        if (
+            isinstance(self.found, np.ndarray)
+            and not (finite := np.isfinite(self.found).reshape(len(self.found), -1).all(axis=1)).all()
+        ):
             item = case.items[int(np.argmin(finite))]
             raise ExportError(
                 f"{variant}: role {case.role!r}: the graph gives NaN or infinity for the text {item!r:.80}"
@@ -245,7 +269,7 @@ def measure(found: Values, expected: Values, kind: Kind = "dense", *, neighbours
     near = nearness(found, expected, kind)
     k = min(neighbours, len(near) - 1)
     overlap = 1.0
-    if k > 0 and kind != "logits":
+    if k > 0 and kind not in ("logits", "map"):
         nearest = []
         for values in (found, expected):
             scores = _likeness(values)

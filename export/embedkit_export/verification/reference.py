@@ -29,7 +29,8 @@ from embedkit_export.quiet import quiet
 from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, SAMPLES, TYPES
 
 from .media.audio_reference import given as heard
-from .media.image_reference import pixel_values
+from .media.composed_reference import named_tensors
+from .media.image_reference import inked, pixel_values
 
 Floats = npt.NDArray[np.float32]
 
@@ -85,6 +86,9 @@ def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str,
         values = pixel_values(frontend, module.backbone.image, chosen.processor, item)
         count = last(module.read({"pixel_values": values})).shape[1]
         kept = [int(place >= module.leading) for place in range(count)]
+        if module.ink is not None:
+            seen = inked(frontend, item, module.ink)
+            kept = [*kept[: count - len(seen)], *seen]
         return _headed_and_pooled(graph, {"pixel_values": values}, [1] * count, kept)
     if isinstance(frontend, AudioFrontend):
         named = heard(frontend, chosen.processor, modality, item)
@@ -95,12 +99,11 @@ def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str,
         return _headed_and_pooled(graph, named, frames, frames)
     if isinstance(frontend, IdsFrontend):
         return _alone_ids(plan, role, item)  # type: ignore[arg-type]
-    ids, types, pool = tokens(chosen.tokenizer, frontend, item)
-    mask = [1] * len(ids)
-    missing = frontend.least - len(ids)
-    if missing > 0:
-        ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
-        types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
+    if not isinstance(frontend, TextFrontend):
+        named = named_tensors(chosen, graph.inputs, item, padded)
+        rows = [1] * module.hidden(named).shape[1]
+        return _headed_and_pooled(graph, named, rows, rows)
+    ids, mask, types, pool = padded(chosen.tokenizer, frontend, item)
     named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
     for entry in graph.inputs:
         if entry.choice is not None:
@@ -122,6 +125,17 @@ def _of_windows(graph: GraphPlan, about: Windows, features: Tensor) -> dict[str,
     return {DENSE: np.asarray(mean, dtype=np.float32)}
 
 
+def padded(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Ids, mask, token types and the places that are pooled of one text, as long as every text is at least."""
+    ids, types, pool = tokens(tokenizer, frontend, item)
+    mask = [1] * len(ids)
+    missing = frontend.least - len(ids)
+    if missing > 0:
+        ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
+        types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
+    return ids, mask, types, pool
+
+
 def _headed_and_pooled(
     graph: GraphPlan, named: dict[str, Tensor], mask: list[int], pool: list[int]
 ) -> dict[str, npt.NDArray[Any]]:
@@ -133,7 +147,7 @@ def _headed_and_pooled(
         hidden = module.hidden(named)[0]
         kept = torch.tensor(pool if module.masked else mask)
         pooled = torch.cat([_pooled(part, module, hidden, named, kept) for part in module.pools])
-        staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+        staged = module.staged(pooled[None, None].expand(1, 2, -1), named)
         vector = staged
         if module.given:
             out[DENSE] = staged[0, 0].numpy()
@@ -165,7 +179,7 @@ def _alone_ids(plan: Plan, role: str, item: Sequence[int]) -> dict[str, npt.NDAr
         named[LENGTH] = torch.tensor([len(ids)])
     hidden = module.hidden(named)[0]
     pooled = torch.cat([_pooled(part, module, hidden, named, named[MASK][0]) for part in module.pools])
-    staged: Tensor = module.stages(pooled[None, None].expand(1, 2, -1))
+    staged = module.staged(pooled[None, None].expand(1, 2, -1), named)
     return {DENSE: staged[0, 0].numpy()}
 
 
@@ -205,7 +219,11 @@ def _headed(
         return np.asarray(out * marks.numpy() * head.scale, dtype=np.float32)
     if isinstance(head, heads.TokenVectors):
         hidden = head.stages(head.reading(module.read(named)))[0].numpy()
-        return np.asarray(hidden[kept if head.compact or module.leading else read])
+        return np.asarray(hidden[kept if head.compact or module.leading else read][: head.count])
+    if isinstance(head, heads.MapVectors):
+        places = last(module.read(named))[0, head.skip :]
+        rows = [head.stages(place[None, None])[0, 0] for place in places]
+        return np.asarray(torch.stack(rows).reshape(*head.grid, -1))
     if isinstance(head, heads.PooledVector):
         found = head.hidden(named, module.read(named))[0]
         marks = torch.tensor(kept if head.masked or module.leading else read).long()

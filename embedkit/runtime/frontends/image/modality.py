@@ -15,11 +15,12 @@ import numpy.typing as npt
 from embedkit.bundle.manifest import ImageFrontend, Input
 from embedkit.errors import InputError
 from embedkit.records.media import Image
-from embedkit.runtime.frontends.base import Batch, Item, Modality, Preparer, Rows, Unencodable, Widths
+from embedkit.runtime.frontends.base import Batch, Item, Modality, Preparer, Renderer, Rows, Unencodable, Widths
 from embedkit.runtime.frontends.media import Undecodable, digest, read_file
 
 from .decoding import MAX_PICTURE_BYTES, pillow
 from .pixels import Pixels, Prepared, prepared
+from .rendered import as_drawn
 
 _BYTES_A_CHARACTER = 32
 """What a character of text takes of memory, about, until it is a tensor: a window of texts and one of pictures are of one
@@ -32,6 +33,13 @@ class ImageModality(Modality):
     kind = ImageFrontend
     sources = frozenset({"pixels"})
     noun = "image"
+    renderer: Renderer | None = None
+
+    def render_with(self, renderer: Renderer) -> bool:
+        """Texts become arrays by it, where this role reads drawn ones."""
+        if self.frontend.source == "rendered":
+            self.renderer = renderer
+        return bool(self.frontend.source == "rendered")
 
     def is_item(self, value: object) -> bool:
         """A path, an `Image`, a picture of Pillow, or one array; a string or bytes too, which `check` refuses in words."""
@@ -46,6 +54,8 @@ class ImageModality(Modality):
     def check(self, value: object, where: str) -> Item:
         """A path, `Image`, picture or (height, width, 3) uint8 array as it is; anything else is an `InputError`. Whether a file is
         a picture is known when it is prepared."""
+        if self.frontend.source == "rendered" and not isinstance(value, Prepared):
+            value = as_drawn(self.frontend, value, self.renderer, where)
         if isinstance(value, Path | Image | Prepared) or is_picture(value):
             return value
         if isinstance(value, np.ndarray):
@@ -99,11 +109,13 @@ class ImageModality(Modality):
         return 64 + held // _BYTES_A_CHARACTER
 
     def fill(self, text: str, number: int = 0) -> Item:
-        """The path that a text names: on a command line, in a table."""
-        return Path(text)
+        """The path that a text names: on a command line, in a table; of drawn texts the text."""
+        return text if self.frontend.source == "rendered" else Path(text)
 
     def of_row(self, text: str, metadata: Mapping[str, Any]) -> Item:
-        """The path of the row's ``uri``, or of its text."""
+        """The path of the row's ``uri``, or of its text; of drawn texts the text."""
+        if self.frontend.source == "rendered":
+            return text
         return Path(str(metadata.get("uri") or text))
 
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:

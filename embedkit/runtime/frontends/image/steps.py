@@ -62,6 +62,29 @@ def resized_size(step: Resize, height: int, width: int) -> tuple[int, int]:
     return max(1, round(height / ratio)), max(1, round(width / ratio))
 
 
+def placed(
+    steps: Sequence[Step], height: int, width: int
+) -> tuple[tuple[float, float], tuple[float, float], tuple[int, int]]:
+    """Where the places of a picture of this size come to by all steps: (y, x) times the first pair plus the second; and the height
+    and width after them."""
+    scale, shift = (1.0, 1.0), (0.0, 0.0)
+    for step in steps:
+        if isinstance(step, Resize):
+            size = resized_size(step, height, width)
+            ratio = (size[0] / height, size[1] / width)
+            scale = (scale[0] * ratio[0], scale[1] * ratio[1])
+            shift = (shift[0] * ratio[0], shift[1] * ratio[1])
+        else:
+            size = (step.size[0], step.size[1])
+            if isinstance(step, Crop):
+                top, left = (-crop_start(have, want, step) for have, want in zip((height, width), size, strict=True))
+            else:
+                top, left = pad_start(height, width, step)
+            shift = (shift[0] + top, shift[1] + left)
+        height, width = size
+    return scale, shift, (height, width)
+
+
 def _resized(picture: Any, step: Resize, size: tuple[int, int] | None, *, fast: bool) -> Any:
     height, width = size or resized_size(step, picture.height, picture.width)
     if height * width > MAX_RESIZED:

@@ -50,3 +50,14 @@ def check_pixels(role: str, planned: RolePlan, item: Any) -> None:
             f"role {role!r}: the steps give other pixels than {type(processor).__name__}, by up to {difference:.2g}: it does more than "
             "its settings say; give `image` in the recipe as a table, and the export takes its word"
         )
+
+
+def inked(frontend: ImageFrontend, item: Any, patch: int) -> list[int]:
+    """For each patch of a drawn text, row by row, whether a pixel of it is not white."""
+    pixels = prepared(frontend, item)
+    height, width = pixels.shape[:2]
+    return [
+        int((pixels[y : y + patch, x : x + patch] != 255).any())
+        for y in range(0, height, patch)
+        for x in range(0, width, patch)
+    ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embedkit.bundle.golden import media_arrays
+from embedkit.bundle.manifest import ImageFrontend
 from embedkit.errors import InputError
 from embedkit.records.media import Image
 from embedkit.runtime.frontends.base import Item, Modality
@@ -31,9 +32,15 @@ class Fixed:
     hostile: tuple[Item, ...]
 
 
-def fixed() -> Fixed:
-    """Golden pictures, and unusual ones: tiny, long, of one colour, grey, transparent, with a palette, of 16 bits."""
+def fixed(frontend: ImageFrontend | None = None) -> Fixed:
+    """Golden pictures, and unusual ones: tiny, long, of one colour, grey, transparent, with a palette, of 16 bits; for a frontend of
+    drawn texts lines of strokes."""
     from PIL import Image as Pillow
+
+    if frontend is not None and frontend.source == "rendered":
+        lines = [Pillow.fromarray(strokes(frontend.size, seed)) for seed in range(2 * _GOLDEN)]
+        files = [Image(_png(line)) for line in lines]
+        return Fixed(tuple(files[:_GOLDEN]), tuple(files[_GOLDEN:]))
 
     plain = Pillow.fromarray(drawn(120, 90, 1))
     wide = Pillow.fromarray(drawn(90, 70, 2)[..., 0].astype(np.uint16) * 257)
@@ -66,8 +73,12 @@ def golden_arrays(role: str, modality: Modality, golden: Sequence[Item]) -> dict
     return media_arrays(role, modality.prepared(golden), files)
 
 
-def sample(path: Path | None) -> Sample:
+def sample(path: Path | None, frontend: ImageFrontend | None = None) -> Sample:
     """The pictures of a folder (and of those in it), or drawn ones; raises `InputError` where there are fewer than two."""
+    if path is None and frontend is not None and frontend.source == "rendered":
+        lines = tuple(strokes(frontend.size, seed) for seed in range(100, 100 + _DRAWN))
+        note = "calibrated and measured on strokes, since no sample was given: measure quality on your drawn texts (--sample FOLDER)"
+        return Sample("drawn strokes", lines, notes=(note,))
     if path is None:
         made = tuple(drawn(*_size(seed), seed) for seed in range(100, 100 + _DRAWN))
         note = "calibrated and measured on drawn pictures, since no sample was given: measure quality on yours (--sample FOLDER)"
@@ -100,6 +111,17 @@ def drawn(height: int, width: int, seed: int) -> Any:
         levels[inside] = color + 40 * np.sin(30 * (x + y))[inside][:, None]
     levels += rng.normal(0, rng.uniform(0, 12), levels.shape)
     return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+def strokes(size: Sequence[int], seed: int) -> Any:
+    """(height, width, 3) uint8, at most of ``size``: black and grey strokes on white, as a line of a text is."""
+    rng = np.random.default_rng(seed)
+    height, width = size[0], int(rng.integers(min(size[1], size[0] // 2), size[1] + 1))
+    levels = np.full((height, width), 255, dtype=np.uint8)
+    for _ in range(max(2, width // 3)):
+        y, x = int(rng.integers(0, height)), int(rng.integers(0, width))
+        levels[y : y + int(rng.integers(1, height // 2 + 2)), x : x + int(rng.integers(1, 4))] = rng.integers(0, 200)
+    return np.repeat(levels[..., None], 3, axis=2)
 
 
 def _size(seed: int) -> tuple[int, int]:

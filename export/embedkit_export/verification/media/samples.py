@@ -7,13 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, TextFrontend
+import msgspec
+
+from embedkit.bundle.manifest import (
+    AudioFrontend,
+    ComposedFrontend,
+    FeaturesFrontend,
+    Frontend,
+    IdsFrontend,
+    ImageFrontend,
+    TextFrontend,
+)
 from embedkit.errors import InputError
 from embedkit_export.plan.plan import Plan
 from embedkit_export.verification.sample import Sample, read
 from embedkit_export.verification.texts import typical
 
-from . import pictures, sounds
+from . import composed, pictures, sounds
 
 _WANTED = {"image": "a folder of pictures", "audio": "a folder of sounds"}
 
@@ -25,30 +35,47 @@ def samples(plan: Plan, given: Any) -> dict[str, Sample]:
     seen = [path for path in paths if pictures.holds_pictures(path)]
     heard = [path for path in paths if path not in seen and sounds.holds_sounds(path)]
     others = [path for path in paths if path not in seen and path not in heard]
-    frontends = {role.frontend.kind: role.frontend for role in reversed(plan.roles.values())}
+    frontends = {sample_key(role.frontend): role.frontend for role in reversed(plan.roles.values())}
+    inputs = {sample_key(role.frontend): plan.graphs[role.graph].inputs for role in plan.roles.values()}
     found: dict[str, Sample] = {}
+    used: list[Path | None] = []
     for kind, frontend in frontends.items():
-        own = seen if isinstance(frontend, ImageFrontend) else heard if isinstance(frontend, AudioFrontend) else others
+        own = seen if isinstance(frontend, ImageFrontend) else heard
+        if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+            own = [path for path in others if composed.is_of(frontend, path)]
+        elif not isinstance(frontend, ImageFrontend | AudioFrontend):
+            own = [path for path in others if not any(composed.is_of(one, path) for one in frontends.values())]
         if len(own) > 1:
             raise InputError(f"sample: expected one for {kind}, found {own[0]} and {own[1]}")
         path = own.pop() if own else None
+        used.append(path)
         if isinstance(frontend, ImageFrontend):
-            found[kind] = pictures.sample(path)
+            found[kind] = pictures.sample(path, frontend)
+        elif isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+            found[kind] = composed.sample(frontend, inputs[kind], path)
         elif isinstance(frontend, AudioFrontend):
             found[kind] = sounds.sample(path, frontend.rate)
         elif isinstance(frontend, IdsFrontend) and path is None:
             found[kind] = Sample("random sequences of ids", tuple(typical(frontend)))
         else:
             found[kind] = read(path, fields=_fields(frontend))
-    if left := [*seen, *heard, *others]:
-        wanted = " or ".join(_WANTED.get(kind, "texts") for kind in frontends)
-        raise InputError(f"sample {left[0]}: this model reads {', '.join(frontends)}: expected {wanted}")
+    if left := [path for path in paths if path not in used]:
+        kinds = dict.fromkeys(frontend.kind for frontend in frontends.values())
+        wanted = " or ".join(_WANTED.get(kind, "texts") for kind in kinds)
+        raise InputError(f"sample {left[0]}: this model reads {', '.join(kinds)}: expected {wanted}")
     return found
+
+
+def sample_key(frontend: Frontend) -> str:
+    """What samples are told apart by: the kind of what is read, and of items with parts, or numbers, all that is said of them."""
+    if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
+        return f"{frontend.kind} {msgspec.json.encode(frontend).decode()}"
+    return "rendered" if isinstance(frontend, ImageFrontend) and frontend.source == "rendered" else frontend.kind
 
 
 def named(found: Mapping[str, Sample]) -> str:
     """The names of the samples."""
-    return ", ".join(sample.name for sample in found.values())
+    return ", ".join(dict.fromkeys(sample.name for sample in found.values()))
 
 
 def _listed(given: Any) -> Sequence[Any]:

@@ -1,0 +1,1 @@
+"""What a role reads whose items have parts, or are numbers that were made before."""
