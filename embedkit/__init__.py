@@ -74,13 +74,17 @@ _HOME = {
     "VerifyReport": "runtime.verification",
     "WorkerError": "errors",
     "WriteResult": "records.documents",
+    "ZeroShot": "encoders.zero_shot.classes",
     "check": "ingestion",
     "chunked": "ingestion",
+    "combine": "vectors.geometry",
     "copy": "ingestion",
+    "encode_labels": "encoders.zero_shot.labels",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
     "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
+    "knn": "retrieval.knn",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
     "quantize": "vectors.quantization",
@@ -116,6 +120,8 @@ if TYPE_CHECKING:
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
+    from embedkit.encoders.zero_shot.classes import ZeroShot as ZeroShot
+    from embedkit.encoders.zero_shot.labels import encode_labels as encode_labels
     from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
@@ -129,6 +135,7 @@ if TYPE_CHECKING:
     from embedkit.records.filters import Filter as Filter
     from embedkit.records.media import Audio as Audio
     from embedkit.records.media import Image as Image
+    from embedkit.retrieval.knn import knn as knn
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
     from embedkit.runtime.verification import VerifyReport as VerifyReport
@@ -143,6 +150,7 @@ if TYPE_CHECKING:
     from embedkit.stores.guarded import GuardedStore as GuardedStore
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
+    from embedkit.vectors.geometry import combine as combine
     from embedkit.vectors.geometry import isotropy as isotropy
     from embedkit.vectors.multivector import MultiVectors as MultiVectors
     from embedkit.vectors.quantization import Ranges as Ranges

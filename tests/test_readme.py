@@ -107,16 +107,24 @@ def test_the_recipes_are_recipes() -> None:
     pytest.importorskip("torch")
     from embedkit_export.modules import output_heads as outputs
     from embedkit_export.recipes import audio, images, recipe
+    from embedkit_export.recipes.outputs import Dense
 
     page = (Path(__file__).parent.parent / "export" / "RECIPES.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 10
+    assert len(blocks) == 12
     for block in blocks:
         assert recipe.parse(block) != recipe.Recipe()
     tables = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
-    kinds = (recipe.Role, recipe.Pooling, recipe.Surgery, recipe.IdsInput, recipe.TableOf, images.ImageInput)
-    heard = (audio.AudioInput, audio.MelInput)
-    for kind in (*kinds, *heard, outputs.Sparse, outputs.MultiVector, outputs.Logits):
+    kinds = (
+        recipe.Role,
+        recipe.Pooling,
+        recipe.Surgery,
+        recipe.IdsInput,
+        recipe.TableOf,
+        images.ImageInput,
+        audio.AudioInput,
+    )
+    for kind in (*kinds, outputs.Sparse, outputs.MultiVector, outputs.Logits, Dense, audio.MelInput):
         missing = set(kind.__struct_fields__) - {*re.findall(r"`(\w+)`", page)}
         assert not missing, (kind, missing)
     assert tables

@@ -18,6 +18,7 @@ _COMPARES = {
     "dot": ("dense",),
     "euclidean": ("dense",),
     "pair": ("dense",),
+    "fused": ("dense", "sparse", "multivector", "tokens"),
     "sparse_dot": ("sparse",),
     "sparse_cosine": ("sparse",),
     "maxsim": ("multivector", "tokens"),
@@ -169,6 +170,13 @@ def _check_output(output: Output, where: str) -> None:
 
 
 def _check_scorer(manifest: Manifest, scorer: Scorer, where: str) -> None:
+    for output_name in scorer.weights:
+        for _, side in _sides(scorer):
+            _referred(manifest, f"{side.partition('.')[0]}.{output_name}", f"{where}.weights")
+        if not any(
+            scorer.right.endswith(f".{output_name}") for scorer in manifest.scorers.values() if not scorer.weights
+        ):
+            raise BundleError(f"{where}.weights.{output_name}: expected an output with a scorer of its own")
     sides = [(name, side, _referred(manifest, side, where)) for name, side in _sides(scorer)]
     for name, side, output in sides:
         if output.kind not in _COMPARES[scorer.fn]:

@@ -6,7 +6,7 @@ Bundles of text have schema 1; one with a frontend of any other kind has schema 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -33,6 +33,7 @@ __all__ = [
     "ImageFrontend",
     "Input",
     "Manifest",
+    "Matching",
     "Mel",
     "Model",
     "Name",
@@ -191,16 +192,34 @@ class Scorer(Model, frozen=True):
     """How two texts' vectors are compared: dense ones by cosine, dot product or distance, sparse ones by ``sparse_dot`` or
     ``sparse_cosine``, several a
     text by ``maxsim``, or by ``meanmaxsim``, which is divided by the number of the left one's vectors; or dense ones by a
-    head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``."""
+    head of their own (``pair``), the ONNX file ``graph``: (n, dim) ``left`` and ``right`` -> (n, outputs) ``score``; or several
+    outputs of both sides by the mean of their scores (``fused``), in which each counts as the ``weights`` say."""
 
-    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair"]
+    fn: Literal["cosine", "dot", "euclidean", "sparse_dot", "sparse_cosine", "maxsim", "meanmaxsim", "pair", "fused"]
     left: str
     right: str
     graph: FileName | None = None
+    weights: dict[Name, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """By the name of an output, which both sides have."""
 
     def __post_init__(self) -> None:
+        if (self.fn == "fused") != bool(self.weights):
+            raise ValueError("expected `weights` beside the function fused, and only there")
         if (self.fn == "pair") != (self.graph is not None):
             raise ValueError("expected `graph` beside the function pair, and only there")
+
+
+class Matching(Model, frozen=True):
+    """What makes probabilities of the cosines c of the vectors of two kinds of items, as the model was trained: ``softmax`` of
+    ``scale`` * c over all candidates, or ``sigmoid`` of ``scale`` * c + ``bias`` for each by itself."""
+
+    fn: Literal["softmax", "sigmoid"]
+    scale: Annotated[float, msgspec.Meta(gt=0)]
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.fn == "softmax" and self.bias:
+            raise ValueError("expected no `bias` beside softmax, which takes no heed of one")
 
 
 class Table(Model, frozen=True):
@@ -220,6 +239,10 @@ class Source(Model, frozen=True):
     tools: dict[str, str] = {}
 
 
+Prompt: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[^{}]*\{\}[^{}]*$")]
+"""A text with one ``{}`` for what is named."""
+
+
 class Manifest(Model, frozen=True):
     """``embedkit.json``."""
 
@@ -231,3 +254,7 @@ class Manifest(Model, frozen=True):
     golden: FileName
     fingerprint: Sha256
     tables: dict[Name, Table] = {}
+    prompts: dict[Name, Annotated[list[Prompt], msgspec.Meta(min_length=1)]] = {}
+    """Sets of texts around a label, of which its vector is the mean."""
+    matching: Matching | None = None
+    """Of a bundle that reads several kinds of items; no part of the fingerprint, since it changes no vector."""

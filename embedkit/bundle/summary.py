@@ -10,6 +10,9 @@ from .folder import Bundle
 from .manifest import AudioFrontend, Frontend, IdsFrontend, ImageFrontend, Manifest, Output, Part, TextFrontend, Variant
 from .quality import measure_table, quality_table
 
+_SHOWN = 20
+"""Labels that are all named in words."""
+
 
 def summary(bundle: Bundle) -> dict[str, Any]:
     """Name, fingerprint, and for each role its template, limits, outputs and variants, as JSON values; ``dim``,
@@ -50,6 +53,7 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         "similarity": output_similarity(manifest, next(iter(bundle.tower("default").outputs))),
         "tools": manifest.source.tools,
         "roles": roles,
+        **({"matching": msgspec.to_builtins(manifest.matching)} if manifest.matching else {}),
     }
 
 
@@ -69,7 +73,8 @@ def about(output: Output, fn: str | None = None) -> str:
         most = f", at most {output.top:,}" if output.top else ""
         said = f"weights of some of {output.dim:,} words{most}"
     elif output.kind == "logits":
-        named = f" ({', '.join(output.labels)})" if output.labels else ""
+        shown = output.labels if len(output.labels) <= _SHOWN else [*output.labels[: _SHOWN // 2], "..."]
+        named = f" ({', '.join(shown)})" if output.labels else ""
         made = f", {output.activation} makes scores of them" if output.activation != "identity" else ""
         said = f"{output.dim:,} logit{'s' * (output.dim > 1)}{named}{made}"
     elif output.kind == "dense":
@@ -92,6 +97,9 @@ def summary_text(bundle: Bundle) -> str:
         if outputs != said:  # most roles have those of the one before
             lines += outputs
             said = outputs
+    if matching := bundle.manifest.matching:
+        bias = f" {matching.bias:+.6g}" if matching.bias else ""
+        lines.append(f"matching     {matching.fn} of {matching.scale:.6g} * cosine{bias}")
     variants = measured_variants(bundle.manifest)
     sizes = {name: variant_bytes(bundle.manifest, variant) for name, variant in variants.items()}
     texts = next(iter(variants.values())).quality.texts

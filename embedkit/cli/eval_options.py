@@ -48,6 +48,31 @@ class Data:
     texts: tuple[str, ...] = _several(
         "FILE", "No labels: texts, one a line, or a field text; how the vectors lie in space."
     )
+    image_text: tuple[str, ...] = _several(
+        "FILE", "Pictures with captions: image and caption (one, or several); each found by the other."
+    )
+    zero_shot: tuple[str, ...] = _several(
+        "FILE", "Pictures with labels: image and label; judged by the names of the labels alone."
+    )
+    knn: tuple[str, ...] = _several(
+        "FILE", "Pictures or texts with labels: image (or text) and label; judged by the nearest others."
+    )
+    labels: str | None = option_field(
+        None, metavar="FILE", help="All labels of --zero-shot, one a line; by default those that occur."
+    )
+    prompts: str | None = option_field(
+        None,
+        metavar="SET|FILE",
+        help="The sentences around a label: photo, imagenet, plain, or a file.  [default: photo]",
+    )
+    neighbours: int | None = option_field(
+        None, type=click.IntRange(min=1), help="How many nearest --knn counts.  [default: 20]"
+    )
+    temperature: float | None = option_field(
+        None,
+        type=click.FloatRange(min=0.001),
+        help="Of --knn: a neighbour weighs exp(score / temperature).  [default: 0.07]",
+    )
     k: tuple[int, ...] = option_field(
         (),
         multiple=True,
@@ -79,10 +104,16 @@ class Data:
     def check(self) -> None:
         """A usage error where there is no data, or an option says something of data that is not given."""
         search, pairs = bool(self.retrieval), bool(self.sts or self.pairs)
-        if not (search or pairs or self.classify or self.texts):
+        pictures = self.image_text or self.zero_shot or self.knn
+        if not (search or pairs or self.classify or self.texts or pictures):
             raise click.UsageError(
-                "give data: --retrieval DIR, --sts FILE, --pairs FILE, --classify FILE or --texts FILE"
+                "give data: --retrieval DIR, --sts FILE, --pairs FILE, --classify FILE or --texts FILE; of pictures --image-text, "
+                "--zero-shot or --knn FILE"
             )
+        _together("--zero-shot", bool(self.zero_shot), {"--labels": self.labels, "--prompts": self.prompts})
+        _together(
+            "--knn", bool(self.knn), {"--neighbours": self.neighbours, "--temperature": self.temperature is not None}
+        )
         _together("--retrieval", search, {"--k": self.k, "--queries": self.queries, "--split": self.split})
         _together("--retrieval", search, {"--ignore-identical-ids": self.ignore_identical_ids})
         _together("--classify", bool(self.classify), {"--test": self.test, "--classifier": self.classifier})
@@ -97,8 +128,18 @@ class Data:
     def tasks(self, seed: int) -> list[Task]:
         """A task for each data set, read; ``seed`` is of a split that is made. Raises `InputError` for what cannot be
         used."""
-        from embedkit.evaluation import Classification, Pairs, Retrieval, Similarities, Texts
+        from embedkit.evaluation import (
+            Classification,
+            ImageText,
+            NamedClasses,
+            Neighbours,
+            Pairs,
+            Retrieval,
+            Similarities,
+            Texts,
+        )
         from embedkit.evaluation.scores import check_similarity
+        from embedkit.evaluation.tasks.neighbours import TEMPERATURE, K
 
         check_similarity(self.similarity)
         fn, how = cast("Similarity | None", self.similarity), cast("Classifier", self.classifier or "logistic")
@@ -122,6 +163,16 @@ class Data:
                 for file in self.classify
             ),
             *(Texts.read(file, role=role) for file in self.texts),
+            *(ImageText.read(file) for file in self.image_text),
+            *(NamedClasses.read(file, labels=self.labels, prompts=self.prompts or "photo") for file in self.zero_shot),
+            *(
+                Neighbours.read(
+                    file,
+                    k=self.neighbours or K,
+                    temperature=TEMPERATURE if self.temperature is None else self.temperature,
+                )
+                for file in self.knn
+            ),
         ]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embedkit.records.coercion import MetadataMode
     from embedkit.records.filters import Filter
     from embedkit.retrieval.rerank import RerankerLike
+    from embedkit.runtime.options import Decode
 
     _ParamType = click.ParamType[Any]
 else:  # a class without parameters in click 8.2
@@ -53,7 +54,7 @@ files_argument = argument(
     required=True,
     metavar="FILE...",
     help="JSON lines, CSV, TSV, Parquet or Arrow; Markdown, HTML or text, one document each; folders; - is standard input. "
-    "May be compressed.",
+    "May be compressed. For a bundle of pictures these, and folders of them.",
 )
 store_option = click.option("--store", required=True, metavar="URL", help="The store's address, such as chroma:index.")
 collection_option = click.option("--collection", required=True, metavar="NAME", help="The collection in the store.")
@@ -85,6 +86,11 @@ class Loading:
         None, type=click.IntRange(min=1), help="CPU threads; by default all that may be used."
     )
 
+    decode: str = option_field(
+        "exact",
+        help="How pictures are read: exact, or fast, for large JPEGs: other vectors, a little, so the same for ingest and search.",
+    )
+
     def load(self, bundle: str) -> Encoder:
         """The encoder of a bundle."""
         from embedkit.encoders.encoder import Encoder
@@ -96,6 +102,7 @@ class Loading:
             engine=self.engine,
             threads=self.threads,
             on_truncate="ignore",
+            decode=cast("Decode", self.decode),
         )
 
     def reranker(self, bundle: str) -> RerankerLike:
@@ -163,6 +170,21 @@ class FieldOptions:
         help="What the text in a field of metadata stands for: int, float, bool, date or json, as year=int. Cells of CSV are text "
         "otherwise.",
     )
+    image_field: str | None = option_field(
+        None,
+        metavar="FIELD",
+        help="The field of a table that names a picture's file, below --root or else beside the table; --text-field is then the caption.",
+    )
+    root: str | None = option_field(
+        None,
+        metavar="DIR",
+        help="Keep paths of pictures relative to this folder, so that they are the same rows wherever this is run.",
+    )
+    exif: str | None = option_field(
+        None,
+        metavar="NAMES",
+        help="Keep of what a camera wrote into a picture: time, camera or both, as time,camera. Never where it was taken.",
+    )
 
     def names(self) -> dict[str, Any]:
         """The options of `embedkit.ingestion.FileRows`; a shell leaves ``\\n`` and ``\\t`` in a template as they are
@@ -175,15 +197,20 @@ class FieldOptions:
             "metadata_fields": kept,
             "id_from": self.id_from or None,
             "types": self._types(),
+            "image_field": self.image_field or None,
+            "root": self.root or None,
+            "exif": [name.strip() for name in self.exif.split(",")] if self.exif else None,
         }
 
     def fields(self) -> Fields:
         """The same as an object."""
         from embedkit.ingestion import Fields
+        from embedkit.ingestion.rows.media import MediaFields
 
         names = self.names()
+        media = MediaFields.of(names["image_field"], names["root"], names["exif"])
         return Fields(
-            names["id_field"], names["text_field"], names["metadata_fields"], names["id_from"], names["types"]
+            names["id_field"], names["text_field"], names["metadata_fields"], names["id_from"], names["types"], media
         )
 
     def _types(self) -> dict[str, str]:

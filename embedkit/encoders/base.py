@@ -28,9 +28,8 @@ from embedkit.runtime.options import (
     check_on_truncate,
 )
 from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
-from embedkit.runtime.streaming import stream
+from embedkit.runtime.streaming import OnBad, stream
 from embedkit.runtime.tower import BatchResult
-from embedkit.system.progress import bar_of
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.quantization import (
     Precision,
@@ -44,7 +43,7 @@ from embedkit.vectors.quantization import (
 )
 from embedkit.vectors.values import Values, concatenate
 
-from .info import EncoderInfo, Stats
+from .info import EncoderInfo, Stats, bar_of
 
 
 class Source(Protocol):
@@ -65,7 +64,7 @@ class BaseEncoder(EncoderInfo, ABC):
         super().__init__(bundle)
         self.source, self.on_truncate = source, on_truncate
         self.device, self.variant, self.engine, self.why = setup.device, setup.variant, setup.engine, setup.why
-        self.threads, self.token_budget = setup.threads, setup.token_budget
+        self.threads, self.token_budget, self.decode = setup.threads, setup.token_budget, setup.decode
         self.stats = Stats()
         self._lock = threading.Lock()
 
@@ -102,15 +101,13 @@ class BaseEncoder(EncoderInfo, ABC):
 
         Args:
             texts: An item, or any number of them: strings; where the role's template has several fields, mappings of their
-                names (see `fields`); sequences of integers for a bundle of ids; pictures and sounds (`encode_image`,
-                `encode_audio`).
+                names (see `fields`); sequences of integers for a bundle of ids; pictures, sounds (`encode_image`, `encode_audio`).
             role: The name of a role, whose template is put around each text; of default, query and document the type of the first
                 item decides among those that read texts, pictures and sounds.
             dim: Keep the first so many numbers (of unit length again where the model normalises); a model trained for
                 certain sizes (Matryoshka) takes only these. Of dense vectors only, and so is ``precision``.
             precision: ``float32``, ``float16``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as in `embedkit.quantize`.
-            ranges: Of int8 and uint8, (2, dim) or `Ranges`: without, these vectors' own, with a warning where they are
-                fewer than 100.
+            ranges: Of int8 and uint8, (2, dim) or `Ranges`: without, these vectors' own, with a warning of fewer than 100.
             progress: Show a bar on stderr; None: in a terminal.
             output: One of `outputs`, else the first. Sparse ones come as `SparseVectors`, multi-vectors and tokens as
                 `MultiVectors` (a single item gives one row of these), logits as an (n, labels) array.
@@ -236,13 +233,16 @@ class BaseEncoder(EncoderInfo, ABC):
         outputs: Sequence[str] | None = None,
         progress: bool | None = False,
         on_truncate: OnTruncate | None = None,
+        on_bad: OnBad | None = None,
     ) -> dict[str, Values]:
-        """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one."""
+        """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one. An item
+        that cannot be encoded is an error, or where ``on_bad`` is given left out: that gets its number and the reason."""
         texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
+        options: Any = {"role": role, "outputs": outputs, "on_truncate": on_truncate, "on_bad": on_bad}
         with bar_of(len(texts), progress) as bar:
-            for found in self.stream_outputs(texts, role=role, outputs=outputs, on_truncate=on_truncate):
+            for found in self.stream_outputs(texts, **options):
                 for name, values in found.items():
                     parts[name].append(values)
                 bar.update(len(next(iter(found.values()))))
@@ -255,11 +255,12 @@ class BaseEncoder(EncoderInfo, ABC):
         role: str = "default",
         outputs: Sequence[str] | None = None,
         on_truncate: OnTruncate | None = None,
+        on_bad: OnBad | None = None,
     ) -> Iterator[dict[str, Values]]:
         """`encode_outputs` in parts; memory does not grow with the number of items."""
         options = EncodeOptions(role, on_truncate=on_truncate)
         self._refuse_one(texts, role, "stream_outputs")
-        windows, about = self._windows(texts, options, self._names(role, outputs)), self._roles[role].outputs
+        windows, about = self._windows(texts, options, self._names(role, outputs), on_bad), self._roles[role].outputs
         return ({name: default_size(about[name], values) for name, values in window.items()} for window in windows)
 
     def encode_with(self, texts: Items, options: EncodeOptions, *, progress: bool | None = False) -> Any:
@@ -343,14 +344,16 @@ class BaseEncoder(EncoderInfo, ABC):
         return map(finished, windows)
 
     def _windows(
-        self, texts: Iterable[Item], options: EncodeOptions, outputs: Sequence[str]
+        self, texts: Iterable[Item], options: EncodeOptions, outputs: Sequence[str], on_bad: OnBad | None = None
     ) -> Iterator[dict[str, Values]]:
         """Windows of the named outputs; what the options say of cut items is checked before the first."""
         if options.on_truncate is not None:
             check_on_truncate(options.on_truncate)
         role = self._roles[options.role]
         submit = partial(self.source.submit, options.role, outputs=outputs)
-        return self._counted(stream(texts, role.modality, submit), role, options.on_truncate or self.on_truncate)
+        return self._counted(
+            stream(texts, role.modality, submit, on_bad), role, options.on_truncate or self.on_truncate
+        )
 
     def _counted(
         self, windows: Iterator[BatchResult], role: RoleInfo, on_truncate: OnTruncate

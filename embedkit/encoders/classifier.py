@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -63,8 +63,7 @@ class Classifier:
         """(n, classes) float32 probabilities, which add up to 1 unless the classes are decided one by one. A text may be a
         mapping of the template's fields, such as a pair's."""
         logits: FloatArray = self.encoder.encode(texts, output=self._output, progress=progress)
-        one_by_one = "sigmoid" if self.multilabel else "softmax"
-        return activated(logits, one_by_one if self._activation == "identity" else self._activation)
+        return self._probabilities(logits)
 
     def predict(self, texts: Item | Iterable[Item], *, threshold: float = 0.5, progress: bool | None = False) -> Any:
         """A list with the most probable class of each text, of equally probable ones the first; or, where classes are decided one by one,
@@ -75,6 +74,16 @@ class Classifier:
         given: Iterable[Item] = [texts] if single else texts
         found = self.chosen(self.predict_proba(given, progress=progress), threshold=threshold)
         return found[0] if single else found
+
+    def stream_proba(self, items: Iterable[Item], on_bad: Callable[[int, str], None]) -> Iterator[FloatArray]:
+        """`predict_proba` in parts, in bounded memory, without the items that cannot be encoded: ``on_bad`` is called with the
+        number and the reason of each."""
+        for found in self.encoder.stream_outputs(items, outputs=[self._output], on_bad=on_bad):
+            yield self._probabilities(np.asarray(found[self._output]))
+
+    def _probabilities(self, logits: FloatArray) -> FloatArray:
+        one_by_one = "sigmoid" if self.multilabel else "softmax"
+        return activated(logits, one_by_one if self._activation == "identity" else self._activation)
 
     def chosen(self, probabilities: FloatArray, *, threshold: float = 0.5) -> list[Any]:
         """What `predict` makes of (n, classes) probabilities."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import InputError
 from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.frontends.registry import modality_of
-from embedkit.runtime.options import EncodeOptions
+from embedkit.runtime.options import Decode, EncodeOptions, decoding_space
 from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
@@ -39,6 +39,9 @@ class Stats:
 
 class EncoderInfo:
     """The facts of a bundle's roles; ``roles`` are their names, which ``role=`` takes."""
+
+    decode: Decode = "exact"
+    """How pictures are decoded."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -66,7 +69,7 @@ class EncoderInfo:
     @property
     def fingerprint(self) -> str:
         """Names the vector space: vectors of two encoders can be compared where this is equal."""
-        return self.bundle.manifest.fingerprint
+        return decoding_space(self.bundle.manifest.fingerprint, self.decode)
 
     @property
     def metric(self) -> Literal["cosine", "dot", "euclidean"]:
@@ -130,6 +133,21 @@ class EncoderInfo:
             raise InputError(f"similarity: found {type(a).__name__} and {type(b).__name__}; give two of one kind")
         return similarity(a, b, fn=self.metric)
 
+    def fused_similarity(self, a: Mapping[str, Values], b: Mapping[str, Values]) -> FloatArray:
+        """(n, m) float32: the weighted mean of what `similarity` gives of several outputs, with the weights of the bundle; ``a`` and
+        ``b`` are values by the outputs' names, as `encode_outputs` gives them. `InputError` where the bundle fuses nothing."""
+        weights = next((s.weights for s in self.bundle.manifest.scorers.values() if s.fn == "fused"), {})
+        if not weights:
+            raise InputError("this bundle compares by one output, and fuses no scores; give `fused` in the recipe")
+        missing = [name for name in weights if name not in a or name not in b]
+        if missing:
+            raise InputError(
+                f"fused_similarity: expected values of {', '.join(weights)} on both sides, found none of {missing[0]!r}"
+            )
+        total = sum(weights.values())
+        parts = [self.similarity(a[name], b[name]) * np.float32(weight / total) for name, weight in weights.items()]
+        return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
+
     @property
     def sparse_cosine(self) -> bool:
         """Whether this model's sparse vectors are compared by cosine, which stores, that add up products, do not rank by."""
@@ -187,3 +205,10 @@ def check_encoder(encoder: object) -> None:
     if isinstance(getattr(encoder, "encoder", None), EncoderInfo):
         hint = "give its attribute encoder"
     raise InputError(f"encoder: expected an Encoder or an EncoderPool, found {kind}; {hint}")
+
+
+def bar_of(total: int, progress: bool | None) -> Any:
+    """A bar on stderr of ``total`` items; drawn in a terminal where ``progress`` is None."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="text", disable=None if progress is None else not progress)

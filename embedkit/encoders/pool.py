@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from embedkit.bundle.folder import Bundle
-from embedkit.runtime.options import LoadOptions, OnTruncate, check_count
+from embedkit.runtime.options import Decode, LoadOptions, OnTruncate, check_count
 from embedkit.system.processes import cpu_count
 
 from .base import BaseEncoder
@@ -44,6 +44,7 @@ class EncoderPool(BaseEncoder):
         threads: int | None = None,
         token_budget: int | None = None,
         on_truncate: OnTruncate = "warn",
+        decode: Decode = "exact",
     ) -> EncoderPool:
         """Start ``workers`` processes, by default one for each CPU that this process may use, each of which loads the
         bundle.
@@ -52,7 +53,7 @@ class EncoderPool(BaseEncoder):
         `Encoder.load`, and so are the errors; `WorkerError` where a process cannot be started.
         """
         check_count("workers", workers)
-        options = LoadOptions(device, variant, engine, threads, token_budget, on_truncate)
+        options = LoadOptions(device, variant, engine, threads, token_budget, on_truncate, decode)
         workers = workers or cpu_count()
         options = replace(options, threads=threads or max(1, cpu_count() // workers))
         bundle = Bundle.open(path)

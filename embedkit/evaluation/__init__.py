@@ -9,7 +9,10 @@ from embedkit.vectors.geometry import alignment, isotropy, uniformity
 from .picture import draw
 from .report import Difference, Estimate, EvaluationReport, Result
 from .runner import evaluate, evaluate_all
+from .tasks.captions import ImageText
 from .tasks.classification import Classification
+from .tasks.named import NamedClasses
+from .tasks.neighbours import Neighbours
 from .tasks.pairs import Pairs
 from .tasks.retrieval import Retrieval
 from .tasks.sts import Similarities
@@ -21,7 +24,10 @@ __all__ = [
     "Difference",
     "Estimate",
     "EvaluationReport",
+    "ImageText",
     "Measured",
+    "NamedClasses",
+    "Neighbours",
     "Pairs",
     "Result",
     "Retrieval",

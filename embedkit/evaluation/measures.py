@@ -21,6 +21,11 @@ MEASURES = {
     "alignment": ("alignment", -1),
     "uniformity": ("uniformity", -1),
     "isotropy": ("isotropy", 1),
+    "image_recall": ("pictures by words, recall", 1),
+    "text_recall": ("words by pictures, recall", 1),
+    "modality_gap": ("modality gap", 0),
+    "top": ("top", 1),
+    "class_accuracy": ("mean accuracy of the classes", 1),
     "token_isotropy": ("isotropy of tokens", 1),
 }
 """Measure (without the depth that may follow, as in ``ndcg@10``) -> its name for people, and whether higher (1) or lower

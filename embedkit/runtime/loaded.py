@@ -22,6 +22,7 @@ from .engines.base import Device, Session
 from .engines.selection import choose_variant, open_session
 from .frontends.base import Item, Modality, Preparer, Rows, Unencodable
 from .frontends.registry import modality_of
+from .options import Decode
 from .tower import BatchResult, Tower
 
 PendingRows: TypeAlias = "tuple[Rows, Future[BatchResult]]"
@@ -31,7 +32,7 @@ PendingRows: TypeAlias = "tuple[Rows, Future[BatchResult]]"
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What computes a loaded bundle: the device (``cpu``, ``cuda:0,1``), variant and engine, one sentence that says why
-    that engine does, how many threads, and the most token slots in a batch."""
+    that engine does, how many threads, the most token slots in a batch, and how pictures are decoded."""
 
     device: str
     variant: str
@@ -39,6 +40,7 @@ class Setup:
     why: str
     threads: int
     token_budget: int
+    decode: Decode = "exact"
 
 
 class LoadedBundle:
@@ -50,7 +52,16 @@ class LoadedBundle:
 
     @classmethod
     def open(
-        cls, bundle: Bundle, device: Device, variant: str, *, engine: str, why: str, threads: int, token_budget: int
+        cls,
+        bundle: Bundle,
+        device: Device,
+        variant: str,
+        *,
+        engine: str,
+        why: str,
+        threads: int,
+        token_budget: int,
+        decode: Decode = "exact",
     ) -> LoadedBundle:
         """Load the graphs of one ``variant`` (or of that which suits, for ``auto``) with a named engine. The hashes of the
         files that are used are checked."""
@@ -67,12 +78,13 @@ class LoadedBundle:
                 sessions[path.name] = open_session(path, engine=engine, device=device, threads=threads)
                 first.append(role)
             modality = role_modality(bundle, role)
+            modality.decode = decode
             key = msgspec.json.encode((tower.frontend, tower.inputs))
             preparer = preparers.get(key) or role_preparer(bundle, role, modality)
             preparers[key] = preparer
             where = f"{bundle.folder / MANIFEST}: towers.{role}"
             towers[role] = Tower(modality, preparer, sessions[path.name], tower.inputs, tower.outputs, where)
-        loaded = cls(bundle, towers, Setup(str(device), chosen, engine, why, threads, token_budget))
+        loaded = cls(bundle, towers, Setup(str(device), chosen, engine, why, threads, token_budget, decode))
         for role in first:
             loaded._try(role)
         return loaded

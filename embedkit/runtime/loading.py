@@ -6,6 +6,7 @@ import os
 import warnings
 
 from embedkit.bundle.folder import Bundle
+from embedkit.errors import OptionError
 from embedkit.system.processes import cpu_count
 
 from .autotune import fastest, without_measuring
@@ -29,8 +30,22 @@ def load(path: str | os.PathLike[str], options: LoadOptions) -> LoadedBundle:
     threads = options.threads or (cpu_count() if device.kind == "cpu" else len(device.indices))
     budget = options.token_budget or (DEFAULT_TOKEN_BUDGET if device.kind == "cpu" else 32 * DEFAULT_TOKEN_BUDGET)
 
+    if options.decode != "exact" and all(tower.frontend.kind != "image" for tower in bundle.manifest.towers.values()):
+        raise OptionError(
+            f"decode: {options.decode!r} is how pictures are read, and this bundle reads none; leave it out"
+        )
+
     def load_variant(engine: str, variant: str, why: str) -> LoadedBundle:
-        return LoadedBundle.open(bundle, device, variant, engine=engine, why=why, threads=threads, token_budget=budget)
+        return LoadedBundle.open(
+            bundle,
+            device,
+            variant,
+            engine=engine,
+            why=why,
+            threads=threads,
+            token_budget=budget,
+            decode=options.decode,
+        )
 
     def load_engine(engine: str, why: str) -> LoadedBundle:
         loaded = load_variant(engine, options.variant, why)

@@ -13,6 +13,9 @@ from embedkit.vectors.quantization import Precision, Ranges
 
 from .frontends.base import Item
 
+Decode: TypeAlias = Literal["exact", "fast"]
+"""How pictures are decoded and made smaller: as the model was trained, or JPEGs at a part of their size and by a first coarse step."""
+
 OnTruncate: TypeAlias = Literal["warn", "error", "ignore"]
 """What an item that is longer than the model reads gives: a warning, an error, or nothing but a count."""
 
@@ -28,6 +31,7 @@ class LoadOptions:
     threads: int | None = None
     token_budget: int | None = None
     on_truncate: OnTruncate = "warn"
+    decode: Decode = "exact"
 
     def __post_init__(self) -> None:
         for name in ("device", "variant", "engine"):
@@ -36,6 +40,8 @@ class LoadOptions:
         for name in ("threads", "token_budget"):
             check_count(name, getattr(self, name))
         check_on_truncate(self.on_truncate)
+        if self.decode not in ("exact", "fast"):
+            raise OptionError(f"decode: expected 'exact' or 'fast', found {self.decode!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,11 @@ class Keywords(RoleKeywords, total=False):
     """Those of a call that names its role and returns everything at once."""
 
     role: str
+
+
+def decoding_space(fingerprint: str, decode: Decode) -> str:
+    """A bundle's fingerprint with how pictures are decoded, where that is not as the model was trained: other vectors."""
+    return fingerprint if decode == "exact" else f"{fingerprint} decode {decode}"
 
 
 def check_count(name: str, value: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeAlias
 
@@ -25,35 +25,41 @@ WINDOW_COST = 1 << 21
 Submit: TypeAlias = Callable[[list[Item]], list[PendingRows]]
 """Begins to compute items that are all different; each row is in exactly one part."""
 
+OnBad: TypeAlias = Callable[[int, str], None]
+"""Is told the number of an item that has no value, and why."""
+
 
 @dataclass(slots=True)
 class _Window:
-    before: int
+    """Different items that are computed, the number of each given item and (n,) its place among them; ``bad`` are the places
+    that have no values, with the reason of each."""
+
+    items: list[Item]
+    numbers: list[int]
     inverse: Rows
-    distinct: int
-    parts: list[PendingRows]
+    parts: deque[PendingRows] = field(default_factory=deque)
+    bad: dict[int, str] = field(default_factory=dict)
 
 
-def stream(items: Iterable[object], modality: Modality, submit: Submit) -> Iterator[BatchResult]:
+def stream(
+    items: Iterable[object], modality: Modality, submit: Submit, on_bad: OnBad | None = None
+) -> Iterator[BatchResult]:
     """What ``submit`` makes of each window of items, in their order; equal items of a window are computed once.
 
     While a window is computed the next is read and handed in. Raises `InputError` that names the item by its number in
-    the whole.
+    the whole; where ``on_bad`` is given it is told instead, the item is left out, and the others of its batch are computed
+    again without it.
     """
     running: deque[_Window] = deque()
-    total = 0
     try:
-        for window in chain(windows(items, modality), (None, None)):
+        for window in chain(_windows(items, modality, on_bad), (None, None)):
             if window is not None:
-                different, inverse = window
-                try:
-                    parts = submit(different)
-                except Unencodable as error:
-                    raise _input_error(error, modality, total, inverse) from None
-                running.append(_Window(total, inverse, len(different), parts))
-                total += len(inverse)
+                _submit(window, range(len(window.items)), submit, modality, on_bad)
+                running.append(window)
             if running and (window is None or len(running) == 2):
-                yield _collect(running.popleft(), modality)
+                found = _collect(running.popleft(), modality, submit, on_bad)
+                if found is not None:
+                    yield found
     finally:
         for left in running:
             for _, future in left.parts:
@@ -63,53 +69,97 @@ def stream(items: Iterable[object], modality: Modality, submit: Submit) -> Itera
 def windows(items: Iterable[object], modality: Modality) -> Iterator[tuple[list[Item], Rows]]:
     """Consecutive items, checked, bounded in number and in cost: each different one once, in the order of first appearance,
     and (n,) the place of every item among them."""
+    return ((window.items, window.inverse) for window in _windows(items, modality, None))
+
+
+def _windows(items: Iterable[object], modality: Modality, on_bad: OnBad | None) -> Iterator[_Window]:
     places: dict[object, int] = {}
     different: list[Item] = []
     inverse: list[int] = []
+    numbers: list[int] = []
     cost = 0
     for i, item in enumerate(items_of("texts", items, "item", ordered=False)):
-        checked = modality.check(item, f"{modality.noun} {i}")
+        try:
+            checked = modality.check(item, f"{modality.noun} {i}")
+        except InputError as error:
+            if on_bad is None:
+                raise
+            on_bad(i, str(error).removeprefix(f"{modality.noun} {i}: "))
+            continue
         place = places.setdefault(modality.key(checked), len(different))
         if place == len(different):
             different.append(checked)
         inverse.append(place)
+        numbers.append(i)
         cost += modality.cost(checked)
         if len(inverse) == WINDOW_ITEMS or cost >= WINDOW_COST:
-            yield different, np.array(inverse, dtype=np.intp)
-            places, different, inverse, cost = {}, [], [], 0
+            yield _Window(different, numbers, np.array(inverse, dtype=np.intp))
+            places, different, inverse, numbers, cost = {}, [], [], [], 0
     if inverse:
-        yield different, np.array(inverse, dtype=np.intp)
+        yield _Window(different, numbers, np.array(inverse, dtype=np.intp))
 
 
-def _collect(window: _Window, modality: Modality) -> BatchResult:
+def _submit(window: _Window, places: Iterable[int], submit: Submit, modality: Modality, on_bad: OnBad | None) -> None:
+    """Begin to compute the items at some places of a window, without those of which it is known at once that they have no
+    values."""
+    left = np.array(list(places), dtype=np.intp)
+    while len(left):
+        try:
+            parts = submit([window.items[place] for place in left])
+        except Unencodable as error:
+            if on_bad is None:
+                raise _input_error(error, modality, window) from None
+            window.bad[int(left[error.number])] = error.reason
+            left = np.delete(left, error.number)
+            continue
+        window.parts.extend((left[rows], future) for rows, future in parts)
+        return
+
+
+def _collect(window: _Window, modality: Modality, submit: Submit, on_bad: OnBad | None) -> BatchResult | None:
+    """The values of a window's items, in their order; None where none has any."""
     parts: list[tuple[Rows, BatchResult]] = []
-    truncated = np.empty(window.distinct, dtype=np.bool_)
+    truncated = np.zeros(len(window.items), dtype=np.bool_)
     tokens = slots = 0
     failures: list[Unencodable] = []
-    for i, (rows, future) in enumerate(window.parts):
+    while window.parts:
+        rows, future = window.parts.popleft()
         try:
             part = future.result()
         except Unencodable as error:
-            failures.append(Unencodable(int(rows[error.number]), error.reason))
+            if on_bad is None:
+                failures.append(Unencodable(int(rows[error.number]), error.reason))
+            else:
+                window.bad[int(rows[error.number])] = error.reason
+                _submit(window, np.delete(rows, error.number).tolist(), submit, modality, on_bad)
             continue
         except BaseException:
-            for _, left in window.parts[i + 1 :]:
+            for _, left in window.parts:
                 left.cancel()
             raise
         parts.append((rows, part))
         truncated[rows] = part.truncated
         tokens, slots = tokens + part.tokens, slots + part.slots
     if failures:
-        raise _input_error(min(failures, key=lambda error: error.number), modality, window.before, window.inverse)
+        raise _input_error(min(failures, key=lambda error: error.number), modality, window)
+    kept = np.array([place not in window.bad for place in range(len(window.items))], dtype=np.bool_)
+    if on_bad is not None and window.bad:
+        for number, place in zip(window.numbers, window.inverse.tolist(), strict=True):
+            if place in window.bad:
+                on_bad(number, window.bad[place])
+    if not kept.any():
+        return None
+    packed = np.cumsum(kept) - 1
     values = {
-        name: scatter([(rows, part.values[name]) for rows, part in parts], window.distinct)
+        name: scatter([(packed[rows], part.values[name]) for rows, part in parts], int(kept.sum()))
         for name in parts[0][1].values
     }
-    if window.distinct < len(window.inverse):
-        values = {name: found[window.inverse] for name, found in values.items()}
-        truncated = truncated[window.inverse]
-    return BatchResult(values, truncated, tokens, slots)
+    good = window.inverse[kept[window.inverse]]
+    if len(good) > len(window.items) or not np.array_equal(packed[good], np.arange(len(good))):
+        values = {name: found[packed[good]] for name, found in values.items()}
+    return BatchResult(values, truncated[good], tokens, slots)
 
 
-def _input_error(error: Unencodable, modality: Modality, before: int, inverse: Rows) -> InputError:
-    return InputError(f"{modality.noun} {before + int(np.argmax(inverse == error.number))}: {error.reason}")
+def _input_error(error: Unencodable, modality: Modality, window: _Window) -> InputError:
+    number = window.numbers[int(np.argmax(window.inverse == error.number))]
+    return InputError(f"{modality.noun} {number}: {error.reason}")

@@ -1,7 +1,8 @@
 """What a collection's fingerprint says: whose vectors it keeps, and of several outputs of a kind which.
 
 It is the bundle's fingerprint, and after it, where an output is kept that is not the first of its kind, that one's name:
-as JSON from kinds to names. So vectors of two outputs of one bundle are not mixed, and a question is asked by the same one.
+as JSON from kinds to names. In between stands how its pictures were decoded, where not as the model was trained. So vectors of
+two outputs of one bundle are not mixed, and a question is asked by the same one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import CollectionMismatchError
 
 _MARK = " outputs "
+_DECODE = " decode "
+"""As `embedkit.runtime.options.decoding_space` has it."""
 
 
 def space(fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, str]) -> str:
@@ -24,6 +27,11 @@ def space(fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, s
 def bundle_of(fingerprint: str) -> str:
     """The bundle's fingerprint of a collection's."""
     return fingerprint.partition(_MARK)[0]
+
+
+def decode_of(fingerprint: str) -> str:
+    """How the pictures of a collection were decoded, where not as the model was trained."""
+    return bundle_of(fingerprint).partition(_DECODE)[2]
 
 
 def chosen(fingerprint: str, outputs: Mapping[str, Output]) -> dict[str, str]:
@@ -52,7 +60,12 @@ def require_same(name: str, field: str, found: object, expected: object) -> None
         hint = "use another collection, or drop this one"
         if field == "fingerprint":
             hint = "it holds another model's vectors: use the bundle that it was made with, or another collection"
-            if bundle_of(str(found)) == bundle_of(str(expected)):
+            if decode_of(str(found)) != decode_of(str(expected)):
+                hint = (
+                    "its pictures were decoded in another way: give --decode (decode= in Python) as when it was made, or use another "
+                    "collection"
+                )
+            elif bundle_of(str(found)) == bundle_of(str(expected)):
                 hint = (
                     "it holds other outputs of this bundle: name those that it was made with, or use another collection"
                 )

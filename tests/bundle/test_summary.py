@@ -7,8 +7,10 @@ import json
 import pytest
 
 from embedkit.bundle import Bundle, Output, Part
+from embedkit.bundle.manifest import Matching
 from embedkit.bundle.summary import about, measured_variants, summary, summary_text, template, variant_bytes
 from embedkit.testing.tiny import tiny_bundle
+from helpers.image_bundles import picture_bundle
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,16 @@ def test_outputs_in_words(output, said):
 def test_templates():
     parts = [Part(lit="a: "), Part(field="text"), Part(pair=True), Part(field="other")]
     assert template(parts) == "a: {text} | {other}"
+
+
+def test_many_labels_and_what_makes_probabilities(tmp_path):
+    pytest.importorskip("PIL")
+    many = [f"label {i}" for i in range(1000)]
+    said = about(Output(kind="logits", dim=1000, labels=many))
+    assert "1,000 logits (label 0, label 1" in said
+    assert "label 9, ...)" in said
+    assert "label 500" not in said
+    matching = Matching(fn="sigmoid", scale=9.5, bias=-2.5)
+    bundle = Bundle.open(picture_bundle(tmp_path / "both", texts=True, matching=matching))
+    assert "matching     sigmoid of 9.5 * cosine -2.5" in summary_text(bundle)
+    assert summary(bundle)["matching"] == {"fn": "sigmoid", "scale": 9.5, "bias": -2.5}

@@ -56,3 +56,23 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path):
     with pytest.raises(InputError, match=r"ends in \.png or \.svg"):
         Written(picture=str(tmp_path / "a.pdf")).check()
     Written(output=str(tmp_path / "a.json")).check()
+
+
+def test_data_of_pictures(tmp_path):
+    (tmp_path / "c.csv").write_text("image,caption\na.png,one\nb.png,two\n")
+    (tmp_path / "l.csv").write_text("image,label\na.png,x\nb.png,y\nc.png,y\n")
+    (tmp_path / "labels.txt").write_text("x\ny\nz\n")
+    file = str(tmp_path / "l.csv")
+    labels = str(tmp_path / "labels.txt")
+    data = Data(
+        image_text=(str(tmp_path / "c.csv"),), zero_shot=(file,), knn=(file,), labels=labels, prompts="plain",
+        neighbours=2, temperature=0.5,
+    )  # fmt: skip
+    data.check()
+    captions, named, near = data.tasks(0)
+    assert (captions.name, named.name, near.name) == ("image-text", "zero-shot", "knn")
+    assert (named.labels, named.prompts) == (("x", "y", "z"), ("{}",))
+    assert (near.k, near.temperature) == (2, 0.5)
+    for wrong in ({"knn": (file,), "labels": labels}, {"zero_shot": (file,), "temperature": 0.5}):
+        with pytest.raises(click.UsageError, match="only"):
+            Data(**wrong).check()

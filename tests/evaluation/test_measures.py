@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embedkit.evaluation import Classification, Pairs, Retrieval, Similarities, Texts
+from embedkit import Encoder
+from embedkit.evaluation import Classification, ImageText, NamedClasses, Pairs, Retrieval, Similarities, Texts
 from embedkit.evaluation.measures import MEASURES, described
 from embedkit.vectors.multivector import MultiVectors
+from helpers.image_bundles import picture_bundle
 from helpers.measured import Given
 
 pytest.importorskip("sklearn")
@@ -17,7 +19,7 @@ TEXTS = tuple(f"t{i}" for i in range(12))
 SIDES = TEXTS[:6], TEXTS[6:]
 
 
-def test_every_measure_of_every_task_has_a_name_and_no_other():
+def test_every_measure_of_every_task_has_a_name_and_no_other(tmp_path):
     tokens = MultiVectors.of([np.eye(3, dtype=np.float32)] * 12)
     encoder = Given(TEXTS, np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32), tokens=tokens)
     labelled = tuple((text, "ab"[i % 2]) for i, text in enumerate(TEXTS))
@@ -31,6 +33,15 @@ def test_every_measure_of_every_task_has_a_name_and_no_other():
     found = set()
     for task in tasks:
         measured = task.measure(encoder)
+        found |= {*measured.statistic(np.arange(measured.units)), *measured.fixed}
+    pytest.importorskip("PIL")
+    both = Encoder.load(picture_bundle(tmp_path / "bundle", texts=True))
+    pictures = tuple(np.full((4, 4, 3), 60 * i, np.uint8) for i in range(4))
+    for task in (
+        ImageText("here", pictures, tuple((f"text {i}",) for i in range(4))),
+        NamedClasses("here", pictures, ("a", "b") * 2, ("a", "b"), ("{}",)),
+    ):
+        measured = task.measure(both)
         found |= {*measured.statistic(np.arange(measured.units)), *measured.fixed}
     assert {name.partition("@")[0] for name in found} == MEASURES.keys()
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers as tf
 
 import embedkit
 import embedkit_export
 from embedkit import Encoder, Image, InputError
 from embedkit.bundle.manifest import ImageFrontend
 from helpers import models
-from helpers.image_models import SINGLE, image_vectors, pair, saved, single
+from helpers.image_models import SINGLE, image_vectors, pair, querying, saved, single
 from helpers.pictures import drawn, folder, of_modes
 from helpers.pictures import saved as png
 from helpers.slow import but
@@ -44,9 +45,9 @@ def test_a_model_of_pictures(kind: str, tmp_path: Path) -> None:
     same_alone(encoder, found, PICTURES)
     assert embedkit.verify(report.path).passed
     assert any("drawn pictures" in note for note in report.notes)
-    maps = kind in ("convnext", "resnet")
-    assert ("int8" in report.manifest.towers["default"].graph.variants) is not maps
-    assert any("nothing" in note for note in report.notes) is maps
+    variants = report.manifest.towers["default"].graph.variants  # type: ignore[union-attr]
+    assert ("static int8" if kind == "resnet" else "row-wise int8") in variants["int8"].form
+    same_alone(quick := Encoder.load(report.path, variant="int8"), quick.encode(PICTURES), PICTURES)
 
 
 @pytest.fixture(scope="module", params=["clip", pytest.param("siglip", marks=pytest.mark.slow)])
@@ -92,6 +93,26 @@ def test_texts_and_pictures_in_one_bundle(both: tuple[Any, Any, Any, Path]) -> N
     same_alone(encoder, seen, PICTURES, role="image")
     assert seen.shape[1] == found.shape[1]
     assert embedkit.verify(path).passed
+
+
+def test_classes_by_their_names_are_what_transformers_makes_of_them(both: tuple[Any, Any, Any, Path]) -> None:
+    model, tokenizer, processor, path = both
+    siglip = type(model).__name__.startswith("Siglip")
+    labels = ["boat", "bread", "rain"]
+    judge = embedkit.ZeroShot(Encoder.load(path, variant="fp32", on_truncate="ignore"), labels, prompts="plain")
+    padding = {"padding": "max_length"} if siglip else {"padding": True}
+    given = tokenizer(labels, return_tensors="pt", truncation=True, max_length=16, **padding)
+    options = {} if siglip else {"attention_mask": given["attention_mask"]}
+    rows = []
+    with torch.no_grad():
+        for picture in PICTURES:
+            pixels = processor(picture, return_tensors="pt")["pixel_values"]
+            rows.append(model(input_ids=given["input_ids"], pixel_values=pixels, **options).logits_per_image[0])
+    logits = torch.stack(rows)
+    expected = (logits.sigmoid() if siglip else logits.softmax(dim=1)).numpy()
+    assert np.abs(judge.predict_proba(PICTURES) - expected).max() < 1e-4
+    assert judge.multilabel is siglip
+    assert judge.matching.scale == pytest.approx(model.logit_scale.exp().item())
 
 
 def test_one_graph_for_each_half(both: tuple[Any, Any, Any, Path]) -> None:
@@ -221,9 +242,13 @@ def test_a_processor_that_does_more_than_it_says(tmp_path: Path) -> None:
     model, processor = single("vit")
     source = saved(tmp_path / "model", model, processor)
     found = json.loads((source / "preprocessor_config.json").read_text())
-    found |= {"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True, "include_top": False}
+    found |= {
+        "image_processor_type": "PerceiverImageProcessor",
+        "do_center_crop": True,
+        "crop_size": {"height": 32, "width": 32},
+    }
     (source / "preprocessor_config.json").write_text(json.dumps(found))
-    with pytest.raises(embedkit.ExportError, match="other pixels than EfficientNetImageProcessor"):
+    with pytest.raises(embedkit.ExportError, match="other pixels than PerceiverImageProcessor"):
         embedkit_export.export(source, output=tmp_path / "bundle", variants=["fp32"], timing=False)
 
 
@@ -233,3 +258,96 @@ def test_a_sample_that_the_model_does_not_read(tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("one\ntwo\n")
     with pytest.raises(InputError, match="this model reads image: expected a folder of pictures"):
         embedkit_export.export(source, output=tmp_path / "bundle", sample=tmp_path / "texts.txt")
+
+
+@pytest.mark.slow
+def test_a_vector_for_each_query_of_blip2(tmp_path: Path) -> None:
+    model, processor = querying()
+    source = saved(tmp_path / "model", model, processor)
+    report = embedkit_export.export(source, output=tmp_path / "bundle", variants=["fp32"], timing=False)
+    encoder = Encoder.load(report.path, variant="fp32")
+    found = encoder.encode(PICTURES)
+    assert (encoder.kind, found.dim) == ("multivector", 16)
+    with torch.no_grad():
+        expected = [model(processor(one, return_tensors="pt")["pixel_values"]).image_embeds[0] for one in PICTURES]
+    for i, (picture, rows) in enumerate(zip(PICTURES, expected, strict=True)):
+        assert np.abs(found[i] - rows.numpy()).max() < 1e-4
+        assert encoder.encode(picture) == found[i : i + 1]
+
+
+@pytest.mark.slow
+def test_dinov3_scales_before_it_resizes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = tf.DINOv3ViTConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, image_size=32, patch_size=8
+    )
+    model = tf.DINOv3ViTModel(config).eval()
+    source = saved(tmp_path / "model", model)
+    said = {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"height": 32, "width": 32}, "resample": 2}
+    said |= {"rescale_factor": 1 / 255, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    (source / "preprocessor_config.json").write_text(json.dumps(said))
+    report = embedkit_export.export(source, output=tmp_path / "bundle", variants=["fp32"], timing=False)
+    encoder = Encoder.load(report.path, variant="fp32")
+    found = encoder.encode(PICTURES)
+    mean, std = (torch.tensor(said[name]).reshape(1, 3, 1, 1) for name in ("image_mean", "image_std"))
+    for picture, row in zip(PICTURES, found, strict=True):
+        scaled = torch.from_numpy(np.asarray(picture, np.float32)).permute(2, 0, 1)[None] / 255
+        values = torch.nn.functional.interpolate(scaled, (32, 32), mode="bilinear", antialias=True)
+        with torch.no_grad():
+            expected = model((values - mean) / std).pooler_output[0].numpy()
+        assert np.abs(row - expected).max() < 1e-3
+    same_alone(encoder, found, PICTURES)
+    assert embedkit.verify(report.path).passed
+
+
+@pytest.mark.slow
+def test_mofi_resizes_plainly_and_reads_texts_without_a_mask(tmp_path: Path) -> None:
+    model, tokenizer, processor = pair("clip")
+    source = saved(tmp_path / "model", model, tokenizer, processor)
+    image = {
+        "size": [32, 32],
+        "steps": [
+            {"step": "resize", "size": [32], "fit": "shortest", "filter": "bilinear", "engine": "plain"},
+            {"step": "crop", "size": [32, 32], "round": "half_even"},
+        ],
+        "mean": processor.image_mean,
+        "std": processor.image_std,
+    }
+    words = embedkit_export.Role(pad=16, padding="read")
+    views = embedkit_export.Role(image=image)
+    roles = {**dict.fromkeys(("text", "query", "default"), words), **dict.fromkeys(("image", "document"), views)}
+    report = embedkit_export.export(
+        source,
+        output=tmp_path / "bundle",
+        recipe=embedkit_export.Recipe(roles=roles),
+        normalize=True,
+        variants=["fp32"],
+        timing=False,
+    )
+    encoder = Encoder.load(report.path, variant="fp32", on_truncate="ignore")
+    mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in (processor.image_mean, processor.image_std))
+    for picture, row in zip(PICTURES[:3], encoder.encode(PICTURES[:3]), strict=True):
+        levels = torch.from_numpy(np.asarray(picture, np.float32)).permute(2, 0, 1)[None]
+        width, height = picture.size
+        short = min(width, height)
+        sides = (32 if height == short else int(32 * height / short), 32 if width == short else int(32 * width / short))
+        whole = torch.nn.functional.interpolate(levels, sides, mode="bilinear", align_corners=False)
+        top, left = (round((side - 32) / 2) for side in sides)
+        cut = whole[..., top : top + 32, left : left + 32]
+        own = encoder.modality("image").prepared([picture])["pixels"]
+        assert np.abs(own - cut.numpy()).max() < 1
+        wide = torch.nn.functional.interpolate(levels, sides, mode="bilinear", antialias=True)
+        if short > 32:
+            assert np.abs(own - wide[..., top : top + 32, left : left + 32].numpy()).mean() > 1, (
+                "with a wide filter it is another"
+            )
+        with torch.no_grad():
+            vector = model.get_image_features(pixel_values=(cut / 255 - mean) / std).pooler_output
+        assert np.abs(row - (vector / vector.norm())[0].numpy()).max() < 1e-4
+    given = tokenizer(list(models.SENTENCES), return_tensors="pt", truncation=True, max_length=16, padding="max_length")
+    with torch.no_grad():
+        vectors = model.get_text_features(input_ids=given["input_ids"]).pooler_output
+    assert (
+        np.abs(encoder.encode(list(models.SENTENCES)) - (vectors / vectors.norm(dim=1, keepdim=True)).numpy()).max()
+        < 1e-4
+    )

@@ -94,3 +94,19 @@ def image_vectors(model: Any, processor: Any, pictures: list[Any]) -> Any:
                 out = whole.image_embeds if hasattr(whole, "image_embeds") else whole.pooler_output
             rows.append(out.flatten(1)[0])
     return torch.stack(rows).numpy()
+
+
+def querying() -> tuple[Any, Any]:
+    """BLIP-2's encoder of pictures with its queries, and its image processor."""
+    torch.manual_seed(0)
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = tf.Blip2Config(
+        vision_config={**layers, "image_size": 32, "patch_size": 8},
+        qformer_config={**layers, "encoder_hidden_size": 32, "vocab_size": 40},
+        text_config={"model_type": "opt", "hidden_size": 32, "num_hidden_layers": 1, "ffn_dim": 32, "vocab_size": 40},
+        num_query_tokens=4,
+        image_text_hidden_size=16,
+    )
+    model = tf.Blip2VisionModelWithProjection(config).eval()
+    torch.nn.init.normal_(model.query_tokens)
+    return model, tf.BlipImageProcessorPil(size=SIZE)

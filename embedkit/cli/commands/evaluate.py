@@ -26,7 +26,9 @@ from embedkit.cli.text_io import print_json
     "  embedkit eval bundle --retrieval scifact --sts stsb.tsv\n"
     "  embedkit eval bundle --variant fp32 --variant int8 --sts stsb.tsv --picture stsb.png\n"
     "  embedkit eval small large --classify train.tsv --test test.tsv --output report.jsonl\n"
-    "  embedkit eval bundle --retrieval xquad-en --queries xquad-de/queries.jsonl --queries xquad-zh/queries.jsonl\n\n"
+    "  embedkit eval bundle --retrieval xquad-en --queries xquad-de/queries.jsonl --queries xquad-zh/queries.jsonl\n"
+    "  embedkit eval clip --image-text captions.jsonl --zero-shot birds.csv --labels birds.txt --prompts imagenet\n"
+    "  embedkit eval dino --knn birds.csv --neighbours 20 --temperature 0.07\n\n"
     "Files are JSON lines (.jsonl), tables with a header (.tsv without quoting, .csv) or plain text, and may be compressed. "
     "Needs the extra eval:\n\n\b\n  pip install 'embedkit-onnx[eval]'",
 )
@@ -48,7 +50,7 @@ def evaluate(
 ) -> None:
     """Measure bundles (and several variants of each) on data, side by side.
 
-    Give one data set or several, with any of the first five options, which can be repeated; there is a table for each.
+    Give one data set or several, with any of the first eight options, which can be repeated; there is a table for each.
     A measure has its 95 % interval by the bootstrap, and where there are several encoders the difference to the first,
     with an interval of its own: one that leaves out 0 is more than chance.
     """

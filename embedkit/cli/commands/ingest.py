@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     "  embedkit ingest bundle manual/ table.csv rows.parquet big.jsonl.gz --store chroma:index --collection all\n"
     "  embedkit ingest bundle manual/ --chunk 256 --overlap 32 --store chroma:index --collection manual\n"
     "  psql -c 'copy t to stdout csv header' | embedkit ingest bundle - --format csv --id-field key --text-field '{a}: {b}' ...\n"
+    "  embedkit ingest clip photos/ --root photos --store chroma:index --collection photos\n"
+    "  embedkit ingest clip photos/table.csv --image-field file --text-field caption --store chroma:index --collection photos\n"
     "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
     "Bad rows go to docs.dead.jsonl:  embedkit retry  tries them again, repaired there or not.",
 )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "  embedkit search bundle tea --store chroma:index --collection docs --filter 'year>=2020' --filter lang==en\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --offset 10 --min-score 0.3 --diversity 0.3\n"
     "  embedkit search bundle tea --store chroma:index --collection docs --hybrid minmax --language english\n"
-    "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos\n"
+    "  embedkit search bundle --image cat.jpg --store chroma:index --collection photos --sheet cats.png\n"
     "  embedkit search bundle --audio rain.wav --store chroma:index --collection sounds\n"
     "  embedkit search bundle --input questions.txt --store chroma:index --collection docs > answers.jsonl\n"
     "\n\b\nA filter is FIELD OP VALUE with one of == != < <= > >= in 'not in', or FIELD exists; several must all hold.\n"
@@ -50,6 +50,17 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--image", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A picture to look for the like of."
+)
+@click.option(
+    "--sheet",
+    metavar="FILE",
+    help="Draw the pictures of the hits, the query's first: FILE.png, or FILE.html in one piece.",
+)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="The folder below which --sheet finds pictures whose uri is relative; by default the working folder.",
 )
 @store_option
 @collection_option
@@ -83,6 +94,8 @@ def search(
     input: str | None,
     audio: str | None,
     image: str | None,
+    sheet: str | None,
+    root: str | None,
     store: str,
     collection: str,
     k: int,
@@ -99,7 +112,13 @@ def search(
     """Find the documents nearest to a query; a higher score is nearer."""
     if sum(bool(given) for given in (query is not None, input, audio, image)) != 1:
         raise click.BadParameter("give either a QUERY, --input FILE, --image FILE or --audio FILE")
+    if root and not sheet:
+        raise click.BadParameter("give --root with --sheet only")
     ranking.check()
+    if sheet:
+        from embedkit.retrieval.sheets import check_sheet
+
+        check_sheet(sheet)
 
     wanted: dict[str, Any] = {
         "k": k,
@@ -121,15 +140,21 @@ def search(
     if query is None:
         for text, hits in zip(queries, answers, strict=True):
             print_json_line(_answer(text, hits))
-        return
-    (hits,) = answers
-    if json:
-        print_json(as_json(_answer(query, hits)))
-        return
-    for rank, hit in enumerate(hits, start=offset + 1):
-        print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
-    if not hits:
-        print(_why_none(filter, offset, min_score), file=sys.stderr)
+    elif json:
+        print_json(as_json(_answer(query, answers[0])))
+    else:
+        for rank, hit in enumerate(answers[0], start=offset + 1):
+            print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
+        if not answers[0]:
+            print(_why_none(filter, offset, min_score), file=sys.stderr)
+    if sheet:  # last, so that one that cannot be drawn costs no answer
+        _draw(sheet, queries, answers, root, offset + 1)
+
+
+def _draw(sheet: str, queries: list[Any], answers: list[list[Hit]], root: str | None, first: int) -> None:
+    from embedkit.retrieval.sheets import Sheet, write_sheet
+
+    write_sheet(sheet, Sheet.of(queries, answers, root=Path(root) if root else None, first=first))
 
 
 def _why_none(filter: tuple[str, ...], offset: int, min_score: float | None) -> str:

@@ -21,6 +21,7 @@ from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.ingestion.pipeline.prune import compared
+from embedkit.ingestion.rows.media import located
 from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Record
@@ -188,7 +189,7 @@ def check(
         run.unmet()
         run.search(searched)
         if encoder is not None and sample:
-            run.vectors(sample, encoder, role)
+            run.vectors(sample, encoder, role, getattr(documents, "root", None))
         if drop_broken and run.broken:
             with one_writer(connection, collection):
                 rows.delete(ids=run.broken)
@@ -255,8 +256,9 @@ class _Check:
                 elif known[row_id] != digests[row_id]:
                     self.report.note("changed", row_id)
 
-    def vectors(self, sample: list[Record], encoder: BaseEncoder, role: str) -> None:
-        """Compare the vectors of some rows with those that the model gives."""
+    def vectors(self, sample: list[Record], encoder: BaseEncoder, role: str, root: str | None) -> None:
+        """Compare the vectors of some rows with those that the model gives; what stands for a file that is gone is not compared.
+        Files whose ``uri`` is relative lie below ``root``."""
         modality = encoder.modality(role)
         stored, lost = self.rows.whole([row.id for row in sample])
         for row_id in {*lost} - {*self.broken}:
@@ -265,8 +267,14 @@ class _Check:
         if not stored:
             return
         columns = Columns.of(encoder, role, None, self.rows.info)
-        texts = [modality.of_row(row.text, row.metadata) for row in stored]
-        fresh = columns.columns(encoder.encode_outputs(texts, role=role, outputs=list(columns.names.values())))
+        texts = [modality.of_row(row.text, located(row.metadata, root)) for row in stored]
+        bad: dict[int, str] = {}
+        names = list(columns.names.values())
+        values = encoder.encode_outputs(texts, role=role, outputs=names, on_bad=bad.__setitem__)
+        stored = [row for number, row in enumerate(stored) if number not in bad]
+        if not stored:
+            return
+        fresh = columns.columns(values)
         near = [np.ones(len(stored))]
         if "dense" in columns.names:
             near.append(nearness(np.stack([np.asarray(row.vector, np.float32) for row in stored]), fresh["vectors"]))

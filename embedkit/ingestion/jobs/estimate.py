@@ -18,6 +18,7 @@ from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError, TruncationWarning
 from embedkit.ingestion.pipeline.columns import Columns, existing
 from embedkit.ingestion.pipeline.prune import check_prunable, gone
+from embedkit.ingestion.pipeline.report import several
 from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter
@@ -52,10 +53,11 @@ class IngestEstimate:
     tokens: int
     seconds: float
     vector_bytes: int
+    items: str = "texts"
 
     def to_json(self) -> str:
-        """One JSON object on one line."""
-        return json.dumps(asdict(self))
+        """One JSON object on one line; without ``items`` where these are texts."""
+        return json.dumps({name: value for name, value in asdict(self).items() if (name, value) != ("items", "texts")})
 
     def __str__(self) -> str:
         there = "" if self.exists else " (to be made)"
@@ -66,11 +68,16 @@ class IngestEstimate:
         ]
         if self.sampled:
             lines.append(
-                f"about {_span(self.seconds)} to encode {self.tokens:,} tokens (by {self.sampled:,} texts that were tried), "
+                f"about {_span(self.seconds)} to encode {self._much} (by {self.sampled:,} {self.items} that were tried), "
                 f"{self.vector_bytes / 1e6:,.1f} MB of vectors"
             )
         lines.append("nothing was written")
         return "\n".join(lines)
+
+    @property
+    def _much(self) -> str:
+        """How much there is to encode: tokens of texts, else how many."""
+        return f"{self.tokens:,} tokens" if self.items == "texts" else f"{self.new + self.changed:,} {self.items}"
 
 
 @renamed(metadata="metadata_policy", within="filter")
@@ -131,7 +138,7 @@ def estimate(
                     continue
                 new += document.id not in known
                 changed += document.id in known
-                _choose(sample, modality.of_row(document.text, document.metadata), new + changed, chance)
+                _choose(sample, modality.of_row(document.text, document.about), new + changed, chance)
             bar.update(len(window))
         lost = 0
         if sync:
@@ -153,6 +160,7 @@ def estimate(
             tokens=round(tokens * share),
             seconds=seconds * share,
             vector_bytes=round(size * share),
+            items=several(modality.noun),
         )
 
 
@@ -165,23 +173,26 @@ def _choose(sample: list[Item], item: Item, seen: int, chance: random.Random) ->
 
 def _measured(encoder: BaseEncoder, role: str, columns: Columns, sample: list[Item]) -> tuple[int, int, float, int]:
     """How many texts were encoded, their tokens, the seconds that they took and the bytes of their vectors: parts of the
-    sample, until it has been long enough. A part that cannot be encoded is left out."""
+    sample, until it has been long enough. What cannot be encoded is left out."""
     texts = tokens = size = 0
+    bad: dict[int, str] = {}
     seconds = 0.0
     names = list(columns.names.values())
     with warnings.catch_warnings(), suppress(InputError):
         warnings.simplefilter("ignore", TruncationWarning)
-        encoder.encode_outputs(sample[:2], role=role, outputs=names)  # the first texts of a session take longer
+        encoder.encode_outputs(
+            sample[:2], role=role, outputs=names, on_bad=bad.__setitem__
+        )  # the first texts of a session take longer
     for start in range(0, len(sample), _PART):
         part = sample[start : start + _PART]
         before, started = encoder.stats.tokens, time.perf_counter()
         with warnings.catch_warnings(), suppress(InputError):
             warnings.simplefilter("ignore", TruncationWarning)
-            found = encoder.encode_outputs(part, role=role, outputs=names)
+            found = encoder.encode_outputs(part, role=role, outputs=names, on_bad=bad.__setitem__)
             seconds += time.perf_counter() - started
             tokens += encoder.stats.tokens - before
             size += sum(values.nbytes for values in found.values())
-            texts += len(part)
+            texts += len(next(iter(found.values())))
         if seconds > _LONG_ENOUGH:
             break
     return texts, tokens, seconds, size

@@ -24,6 +24,7 @@ from embedkit.ingestion.readers.tables.delimited import table_row
 from embedkit.ingestion.readers.tables.jsonlines import json_row
 from embedkit.ingestion.rows.dead_letters import is_dead_letters
 from embedkit.ingestion.rows.fields import Fields
+from embedkit.ingestion.rows.media import located
 from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.metadata import load_metadata
@@ -63,7 +64,8 @@ def retry(
         encoder: what gives the vectors.
         store: what `embedkit.open_store` returned, or a store URL.
         collection: its name.
-        fields: which part of a row is what, as the ingest had it; by default ``id`` and ``text``, the rest is metadata.
+        fields: which part of a row is what, as the ingest had it (the root of its pictures too); by default ``id`` and ``text``, the
+            rest is metadata.
         chunking: how rows that were never cut are cut; chunks are written as they are. None: not at all.
         role: the bundle's role by which the texts are encoded; ``document`` by default.
         metric: for a new collection; by default the model's own.
@@ -142,7 +144,7 @@ class LetterRows:
                 letter["id"],
                 letter.get("format", "jsonl"),
             )
-            document = _document(letter.get("document"), bad)
+            document = _document(letter.get("document"), bad, self.fields.media.root)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = f"no dead letter can be read here: {type(error).__name__}: {error}"
             yield BadRow(str(self.path), number, reason, raw, None, "letter")
@@ -180,8 +182,12 @@ class LetterRows:
             yield bad
 
 
-def _document(value: Mapping[str, Any] | None, bad: BadRow) -> SourcedDocument | None:
+def _document(value: Mapping[str, Any] | None, bad: BadRow, root: str | None) -> SourcedDocument | None:
     if value is None:
         return None
     metadata = load_metadata(json.dumps(value["metadata"]))
-    return SourcedDocument(value["id"], value["text"], metadata, source=bad.source, line=bad.line, row=bad.row)
+    place = located(metadata, root)
+    there = str(place["uri"]) if place is not metadata else ""
+    return SourcedDocument(
+        value["id"], value["text"], metadata, source=bad.source, line=bad.line, row=bad.row, place=there
+    )

@@ -37,7 +37,7 @@ from .columns import Columns, existing
 from .lock import one_writer
 from .pace import Pace
 from .prune import check_prunable, prune
-from .report import IngestError, IngestInterrupted, IngestReport
+from .report import IngestError, IngestInterrupted, IngestReport, several
 from .stale import remove_stale
 from .windows import Encoded, WindowEncoder
 
@@ -160,6 +160,7 @@ class _Run:
         self.encoder, self.columns, self.pace = encoder, columns, Pace(window)
         self.writer, self.dead, self.bar = writer, dead, bar
         self.counts = _Counts()
+        self.items = several(encoder.modality(role).noun)
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
         self.encoding: Background[list[Fresh], Encoded] = Background(
             WindowEncoder(encoder, role, columns), stopping=threading.Event(), threads=_WINDOWS_ENCODED
@@ -199,7 +200,7 @@ class _Run:
         report = self._report()
         if report.truncated and self.encoder.on_truncate == "warn":
             warnings.warn(
-                f"{report.truncated:,} of {report.encoded:,} texts were longer than the {self.encoder.max_tokens} "
+                f"{report.truncated:,} of {report.encoded:,} {report.items} were longer than the {self.encoder.max_tokens} "
                 "tokens that the model reads and were cut; split them into chunks to have all of their text in the "
                 "vectors",
                 TruncationWarning,
@@ -285,4 +286,5 @@ class _Run:
             seconds=time.perf_counter() - self.started,
             encode_seconds=counts.encode_seconds,
             dead_letters=str(self.dead.path) if self.dead.count else None,
+            items=self.items,
         )

@@ -17,7 +17,7 @@ class IngestReport:
     repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``; ``deleted`` ones were
     stored, and a sync found them no longer in the source. ``removed`` rows of the collection were chunks that their sources
     have no more, or whole documents that are cut now. ``encoded`` counts distinct texts, of which ``truncated`` were longer
-    than the model reads.
+    than the model reads. ``items`` says what was encoded: texts, pictures, ...
     """
 
     collection: str
@@ -33,6 +33,7 @@ class IngestReport:
     seconds: float = 0.0
     encode_seconds: float = 0.0
     dead_letters: str | None = None
+    items: str = "texts"
 
     @property
     def documents_per_second(self) -> float:
@@ -40,24 +41,34 @@ class IngestReport:
         return self.read / self.seconds if self.seconds else 0.0
 
     def to_json(self) -> str:
-        """One JSON object on one line."""
-        return json.dumps(asdict(self) | {"documents_per_second": round(self.documents_per_second, 3)})
+        """One JSON object on one line; without ``items`` where these are texts."""
+        found = asdict(self) | {"documents_per_second": round(self.documents_per_second, 3)}
+        if self.items == "texts":
+            del found["items"]
+        return json.dumps(found)
 
     def __str__(self) -> str:
         lines = [
             f"collection {self.collection}: {self.read:,} read, {self.written:,} written, "
             f"{self.unchanged:,} unchanged, {self.duplicates:,} duplicates, {self.dead:,} not usable"
             + (f", {self.deleted:,} deleted" if self.deleted else ""),
-            f"{self.encoded:,} texts encoded in {self.encode_seconds:.1f} s; {self.seconds:.1f} s in all, "
+            f"{self.encoded:,} {self.items} encoded in {self.encode_seconds:.1f} s; {self.seconds:.1f} s in all, "
             f"{self.documents_per_second:,.0f} documents/s",
         ]
         if self.removed:
             lines.append(f"{self.removed:,} rows removed that their sources have no more")
         if self.truncated:
-            lines.append(f"{self.truncated:,} texts were longer than the model reads, and cut: split them into chunks")
+            lines.append(
+                f"{self.truncated:,} {self.items} were longer than the model reads, and cut: split them into chunks"
+            )
         if self.dead_letters:
             lines.append(f"rows that were not usable, with the reason of each: {self.dead_letters}")
         return "\n".join(lines)
+
+
+def several(noun: str) -> str:
+    """What items of a kind are called in a report, by what one is called in messages."""
+    return {"image": "pictures"}.get(noun, f"{noun}s")
 
 
 class IngestInterrupted(KeyboardInterrupt):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import ClosedError, InputError, OptionError
@@ -48,7 +49,7 @@ class WindowEncoder:
         why: dict[object, str] = {}
         keys: list[object] = []
         for number, (document, _) in enumerate(rows):
-            item, problem = self._item(document.text, document.metadata)
+            item, problem = self._item(document.text, document.about)
             keys.append((number,) if problem else self.modality.key(item))
             if problem:
                 why[keys[-1]] = problem
@@ -84,35 +85,52 @@ class WindowEncoder:
         if not texts:
             return self.columns.empty(self.encoder, self.role), {}
         try:
-            return self._finite(texts), {}
+            values, reasons = self._together(texts)
         except (ClosedError, OptionError):  # of no single text
             raise
-        except InputError:
-            pass
+        except InputError:  # one is too long, where that is an error: which others are?
+            values, reasons = self._one_by_one(texts)
+        finite = _finite(values)
+        if not finite.all():
+            numbers = [i for i in range(len(texts)) if i not in reasons]
+            for place in np.flatnonzero(~finite):
+                reasons[numbers[place]] = "the model gave a vector that holds NaN or infinity"
+            values = {name: found[np.flatnonzero(finite)] for name, found in values.items()}
+        return values, reasons
+
+    def _together(self, texts: list[Item]) -> tuple[dict[str, Values], dict[int, str]]:
+        """The values of those that have some, and why each of the others has none."""
+        reasons: dict[int, str] = {}
+        values = self.encoder.encode_outputs(
+            texts,
+            role=self.role,
+            outputs=list(self.columns.names.values()),
+            on_truncate=self.on_truncate,
+            on_bad=reasons.__setitem__,
+        )
+        return values, reasons
+
+    def _one_by_one(self, texts: list[Item]) -> tuple[dict[str, Values], dict[int, str]]:
         reasons: dict[int, str] = {}
         good: list[dict[str, Values]] = []
         for i, text in enumerate(texts):
-            found = self._alone(text)
-            if isinstance(found, str):
-                reasons[i] = found
+            try:
+                found, why = self._together([text])
+            except InputError as error:
+                found, why = {}, {0: str(error)}
+            if why:
+                reasons[i] = why[0]
             else:
                 good.append(found)
         if not good:
             return self.columns.empty(self.encoder, self.role), reasons
         return {name: concatenate([found[name] for found in good]) for name in good[0]}, reasons
 
-    def _alone(self, text: Item) -> dict[str, Values] | str:
-        """The values of one text, or why it has none."""
-        try:
-            return self._finite([text])
-        except InputError as error:
-            return str(error)
 
-    def _finite(self, texts: list[Item]) -> dict[str, Values]:
-        values = self.encoder.encode_outputs(
-            texts, role=self.role, outputs=list(self.columns.names.values()), on_truncate=self.on_truncate
-        )
-        for found in values.values():
-            if isinstance(found, np.ndarray) and not np.isfinite(found).all():
-                raise InputError("the model gave a vector that holds NaN or infinity")
-        return values
+def _finite(values: Mapping[str, Values]) -> npt.NDArray[np.bool_]:
+    """(n,) whether each row of all values holds finite numbers alone."""
+    whole = np.ones(len(next(iter(values.values()))), dtype=np.bool_)
+    for found in values.values():
+        if isinstance(found, np.ndarray):
+            whole &= np.isfinite(found).all(axis=1)
+    return whole

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from embedkit.checks import items_of, one_of, path_of, printed
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
+from embedkit.ingestion.rows.media import MediaFields
 from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
 from embedkit.system.files.encodings import Transcoded, named
@@ -50,6 +51,10 @@ class FileRows:
         delimiter: what stands between the cells of CSV and TSV, one character; by default a comma, or a tab.
         encoding: that of all texts, by a label of the web or Python's name (``windows-1252``, ``latin-1``, ``utf-16``); by default
             UTF-8, or what a page of HTML says of itself.
+        image_field: the field of a table that names a picture's file, below ``root`` or else beside the table: each row is a picture, its
+            text the caption, and its id the file's name where it has none.
+        root: the folder to which the ``uri`` of a picture is relative, so that it is the same row wherever the ingest is run.
+        exif: what is kept of what a camera wrote into a picture: ``time`` (as ``taken``) and ``camera``; nothing by default.
 
     Raises:
         InputError: at once, naming every file that cannot be read; while reading, where a table lacks a column that was
@@ -70,15 +75,24 @@ class FileRows:
         format: str | None = None,
         delimiter: str | None = None,
         encoding: str | None = None,
+        image_field: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        exif: Sequence[str] | None = None,
     ) -> None:
         self.paths = [path_of("paths", path) for path in items_of("paths", paths, "path")]
-        self.fields = Fields(id_field, text_field, metadata_fields, id_from, {} if types is None else types)
+        media = MediaFields.of(image_field, root, exif)
+        self.fields = Fields(id_field, text_field, metadata_fields, id_from, {} if types is None else types, media)
+        self.root = media.root
         self.format = format
         self.delimiter = _checked_delimiter(delimiter)
         self.encoding = named(encoding) if encoding else ""
         self.skipped: list[str] = []
         if format is not None:
             one_of("format", format, FORMATS)
+            if image_field is not None and FORMATS[format].media:
+                raise OptionError(
+                    f"image_field: names a field of tables, and the format {format} reads files as they are; leave one out"
+                )
         problems = [problem for path in self.paths if (problem := _problem(path))]
         if self.paths.count("-") > 1:
             problems.append("-: standard input can be read once only")
@@ -99,9 +113,13 @@ class FileRows:
                 yield from read(Source(path, path, form, self.delimiter, self.encoding), self.fields)
 
     def media(self, form: str) -> FileRows:
-        """The same as files of a format of media (``image``, ``audio``), where none was given and all of them are folders or of that format
-        by their names; else as it is."""
-        if self.format is not None or not all(os.path.isdir(path) or is_of(path, form) for path in self.paths):
+        """The same as files of a format of media (``image``, ``audio``), where neither a format nor a field of files was given and all of
+        them are folders or of that format by their names; else as it is."""
+        if (
+            self.format is not None
+            or self.fields.media.image is not None
+            or not all(os.path.isdir(path) or is_of(path, form) for path in self.paths)
+        ):
             return self
         found = copy(self)
         found.format, found.skipped = form, []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from embedkit.ingestion.readers.media.pictures import of_file
 from embedkit.ingestion.rows.fields import Fields, NoDocument
+from embedkit.ingestion.rows.media import MediaFields
 from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, recorded
+from embedkit.runtime.frontends.media import Undecodable
 
 TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
 """The formats of which a file holds any number of documents."""
@@ -59,11 +63,28 @@ class Source:
         """A row of fields as a document; ``raw`` is how it stood in the file, and ``form`` its format."""
         try:
             found = fields.document(value, path=self.id, line=line)
+            if fields.media.image is None:
+                return SourcedDocument(*found, source=self.name, line=line, row=raw)
+            place = self._beside(fields.named(value, found[0]), fields.media, found[0])
+            try:
+                about = {"uri": fields.media.uri(place), **of_file(place, fields.media.exif)}
+            except (Undecodable, ValueError) as error:
+                reason = str(error)
+                raise NoDocument(reason if place in reason else f"{place}: {reason}", found[0]) from None
         except NoDocument as bad:
             if not raw:
                 raw, form = recorded(value)
             return BadRow(self.name, line, bad.reason, raw, bad.id, form)
-        return SourcedDocument(*found, source=self.name, line=line, row=raw)
+        row_id, text, metadata = found
+        metadata = {**metadata, **about}
+        return SourcedDocument(row_id, text or row_id, metadata, source=self.name, line=line, row=raw, place=place)
+
+    def _beside(self, name: str, media: MediaFields, row_id: str) -> str:
+        """Where a file lies that a row names."""
+        if "://" in name:
+            raise NoDocument(f"{name[:200]}: an address, and nothing is fetched; name a file", row_id)
+        here = "" if self.path == "-" else os.path.dirname(self.path)
+        return os.path.join(here if media.root is None else media.root, name)
 
     def document(self, text: str, metadata: Mapping[str, Any], fields: Fields) -> Row:
         """The file as one document, which holds its path in the metadata; what it says of itself comes first."""

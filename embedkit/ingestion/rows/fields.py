@@ -17,6 +17,7 @@ from embedkit.system.files.lines import NotText
 
 from .casts import check_types, typed
 from .cells import as_id, as_text
+from .media import MediaFields
 
 IdFrom: TypeAlias = Literal["text", "path", "row"]
 
@@ -45,6 +46,8 @@ class Fields:
 
     ``types`` maps fields of metadata to ``int``, ``float``, ``bool``, ``date`` or ``json`` (see `typed`), for text that stands
     for such a value, as all cells of CSV do.
+
+    Where ``media`` names a field of files, a row without an id has the file's name as its id, and one without a text none.
     """
 
     id: str = "id"
@@ -52,6 +55,7 @@ class Fields:
     metadata: Sequence[str] | None = None
     id_from: IdFrom | None = None
     types: Mapping[str, str] = field(default_factory=dict)
+    media: MediaFields = field(default_factory=MediaFields)
 
     def __post_init__(self) -> None:
         texts = (
@@ -92,7 +96,11 @@ class Fields:
         texts = self.texts
         if not isinstance(self.text, str) and any(map(there, texts)):
             texts = []
-        wanted = [*([] if self.id_from else [self.id]), *texts, *(self.metadata or ())]
+        pictured = [self.media.image] if self.media.image is not None else []
+        if pictured and texts == ["text"]:
+            texts = []
+        given_id = [] if self.id_from or (pictured and self.id == "id") else [self.id]
+        wanted = [*pictured, *given_id, *texts, *(self.metadata or ())]
         missing = [name for name in wanted if not there(name)]
         if missing:
             hint = (
@@ -109,13 +117,25 @@ class Fields:
         row_id = self._given_id(row)
         text = self._text(row, row_id)
         if row_id is None:
-            row_id = self.made_id(text, path=path, line=line)
+            made = self.media.image is not None and not self.id_from
+            row_id = self.named(row, None) if made else self.made_id(text, path=path, line=line)
         return row_id, text, self._typed(self._metadata(row), row_id)
+
+    def named(self, row: Mapping[str, Any], row_id: str | None) -> str:
+        """The name of a row's file; raises `NoDocument` where there is none."""
+        name = self.media.image or ""
+        found = _converted(as_text, row, name, row_id)
+        if isinstance(found, str) and found.strip() and "\0" not in found:
+            return found.strip()
+        what = "missing or null" if found is _MISSING or found is None else kind_of(found)
+        raise NoDocument(f"the field {name!r} is {what}, expected the name of a file", row_id)
 
     def _hint(self, wanted: str, names: Iterable[str]) -> str:
         """What to give where a name is not there, and one with other capitals is."""
         given = [name for name in names if isinstance(name, str)]
-        option = "--id-field" if wanted == self.id else "--text-field" if wanted in self.texts else "--metadata-fields"
+        option = "--text-field" if wanted in self.texts else "--metadata-fields"
+        if wanted in (self.id, self.media.image):
+            option = "--id-field" if wanted == self.id else "--image-field"
         for name in given:
             if name != wanted and name.strip().casefold() == wanted.casefold():
                 return f"there is {name!r}: give {option} {name!r}"
@@ -140,7 +160,7 @@ class Fields:
 
     def reads(self, column: str) -> bool:
         """Whether a column of a table is part of its documents."""
-        names = [self.id, *self.texts, *(self.metadata or ())]
+        names = [self.id, *self.texts, *(self.metadata or ()), *([self.media.image] if self.media.image else [])]
         return self.metadata is None or column in names or column in {name.partition(".")[0] for name in names}
 
     def made_id(self, text: str, *, path: str, line: int) -> str:
@@ -155,10 +175,11 @@ class Fields:
 
     def _given_id(self, row: Mapping[str, Any]) -> str | None:
         found = _converted(as_id, row, self.id, None)
-        if isinstance(found, str) and (found or not self.id_from):
+        makes = self.id_from or self.media.image is not None
+        if isinstance(found, str) and (found or not makes):
             return found
         if found is _MISSING or found is None or (isinstance(found, str) and not found):
-            if self.id_from:
+            if makes:
                 return None
             hint = self._hint(self.id, row)
             hint = f"{hint}, or" if hint else "--id-from text, path or row makes an id"
@@ -177,6 +198,8 @@ class Fields:
                 values[name] = found
             elif found is not _MISSING and found is not None:
                 raise NoDocument(f"the field {name!r} is {kind_of(found)}, expected text", row_id)
+        if not values and self.media.image is not None:
+            return ""
         if not values:
             are = "is" if len(names) == 1 else "are"
             hint = self._hint(names[0], row)
@@ -191,7 +214,7 @@ class Fields:
         if self.metadata is not None:
             return self._chosen(row)
         rest: Metadata = dict(row)
-        for name in [self.id, *self.texts]:
+        for name in [self.id, *self.texts, *([self.media.image] if self.media.image else [])]:
             rest = _without(rest, name)
         return rest
 

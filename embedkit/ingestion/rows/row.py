@@ -37,11 +37,18 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class SourcedDocument(Document):
-    """A document that knows the ``line`` of the ``source`` it was read from, and how it stood there (``row``)."""
+    """A document that knows the ``line`` of the ``source`` it was read from, and how it stood there (``row``); ``place`` is where its
+    file lies, where it stands for one."""
 
     source: str = ""
     line: int = 0
     row: str = ""
+    place: str = ""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The metadata as what is encoded is made of them: with the file's place as ``uri``."""
+        return {**self.metadata, "uri": self.place} if self.place else self.metadata
 
 
 Row: TypeAlias = SourcedDocument | BadRow
@@ -78,8 +85,11 @@ def sourced(item: object, ordinal: int) -> Row:
 
 
 def refused(document: SourcedDocument, reason: str) -> BadRow:
-    """The document as a bad row."""
+    """The document as a bad row; where it is a file of its own as that file, which is read again once it is repaired."""
     row_id = document.id if isinstance(document.id, str) else None
+    if document.place and document.place == document.row and row_id:
+        form = f"file:{document.metadata.get('media', 'image')}:{row_id}"
+        return BadRow(document.source, document.line, reason, document.row, row_id, form)
     whole = {"id": document.id, "text": document.text, "metadata": document.metadata}
     row = document.row or shown_as_json(whole)
     return BadRow(document.source, document.line, reason, row, row_id, document=document)

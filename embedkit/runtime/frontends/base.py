@@ -87,6 +87,8 @@ class Modality(ABC):
     noun: ClassVar[str] = "item"
     fields: dict[str, str | None]
     choices: list[Choice]
+    decode: str = "exact"
+    """How files are decoded, where there are several ways: set before `open`."""
 
     def __init__(self, frontend: Any, inputs: Sequence[Input]) -> None:
         for entry in inputs:

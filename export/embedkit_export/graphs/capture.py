@@ -19,6 +19,7 @@ from embedkit_export.quiet import quiet, reason
 from embedkit_export.tensors import IDS, MASK, POOL_MASK, TYPES
 
 from .ir_tools import own_copy
+from .lowering import lowered_lightly
 
 OPSET = 21
 _SHAPE = (3, 7)
@@ -55,16 +56,17 @@ def capture(plan: GraphPlan) -> ir.Model:
             given.append(_example(name, shape if whole else shape[:1], plan.pad_id))
             axes.append(({0: batch, 1: tokens} if plan.fixed is None else {0: batch}) if whole else {0: batch})
         try:
-            program = torch.onnx.export(
-                graph,
-                tuple(given),
-                dynamo=True,
-                dynamic_shapes={"tensors": tuple(axes)},
-                input_names=graph.inputs,
-                output_names=list(plan.outputs),
-                opset_version=OPSET,
-                verbose=False,
-            )
+            with lowered_lightly():
+                program = torch.onnx.export(
+                    graph,
+                    tuple(given),
+                    dynamo=True,
+                    dynamic_shapes={"tensors": tuple(axes)},
+                    input_names=graph.inputs,
+                    output_names=list(plan.outputs),
+                    opset_version=OPSET,
+                    verbose=False,
+                )
         except Exception as error:
             raise ExportError(
                 f"{type(plan.module.backbone).__name__}: torch cannot capture this model as a graph: {reason(error)}; a live model "

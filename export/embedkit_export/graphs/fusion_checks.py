@@ -36,7 +36,12 @@ def check_fused(model: ir.Model, config: Any, *, layers: int | None = None, atte
             problems.append(f"Softmax: expected at least {wanted} (one an attention), found {found['Softmax']}")
         if norms < layers:
             problems.append(f"LayerNormalization: expected at least {layers} (one a layer), found {norms}")
-        if "gelu" in _activation(config) and activations < layers:
+        named = _activation(config)
+        if "quick_gelu" in named:  # x * sigmoid(1.702 x), which onnxruntime joins when it loads a graph
+            quick = found["QuickGelu"] + found["Sigmoid"]
+            if quick < layers:
+                problems.append(f"quick Gelu: expected {layers} (one a layer), found {quick}")
+        elif "gelu" in named and activations < layers:
             problems.append(f"Gelu: expected {layers} (one a layer), found {activations}")
     for name, whole in (("Erf", "Gelu"), ("Pow", "a normalisation or an activation")):
         if found[name]:
@@ -49,7 +54,7 @@ def check_fused(model: ir.Model, config: Any, *, layers: int | None = None, atte
 def counts(model: ir.Model) -> dict[str, int]:
     """The counts of the operators that matter."""
     found = Counter(node.op_type for node in model.graph)
-    names = ("MatMul", "MatMulIntegerToFloat", "MatMulNBits", "Softmax", *NORMS, *ACTIVATIONS)
+    names = ("MatMul", "MatMulIntegerToFloat", "MatMulNBits", "Conv", "QLinearConv", "Softmax", *NORMS, *ACTIVATIONS)
     return {name: found[name] for name in names if found[name]}
 
 

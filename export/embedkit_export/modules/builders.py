@@ -31,8 +31,13 @@ _BATCH_STATISTICS = ("batch_norm", "whiten", "whitening", "group_whitening", "zc
 def build_stage(given: Any, weights: Weights, where: str) -> nn.Module:
     """The module of one stage. Raises `ExportError` naming the stage and what is wrong with it."""
     if isinstance(given, nn.Module):
-        _refuse_batch_statistics(given, where)
-        return given.eval()
+        found = batch_statistics(given.eval())
+        if found is not None:
+            raise ExportError(
+                f"{where}: {found} uses statistics of the batch, so a text's vector would depend on its neighbours; fit it offline and "
+                "give it as a stage of kind 'affine'"
+            )
+        return given
     if isinstance(given, dict):
         kind = given.get("kind")
         if kind in _BATCH_STATISTICS:
@@ -86,13 +91,13 @@ def _named(found: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"x.{key}": value for key, value in found.items()}
 
 
-def _refuse_batch_statistics(module: nn.Module, where: str) -> None:
+def batch_statistics(module: nn.Module) -> str | None:
+    """The batch normalisation that computes with the batch that it is given, by its class and name: without running statistics, or
+    in training mode; None where there is none."""
     for name, part in module.named_modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
-            raise ExportError(
-                f"{where}: {type(part).__name__} {name!r} uses statistics of the batch, so a text's vector would depend on its "
-                "neighbours; fit it offline and give it as a stage of kind 'affine'"
-            )
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and (part.running_mean is None or part.training):
+            return f"{type(part).__name__} {name!r}"
+    return None
 
 
 def check_independent(module: Callable[[Tensor], Tensor], dim: int, where: str, name: str) -> int:

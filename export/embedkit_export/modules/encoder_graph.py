@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from embedkit_export.tensors import DENSE, IDS, LENGTH, MASK, POOL_MASK, SAMPLES
+from embedkit_export.tensors import DENSE, LENGTH, MASK, POOL_MASK, SAMPLES
 
+from .heads import Joined
+from .pooling import Layers, last, pooled
 from .vocabulary import Head, Run
 
 
@@ -20,6 +22,7 @@ class EncoderGraph(nn.Module):
     ``inputs`` names the tensors in order. ``pools`` are concatenated; each takes (hidden, ids, mask, pool mask) or, where
     it is a module of the user's or an `AttentionPool`, (hidden, mask). Without pools there are no vectors. ``masked`` tells
     whether the pools leave out what the pool mask does, ``given`` whether the vectors are an output, or only what heads read.
+    ``leading`` tokens of what has no masks (a picture's class token) are read and not pooled.
     """
 
     def __init__(
@@ -36,12 +39,12 @@ class EncoderGraph(nn.Module):
         heads: Mapping[str, Head] | None = None,
         masked: bool = True,
         given: bool = True,
+        leading: int = 0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.inputs, self.layers, self.join = list(inputs), list(layers), join
-        shares = [1.0] * len(self.layers) if layer_weights is None else list(layer_weights)
-        self.shares = [share / sum(shares) for share in shares]
+        self.inputs, self.leading = list(inputs), leading
+        self.reading = Layers(layers, join, layer_weights)
         self.token_stages = nn.Sequential(*token_stages)
         self.pools = nn.ModuleList(pools)
         self.stages = nn.Sequential(*stages)
@@ -52,7 +55,7 @@ class EncoderGraph(nn.Module):
         open_ended = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken.values())
         # A module that was written by hand may do without a mask.
         self.unread = set() if open_ended else {MASK} - set(taken)
-        if self.layers != [-1]:
+        if self.reading.are_inner or any(head.reading.are_inner for head in self._heads):
             self.options["output_hidden_states"] = True
 
     @property
@@ -70,50 +73,53 @@ class EncoderGraph(nn.Module):
         return self._hidden(self.read(named))
 
     def _hidden(self, out: Any) -> Tensor:
-        if self.layers != [-1]:
-            states = [out.last_hidden_state if layer == -1 else out.hidden_states[layer] for layer in self.layers]
-            if len(states) == 1:
-                hidden: Tensor = states[0]
-            else:
-                hidden = self._joined(states)
-        else:
-            hidden = last(out)
-        staged: Tensor = self.token_stages(hidden)
+        staged: Tensor = self.token_stages(self.reading(out))
         return staged
 
-    def _joined(self, states: list[Tensor]) -> Tensor:
-        if self.join == "concat":
-            return torch.cat(states, dim=-1)
-        return torch.stack([share * state for share, state in zip(self.shares, states, strict=True)]).sum(dim=0)
+    @property
+    def _heads(self) -> list[Any]:
+        return list(self.heads.values())
+
+    @property
+    def layers(self) -> list[int]:
+        """The hidden states that are pooled."""
+        return self.reading.layers
+
+    @property
+    def join(self) -> str:
+        """How several of them become one."""
+        return self.reading.join
+
+    def deepest(self, depth: int | None) -> int | None:
+        """The last of ``depth`` layers that anything is made of."""
+        read: list[int] = [*(self.layers if len(self.pools) else []), *(n for head in self._heads for n in head.depths)]
+        if depth is None or not read:
+            return depth
+        return max(layer if layer >= 0 else depth + 1 + layer for layer in read)
 
     def pooled(self, hidden: Tensor, named: dict[str, Tensor]) -> Tensor:
         """(batch, 2, dim), both copies equal."""
         mask = mask_of(named, hidden)
         pool_mask = named[POOL_MASK].to(torch.float32) if POOL_MASK in named and self.masked else mask
-        parts = []
-        for pool in self.pools:
-            if getattr(pool, "takes_ids", False):
-                parts.append(pool(hidden, named.get(IDS), mask, pool_mask))
-            else:
-                part = pool(hidden, pool_mask)
-                parts.append(part[:, None].expand(-1, 2, -1) if part.ndim == 2 else part)
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return pooled(self.pools, hidden, named, mask, pool_mask, self.leading)
 
     def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Each of `outputs`."""
         named = dict(zip(self.inputs, tensors, strict=True))
         out = self.read(named)
         vectors: Tensor | None = None
-        made: list[Tensor] = []
+        made: dict[str, Tensor] = {}
         if len(self.pools):
-            pooled: Tensor = self.stages(self.pooled(self._hidden(out), named))
-            vectors = pooled
-            made += [pooled[:, 0]] if self.given else []
+            vectors = self.stages(self.pooled(self._hidden(out), named))
+            if self.given:
+                made[DENSE] = vectors[:, 0]
         mask = mask_of(named, last(out))
         pool_mask = named[POOL_MASK].to(torch.float32) if POOL_MASK in named else mask
-        run = Run(named, last(out), mask, pool_mask, vectors)
-        made += [head(run) for head in self.heads.values()]
-        return made[0] if len(made) == 1 else tuple(made)
+        run = Run(named, last(out), mask, pool_mask, vectors, out, self.leading, made)
+        for name, head in sorted(self.heads.items(), key=lambda item: isinstance(item[1], Joined)):
+            made[name] = head(run)
+        found = tuple(made[name] for name in self.outputs)
+        return found[0] if len(found) == 1 else found
 
 
 def mask_of(named: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
@@ -121,11 +127,3 @@ def mask_of(named: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
     if SAMPLES in named and LENGTH in named:
         return (torch.arange(hidden.shape[1])[None] < named[LENGTH][:, None]).to(torch.float32)
     return named[MASK].to(torch.float32) if MASK in named else torch.ones(hidden.shape[:2])
-
-
-def last(out: Any) -> Tensor:
-    """The last token vectors of what a backbone gives."""
-    if isinstance(out, Tensor):
-        return out
-    hidden: Tensor = out.last_hidden_state if hasattr(out, "last_hidden_state") else out[0]
-    return hidden

@@ -6,12 +6,16 @@ its own class calls it, on token vectors that are there already.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .pooling import take
+from embedkit_export.tensors import POOL_MASK
+
+from .layers import Normalize
+from .pooling import Layers, part_of, pooled, take
 from .vocabulary import Aside, Head, ModelHead, Run, Vocabulary
 
 _LANES = 16
@@ -149,17 +153,87 @@ class VectorWords(Head):
 
 
 class TokenVectors(Head):
-    """(batch, tokens, dim): each token's vector after some stages; which tokens are kept is decided outside the graph."""
+    """(batch, tokens, dim): each token's vector after some stages; which tokens are kept is decided outside the graph, but for
+    a picture's first ones, which the role leaves out."""
 
-    def __init__(self, stages: nn.Sequential, *, compact: bool) -> None:
+    def __init__(self, stages: nn.Sequential, *, compact: bool, layers: Sequence[int] = (-1,)) -> None:
         """``compact`` tells whether tokens are left out, or all that are read are kept."""
         super().__init__()
-        self.stages, self.compact = stages, compact
+        self.stages, self.compact, self.reading = stages, compact, Layers(layers)
 
     def forward(self, run: Run) -> Tensor:
         """(batch, tokens, dim)."""
-        out: Tensor = self.stages(run.hidden)
+        out: Tensor = self.stages(self.reading(run.out)[:, run.leading :])
         return out
+
+
+class PooledVector(Head):
+    """(batch, dim): another pooled vector, of the same token vectors or of those of another body."""
+
+    def __init__(
+        self,
+        pools: Sequence[nn.Module],
+        stages: nn.Sequential,
+        *,
+        reading: Layers,
+        masked: bool = True,
+        part: str | None = None,
+        body: nn.Module | None = None,
+    ) -> None:
+        """``part`` is the key of what is read of a module that gives several things; ``body`` another one, called as the
+        backbone is."""
+        super().__init__()
+        self.pools, self.stages, self.reading, self.masked = nn.ModuleList(pools), stages, reading, masked
+        self.part, self.body = part, body
+
+    @property
+    def takes_pool_mask(self) -> bool:  # type: ignore[override]
+        """Unless all is pooled that is read."""
+        return self.masked
+
+    @property
+    def depths(self) -> list[int]:
+        """Of the backbone's own hidden states."""
+        return [] if self.body is not None else self.reading.layers
+
+    def hidden(self, named: Mapping[str, Tensor], out: Any) -> Tensor:
+        """(batch, tokens, dim) of what the backbone gives, or by the other body."""
+        if self.body is not None:
+            options = {"output_hidden_states": True} if self.reading.are_inner else {}
+            out = self.body(**{name: tensor for name, tensor in named.items() if name != POOL_MASK}, **options)
+        if self.part is not None:
+            found: Tensor = part_of(out, self.part)
+            return found
+        return self.reading(out)
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, dim)."""
+        pool_mask = run.pool_mask if self.masked else run.mask
+        hidden = self.hidden(run.named, run.out)
+        mask = run.mask
+        if mask.shape[1] != hidden.shape[1]:  # of pictures, where another body has as many tokens as it likes
+            mask = pool_mask = torch.ones(hidden.shape[:2])
+        vectors: Tensor = self.stages(pooled(self.pools, hidden, run.named, mask, pool_mask, run.leading))
+        return vectors[:, 0]
+
+
+class Joined(Head):
+    """(batch, dims): dense outputs one behind the other, each of unit length times the root of its share of the weights."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        total = sum(weights.values())
+        self.unit = Normalize()
+        self.roots = {name: (weight / total) ** 0.5 for name, weight in weights.items()}
+
+    @property
+    def depths(self) -> list[int]:
+        """It reads other outputs."""
+        return []
+
+    def forward(self, run: Run) -> Tensor:
+        """(batch, dims)."""
+        return torch.cat([self.unit(run.made[name]) * root for name, root in self.roots.items()], dim=-1)
 
 
 class ModelLogits(Head):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
-from embedkit_export.recipes.outputs import Logits, MultiVector, Named, Sparse
+from embedkit_export.recipes.outputs import Logits, MultiVector, Named, Sparse, Tokens
 from embedkit_export.recipes.stages import Linear
 from embedkit_export.sources.routes import WordTable
 from embedkit_export.sources.source import Source
@@ -35,12 +35,17 @@ def output_head(given: Named, origin: Source, weights: Weights, where: str) -> H
         if given.words:
             return _answer(given, origin, where)
         return heads.ModelLogits(ModelHead(_whole(origin, where, "a head for classes")))
-    return heads.TokenVectors(_stages(given.stages, weights, where), compact=isinstance(given, MultiVector))
+    assert isinstance(given, MultiVector | Tokens), "a dense output is made where the body is"
+    made = _stages(given.stages, weights, where)
+    return heads.TokenVectors(made, compact=isinstance(given, MultiVector), layers=given.layers)
 
 
 def is_normalized(made: Head) -> bool:
-    """Whether a token's vectors have unit length."""
-    return isinstance(made, heads.TokenVectors) and any(isinstance(part, Normalize) for part in list(made.stages)[-1:])
+    """Whether its vectors, or a token's, have unit length."""
+    if isinstance(made, heads.Joined):
+        return True
+    stages: Any = made.stages if isinstance(made, heads.TokenVectors | heads.PooledVector) else ()
+    return any(isinstance(part, Normalize) for part in list(stages)[-1:])
 
 
 def _stages(given: Sequence[Any], weights: Weights, where: str) -> nn.Sequential:

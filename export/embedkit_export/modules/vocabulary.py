@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from .pooling import Layers
 
 _HANDED: dict[int, Any] = {}
 """What a stand-in for a backbone gives, while a head is called; not an attribute, for a capture would look at it."""
@@ -30,6 +32,12 @@ class Run:
     mask: Tensor
     pool_mask: Tensor
     vectors: Tensor | None = None
+    out: Any = None
+    """What the backbone gives, whole."""
+    leading: int = 0
+    """Tokens at the beginning that are left out, of what has no masks."""
+    made: dict[str, Tensor] = field(default_factory=dict)
+    """(batch, dim) dense outputs that were made before, by name."""
 
 
 class Head(nn.Module):
@@ -37,6 +45,13 @@ class Head(nn.Module):
 
     takes_pool_mask = False
     """Whether the graph needs to know which tokens are left out."""
+    reading = Layers()
+    """The hidden states that are read."""
+
+    @property
+    def depths(self) -> list[int]:
+        """The numbers of these hidden states; none where the head reads the pooled vector, or something else."""
+        return self.reading.layers
 
     def forward(self, run: Run) -> Tensor:
         """The tensor of this output."""

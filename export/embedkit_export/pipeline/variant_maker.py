@@ -49,8 +49,7 @@ def _ground(
     around = [graph.module.token_stages, graph.module.pools, graph.module.stages]
     parts = [part for group in around for part in group.modules()]
     extra = sum(isinstance(part, AttentionPool | LatentAttention) for part in parts)
-    layers = max(graph.module.layers) if min(graph.module.layers) >= 0 else None
-    notes += check_fused(captured, graph.config, layers=known if layers is None else layers, attentions=extra)
+    notes += check_fused(captured, graph.config, layers=graph.module.deepest(known), attentions=extra)
     roles = [name for name, role in plan.roles.items() if role.graph == owner]
     feeds = []
     own = sample[plan.roles[owner].frontend.kind]
@@ -152,7 +151,9 @@ class Maker:
                 graph = own_copy(graph)
                 cut_attention(graph)
             file, data = files.save(graph, self.folder, files.file_name(owner, variant))
-            written[owner] = Variant(file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.name)
+            written[owner] = Variant(
+                file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.called(ground)
+            )
         if len(needless) == len(self.grounds):
             raise needless[0]
         return fused[0]

@@ -20,7 +20,8 @@ from embedkit_export.modules.images.pixels import PixelBackbone
 from embedkit_export.modules.layers import Normalize
 from embedkit_export.modules.output_heads import output_head
 from embedkit_export.modules.pooling import Pool
-from embedkit_export.recipes.outputs import Logits, Sparse, checked_output
+from embedkit_export.modules.vocabulary import Head
+from embedkit_export.recipes.outputs import Dense, Logits, Sparse, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.load import load
@@ -33,7 +34,8 @@ from .detection.media.audio import example, hearing
 from .detection.media.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
 from .heads import pools_of
-from .media import audio_frontend, own_preparing
+from .media import audio_frontend, leading, own_preparing
+from .outputs.further import Parts, check_alone, check_joins, check_scores, dense_head
 from .plan import GraphPlan, Plan, RolePlan
 from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
 
@@ -47,6 +49,7 @@ def make_plan(
 
     ``base`` is the folder that files in the recipe are relative to. ``max_tokens`` is an upper bound for every role.
     """
+    check_scores(recipe)
     builder = _Builder(origin, recipe, loading, base, max_tokens)
     for name in recipe.names():
         builder.add(name)
@@ -74,7 +77,8 @@ class _Builder:
             origin = self.bare.setdefault(id(origin), replace(origin, tokenizer=without_special(origin.tokenizer)))
         pooling = as_pooling(role.pooling)
         staged = [[_key(stage) for stage in given or []] for given in (role.token_stages, role.stages)]
-        key = repr((id(origin), _key(pooling), staged))
+        outputs = [[name, _key(given)] for name, given in of_role(self.recipe, role).items()]
+        key = repr((id(origin), _key(pooling), staged, outputs, leading(role, pooling)))
         self.waiting.append((name, role, origin, key))
 
     def finish(self) -> Plan:
@@ -98,8 +102,9 @@ class _Builder:
         self.plan.roles = {name: self.plan.roles[name] for name, *_ in self.waiting}
         for origin in {id(origin): origin for _, _, origin, _ in self.waiting}.values():
             self.plan.notes += note_beyond(origin)
-        for name in next(iter(self.plan.graphs.values())).outputs:
-            sizes = {graph.outputs[name].dim for graph in self.plan.graphs.values()}
+        graphs = self.plan.graphs.values()
+        for name in {name: None for graph in graphs for name in graph.outputs if similarity(self.recipe, name)}:
+            sizes = {graph.outputs[name].dim for graph in graphs if name in graph.outputs}
             if len(sizes) > 1:
                 raise ExportError(
                     f"roles: their vectors have different sizes ({', '.join(map(str, sorted(sizes)))}) and cannot be compared"
@@ -116,17 +121,21 @@ class _Builder:
                 return self.origin.routes[kind]
         if role.model is None and role.surgery == self.recipe.surgery:
             return self.origin.routes.get(name, self.origin)
-        key = repr((role.model, role.surgery))
+        return self._other(role.model, role.surgery)
+
+    def _other(self, model: str | None, surgery: Any = None) -> Source:
+        """Another checkpoint, or this one after surgery of its own."""
+        key = repr((model, surgery))
         if key not in self.origins:
             folder: Any = self.origin.folder
-            if role.model is not None:
-                beside = [where / role.model for where in (self.base, self.origin.folder) if where is not None]
-                folder = next((path for path in beside if path.exists()), role.model)
+            if model is not None:
+                beside = [where / model for where in (self.base, self.origin.folder) if where is not None]
+                folder = next((path for path in beside if path.exists()), model)
             if folder is None:
                 raise ExportError("roles: a role with surgery of its own needs a model that is a folder")
             how = Loading(
                 self.loading.model_class,
-                role.surgery,
+                surgery,
                 self.loading.base,
                 self.loading.revision,
                 self.loading.trust_remote_code,
@@ -153,7 +162,7 @@ class _Builder:
         if role.image is not None:
             given_image = preparing(origin, role.image, self.base).image
             backbone = PixelBackbone(backbone, given_image)
-            shapes[PIXELS] = (*given_image.size, 3)
+            shapes[PIXELS] = given_image.frontend().shape
         elif role.audio is not None:
             heard = hearing(origin, role.audio).audio
             wave = heard.mel is None
@@ -165,10 +174,18 @@ class _Builder:
         pooling = as_pooling(role.pooling)
         layers = pooling.layers if isinstance(pooling, Pooling) else [-1]
         fixed = {getattr(frontend, "fixed", None) for frontend in frontends.values()}
-        outputs = {name: checked_output(given, name) for name, given in self.recipe.outputs.items()}
+        outputs = of_role(self.recipe, role)
+        check_joins(outputs, dense=self.recipe.dense)
         if not self.recipe.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
-        made = {name: output_head(given, origin, weights, f"output {name}") for name, given in outputs.items()}
+        made: dict[str, Head] = {}
+        for name, given in outputs.items():
+            place = f"output {name}"
+            if isinstance(given, Dense):
+                parts = Parts(role, backbone, origin, self._other, self.base, padded=None not in fixed)
+                made[name] = dense_head(given, parts, place)
+            else:
+                made[name] = output_head(given, origin, weights, place)
         pools: list[nn.Module] = []
         after: list[nn.Module] = []
         reads_vectors = any(isinstance(one, Logits | Sparse) and one.stages is not None for one in outputs.values())
@@ -181,7 +198,7 @@ class _Builder:
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
         if PIXELS in shapes:
-            inputs = [Input(name=PIXELS, dtype="uint8", source="pixels")]
+            inputs = [Input(name=PIXELS, dtype=backbone.image.frontend().dtype, source="pixels")]
         elif shapes:
             inputs = [Input(name=name, dtype="float32", source=name) for name in shapes]
             if any(isinstance(one, AudioFrontend) and one.batch == "longest" for one in frontends.values()):
@@ -211,6 +228,7 @@ class _Builder:
             heads=made,
             masked=masked,
             given=self.recipe.dense,
+            leading=leading(role, pooling),
         ).eval()
         # Of ids the last one, which the model must know.
         token = 5 if self.recipe.ids is None else self.recipe.ids.size - 1
@@ -222,6 +240,7 @@ class _Builder:
             for name, frontend in frontends.items():
                 slots = picture_slots(module, backbone.image, where)
                 frontends[name] = msgspec.structs.replace(frontend, slots=slots)
+            check_alone(module, backbone.noise(), where)
         tokens = width_of(module, where, token, shapes, pooled=False)
         for i, stage in enumerate(token_stages, 1):
             check_independent(stage, tokens, f"token stage {i}", type(stage).__name__)
@@ -276,4 +295,8 @@ class _Builder:
 
 def _key(part: Any) -> Any:
     """What tells two parts of a recipe apart: modules by identity, all else by what they say."""
+    if isinstance(part, msgspec.Struct):
+        return [type(part).__name__, *(_key(getattr(part, name)) for name in part.__struct_fields__)]
+    if isinstance(part, list):
+        return [_key(one) for one in part]
     return id(part) if isinstance(part, nn.Module) else repr(part)

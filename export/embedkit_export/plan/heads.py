@@ -21,6 +21,9 @@ from embedkit_export.tensors import DENSE
 from .backbone import pooler
 from .plan import Plan
 
+OF_NO_TOKEN = 2
+"""What CLIP's first configurations call the closing token, whatever it is: its text models take the largest id then."""
+
 
 def pair_head(plan: Plan) -> PairHead:
     """The head that the plan's recipe says, once it takes vectors of the model's size. Raises `ExportError`, and `InputError`
@@ -66,5 +69,17 @@ def pools_of(
                 raise ExportError(f"{where}: pooling 'pooler' cannot be joined with other modes")
             after.append(pooler(origin.backbone, where))
         mask_id = origin.tokenizer.mask_token_id if mode == "mask" else None
-        pools.append(Pool("first" if mode == "pooler" else mode, padding=pooling.padding, mask_id=mask_id))
+        eos_id = closing_id(origin) if mode == "eos" else None
+        if mode == "eos" and eos_id is None:
+            raise ExportError(f"{where}: pooling 'eos': the tokenizer names no token that closes a text (eos_token)")
+        pools.append(
+            Pool("first" if mode == "pooler" else mode, padding=pooling.padding, mask_id=mask_id, eos_id=eos_id)
+        )
     return pools, after
+
+
+def closing_id(origin: Source) -> int | None:
+    """The token that closes a text: as the model itself knows it (CLIP's; 2 stands for none there), else the tokenizer."""
+    own = getattr(origin.backbone, "eos_token_id", None)
+    found = own if isinstance(own, int) and own != OF_NO_TOKEN else origin.tokenizer.eos_token_id
+    return None if found is None else int(found)

@@ -49,3 +49,14 @@ def own_preparing(role: Role, origin: Source, base: Path | None) -> tuple[Any, I
     given = preparing(origin, role.image, base).image
     own = of_processor(origin.processor) if origin.processor is not None else of_folder(origin.folder)
     return (own.processor if own is not None and own.image == given else None), given, None
+
+
+def leading(role: Role, pooling: Any) -> int:
+    """Tokens at the beginning of a picture's that are left out: its class token, registers."""
+    if role.image is None:
+        return 0
+    without = role.without if role.without is not None else getattr(pooling, "without", [])
+    unknown = [rule for rule in without if not rule.startswith("first")]
+    if unknown:
+        raise ExportError(f"without: of a picture's tokens first or first:N can be left out, found {unknown[0]!r}")
+    return max((int(rule.partition(":")[2] or 1) for rule in without), default=0)

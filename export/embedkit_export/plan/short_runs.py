@@ -29,8 +29,7 @@ def short_run(
 ) -> Any:
     """What ``run`` makes of two rows of four times the id ``token``; raises `ExportError`."""
     if PIXELS in module.inputs:
-        module_image = module.backbone.image
-        return _ran(run, {PIXELS: torch.zeros(2, *module_image.size, 3, dtype=torch.uint8)}, where, "black pictures")
+        return _ran(run, {PIXELS: torch.zeros_like(module.backbone.noise(2))}, where, "black pictures")
     for name in (SAMPLES, FEATURES):
         if name in shapes:
             quiet_clips = {name: torch.zeros(2, *(size or SECOND for size in shapes[name]))}

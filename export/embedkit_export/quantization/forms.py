@@ -12,20 +12,21 @@ from embedkit.errors import ExportError
 from embedkit_export.graphs.ir_tools import own_copy
 from embedkit_export.tensors import Feed, Floats
 
-from . import blockwise, fp16, rowwise
+from . import blockwise, convolutions, fp16, rowwise
 from .calibration import Statistics, open_session
 from .products import products
 
 _SAFER = (
-    ("most sensitive", 1 / 32),
-    ("most sensitive", 1 / 8),
-    ("most sensitive", 1 / 4),
-    ("first", 1 / 4),
-    ("most sensitive", 1 / 2),
-    ("first", 1 / 2),
+    ("most sensitive", 1 / 32, 1 / 8),
+    ("most sensitive", 1 / 8, 1 / 4),
+    ("most sensitive", 1 / 4, 3 / 8),
+    ("first", 1 / 4, 1 / 2),
+    ("most sensitive", 1 / 2, 5 / 8),
+    ("first", 1 / 2, 3 / 4),
 )
-"""Which products stay in fp32 in the safer forms of int8, and what share of all. The first ones, because a token that
-tips over does so by the errors of all layers before: where that happens, no single product is to blame."""
+"""Which products stay in fp32 in the safer forms of int8, and what share of all; then the share of the convolutions, of which the
+first stay. The first products, because a token that tips over does so by the errors of all layers before: where that happens, no
+single product is to blame."""
 _FINE = (1 / 2, 4 / 5)
 """Shares of the products that get 8 bits in the safer forms of w4."""
 _PROBES = 8
@@ -48,6 +49,7 @@ class FusedGraph:
     max_tokens: int = 0
     _statistics: dict[str, Statistics] | None = field(default=None, repr=False)
     _choices: dict[str, rowwise.Choice] | None = field(default=None, repr=False)
+    _kernels: dict[str, convolutions.Choice] | None = field(default=None, repr=False)
     _order: list[str] | None = field(default=None, repr=False)
     _fine: dict[tuple[int, int], list[str]] = field(default_factory=dict, repr=False)
 
@@ -62,6 +64,13 @@ class FusedGraph:
         if self._choices is None:
             self._choices = rowwise.choose(self.model, self.statistics())
         return self._choices
+
+    def kernels(self) -> dict[str, convolutions.Choice]:
+        """How the convolutions over pictures become int8, where they are most of the work; computed once."""
+        if self._kernels is None:
+            most = convolutions.are_most(self.model)
+            self._kernels = convolutions.choose(self.model, self.feeds) if most else {}
+        return self._kernels
 
     def sensitive(self) -> list[str]:
         """The products, those first that gain most for their size by staying in fp32."""
@@ -88,10 +97,18 @@ class FusedGraph:
 
 @dataclass(frozen=True)
 class Form:
-    """One way to make a variant: what to call it, and how a ground becomes its graph."""
+    """One way to make a variant: what to call it, and how a ground becomes its graph; ``kernels`` is what it is called of a graph of
+    convolutions."""
 
     name: str
     build: Callable[[FusedGraph], ir.Model]
+    kernels: str = ""
+
+    def called(self, ground: FusedGraph) -> str:
+        """Its name for one graph."""
+        if not self.kernels or not ground.kernels():
+            return self.name
+        return f"{self.name}, {self.kernels}" if products(ground.model) else self.kernels
 
 
 def forms(variant: str) -> Iterator[Form]:
@@ -101,9 +118,11 @@ def forms(variant: str) -> Iterator[Form]:
     elif variant == "fp16":
         yield Form("fp16", _fp16)
     elif variant == "int8":
-        yield Form("row-wise int8", lambda ground: _int8(ground, ()))
-        for which, share in _SAFER:
-            yield Form(f"row-wise int8 with the {which} {share:.0%} of the products in fp32", _keeping(which, share))
+        static = "static int8 convolutions"
+        yield Form("row-wise int8", lambda ground: _int8(ground, ()), static)
+        for which, share, first in _SAFER:
+            name = f"row-wise int8 with the {which} {share:.0%} of the products in fp32"
+            yield Form(name, _keeping(which, share, first), f"{static} with the first {first:.0%} in fp32")
     elif variant == "w8":
         yield Form("8-bit weights in blocks of 32", _blocks(8, 32, 8))
         yield Form("8-bit weights in blocks of 16", _blocks(8, 16, 8))
@@ -141,19 +160,24 @@ def _check_range(graph: ir.Model, ground: FusedGraph) -> None:
             )
 
 
-def _keeping(which: str, share: float) -> Callable[[FusedGraph], ir.Model]:
+def _keeping(which: str, share: float, first: float) -> Callable[[FusedGraph], ir.Model]:
     def build(ground: FusedGraph) -> ir.Model:
-        order = ground.in_order() if which == "first" else ground.sensitive()
-        return _int8(ground, order[: max(1, round(share * len(order)))])
+        order: list[str] = []
+        if products(ground.model):
+            order = ground.in_order() if which == "first" else ground.sensitive()
+        return _int8(ground, order[: max(1, round(share * len(order)))], first)
 
     return build
 
 
-def _int8(ground: FusedGraph, keep: Sequence[str]) -> ir.Model:
+def _int8(ground: FusedGraph, keep: Sequence[str], first: float = 0.0) -> ir.Model:
     graph = own_copy(ground.model)
-    if not rowwise.rowwise_int8(graph, ground.choices(), keep=keep):
+    kernels = list(ground.kernels())
+    done = rowwise.rowwise_int8(graph, ground.choices(), keep=keep)
+    done += convolutions.static_int8(graph, ground.kernels(), keep=kernels[: round(first * len(kernels))])
+    if not done:
         raise NothingToQuantise(
-            "int8: the graph has no product of token vectors with a weight to quantise; fp32 is as fast"
+            "int8: the graph has no product of token vectors with a weight, and too few convolutions, to quantise; fp32 is as fast"
         )
     return graph
 

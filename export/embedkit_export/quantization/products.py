@@ -13,7 +13,7 @@ from embedkit_export.tensors import FEATURES, SAMPLES, Floats
 
 @dataclass(frozen=True)
 class Product:
-    """A MatMul of token vectors, (batch, tokens, k) or (batch*tokens, k), with a weight (k, n)."""
+    """A MatMul of token vectors, (batch, tokens, k), (batch, height, width, k) or (batch*tokens, k), with a weight (k, n)."""
 
     node: ir.Node
     source: ir.Value
@@ -28,7 +28,7 @@ class Product:
 def products(model: ir.Model) -> list[Product]:
     """The products that can be quantised: a constant float32 weight (k, n) on the right of a token tensor.
 
-    A token tensor is (batch, tokens, k), or (rows, k) where the rows are more than the batch. A pooled tensor is
+    A token tensor is (batch, tokens, k), (batch, height, width, k), or (rows, k) where the rows are more than the batch. A pooled tensor is
     (batch, 2, k) or (batch, k): its few rows are worth no rounding. The convolutions of a model of sounds are left out: what they
     read has a range of its own in each frame, silence beside speech, of which 8 bits leave too little.
     """
@@ -54,4 +54,6 @@ def _has_tokens(source: ir.Value, batch: str) -> bool:
         return False
     if shape.rank() == 3:
         return not isinstance(shape[1], int) or shape[1] > 2
+    if shape.rank() == 4:  # a map, place by place
+        return any(not isinstance(side, int) or side > 1 for side in list(shape)[1:3])
     return shape.rank() == 2 and not isinstance(shape[0], int) and str(shape[0]) != batch

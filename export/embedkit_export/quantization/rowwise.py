@@ -155,7 +155,7 @@ class _Rewrite:
         source, width = first.source, first.weight.shape[0]
         self.at, self.prefix = first.node, f"q/{source.name}"
         x = source
-        if source.shape is not None and source.shape.rank() == 3:
+        if source.shape is not None and source.shape.rank() >= 3:
             x = self.op("Reshape", [x, self.const(f"rows{width}", np.array([-1, width]))], "rows")
         if reading.copies is not None:
             again = self.op("Gather", [x, self.const(f"{source.name}/copies", reading.copies)], "again", axis=1)
@@ -182,10 +182,10 @@ class _Rewrite:
         return self.shared[key]
 
     def _shape(self, source: ir.Value, width: int) -> ir.Value:
-        """(3,) int64: the batch and tokens of ``source``, and ``width``; once for all values of that shape."""
+        """(rank,) int64: all of ``source``'s shape but the last, and ``width``; once for all values of that shape."""
         lead, whole = ("lead", *_leading(source)), ("shape", width, *_leading(source))
         if lead not in self.shared:
-            self.shared[lead] = self.op("Shape", [source], "lead", start=0, end=2)
+            self.shared[lead] = self.op("Shape", [source], "lead", start=0, end=-1)
         if whole not in self.shared:
             last = self.const(f"width{width}", np.array([width]))
             self.shared[whole] = self.op("Concat", [self.shared[lead], last], "shape", axis=0)
@@ -215,7 +215,7 @@ class _Rewrite:
         q, scale, zero = read
         inputs = [q, self.const(f"{name}/int8", numbers), scale, self.const(f"{name}/scale", number_scale), zero]
         out = self.op("MatMulIntegerToFloat", inputs, "rows", domain=MICROSOFT)
-        if source.shape is not None and source.shape.rank() == 3:
+        if source.shape is not None and source.shape.rank() >= 3:
             out = self.op("Reshape", [out, self._shape(source, numbers.shape[1])], "out")
         out.shape, out.type = node.outputs[0].shape, node.outputs[0].type
         replace(node.outputs[0], out)

@@ -40,6 +40,9 @@ class ImageInput(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             color=self.color,
             convert=self.convert,
             slots=slots,
+            layout="uint8_nhwc"
+            if all(getattr(step, "engine", "pillow") == "pillow" for step in self.steps)
+            else "float_nchw",
         )
 
 

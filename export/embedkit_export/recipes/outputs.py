@@ -9,7 +9,9 @@ import msgspec
 from embedkit.errors import InputError
 from embedkit_export.tensors import DENSE
 
-from .recipe import Recipe
+from .recipe import Recipe, Role
+
+Layers: TypeAlias = Annotated[list[int], msgspec.Meta(min_length=1)]
 
 
 class _Output(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind"):
@@ -36,17 +38,41 @@ class Sparse(_Output, frozen=True, tag="sparse"):
     similarity: Literal["sparse_dot", "sparse_cosine"] = "sparse_dot"
 
 
+class Dense(_Output, frozen=True, tag="dense"):
+    """Another pooled vector of the same pass: by ``pooling`` (that of the role unless it is given) and ``stages``."""
+
+    pooling: Any = None
+    stages: list[Any] = []
+    part: str | None = None
+    """What is read of a module that gives several things by name: the key of one."""
+    model: str | None = None
+    """Another checkpoint of the same kind (a folder), whose body reads the same items in the same graph; its weights are
+    those that `stages` names by ``checkpoint:``."""
+    joins: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """In place of all these: dense outputs by name, each of unit length times the root of its share of the weights, one
+    behind the other. The dot product of two such vectors is the weighted mean of the outputs' cosines."""
+    similarity: Literal["cosine", "dot", "euclidean"] | None = None
+    """That of the recipe unless it is given."""
+
+    def __post_init__(self) -> None:
+        if self.joins and (self.pooling is not None or self.stages or self.part or self.model):
+            raise ValueError("expected `joins` alone, or what a vector of its own is made by")
+
+
 class MultiVector(_Output, frozen=True, tag="multivector"):
     """A vector for each token that is not left out by `without` and `without_tokens`."""
 
     stages: list[Any] = []
+    layers: Layers = msgspec.field(default_factory=lambda: [-1])
+    """The hidden states that are read, one behind the other: 0 the embeddings, k the k-th layer, -1 the last."""
     similarity: Literal["maxsim", "meanmaxsim"] = "maxsim"
 
 
 class Tokens(_Output, frozen=True, tag="tokens"):
-    """A vector for each token that is read."""
+    """A vector for each token that is read; of a picture without those that the role leaves out at its beginning."""
 
     stages: list[Any] = []
+    layers: Layers = msgspec.field(default_factory=lambda: [-1])
 
 
 class Logits(_Output, frozen=True, tag="logits"):
@@ -61,7 +87,7 @@ class Logits(_Output, frozen=True, tag="logits"):
     activation: Literal["identity", "sigmoid", "softmax", "tanh"] = "identity"
 
 
-Named: TypeAlias = Sparse | MultiVector | Tokens | Logits
+Named: TypeAlias = Dense | Sparse | MultiVector | Tokens | Logits
 
 
 def checked_output(given: Any, name: str) -> Any:
@@ -82,5 +108,16 @@ def similarity(recipe: Recipe, name: str) -> str | None:
     """How two values of an output are compared; None for those that are not."""
     if name == DENSE:
         return recipe.similarity
-    given = checked_output(recipe.outputs[name], name)
-    return getattr(given, "similarity", None)
+    given = next(found[name] for found in all_outputs(recipe) if name in found)
+    return given.similarity or recipe.similarity if isinstance(given, Dense) else getattr(given, "similarity", None)
+
+
+def of_role(recipe: Recipe, role: Role) -> dict[str, Any]:
+    """The outputs of a role beside the pooled vector: the recipe's, and its own, which take their place."""
+    given = {**recipe.outputs, **(role.outputs or {})}
+    return {name: checked_output(output, name) for name, output in given.items()}
+
+
+def all_outputs(recipe: Recipe) -> list[dict[str, Any]]:
+    """The outputs of each role."""
+    return [of_role(recipe, recipe.role(name)) for name in recipe.names()]

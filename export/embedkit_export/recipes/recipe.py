@@ -20,7 +20,7 @@ from embedkit.errors import InputError
 from .surgery import Surgery
 
 Mode: TypeAlias = Literal[
-    "first", "mean", "max", "last", "mask", "pooler", "weighted_mean", "mean_sqrt_length", "attention"
+    "first", "mean", "max", "last", "eos", "highest", "mask", "pooler", "weighted_mean", "mean_sqrt_length", "attention"
 ]
 Dropped: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(first(:[1-9][0-9]*)?|special|prefix|template)$")]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -34,7 +34,8 @@ class Pooling(_Piece, frozen=True):
     """From token vectors to one vector."""
 
     mode: Mode | list[Mode] = "mean"
-    """``pooler`` is the first token through the model's own pooler; several modes are concatenated."""
+    """``pooler`` is the first token through the model's own pooler; ``eos`` the first token that closes a text, ``highest``
+    that with the largest id (how CLIP finds it); several modes are concatenated."""
     layers: list[int] = msgspec.field(default_factory=lambda: [-1])
     """The hidden states that are pooled: 0 the embeddings, k the k-th layer, -1 the last."""
     join: Literal["concat", "mean"] = "concat"
@@ -108,6 +109,8 @@ class Role(_Piece, frozen=True):
     image: Any = None
     """That the role reads pictures: ``auto`` (as the model's own files prepare them), the name of such a file, or a table or
     `recipes.images.ImageInput`."""
+    outputs: dict[str, Any] | None = None
+    """Outputs of this role, beside those of the recipe, and in the place of those of the same name."""
     audio: Any = None
     """That the role reads sounds: ``auto`` (as the model's own files prepare them), or a table or `recipes.audio.AudioInput`."""
     special_tokens: bool | None = None
@@ -147,6 +150,10 @@ class Recipe(_Piece, frozen=True):
     """Whether the pooled vector is an output, ``dense``; heads may read it all the same."""
     outputs: dict[str, Any] = {}
     """Other outputs by name, each a table or one of `outputs`."""
+    fused: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """Dense outputs by name with their weights: two items are compared by the weighted mean of these outputs' scores."""
+    prompts: dict[str, list[str]] = {}
+    """Sets of templates by name, each text with one ``{}`` for what is named: a label's vector is the mean of theirs."""
     pair: Any = None
     """A head that scores two pooled vectors: a table or a `pairs.Pair`."""
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"

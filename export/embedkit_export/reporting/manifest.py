@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Scorer, Table, TextFrontend, Tower, Variant
+from embedkit.bundle.manifest import FileEntry, Graph, Manifest, Matching, Scorer, Table, TextFrontend, Tower, Variant
 from embedkit.bundle.manifest import Source as SourceEntry
 from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
 from embedkit_export.recipes.outputs import similarity
+from embedkit_export.sources.media.images import logit_scale
 from embedkit_export.sources.weight_files import weights_sha256
 from embedkit_export.tensors import DENSE
 
@@ -56,7 +57,9 @@ class Description:
             files={"pending": FileEntry(sha256=_EMPTY_SHA256, bytes=0)},
             golden=GOLDEN_FILE,
             fingerprint=_EMPTY_SHA256,
+            prompts=plan.recipe.prompts,
             tables={name: Table(file=table_file(name), output=f"default.{DENSE}") for name in plan.recipe.tables},
+            matching=self._matching,
         )
 
     @property
@@ -64,13 +67,28 @@ class Description:
         """How two texts' values are compared, by output; ``main`` is that of the first output."""
         plan = self.prepared.plan
         found: dict[str, Scorer] = {}
-        for name in plan.graphs[plan.roles["default"].graph].outputs:
+        sides = {role: plan.graphs[plan.roles[role].graph].outputs for role in ("default", "query", "document")}
+        for name in {**sides["default"], **sides["query"]}:
             fn: Any = similarity(plan.recipe, name)
-            if fn is not None:
+            if fn is not None and name in sides["query"] and name in sides["document"]:
                 found[name if found else "main"] = Scorer(fn=fn, left=f"query.{name}", right=f"document.{name}")
         if plan.recipe.pair is not None:
             found["pair"] = Scorer(fn="pair", left=f"query.{DENSE}", right=f"document.{DENSE}", graph=PAIR_FILE)
+        if plan.recipe.fused:
+            first = next(iter(plan.recipe.fused))
+            weights = dict(plan.recipe.fused)
+            found["fused"] = Scorer(fn="fused", left=f"query.{first}", right=f"document.{first}", weights=weights)
         return found
+
+    @property
+    def _matching(self) -> Matching | None:
+        """What the model makes of cosines, where it reads several kinds of items and says so."""
+        origin, roles = self.prepared.origin, self.prepared.plan.roles.values()
+        found = logit_scale(origin.whole)
+        if found is None or len({role.frontend.kind for role in roles}) < 2:
+            return None
+        scale, bias = found
+        return Matching(fn="softmax", scale=scale) if bias is None else Matching(fn="sigmoid", scale=scale, bias=bias)
 
     @cached_property
     def _source(self) -> SourceEntry:

@@ -19,7 +19,7 @@ from . import routes as pipelines
 from .foreign.own_code import gone, restore_buffers
 from .foreign.readable import readable
 from .foreign.refusals import check_readable
-from .media import images, sounds
+from .media import images, pictured, sounds
 from .source import CLASSES, Loading, Source
 from .transformer import backbone_of, load_model
 from .weights.completeness import complete
@@ -189,6 +189,8 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
     """The source of a SentenceTransformer."""
     model, records = adapters.absorb(model.float().eval())
     records += restore_buffers(model)
+    if type(model).__name__ == "SentenceTransformer" and pictured.reads(model, "image"):
+        return _seen(model, name, folder, records)
     first = {role: next(iter(pipelines.pipeline(model, role)), None) for role in ("default", "query", "document")}
     sources: dict[int, Source] = {}
     for module in first.values():
@@ -201,6 +203,35 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
             )
     own = {role: sources[id(module)] for role, module in first.items() if module is not first["default"]}
     return replace(sources[id(first["default"])], routes=own)
+
+
+def _seen(model: Any, name: str, folder: Path | None, records: list[str]) -> Source:
+    """The source of a SentenceTransformer that reads pictures; beside texts with that of its pictures as the route ``image``."""
+    eye = pictured.pipeline(model, "image")[0]
+    body = images.body(eye.auto_model)
+    seen = Source(
+        name,
+        body,
+        None,
+        folder,
+        model,
+        whole=eye.auto_model if eye.auto_model is not body else None,
+        records=records,
+        pictures=True,
+        processor=pictured.processor(eye),
+    )
+    if not pictured.reads(model, "text"):
+        return seen
+    module = pictured.pipeline(model, "text")[0]
+    if images.reads_both(module.auto_model):
+        whole, backbone, notes = module.auto_model, module.auto_model.text_model, list[str]()
+    else:
+        backbone, notes = backbone_of(module.auto_model)
+        whole = module.auto_model if module.auto_model is not backbone else None
+    routes = {"image": seen}
+    return Source(
+        name, backbone, module.tokenizer, folder, model, whole=whole, records=records, notes=notes, routes=routes
+    )
 
 
 def _check_tokenizer(tokenizer: Any, model: Any) -> None:

@@ -13,19 +13,19 @@ ANY_LENGTH = 1 << 16
 """Tokens that are read where a model has no limit of its own."""
 
 
-def pipeline(model: Any, role: str) -> list[Any]:
-    """The modules that ``encode_query``, ``encode_document`` and (for any other role) ``encode`` run, in order: of a
-    Router those of its route. Raises `ExportError` where there is none."""
+def pipeline(model: Any, role: str, kind: str = "text") -> list[Any]:
+    """The modules that ``encode_query``, ``encode_document`` and (for any other role) ``encode`` run on items of a kind (``text``,
+    ``image``), in order: of a Router those of its route. Raises `ExportError` where there is none."""
     out: list[Any] = []
     for module in model:
-        out += _routed(module, role) if type(module).__name__ == "Router" else [module]
+        out += _routed(module, role, kind) if type(module).__name__ == "Router" else [module]
     return out
 
 
-def _routed(router: Any, role: str) -> list[Any]:
+def _routed(router: Any, role: str, kind: str) -> list[Any]:
     task = role if role in ("query", "document") else None
     try:
-        route = router._resolve_route(task, "text")
+        route = router._resolve_route(task, kind)
     except ValueError as error:
         advice = (
             "give the router a default_route" if task is None else f"name a route {task!r} or map it in route_mappings"
@@ -33,7 +33,7 @@ def _routed(router: Any, role: str) -> list[Any]:
         raise ExportError(f"modules: Router: role {role!r} has no route: {error}; {advice}") from None
     inner: list[Any] = []
     for module in router.sub_modules[route]:
-        inner += _routed(module, role) if type(module).__name__ == "Router" else [module]
+        inner += _routed(module, role, kind) if type(module).__name__ == "Router" else [module]
     return inner
 
 

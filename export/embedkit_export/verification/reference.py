@@ -22,8 +22,8 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
 from embedkit_export.modules import heads
-from embedkit_export.modules.encoder_graph import EncoderGraph, last
-from embedkit_export.modules.pooling import Pool
+from embedkit_export.modules.encoder_graph import EncoderGraph
+from embedkit_export.modules.pooling import Pool, last
 from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.quiet import quiet
 from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, SAMPLES, TYPES
@@ -83,8 +83,9 @@ def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str,
     frontend, module = chosen.frontend, graph.module
     if isinstance(frontend, ImageFrontend):
         values = pixel_values(frontend, module.backbone.image, chosen.processor, item)
-        tokens_read = module.hidden({"pixel_values": values}).shape[1]
-        return _headed_and_pooled(graph, {"pixel_values": values}, [1] * tokens_read, [1] * tokens_read)
+        count = last(module.read({"pixel_values": values})).shape[1]
+        kept = [int(place >= module.leading) for place in range(count)]
+        return _headed_and_pooled(graph, {"pixel_values": values}, [1] * count, kept)
     if isinstance(frontend, AudioFrontend):
         named = heard(frontend, chosen.processor, modality, item)
         if frontend.windows is not None:
@@ -137,7 +138,12 @@ def _headed_and_pooled(
         if module.given:
             out[DENSE] = staged[0, 0].numpy()
     for name, head in module.heads.items():
-        out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
+        if not isinstance(head, heads.Joined):
+            out[name] = _headed(head, module, named, vector, np.array(pool) == 1, np.array(mask) == 1)
+    for name, head in module.heads.items():
+        if isinstance(head, heads.Joined):
+            parts = [out[part] / np.linalg.norm(out[part]) * root for part, root in head.roots.items()]
+            out[name] = np.concatenate(parts).astype(np.float32)
     return out
 
 
@@ -198,8 +204,15 @@ def _headed(
             out[token] = max(out[token], weight)
         return np.asarray(out * marks.numpy() * head.scale, dtype=np.float32)
     if isinstance(head, heads.TokenVectors):
-        hidden = head.stages(last(module.read(named)))[0].numpy()
-        return np.asarray(hidden[kept if head.compact else read])
+        hidden = head.stages(head.reading(module.read(named)))[0].numpy()
+        return np.asarray(hidden[kept if head.compact or module.leading else read])
+    if isinstance(head, heads.PooledVector):
+        found = head.hidden(named, module.read(named))[0]
+        marks = torch.tensor(kept if head.masked or module.leading else read).long()
+        if len(marks) != len(found):  # of pictures, by another body
+            marks = (torch.arange(len(found)) >= module.leading).long()
+        pooled = torch.cat([_pooled(part, module, found, named, marks) for part in head.pools])
+        return np.asarray(head.stages(pooled[None, None].expand(1, 2, -1))[0, 0].numpy())
     if isinstance(head, heads.AnswerLogits):
         said = head.head.whole.model(**named).logits[0, -1, head.ids].numpy()
         return np.asarray(said[:1] - (said[1:] if len(said) > 1 else 0.0))
@@ -224,6 +237,11 @@ def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str,
         return rows[0]
     if pool.mode == "last":
         return rows[-1]
+    if pool.mode in ("eos", "highest"):
+        ids = named[IDS][0]
+        if pool.mode == "eos":
+            return hidden[int(torch.eq(ids, int(pool.eos_id or 0)).int().argmax())]
+        return hidden[int(ids.argmax())]
     if pool.mode == "mask":
         return hidden[int(torch.eq(named[IDS][0], int(pool.mask_id or 0)).nonzero()[-1])]
     if pool.mode == "max":

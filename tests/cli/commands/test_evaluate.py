@@ -201,3 +201,22 @@ def test_no_bundle(run):
     code, _, err = run("nowhere", "--sts", "sts.tsv")
     assert code == 1
     assert "make one with embedkit-export" in err
+
+
+def test_pictures_with_captions_and_with_labels(run, tmp_path):
+    pytest.importorskip("PIL")
+    from PIL import Image
+
+    from helpers.image_bundles import COLORS, picture_bundle
+
+    bundle = picture_bundle(tmp_path / "both", texts=True)
+    for name, color in COLORS.items():
+        Image.new("RGB", (8, 8), color).save(tmp_path / f"{name}.png")
+    (tmp_path / "c.csv").write_text("image,caption,label\n" + "".join(f"{n}.png,a {n} one,{n[:1]}\n" for n in COLORS))
+    file = str(tmp_path / "c.csv")
+    code, out, _ = run(
+        bundle, "--image-text", file, "--zero-shot", file, "--knn", file, "--temperature", "0.1", "--quiet"
+    )
+    assert code == 0, _
+    for line in (f"image-text on {file}: 8 pictures, 8 captions", "zero-shot on", "knn on", "modality gap", "top@5"):
+        assert line in out

@@ -27,3 +27,19 @@ def test_an_unfused_graph_is_refused(captured: ir.Model, how: GraphPlan) -> None
     unknown = copy.copy(how.config)
     unknown.model_type = "nobody-knows"
     assert len(check_fused(broken, unknown)) == 2, "said, not refused"
+
+
+def test_the_gelu_of_clip_is_another_one(captured: ir.Model, how: GraphPlan) -> None:
+    quick = copy.copy(how.config)
+    quick.model_type, quick.hidden_act = "nobody-knows", "quick_gelu"
+    graph = capture.own_copy(captured)
+    assert check_fused(graph, quick) == [
+        "the graph is not as fused as it could be: quick Gelu: expected 3 (one a layer), found 0"
+    ]
+    for node in [node for node in graph.graph if node.op_type == "Gelu"]:
+        sigmoid = ir.node("Sigmoid", [node.inputs[0]])
+        product = ir.node("Mul", [node.inputs[0], sigmoid.outputs[0]])
+        graph.graph.insert_before(node, [sigmoid, product])
+        fuse.replace(node.outputs[0], product.outputs[0])
+        graph.graph.remove(node, safe=True)
+    assert check_fused(graph, quick) == []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from embedkit import ExportError, InputError
 from embedkit_export.modules.pooling import Pool
-from embedkit_export.plan.heads import pools_of
+from embedkit_export.plan.heads import closing_id, pools_of
 from embedkit_export.recipes.recipe import Pooling
 from embedkit_export.sources.source import Source
 from embedkit_export.sources.weight_files import Weights
@@ -44,3 +46,22 @@ def test_modes_one_after_the_other(origin: Source) -> None:
 def test_what_cannot_be_pooled(origin: Source, pooling: object, error: type[Exception], problem: str) -> None:
     with pytest.raises(error, match=problem):
         pools_of(pooling, origin, Weights([Path()], None), "here", padded=False)
+
+
+def told(own: int | None, words: int | None) -> Any:
+    """What a source says of the token that closes a text."""
+    tokenizer = SimpleNamespace(eos_token_id=words, mask_token_id=4)
+    return SimpleNamespace(backbone=SimpleNamespace(eos_token_id=own), tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(("own", "words", "expected"), [(7, 3, 7), (2, 3, 3), (None, 3, 3), (None, None, None)])
+def test_the_token_that_closes_a_text(own: int | None, words: int | None, expected: int | None) -> None:
+    assert closing_id(told(own, words)) == expected
+
+
+def test_a_pool_at_that_token() -> None:
+    weights = Weights([], None)
+    made: list[Any] = pools_of(Pooling(mode=["eos", "highest", "mean"]), told(7, 3), weights, "here", padded=False)[0]
+    assert [(pool.mode, pool.eos_id) for pool in made] == [("eos", 7), ("highest", None), ("mean", None)]
+    with pytest.raises(ExportError, match="names no token that closes a text"):
+        pools_of(Pooling(mode="eos"), told(None, None), weights, "here", padded=False)

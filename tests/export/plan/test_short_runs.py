@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+import embedkit_export
 from embedkit import ExportError
 from embedkit_export.modules.audio.sounds import FeatureBackbone
 from embedkit_export.modules.encoder_graph import EncoderGraph
 from embedkit_export.modules.pooling import Pool
-from embedkit_export.plan.short_runs import pooled_alone, short_run, sound_slots, width_of
-from helpers import models
+from embedkit_export.plan.short_runs import picture_slots, pooled_alone, short_run, sound_slots, width_of
+from helpers import image_models, models
 from helpers.audio_models import single
 
 
@@ -54,3 +57,15 @@ class Attending(torch.nn.Module):
 def test_a_pooling_of_tokens_that_are_all_an_items() -> None:
     hidden = torch.randn(2, 3, 4)
     assert torch.allclose(pooled_alone(Attending(), hidden)[:, 0], hidden.sum(dim=1), atol=1e-6)
+
+
+def test_the_sizes_of_a_model_of_pictures(tmp_path: Path) -> None:
+    plan = embedkit_export.prepare(image_models.saved(tmp_path, *image_models.single("vit"))).plan
+    module = plan.graphs["default"].module
+    assert width_of(module, "role default", 5, {}) == 32
+    assert width_of(module, "role default", 5, {}, pooled=False) == 32
+    assert picture_slots(module, module.backbone.image, "role default") == 17
+    with pytest.raises(
+        ExportError, match="role default: the model cannot be run as the recipe says, on black pictures"
+    ):
+        short_run(lambda given: given["nothing"], module, "role default", 5, {})

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
+from embedkit.ingestion.readers.media.pictures import caption_beside
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.runtime.frontends.audio.decoding import MAX_SOUND_BYTES, seconds_of
 from embedkit.runtime.frontends.media import Undecodable
-
-from .picture import caption_beside
 
 
 def read_sound(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
@@ -23,9 +22,10 @@ def read_sound(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
     try:
         seconds = seconds_of(data)
         caption = caption_beside(source.path)
-    except (Undecodable, OSError) as error:
+        uri = fields.media.uri(source.path)
+    except (Undecodable, OSError, ValueError) as error:
         yield source.bad(str(error))
         return
     about = {"media": "audio", "seconds": seconds, "sha256": hashlib.sha256(data).hexdigest()}
     row = source.document(caption or source.id, about, fields)
-    yield row if isinstance(row, BadRow) else replace(row, metadata={**row.metadata, "uri": source.path})
+    yield row if isinstance(row, BadRow) else replace(row, metadata={**row.metadata, "uri": uri}, place=source.path)

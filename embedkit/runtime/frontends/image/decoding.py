@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -30,11 +31,14 @@ def pillow() -> Any:
     return module
 
 
-def picture_of(data: bytes) -> Any:
-    """The first picture of a file's bytes, decoded (`PIL.Image.Image`), turned upright as its EXIF says. Raises
-    `Undecodable`."""
+def picture_of(data: bytes, least: Callable[[int, int], tuple[int, int]] | None = None) -> Any:
+    """The first picture of a file's bytes, decoded (`PIL.Image.Image`), turned upright as its EXIF says. Of a JPEG, where ``least``
+    gives of its height and width, upright, those that are needed at least, it may be one of half the size, a quarter or an eighth.
+    Raises `Undecodable`."""
     with _opened(data) as picture:
         try:
+            if least is not None and hasattr(picture, "draft") and picture.format in ("JPEG", "MPO"):
+                _draft(picture, least)
             picture.load()
         except Exception as error:
             raise Undecodable(
@@ -47,10 +51,22 @@ def size_of(data: bytes) -> tuple[int, int]:
     """The width and height of a file's first picture, upright, of which the head alone is read. Raises `Undecodable`."""
     with _opened(data) as picture:
         width, height = picture.size
-        turned = False
-        with suppress(Exception):
-            turned = picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
-        return (height, width) if turned else (width, height)
+        return (height, width) if _on_its_side(picture) else (width, height)
+
+
+def _on_its_side(picture: Any) -> bool:
+    with suppress(Exception):
+        return picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    return False
+
+
+def _draft(picture: Any, least: Callable[[int, int], tuple[int, int]]) -> None:
+    width, height = picture.size
+    if _on_its_side(picture):
+        wide, high = least(width, height)
+    else:
+        high, wide = least(height, width)
+    picture.draft(picture.mode, (wide, high))
 
 
 def _opened(data: bytes) -> Any:

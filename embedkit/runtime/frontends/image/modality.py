@@ -4,6 +4,7 @@ computed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ class ImageModality(Modality):
         return id(item)  # the same picture, or one that is computed again: its bytes would all be copied
 
     def cost(self, item: Item) -> int:
-        """What it holds in memory, in characters of text; a path holds nothing yet."""
+        """What it holds in memory, in characters of text; of a path, which holds nothing yet, what its file is: a window of huge
+        files would take minutes."""
         if isinstance(item, Image):
             held = len(item.data)
         elif isinstance(item, np.ndarray):
@@ -90,6 +92,8 @@ class ImageModality(Modality):
             held = item.pixels.nbytes
         elif isinstance(item, Path):
             held = 0
+            with suppress(OSError, ValueError):
+                held = item.stat().st_size
         else:
             held = item.width * item.height * len(item.getbands())
         return 64 + held // _BYTES_A_CHARACTER
@@ -103,17 +107,17 @@ class ImageModality(Modality):
         return Path(str(metadata.get("uri") or text))
 
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
-        """(n, height, width, 3) uint8 ``pixels``."""
+        """``pixels``, a row an item: (n, height, width, 3) uint8, or (n, 3, height, width) float32."""
         (batch,) = ImagePreparer(self.frontend).batches(items, self.frontend.slots * len(items), None)
         return batch.tensors(len(items))
 
     def restored(self, arrays: Mapping[str, npt.NDArray[Any]]) -> list[Item]:
         """The pixels as they are."""
         pixels = arrays.get("pixels")
-        wanted = (*self.frontend.size, 3)
-        if pixels is None or pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
+        wanted = self.frontend.shape
+        if pixels is None or pixels.shape[1:] != wanted or pixels.dtype != self.frontend.dtype:
             found = "none" if pixels is None else f"{pixels.shape} of {pixels.dtype}"
-            raise InputError(f"expected pixels of the shape {wanted} of uint8, found {found}")
+            raise InputError(f"expected pixels of the shape {wanted} of {self.frontend.dtype}, found {found}")
         return [Prepared(one) for one in pixels]
 
     def of_file(self, data: bytes) -> Item:
@@ -123,14 +127,14 @@ class ImageModality(Modality):
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """What makes batches; it needs no file of the bundle, and Pillow."""
         pillow()
-        return ImagePreparer(self.frontend)
+        return ImagePreparer(self.frontend, fast=self.decode == "fast")
 
 
 class ImagePreparer:
     """Makes batches of pictures for one `ImageFrontend`; several threads may share it."""
 
-    def __init__(self, frontend: ImageFrontend) -> None:
-        self.frontend = frontend
+    def __init__(self, frontend: ImageFrontend, *, fast: bool = False) -> None:
+        self.frontend, self.fast = frontend, fast
 
     def batches(self, items: Sequence[Item], budget: int, widths: Widths) -> list[Batch]:
         """Batches of at most ``budget`` token slots, in order. The pictures are prepared when a batch's tensors are asked for, on
@@ -138,7 +142,10 @@ class ImagePreparer:
         most = max(1, budget // self.frontend.slots)
         return [
             ImageBatch(
-                self.frontend, list(items[start : start + most]), np.arange(start, min(start + most, len(items)))
+                self.frontend,
+                list(items[start : start + most]),
+                np.arange(start, min(start + most, len(items))),
+                self.fast,
             )
             for start in range(0, len(items), most)
         ]
@@ -151,6 +158,7 @@ class ImageBatch(Batch):
     frontend: ImageFrontend
     items: list[Item]
     rows: Rows
+    fast: bool = False
     truncated: npt.NDArray[np.bool_] = field(init=False)
     tokens: int = field(init=False)
 
@@ -159,11 +167,11 @@ class ImageBatch(Batch):
         self.tokens = self.frontend.slots * len(self.items)
 
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
-        """``pixels`` (count, height, width, 3) uint8; rows that are added are black. Raises `Unencodable` with a row of the
+        """``pixels``, of as many rows (see `ImageModality.prepared`); rows that are added are black. Raises `Unencodable` with a row of the
         batch."""
-        pixels = np.zeros((count, *self.frontend.size, 3), dtype=np.uint8)
+        pixels = np.zeros((count, *self.frontend.shape), dtype=self.frontend.dtype)
         for i, item in enumerate(self.items):
-            pixels[i] = _prepared(self.frontend, item, i)
+            pixels[i] = _prepared(self.frontend, item, i, self.fast)
         return {"pixels": pixels}
 
     def choice(self, entry: Input, count: int) -> npt.NDArray[np.int64]:
@@ -176,9 +184,9 @@ def is_picture(value: object) -> bool:
     return any(kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(value).__mro__)
 
 
-def _prepared(frontend: ImageFrontend, item: Item, number: int) -> Pixels:
+def _prepared(frontend: ImageFrontend, item: Item, number: int, fast: bool) -> Pixels:
     try:
-        return prepared(frontend, item)
+        return prepared(frontend, item, fast=True) if fast else prepared(frontend, item)
     except Undecodable as error:
         place = f"{item}: " if isinstance(item, Path) and not str(error).startswith(str(item)) else ""
         raise Unencodable(number, f"{place}{error}") from error

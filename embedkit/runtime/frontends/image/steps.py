@@ -14,11 +14,33 @@ MAX_RESIZED = 64_000_000
 """Pixels of a picture that was resized: a line of pixels whose shorter edge is enlarged would be a gigabyte."""
 
 
-def applied(picture: Any, steps: Sequence[Step]) -> Any:
-    """The picture (`PIL.Image.Image`) after all steps; raises `Undecodable` where it would grow beyond `MAX_RESIZED`."""
-    for step in steps:
+_SPARE = 3
+"""How many times as large as it is to be a picture is at least, that is made so in a coarser way before: libjpeg's scales, and
+Pillow's `reducing_gap`."""
+
+
+class First:
+    """The first of some steps, for a picture that may be decoded at a part of its size: ``size`` is what the step makes of the whole."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.step = steps[0] if steps and isinstance(steps[0], Resize) else None
+        self.size: tuple[int, int] | None = None
+
+    def least(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width that are needed at least of a picture that has so many, which ``size`` is kept of."""
+        if self.step is None:
+            return height, width
+        self.size = resized_size(self.step, height, width)
+        return _SPARE * self.size[0], _SPARE * self.size[1]
+
+
+def applied(picture: Any, steps: Sequence[Step], first: First | None = None) -> Any:
+    """The picture (`PIL.Image.Image`) after all steps; raises `Undecodable` where it would grow beyond `MAX_RESIZED`. Where
+    ``first`` is given in the fast way."""
+    for number, step in enumerate(steps):
         if isinstance(step, Resize):
-            picture = _resized(picture, step)
+            size = first.size if first is not None and not number else None
+            picture = _resized(picture, step, size, fast=first is not None)
         elif isinstance(step, Crop):
             picture = _cropped(picture, step)
         else:
@@ -40,21 +62,22 @@ def resized_size(step: Resize, height: int, width: int) -> tuple[int, int]:
     return max(1, round(height / ratio)), max(1, round(width / ratio))
 
 
-def _resized(picture: Any, step: Resize) -> Any:
-    height, width = resized_size(step, picture.height, picture.width)
+def _resized(picture: Any, step: Resize, size: tuple[int, int] | None, *, fast: bool) -> Any:
+    height, width = size or resized_size(step, picture.height, picture.width)
     if height * width > MAX_RESIZED:
         raise Undecodable(
             f"{picture.width} x {picture.height} would become {width} x {height}, and at most {MAX_RESIZED:,} pixels are made; crop it, or "
             "leave it out"
         )
-    return picture.resize((width, height), getattr(pillow().Resampling, step.filter.upper()))
+    gap = float(_SPARE) if fast and step.filter != "nearest" else None
+    return picture.resize((width, height), getattr(pillow().Resampling, step.filter.upper()), reducing_gap=gap)
 
 
 def _cropped(picture: Any, step: Crop) -> Any:
     wanted, found = step.size, (picture.height, picture.width)
     if found == (wanted[0], wanted[1]):
         return picture
-    top, left = (_start(have, want, step) for have, want in zip(found, wanted, strict=True))
+    top, left = (crop_start(have, want, step) for have, want in zip(found, wanted, strict=True))
     if top >= 0 and left >= 0:
         return picture.crop((left, top, left + wanted[1], top + wanted[0]))
     inside = picture.crop(
@@ -63,7 +86,7 @@ def _cropped(picture: Any, step: Crop) -> Any:
     return _canvas(inside, wanted, step.fill, max(0, -top), max(0, -left))
 
 
-def _start(have: int, want: int, step: Crop) -> int:
+def crop_start(have: int, want: int, step: Crop) -> int:
     """Where the crop begins in an edge; below 0 where so much is missing before the picture."""
     if have >= want:
         return (have - want) // 2 if step.round == "floor" else round((have - want) / 2)
@@ -72,15 +95,18 @@ def _start(have: int, want: int, step: Crop) -> int:
 
 
 def _padded(picture: Any, step: Pad) -> Any:
+    return _canvas(picture, step.size, step.fill, *pad_start(picture.height, picture.width, step))
+
+
+def pad_start(have_height: int, have_width: int, step: Pad) -> tuple[int, int]:
+    """Where in the padded picture the picture begins: top, left. Raises `Undecodable` where it is too large."""
     height, width = step.size
-    if picture.height > height or picture.width > width:
+    if have_height > height or have_width > width:
         raise Undecodable(
-            f"{picture.width} x {picture.height} after the steps before, which does not fit into {width} x {height}; export the bundle again"
+            f"{have_width} x {have_height} after the steps before, which does not fit into {width} x {height}; export the bundle again"
         )
     middle = step.place == "center"
-    top = (height - picture.height) // 2 if middle else 0
-    left = (width - picture.width) // 2 if middle else 0
-    return _canvas(picture, step.size, step.fill, top, left)
+    return ((height - have_height) // 2, (width - have_width) // 2) if middle else (0, 0)
 
 
 def _canvas(picture: Any, size: Sequence[int], fill: int | Sequence[int], top: int, left: int) -> Any:

@@ -6,18 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 
+from embedkit_export.modules.pooling import last
 from embedkit_export.recipes.images import ImageInput
+
+from .queries import is_querying, queried
 
 
 class PixelBackbone(nn.Module):
-    """(batch, height, width, 3) uint8 ``pixels`` -> (batch, tokens, dim) ``last_hidden_state``; feature maps (batch, dim, h, w)
-    are read as tokens, row by row. ``pixel_values`` (batch, 3, height, width) are what the body itself takes."""
+    """(batch, height, width, 3) uint8 ``pixels``, or (batch, 3, height, width) float32 -> (batch, tokens, dim)
+    ``last_hidden_state``; feature maps (batch, dim, h, w) are read as tokens, row by row. ``pixel_values`` (batch, 3, height,
+    width) are what the body itself takes. A module that gives several things in a dict gives these."""
 
     def __init__(self, body: Any, given: ImageInput) -> None:
         super().__init__()
         self.body, self.image = body, given
+        self.floats = given.frontend().dtype == "float32"
         self.config = getattr(body, "config", None)
         mean, std = (torch.tensor(numbers, dtype=torch.float64) for numbers in (given.mean, given.std))
         shape = (1, 3, 1, 1)
@@ -29,7 +34,15 @@ class PixelBackbone(nn.Module):
         factor, shift = self.factor, self.shift
         assert isinstance(factor, Tensor)
         assert isinstance(shift, Tensor)
-        return pixels.permute(0, 3, 1, 2).to(torch.float32) * factor + shift
+        if not self.floats:
+            pixels = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        return pixels * factor + shift
+
+    def noise(self, count: int = 3) -> Tensor:
+        """``count`` ``pixels``, each another."""
+        rng, frontend = torch.Generator().manual_seed(0), self.image.frontend()
+        made = torch.randint(0, 256, (count, *frontend.shape), generator=rng)
+        return made.to(getattr(torch, frontend.dtype))
 
     def forward(
         self, pixels: Tensor | None = None, pixel_values: Tensor | None = None, output_hidden_states: bool = False
@@ -38,11 +51,13 @@ class PixelBackbone(nn.Module):
         if pixel_values is None:
             assert pixels is not None
             pixel_values = self.values(pixels)
+        if is_querying(self.body):
+            return BaseModelOutput(last_hidden_state=queried(self.body, pixel_values))
         options = {"output_hidden_states": True} if output_hidden_states else {}
         out = self.body(pixel_values, **options)
-        hidden = (
-            out if isinstance(out, Tensor) else out.last_hidden_state if hasattr(out, "last_hidden_state") else out[0]
-        )
+        if isinstance(out, dict) and not isinstance(out, ModelOutput):
+            return {name: as_tokens(value) for name, value in out.items()}
+        hidden = last(out)
         states = getattr(out, "hidden_states", None) if output_hidden_states else None
         return BaseModelOutput(
             last_hidden_state=as_tokens(hidden),

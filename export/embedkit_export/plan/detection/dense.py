@@ -136,6 +136,16 @@ def stage(module: Any, place: str, gives: str | None = None) -> nn.Module:
     )
 
 
+def similarity_of(model: Any) -> Any:
+    """How a SentenceTransformer's vectors are compared; `ExportError` for what no store has."""
+    found = model.similarity_fn_name or "cosine"
+    if found not in ("cosine", "dot", "euclidean"):
+        raise ExportError(
+            f"similarity: expected cosine, dot or euclidean, found {found!r}; set similarity_fn_name to one that the stores have"
+        )
+    return found
+
+
 def from_modules(origin: Source) -> Inferred:
     """The recipe of a SentenceTransformer."""
     model = origin.model
@@ -145,11 +155,7 @@ def from_modules(origin: Source) -> Inferred:
     first, whole = pipes["default"], found["default"]
     if origin.backbone is None or origin.tokenizer is None:
         raise ExportError("modules: the first module reads no text with a transformers model")
-    similarity: Any = model.similarity_fn_name or "cosine"
-    if similarity not in ("cosine", "dot", "euclidean"):
-        raise ExportError(
-            f"similarity: expected cosine, dot or euclidean, found {similarity!r}; set similarity_fn_name to one that the stores have"
-        )
+    similarity = similarity_of(model)
     dim = model.truncate_dim if (model.truncate_dim or 0) <= (model.get_embedding_dimension() or 0) else None
     roles = {}
     for name, prompt in prompts.items():

@@ -14,6 +14,7 @@ from embedkit_export.sources.source import Source
 from . import classifier, dense, multivector, sparse
 from .card import from_card
 from .media import audio, images
+from .media import pipelines as pictured
 from .pairs import cross_encoder, language_model
 from .projection import has_projection
 from .projection import inferred as of_projection
@@ -46,6 +47,8 @@ def infer(
         raise InputError(f"pooling: expected one of {', '.join(_SHORT)}, found {pooling!r}; a recipe file can say more")
     if kind == "classifier":
         found = classifier.of_texts(origin, pairs=False)
+    elif pictured.is_pictured(origin):
+        found = pictured.inferred(origin, given, base)
     elif origin.model is not None:
         found = _STATED[type(origin.model).__name__](origin)
     elif kind == "reranker":
@@ -58,7 +61,7 @@ def infer(
             found.notes.append(
                 f"this looks like {known.name}, which scores pairs: pass --kind reranker to export it so"
             )
-    if origin.model is not None and kind != "classifier":
+    if origin.model is not None and kind != "classifier" and not pictured.is_pictured(origin):
         found = with_settings(origin, found)
     if pooling is not None or normalize is not None:
         if origin.model is not None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from embedkit.errors import ExportError
 from embedkit_export.modules.layers import Normalize
 from embedkit_export.plan.backbone import pooler, positions
+from embedkit_export.plan.heads import OF_NO_TOKEN, closing_id
 from embedkit_export.quiet import quiet
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
 from embedkit_export.sources.source import Source
@@ -26,7 +27,7 @@ def inferred(origin: Source) -> Inferred:
     """The recipe of such a model: the pooling by which its own vectors come out. Raises `ExportError` where none does."""
     whole, name = origin.whole, type(origin.whole).__name__
     with quiet(), torch.no_grad():
-        ways = [(mode, unit) for unit in (False, True) for mode in ("last", "pooler", "first")]
+        ways = [(mode, unit) for unit in (False, True) for mode in _modes(origin)]
         found: Any = next((way for way in ways if _gives(origin, *way)), None)
     if found is None:
         raise ExportError(
@@ -44,13 +45,25 @@ def inferred(origin: Source) -> Inferred:
     )
 
 
+def _modes(origin: Source) -> list[str]:
+    """The poolings that are tried, in order: where a text model knows how its texts are closed, that first."""
+    own = getattr(origin.backbone, "eos_token_id", None)
+    closing = [] if closing_id(origin) is None else ["eos"]
+    return [*(["highest"] if own == OF_NO_TOKEN else []), *closing, "last", "pooler", "first"]
+
+
 def _gives(origin: Source, mode: Any, unit: bool) -> bool:
     """Whether the model's own vectors are the projected ones of this pooling, at unit length or as they are."""
-    for text in _TEXTS:
+    closing = origin.tokenizer.convert_ids_to_tokens(closing_id(origin)) if closing_id(origin) is not None else ""
+    for text in (*_TEXTS, f"a boat {closing} at night"):
         given = origin.tokenizer(text, return_tensors="pt", truncation=True, max_length=positions(origin.backbone))
         ids, mask = given["input_ids"], given["attention_mask"]
         hidden: Tensor = origin.backbone(input_ids=ids, attention_mask=mask)[0][0]
-        token = hidden[-1] if mode == "last" else hidden[0]
+        place = 0
+        if mode in ("eos", "highest"):
+            found = ids[0] if mode == "highest" else torch.eq(ids[0], closing_id(origin) or 0).int()
+            place = int(found.argmax())
+        token = hidden[-1] if mode == "last" else hidden[place]
         if mode == "pooler":
             try:
                 token = pooler(origin.backbone, "pooling")(token)

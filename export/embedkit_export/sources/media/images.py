@@ -19,10 +19,25 @@ def reads_both(model: Any) -> bool:
     )
 
 
+def logit_scale(model: Any) -> tuple[float, float | None] | None:
+    """What the cosines of a model of two kinds of items are multiplied by, and what is added where each is judged by itself
+    (SigLIP); None where it has no such number. Of a model with one for each direction (CLAP) that of the items that are no
+    text."""
+    found: Any = None
+    for name in ("logit_scale", "logit_scale_a"):
+        found = getattr(model, name, None) if found is None else found
+    if found is None:
+        return None
+    bias = getattr(model, "logit_bias", None)
+    return float(found.detach().double().exp()), None if bias is None else float(bias.detach())
+
+
 def body(model: Any) -> Any:
     """The part of a model of pictures that gives token vectors or feature maps: without its head."""
     if reads_both(model):
         return model.vision_model
+    if hasattr(model, "qformer") and hasattr(model, "query_tokens"):  # whose queries are more than the body alone
+        return model
     while getattr(model, "base_model", model) is not model:
         model = model.base_model
     return getattr(model, "vision_model", model)

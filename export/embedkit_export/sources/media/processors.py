@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from embedkit.bundle.manifest import Crop, Pad, Resize, ResizeFilter, Step
@@ -15,6 +16,12 @@ from embedkit_export.recipes.images import ImageInput
 PREPROCESSOR, PROCESSOR, OPEN_CLIP = "preprocessor_config.json", "processor_config.json", "open_clip_config.json"
 _FILTERS: dict[int, ResizeFilter] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 """Pillow's numbers."""
+_DINOV3 = {
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+    "size": {"height": 224, "width": 224},
+}
+"""What its processor has where a file does not say it."""
 _LARGE = 384
 """From this size on a ConvNeXt is given squashed pictures."""
 
@@ -49,6 +56,10 @@ def of_file(file: Path) -> Preparing:
         return of_open_clip(found, file.name)
     if "pretrained_cfg" in found:
         return of_timm(found, file.name)
+    named = str(found.get("image_processor_type") or "")
+    _refuse(named, file.name)
+    if named.startswith("DINOv3"):
+        return of_floats(SimpleNamespace(**{**_DINOV3, **found}), named, file.name)
     from transformers import AutoImageProcessor
 
     try:
@@ -64,6 +75,9 @@ def of_file(file: Path) -> Preparing:
 def of_processor(processor: Any, where: str = "") -> Preparing:
     """What an image processor of transformers does, by its settings. Raises `ExportError` naming what a bundle cannot do."""
     kind = type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
+    _refuse(kind, where)
+    if kind.startswith("DINOv3"):
+        return of_floats(processor, kind, where)
     source = f"{kind}{f' ({where})' if where else ''}"
     steps: list[Step] = []
     reasons: list[str] = []
@@ -113,12 +127,62 @@ def of_processor(processor: Any, where: str = "") -> Preparing:
     )
     scale = float(processor.rescale_factor) if getattr(processor, "do_rescale", False) else 1.0
     numbers: dict[str, Any] = {}
-    if getattr(processor, "do_normalize", False):
+    if getattr(processor, "do_normalize", False) and not kind.startswith("MobileViT"):  # which has no such step
         numbers = {"mean": _three(processor.image_mean), "std": _three(processor.image_std)}
+    if kind.startswith("EfficientNet"):
+        numbers = _efficient(processor, numbers, reasons, source)
     reasons.append(f"image: scale, mean and std: rescale_factor, image_mean, image_std of {source}")
     color: Any = "BGR" if getattr(processor, "do_flip_channel_order", False) else "RGB"
     made = ImageInput(size=final, steps=steps, alpha=alpha, color=color, scale=scale, **numbers)
     return Preparing(made, reasons, processor)
+
+
+def of_floats(processor: Any, kind: str, where: str = "") -> Preparing:
+    """What DINOv3's processor does: levels in floating point, resized so, and never rounded."""
+    source = f"{kind}{f' ({where})' if where else ''}"
+    size = _sizes(getattr(processor, "size", None))
+    if "height" not in size or "width" not in size or getattr(processor, "do_center_crop", None):
+        raise ExportError(
+            f"image: {source} resizes to {size}; expected a height and a width; give a table in the recipe"
+        )
+    shape = [size["height"], size["width"]]
+    if not getattr(processor, "do_resize", True):
+        raise ExportError(f"image: {source} leaves pictures of any size; give their size as a table in the recipe")
+    filter_ = _FILTERS[int(getattr(processor, "resample", 2))]
+    numbers: dict[str, Any] = {}
+    if getattr(processor, "do_normalize", True):
+        numbers = {"mean": _three(processor.image_mean), "std": _three(processor.image_std)}
+    rescaled = bool(getattr(processor, "do_rescale", True))
+    scale = float(getattr(processor, "rescale_factor", None) or 1 / 255) if rescaled else 1.0
+    alpha: Any = "white" if getattr(processor, "do_convert_rgb", None) else "drop"
+    step = Resize(size=shape, filter=filter_, engine="float")
+    made = ImageInput(size=shape, steps=[step], alpha=alpha, scale=scale, **numbers)
+    reasons = [
+        f"image: resize: size, resample of {source}, in floating point, as it scales levels before it",
+        f"image: scale, mean and std: rescale_factor, image_mean, image_std of {source}",
+    ]
+    return Preparing(made, reasons)
+
+
+def _efficient(processor: Any, numbers: dict[str, Any], reasons: list[str], source: str) -> dict[str, Any]:
+    """EfficientNet's numbers: 1 taken off what was scaled (``rescale_offset``), and the deviation once more (``include_top``)."""
+    mean, std = numbers.get("mean", [0.0] * 3), numbers.get("std", [1.0] * 3)
+    if getattr(processor, "do_rescale", False) and getattr(processor, "rescale_offset", False):
+        mean = [number + 1.0 for number in mean]
+        reasons.append(f"image: 1 taken off the scaled levels: rescale_offset of {source}")
+    if getattr(processor, "include_top", False):
+        std = [number * again for number, again in zip(std, _three(processor.image_std), strict=True)]
+        reasons.append(f"image: divided by image_std once more: include_top of {source}")
+    return {"mean": mean, "std": std}
+
+
+def _refuse(kind: str, where: str) -> None:
+    """`ExportError` for processors whose pictures have no fixed size."""
+    if kind.startswith("Siglip2"):
+        raise ExportError(
+            f"image: {kind}{f' ({where})' if where else ''} cuts pictures into a number of patches that differs from one to another (NaFlex), "
+            "which is not exported; take a SigLIP 2 checkpoint of a fixed size, such as siglip2-base-patch16-224"
+        )
 
 
 def of_timm(found: dict[str, Any], where: str = "config.json") -> Preparing:

@@ -23,7 +23,9 @@ LEVEL = 1e-4
 def pixel_values(frontend: ImageFrontend, given: ImageInput, processor: Any, item: Any) -> Tensor:
     """(1, 3, height, width) float32: by the model's own processor where there is one, else by the definition."""
     if processor is None or isinstance(item, Prepared):
-        pixels = torch.from_numpy(prepared(frontend, item).copy()).permute(2, 0, 1)[None].double()
+        pixels = torch.from_numpy(prepared(frontend, item).copy())[None].double()
+        if frontend.layout == "uint8_nhwc":
+            pixels = pixels.permute(0, 3, 1, 2)
         mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in (given.mean, given.std))
         return ((pixels * given.scale - mean) / std).float()
     picture = eight_bits(as_picture(item))

@@ -57,7 +57,7 @@ def test_the_projection_is_part_of_the_recipe(kind: str, tmp_path: Path) -> None
     model, tokenizer = saved(kind, tmp_path / "model")
     found = prepare(tmp_path / "model", max_tokens=16)
     assert (
-        f"pooling: {'pooler' if kind == 'ClapText' else 'last'}, by which the vectors of {kind}ModelWithProjection"
+        f"pooling: {'pooler' if kind == 'ClapText' else 'eos'}, by which the vectors of {kind}ModelWithProjection"
         in found.text()
     )
     graph = found.plan.graphs["default"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from embedkit_export.sources.media.images import body, processor_of, reads_both, reads_images, tokenizer_of
+import pytest
+import torch
+
+from embedkit_export.sources.media.images import body, logit_scale, processor_of, reads_both, reads_images, tokenizer_of
 from helpers.image_models import pair, single
 
 
@@ -30,3 +33,17 @@ def test_of_both() -> None:
         image_processor, tokenizer = "p", "t"
 
     assert (processor_of(Both()), tokenizer_of(Both())) == ("p", "t")
+
+
+def test_what_cosines_are_multiplied_by() -> None:
+    class Scaled(torch.nn.Module):
+        def __init__(self, **numbers: float) -> None:
+            super().__init__()
+            for name, value in numbers.items():
+                setattr(self, name, torch.nn.Parameter(torch.tensor(value)))
+
+    assert logit_scale(Scaled(logit_scale=2.0)) == (pytest.approx(math.exp(2.0)), None)
+    assert logit_scale(Scaled(logit_scale=1.0, logit_bias=-10.0)) == (pytest.approx(math.exp(1.0)), -10.0)
+    assert logit_scale(Scaled(logit_scale_a=0.5, logit_scale_t=9.0)) == (pytest.approx(math.exp(0.5)), None)
+    assert logit_scale(Scaled()) is None
+    assert logit_scale(None) is None

@@ -11,7 +11,9 @@ import transformers as tf
 
 from embedkit import ExportError
 from embedkit.bundle.manifest import Crop, Resize
-from embedkit_export.sources.media.processors import of_folder, of_open_clip, of_processor, of_timm
+from embedkit_export.sources.media.processors import of_file, of_folder, of_open_clip, of_processor, of_timm
+from embedkit_export.verification.media.image_reference import pixel_values
+from helpers.pictures import of_modes
 
 CENTER = {"height": 24, "width": 24}
 
@@ -108,3 +110,53 @@ def test_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text("{")
     with pytest.raises(ExportError, match="cannot be read"):
         of_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        tf.EfficientNetImageProcessorPil(),
+        tf.EfficientNetImageProcessorPil(rescale_offset=True, rescale_factor=1 / 127.5, include_top=False),
+        tf.EfficientNetImageProcessorPil(rescale_offset=True, do_normalize=False, do_center_crop=True),
+        tf.MobileViTImageProcessorPil(),
+        tf.MobileViTImageProcessorPil(do_flip_channel_order=False),
+        tf.BlipImageProcessorPil(size=CENTER),
+    ],
+)
+def test_numbers_that_a_processor_alone_makes(processor: Any) -> None:
+    found = of_processor(processor).image
+    frontend = found.frontend()
+    for name, picture in of_modes(90, 61).items():
+        theirs = pixel_values(frontend, found, processor, picture)
+        mine = pixel_values(frontend, found, None, picture)
+        assert float((theirs - mine).abs().max()) < 1e-5, name
+
+
+def test_dinov3_is_in_floating_point(tmp_path: Path) -> None:
+    said: dict[str, Any] = {
+        "image_processor_type": "DINOv3ViTImageProcessorFast",
+        "size": {"height": 256, "width": 224},
+    }
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(json.dumps(said))
+    found = of_file(file)
+    assert found.processor is None
+    assert found.image.steps == [Resize(size=[256, 224], filter="bilinear", engine="float")]
+    assert (found.image.mean, found.image.scale) == ([0.485, 0.456, 0.406], 1 / 255)
+    assert found.image.frontend().layout == "float_nchw"
+    assert "in floating point" in found.reasons[0]
+    for more, problem in (
+        ({"size": {"shortest_edge": 256}}, "expected a height and a width"),
+        ({"do_center_crop": True}, "expected a height and a width"),
+        ({"do_resize": False}, "leaves pictures of any size"),
+    ):
+        file.write_text(json.dumps(said | more))
+        with pytest.raises(ExportError, match=problem):
+            of_file(file)
+
+
+def test_pictures_of_several_sizes_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text('{"image_processor_type": "Siglip2ImageProcessor"}')
+    for call in (lambda: of_folder(tmp_path), lambda: of_processor(tf.Siglip2ImageProcessorPil())):
+        with pytest.raises(ExportError, match=r"Siglip2ImageProcessor.* \(NaFlex\), which is not exported"):
+            call()

@@ -13,11 +13,16 @@ from torch import Tensor, nn
 from embedkit.errors import ExportError
 from embedkit_export.modules.images.attentive import AttentiveHead, is_attentive
 from embedkit_export.modules.images.pixels import as_tokens
+from embedkit_export.modules.images.queries import is_querying
+from embedkit_export.modules.layers import Normalize
+from embedkit_export.modules.pooling import last
 from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
+from embedkit_export.recipes.outputs import MultiVector
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
 from embedkit_export.sources.media.processors import Preparing, of_file, of_folder, of_processor
+from embedkit_export.sources.routes import template
 from embedkit_export.sources.source import Source
 
 TEXTS, PICTURES = ("default", "query", "text"), ("document", "image")
@@ -53,10 +58,25 @@ def is_prepared(origin: Source, given: Recipe | None) -> bool:
 def of_one(origin: Source, given: Recipe | None, base: Path | None = None) -> Inferred:
     """The recipe of a model of pictures."""
     found = preparing(origin, given.image if given else "auto", base)
+    if is_querying(origin.backbone) and (given is None or not given.outputs):
+        return _of_queries(origin, found)
     stated = given is not None and given.pooling != Recipe().pooling
-    pooling, stages, reasons = (Pooling(), [], []) if stated else _pooled(origin, found.image)
+    pooling, stages, reasons = (Pooling(), [], []) if stated else pooled(origin, found.image)
     recipe = Recipe(pooling=pooling, stages=stages, image=found.image)
     return Inferred(recipe, [*found.reasons, *reasons])
+
+
+def _of_queries(origin: Source, found: Preparing) -> Inferred:
+    """The recipe of a model whose queries each give a vector (BLIP-2)."""
+    projection = getattr(origin.backbone, "vision_projection", None)
+    stages = [] if projection is None else [projection, Normalize()]
+    queries = origin.backbone.query_tokens.shape[1]
+    reasons = [
+        f"outputs: a vector for each of the {queries} queries of {type(origin.backbone).__name__}"
+        + (", projected and of unit length, as its image_embeds are" if stages else "")
+    ]
+    outputs = {"queries": MultiVector(stages=stages)}
+    return Inferred(Recipe(dense=False, outputs=outputs, image=found.image), [*found.reasons, *reasons])
 
 
 def of_both(origin: Source, texts: Inferred, given: Recipe | None, base: Path | None = None) -> Inferred:
@@ -65,7 +85,7 @@ def of_both(origin: Source, texts: Inferred, given: Recipe | None, base: Path | 
     stated = given.roles.get(PICTURES[-1]) if given else None
     found = preparing(pictures, stated.image if stated is not None else "auto", base)
     pooling, stages, reasons = (
-        (None, [], []) if stated is not None and stated.pooling is not None else _pooled(pictures, found.image)
+        (None, [], []) if stated is not None and stated.pooling is not None else pooled(pictures, found.image)
     )
     said = texts.recipe
     own = {
@@ -119,13 +139,18 @@ def of_siglip_texts(origin: Source) -> Inferred:
     )
 
 
-def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str]]:
+def with_template(role: Role, prompt: str) -> Role:
+    """A role of texts with a prompt before them."""
+    return msgspec.structs.replace(role, template=template(prompt)) if prompt else role
+
+
+def pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str]]:
     """Pooling and stages by which the model's own vectors of pictures come out, and why."""
     whole = origin.whole if origin.whole is not None else origin.backbone
     values = torch.randn(2, 3, *given.size, generator=torch.Generator().manual_seed(0))
     with quiet(), torch.no_grad():
         try:
-            first = _first(origin.backbone(values))
+            first = last(origin.backbone(values))
             hidden = as_tokens(first)
             expected, named = _own(whole, origin.backbone, values)
         except Exception as error:
@@ -147,13 +172,6 @@ def _pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str
     raise ExportError(
         f"{origin.name}: {type(whole).__name__} pools its pictures in a way that is not known here; give `pooling` and `stages` in the recipe"
     )
-
-
-def _first(out: Any) -> Tensor:
-    if isinstance(out, Tensor):
-        return out
-    found: Tensor = out.last_hidden_state if hasattr(out, "last_hidden_state") else out[0]
-    return found
 
 
 def _own(whole: Any, backbone: Any, values: Tensor) -> tuple[Tensor | None, str]:

@@ -1,0 +1,1 @@
+"""A trained model of pictures, and real pictures, out of packages of the package index."""

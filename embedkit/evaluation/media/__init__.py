@@ -1,0 +1,1 @@
+"""Labelled pictures: their files, and the measures that they share."""

@@ -1,0 +1,1 @@
+"""Outputs of a graph beside its first."""
