@@ -30,7 +30,6 @@ from embedkit.runtime.options import (
 from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
 from embedkit.runtime.streaming import OnBad, stream
 from embedkit.runtime.tower import BatchResult
-from embedkit.system.progress import bar_of
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.quantization import (
     Precision,
@@ -102,15 +101,13 @@ class BaseEncoder(EncoderInfo, ABC):
 
         Args:
             texts: An item, or any number of them: strings; where the role's template has several fields, mappings of their
-                names (see `fields`); sequences of integers for a bundle of ids; pictures and sounds (`encode_image`,
-                `encode_audio`).
+                names (see `fields`); sequences of integers for a bundle of ids; pictures, sounds (`encode_image`, `encode_audio`).
             role: The name of a role, whose template is put around each text; of default, query and document the type of the first
                 item decides among those that read texts, pictures and sounds.
             dim: Keep the first so many numbers (of unit length again where the model normalises); a model trained for
                 certain sizes (Matryoshka) takes only these. Of dense vectors only, and so is ``precision``.
             precision: ``float32``, ``float16``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as in `embedkit.quantize`.
-            ranges: Of int8 and uint8, (2, dim) or `Ranges`: without, these vectors' own, with a warning where they are
-                fewer than 100.
+            ranges: Of int8 and uint8, (2, dim) or `Ranges`: without, these vectors' own, with a warning of fewer than 100.
             progress: Show a bar on stderr; None: in a terminal.
             output: One of `outputs`, else the first. Sparse ones come as `SparseVectors`, multi-vectors and tokens as
                 `MultiVectors` (a single item gives one row of these), logits as an (n, labels) array.

@@ -170,7 +170,7 @@ class chunked:
     def _parts(self, document: SourcedDocument) -> list[Row]:
         """Those of a sound, each with its caption."""
         assert self.chunking.size is not None
-        spans = sound_parts(length_of(document.metadata), self.chunking.size, self.chunking.overlap)
+        spans = sound_parts(length_of(document.about), self.chunking.size, self.chunking.overlap)
         return _numbered(document, [(document.text, {"start": start, "end": end}) for start, end in spans])
 
     def _chunks(self, document: SourcedDocument) -> list[Row]:

@@ -102,7 +102,7 @@ def test_below_a_root(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_options_that_do_not_fit(table: Path) -> None:
     with pytest.raises(OptionError, match="names a field of tables"):
         FileRows([table.parent], format="image", image_field="file_name")
-    rows = list(FileRows([table.parent], image_field="file_name").pictures())
+    rows = list(FileRows([table.parent], image_field="file_name").media("image"))
     assert [row.id for row in rows] == ["red.jpg", "sub/blue.png"], (
         "of a folder the table is read, and its pictures by it"
     )
