@@ -30,6 +30,7 @@ from embedkit.runtime.options import (
 from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
 from embedkit.runtime.streaming import OnBad, stream
 from embedkit.runtime.tower import BatchResult
+from embedkit.system.progress import bar_of
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.quantization import (
     Precision,

@@ -20,7 +20,6 @@ from embedkit_export.sources.load import load
 from embedkit_export.sources.source import CLASSES, Loading, Source
 
 from .builder import make_plan
-from .composing.modules import names_parts
 from .detection.detect import infer
 from .plan import GraphPlan, Plan
 
@@ -135,7 +134,7 @@ def prepare(
         ids=given is not None and given.ids is not None,
         pictures=given is not None and given.image is not None,
         sounds=given is not None and given.audio is not None,
-        parts=given is not None and any(map(names_parts, given.all_roles())),
+        parts=given is not None and any(role.names_parts for role in given.all_roles()),
         kind=CLASSES.get(kind, ""),
     )
     origin = load(model, loading)

@@ -129,8 +129,14 @@ class Role(_Piece, frozen=True):
     special_tokens: bool | None = None
     """False where the tokenizer adds no special tokens: the template has all that are read."""
 
+    @property
+    def names_parts(self) -> bool:
+        """Whether it says what is done by itself, so that nothing of the model is to be found out: a module of it, parts of items,
+        numbers that were made before."""
+        return self.module is not None or bool(self.parts) or self.features is not None
 
-_READS = ("image", "features", "ids", "parts")
+
+_READS = ("image", "audio", "features", "ids", "parts")
 """What says that a role reads something other than texts."""
 
 

@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from embedkit.errors import ExportError
-from embedkit_export.recipes.recipe import Role
 from embedkit_export.sources.source import Source
-
-
-def names_parts(role: Role) -> bool:
-    """Whether a role says what is done by itself, so that nothing of the model is to be found out: a module of it, parts of items,
-    numbers that were made before."""
-    return role.module is not None or bool(role.parts) or role.features is not None
 
 
 def module_of(origin: Source, name: str, where: str) -> Source:

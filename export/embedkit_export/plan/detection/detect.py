@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from embedkit.errors import ExportError, InputError
-from embedkit_export.plan.composing.modules import names_parts
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe
 from embedkit_export.sources.source import Source
 
@@ -109,7 +108,7 @@ def _normalized(recipe: Recipe, normalize: bool) -> dict[str, Any]:
 
 def _of_plain(origin: Source, given: Recipe | None, base: Path | None) -> Inferred:
     """The recipe of a transformers model."""
-    if given is not None and any(map(names_parts, given.all_roles())):
+    if given is not None and any(role.names_parts for role in given.all_roles()):
         return Inferred(Recipe(), ["parts of the model and of items are named by the recipe"])
     if "image" in origin.routes:
         siglip = not has_projection(origin.whole)

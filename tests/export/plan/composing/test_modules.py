@@ -7,7 +7,7 @@ from torch import nn
 
 from embedkit import ExportError
 from embedkit_export import FeaturesInput, Role
-from embedkit_export.plan.composing.modules import module_of, names_parts
+from embedkit_export.plan.composing.modules import module_of
 from embedkit_export.sources.source import Source
 
 
@@ -22,6 +22,6 @@ def test_a_module_is_found_by_its_name_or_those_there_are_are_named() -> None:
 
 
 def test_what_says_that_nothing_is_to_be_found_out() -> None:
-    assert not names_parts(Role(max_tokens=5))
+    assert not Role(max_tokens=5).names_parts
     for role in (Role(module="a"), Role(parts={"a": Role()}), Role(features=FeaturesInput(shape=[3]))):
-        assert names_parts(role)
+        assert role.names_parts
