@@ -30,7 +30,7 @@ _KEPT = frozenset(
     aten.sum.dim_IntList aten.mean.dim aten.amax.default aten.linalg_vector_norm.default
     aten.linear.default aten.addmm.default aten.matmul.default aten.bmm.default aten.conv1d.default aten.conv2d.default
     aten.layer_norm.default aten.softmax.int aten.embedding.default aten.gather.default
-    aten.view.default aten.transpose.int aten.permute.default aten.expand.default aten.repeat.default aten.unsqueeze.default
+    aten.view.default aten.reshape.default aten.transpose.int aten.permute.default aten.expand.default aten.repeat.default aten.unsqueeze.default
     aten.squeeze.dim aten.slice.Tensor aten.select.int aten.cat.default aten.unbind.int aten.split.Tensor
     aten.arange.default aten.arange.start aten.zeros.default aten.ones.default aten.full.default aten.zeros_like.default
     aten.ones_like.default aten.full_like.default aten.new_ones.default aten.new_zeros.default aten.scalar_tensor.default aten.type_as.default
@@ -38,7 +38,7 @@ _KEPT = frozenset(
 )
 """What has a function in torch's own table for ONNX, and stays what it is."""
 
-_SAME = {"aten.dropout.default", "aten.contiguous.default", "aten.lift_fresh_copy.default"} | {
+_SAME = {"aten.dropout.default", "aten.lift_fresh_copy.default"} | {
     "aten.detach.default",
     "aten.detach_.default",
 }
@@ -58,13 +58,12 @@ _FRESH = {"aten.matmul.default", "aten.bmm.default", "aten.linear.default", "ate
 _ATEN = torch.ops.aten
 _CAST = torch.ops.prims.convert_element_type.default
 _OTHERS = {
-    "aten.reshape.default": _ATEN.view.default,
     "aten.min.other": _ATEN.minimum.default,
     "aten.max.other": _ATEN.maximum.default,
     "aten.__and__.Tensor": _ATEN.bitwise_and.Tensor,
     "aten.__or__.Tensor": _ATEN.bitwise_or.Tensor,
 }
-"""What takes the same arguments under another name. How a tensor lies in memory is nothing to ONNX."""
+"""What takes the same arguments under another name."""
 
 _IN_PLACE = {
     "aten.add_.Tensor": _ATEN.add.Tensor,
@@ -107,7 +106,7 @@ def _can_lower(node: Node) -> bool:
         return len(node.args) == 2 and not node.kwargs
     if name in _IN_PLACE:
         return _is_read_once(node)
-    return any(name in names for names in (_KEPT, _SAME, _CASTS, _OTHERS, _CHECKS))
+    return name == "aten.contiguous.default" or any(name in names for names in (_KEPT, _SAME, _CASTS, _OTHERS, _CHECKS))
 
 
 def _is_read_once(node: Node) -> bool:
@@ -144,6 +143,8 @@ def _lower_node(graph: Graph, node: Node) -> None:
         graph.erase_node(node)
     elif name in _CASTS:
         _set(node, _CAST, (node.args[0], _dtype(node)), {})
+    elif name == "aten.contiguous.default":  # which a view behind it needs, and ONNX does not know
+        _set(node, _ATEN.clone.default, (node.args[0],), {"memory_format": torch.contiguous_format})
     elif name == "aten.rsub.Scalar":
         _set(node, _ATEN.sub.Tensor, (node.args[1], node.args[0]), {})
     elif name == "aten.chunk.default":
