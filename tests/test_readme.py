@@ -118,6 +118,6 @@ def test_the_recipes_are_recipes() -> None:
     kinds = (recipe.Role, recipe.Pooling, recipe.Surgery, recipe.IdsInput, recipe.TableOf, images.ImageInput)
     heard = (audio.AudioInput, audio.MelInput)
     for kind in (*kinds, *heard, outputs.Sparse, outputs.MultiVector, outputs.Logits, Dense):
-        missing = set(kind.__struct_fields__) - {*re.findall(r"`(\w+)`", page)}
+        missing = set(kind.__struct_encode_fields__) - {*re.findall(r"`(\w+)`", page)}
         assert not missing, (kind, missing)
     assert tables
