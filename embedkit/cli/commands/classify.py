@@ -108,7 +108,7 @@ def _zero_shot(encoder: Encoder, labels: str, prompts: str | None, scale: float 
     from embedkit.encoders.zero_shot.prompts import lines_of
 
     named = list(dict.fromkeys(lines_of(labels, "labels: expected a file with a name of a class a line")))
-    return ZeroShot(encoder, named, prompts=prompts or "photo", scale=scale)
+    return ZeroShot(encoder, named, prompts=prompts, scale=scale)
 
 
 def _head(encoder: Encoder) -> Classifier:

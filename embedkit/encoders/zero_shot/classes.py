@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.manifest import Matching
-from embedkit.checks import items_of
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError, OptionError
@@ -19,7 +18,8 @@ from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.geometry import unit
 
-from .prompts import PLACE, templates_of
+from .labels import checked_labels, dense_output, encode_named
+from .prompts import templates_of
 
 _AT_A_TIME = 256
 
@@ -34,7 +34,7 @@ class ZeroShot:
     Args:
         encoder: of a bundle that reads texts and another kind of items; of one that reads texts alone these are classified.
         labels: the names of the classes, all different.
-        prompts: a set by its name (``photo``, ``imagenet``, ``plain``), a file of templates, or templates with ``{}`` each.
+        prompts: as `encode_labels` takes them; None is the bundle's only set, or ``photo`` where it has none.
         scale: what cosines are multiplied by in place of what the bundle says, with softmax; needed where that says nothing.
 
     Raises:
@@ -46,19 +46,19 @@ class ZeroShot:
         encoder: BaseEncoder,
         labels: Iterable[str],
         *,
-        prompts: str | os.PathLike[str] | Iterable[str] = "photo",
+        prompts: str | os.PathLike[str] | Iterable[str] | None = None,
         scale: float | None = None,
     ) -> None:
         check_encoder(encoder)
-        self.encoder, self.labels = encoder, _labels(labels)
-        self.templates = templates_of(prompts)
+        self.encoder, self.labels = encoder, checked_labels(labels)
+        self.templates = templates_of(prompts, encoder.bundle.manifest.prompts)
         self.matching = _matching(encoder, scale)
         self.multilabel = self.matching.fn == "sigmoid"
         texts = encoder.role_of("text")
         kinds = dict.fromkeys(encoder.modality(role).frontend.kind for role in encoder.roles)
         self.role = encoder.role_of(next((kind for kind in kinds if kind != "text"), "text"))
-        self.output = _dense(encoder, self.role)
-        self.vectors = self._named(texts)
+        self.output = dense_output(encoder, self.role)
+        self.vectors = encode_named(encoder, self.labels, self.templates, role=texts)
 
     def predict_proba(self, items: Iterable[Item], *, progress: bool | None = False) -> FloatArray:
         """(n, classes) float32 probabilities."""
@@ -101,31 +101,6 @@ class ZeroShot:
         logits: Any = self.matching.scale * self.cosines(vectors) + self.matching.bias
         return activated(logits, self.matching.fn)
 
-    def _named(self, role: str) -> npt.NDArray[np.float64]:
-        """(classes, dim): the mean of each class's prompts."""
-        output = _dense(self.encoder, role)
-        texts = (template.replace(PLACE, label) for label in self.labels for template in self.templates)
-        sums = np.zeros((len(self.labels), self.encoder.outputs(role)[output].size))
-        done = 0
-        for found in self.encoder.stream_outputs(texts, role=role, outputs=[output]):
-            vectors = unit(np.asarray(found[output]))
-            np.add.at(sums, np.arange(done, done + len(vectors)) // len(self.templates), vectors)
-            done += len(vectors)
-        return unit(sums / len(self.templates))
-
-
-def _labels(given: Iterable[str]) -> list[str]:
-    labels = list(items_of("labels", given, "name"))
-    for number, label in enumerate(labels, 1):
-        if not isinstance(label, str) or not label.strip():
-            raise InputError(f"labels, {number}: expected the name of a class, found {label!r:.60}")
-    if not labels:
-        raise InputError("labels: expected the name of at least one class, found none")
-    if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise InputError(f"labels: found {twice!r:.60} twice; leave one out")
-    return labels
-
 
 def _matching(encoder: BaseEncoder, scale: float | None) -> Matching:
     if scale is not None:
@@ -139,12 +114,3 @@ def _matching(encoder: BaseEncoder, scale: float | None) -> Matching:
             "most models of texts and pictures have learned"
         )
     return found
-
-
-def _dense(encoder: BaseEncoder, role: str) -> str:
-    given = encoder.outputs(role)
-    for name, output in given.items():
-        if output.kind == "dense":
-            return name
-    kinds = ", ".join(f"{name} ({output.kind})" for name, output in given.items())
-    raise InputError(f"classes by their names need one vector an item, and the role {role!r} gives {kinds}")

@@ -1,9 +1,10 @@
-"""The sentences in which a class is named: sets that are known, and those of a file."""
+"""The sentences in which a class is named: sets that are known, those of a bundle, and those of a file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from embedkit.checks import items_of
 from embedkit.errors import DiskError, InputError
@@ -98,14 +99,25 @@ SETS = {"photo": PHOTO, "imagenet": IMAGENET, "plain": (PLACE,)}
 """Sets by name: one sentence, the 80 of CLIP's own evaluation, and the label as it is."""
 
 
-def templates_of(given: str | os.PathLike[str] | Iterable[str]) -> tuple[str, ...]:
-    """Templates with one ``{}`` each: a set of `SETS` by its name, the lines of a file, or such strings. Raises `InputError`."""
+def templates_of(
+    given: str | os.PathLike[str] | Iterable[str] | None,
+    carried: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    *,
+    default: str = "photo",
+) -> tuple[str, ...]:
+    """Templates with one ``{}`` each: a set that the bundle has ``carried`` or one of `SETS` by its name, the lines of a file, or such
+    strings. None: the bundle's only set, or where it has none that of the ``default`` name. Raises `InputError`."""
+    if given is None:
+        if len(carried) > 1:
+            raise InputError(f"prompts: this bundle has several sets; name one of {', '.join(carried)}")
+        return tuple(*carried.values()) if carried else SETS[default]
     if isinstance(given, str | os.PathLike):
-        if given in SETS:
-            return SETS[str(given)]
+        known = SETS | {name: tuple(templates) for name, templates in carried.items()}
+        if given in known:
+            return known[str(given)]
         if isinstance(given, str) and PLACE in given:
             raise InputError(f"prompts: found one template, {given!r:.60}; put it in a list")
-        source, found = f"prompts {given}", lines_of(given, f"prompts: expected {', '.join(SETS)} or a file")
+        source, found = f"prompts {given}", lines_of(given, f"prompts: expected {', '.join(known)} or a file")
     else:
         source, found = "prompts", list(items_of("prompts", given, "template"))
     for number, template in enumerate(found, 1):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from embedkit import BundleError, Encoder, InputError, encode_labels
-from embedkit.encoders.zero_shot.labels import prompt_sets
 
 PROMPTS = ["a photo of a {}.", "the {} at night"]
 
@@ -35,7 +34,6 @@ def test_the_mean_of_unit_vectors_of_unit_length(encoder: Encoder) -> None:
 
 def test_sets_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
     one = Encoder.load(with_prompts(bundle, tmp_path / "one", {"two": PROMPTS}), variant="fp32", on_truncate="ignore")
-    assert prompt_sets(one) == {"two": PROMPTS}
     assert np.array_equal(encode_labels(one, ["cat"]), encode_labels(one, ["cat"], PROMPTS))
     assert np.array_equal(encode_labels(one, ["cat"], "two"), encode_labels(one, ["cat"], PROMPTS))
     both = {"two": PROMPTS, "bare": ["{}"]}
@@ -44,15 +42,26 @@ def test_sets_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
         encode_labels(several, ["cat"])
 
 
-@pytest.mark.parametrize("prompts", [["a photo"], ["{} and {}"], [], "imagenet"])
-def test_prompts_without_a_place(encoder: Encoder, prompts: list[str]) -> None:
-    with pytest.raises(InputError, match="prompts: expected texts with one {}"):
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        (["a photo"], r"prompts, 1: expected a text with \{\} once"),
+        (["{} and {}"], r"prompts, 1: expected a text with \{\} once"),
+        ([], "at least one template"),
+        ("imagenets", r"prompts: expected photo, imagenet, plain or a file"),
+    ],
+)
+def test_prompts_without_a_place(encoder: Encoder, prompts: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         encode_labels(encoder, ["cat"], prompts)
 
 
-@pytest.mark.parametrize("labels", [[], ["cat", " "]])
-def test_no_label(encoder: Encoder, labels: list[str]) -> None:
-    with pytest.raises(InputError, match="labels: expected at least one"):
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([], "at least one class"), (["cat", " "], "labels, 2: expected the name"), (["a", "b", "a"], "found 'a' twice")],
+)
+def test_what_is_no_list_of_labels(encoder: Encoder, labels: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         encode_labels(encoder, labels)
 
 
