@@ -226,7 +226,8 @@ def test_workers_read_it_too(hex_bundle: Path) -> None:
 def test_without_its_package_the_bundle_says_what_is_missing(hex_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # as if it were not installed
     with pytest.raises(
-        embedkit.BundleError, match=r"frontend\.kind: expected one of audio, ids, image, text, found 'hex'"
+        embedkit.BundleError,
+        match=r"frontend\.kind: expected one of audio, composed, features, ids, image, text, found 'hex'",
     ):
         Encoder.load(hex_bundle)
 

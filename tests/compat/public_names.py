@@ -188,6 +188,11 @@ def renamed(function: Any) -> Mapping[str, str]:
     return found or getattr(getattr(function, "__init__", None), "__renamed__", {})
 
 
+def _as_before(now: str | None, was: str) -> bool:
+    """Whether a default, as it is printed, is the same; a structure may have got more fields behind the others."""
+    return now == was or (now is not None and was.endswith(")") and now.startswith(was[:-1] + ", "))
+
+
 def broken(before: list[dict[str, str]] | None, function: Any) -> list[str]:
     """Why calls that were right before are wrong now; empty where none is."""
     now = parameters(function) if before is not None else None
@@ -219,7 +224,7 @@ def broken(before: list[dict[str, str]] | None, function: Any) -> list[str]:
             continue
         if names[new]["kind"] not in ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY"):
             problems.append(f"takes {name} no more by its name")
-        if "default" in was and names[new].get("default") != was["default"]:
+        if "default" in was and not _as_before(names[new].get("default"), was["default"]):
             problems.append(f"{name} was by default {was['default']}, now {names[new].get('default', 'required')}")
     needed = [each["name"] for each in now if "default" not in each and not each["kind"].startswith("VAR")]
     return problems + [f"now needs {name}" for name in needed if name not in known]

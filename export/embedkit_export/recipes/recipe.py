@@ -49,11 +49,11 @@ class Pooling(_Piece, frozen=True):
     """False pools all tokens that are read, whatever `without` leaves out of other outputs."""
     padding: bool = False
     """Whether padding is pooled like text; needs a fixed length."""
-    ink: bool = False
-    """Of texts that were drawn: only patches that are not white all over are pooled."""
     weights: str | None = None
     """For ``attention``: where its weights are (``FILE:PREFIX``), see `embedkit_export.modules.pooling.AttentionPool`."""
     heads: Positive = 1
+    ink: bool = False
+    """Of texts that were drawn: only patches that are not white all over are pooled."""
 
 
 class TokenChoice(_Piece, frozen=True):
@@ -182,14 +182,6 @@ class Recipe(_Piece, frozen=True):
     """Whether the pooled vector is an output, ``dense``; heads may read it all the same."""
     outputs: dict[str, Any] = {}
     """Other outputs by name, each a table or one of `outputs`."""
-    power: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
-    """Outputs whose probabilities are multiplied, each to the power of its share of these weights (p^(1 - w) * q^w)."""
-    cross: dict[str, CrossOf] = {}
-    """Graphs that read a question and what is stored of an item together."""
-    fused: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
-    """Dense outputs by name with their weights: two items are compared by the weighted mean of these outputs' scores."""
-    prompts: dict[str, list[str]] = {}
-    """Sets of templates by name, each text with one ``{}`` for what is named: a label's vector is the mean of theirs."""
     pair: Any = None
     """A head that scores two pooled vectors: a table or a `pairs.Pair`."""
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
@@ -218,18 +210,26 @@ class Recipe(_Piece, frozen=True):
     """That the model reads sequences of ids, not texts."""
     image: Any = None
     """That the model reads pictures, as of `Role`; found by itself where the model says so."""
-    features: Any = None
-    """That the model reads numbers which were made before, as of `Role`."""
-    parts: dict[str, Role] | None = None
-    """That the model reads items of several parts, as of `Role`."""
-    audio: Any = None
-    """That the model reads sounds, as of `Role`; found by itself where the model says so."""
     tables: dict[str, TableOf] = {}
     """Tables of vectors that go into the bundle, comparable with the pooled vector."""
     special_tokens: bool = True
     dim: Positive | None = None
     """How many numbers of a vector, the first, are given where no size is asked for; all by default. As in
     sentence-transformers a vector that is cut is not of unit length again."""
+    power: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """Outputs whose probabilities are multiplied, each to the power of its share of these weights (p^(1 - w) * q^w)."""
+    cross: dict[str, CrossOf] = {}
+    """Graphs that read a question and what is stored of an item together."""
+    fused: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """Dense outputs by name with their weights: two items are compared by the weighted mean of these outputs' scores."""
+    prompts: dict[str, list[str]] = {}
+    """Sets of templates by name, each text with one ``{}`` for what is named: a label's vector is the mean of theirs."""
+    features: Any = None
+    """That the model reads numbers which were made before, as of `Role`."""
+    parts: dict[str, Role] | None = None
+    """That the model reads items of several parts, as of `Role`."""
+    audio: Any = None
+    """That the model reads sounds, as of `Role`; found by itself where the model says so."""
 
     def role(self, name: str) -> Role:
         """A role with all that it takes from the recipe. A recipe without the roles ``default``, ``query`` or

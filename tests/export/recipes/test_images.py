@@ -23,7 +23,7 @@ def test_a_table_becomes_a_frontend_and_words() -> None:
     assert lines(made) == [
         "upright as EXIF says, 16 bits scaled to 8",
         "to RGB, transparency on white",
-        "resize to 30: fit shortest, filter bicubic",
+        "resize to 30: fit shortest, filter bicubic, engine pillow",
         "crop to 24 x 24 (height x width): round floor, pad floor, fill 0",
         "in the graph: (level * 0.00392156863 - mean [0.5, 0.5, 0.5]) / std [1, 1, 1]",
     ]

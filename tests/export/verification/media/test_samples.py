@@ -18,7 +18,8 @@ IMAGE = ImageFrontend(size=[8, 8])
 
 
 def plan(*frontends: Any) -> Any:
-    return SimpleNamespace(roles={str(i): SimpleNamespace(frontend=one) for i, one in enumerate(frontends)})
+    roles = {str(i): SimpleNamespace(frontend=one, graph=str(i)) for i, one in enumerate(frontends)}
+    return SimpleNamespace(roles=roles, graphs={name: SimpleNamespace(inputs=[]) for name in roles})
 
 
 def test_one_of_each(tmp_path: Path) -> None:
