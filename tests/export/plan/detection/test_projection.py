@@ -94,9 +94,14 @@ def test_of_a_pair_of_encoders_that_of_texts(named: str | None, tmp_path: Path) 
 
 
 def test_a_projection_of_an_unknown_pooling(tmp_path: Path) -> None:
-    """A tokenizer that does not close a text with the token that CLIP pools."""
+    """A model that pools its second token."""
     model, tokenizer = saved("CLIPText", tmp_path / "model")
-    model.text_model.eos_token_id = 7
+
+    def second(_module: object, _given: object, out: Any) -> Any:
+        out.pooler_output = out.last_hidden_state[:, 1]
+        return out
+
+    model.text_model.register_forward_hook(second)
     with pytest.raises(
         ExportError, match=r"CLIPTextModelWithProjection pools its tokens in a way that is not known here"
     ):

@@ -96,13 +96,13 @@ def test_an_error_of_a_class_that_was_taken_for_own_code_names_that_code(folder:
     refused(folder, "attn_implementation", "read it, then pass --trust-remote-code")
 
 
-def test_sounds(tmp_path: Path) -> None:
-    config = transformers.Wav2Vec2Config(
-        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40, conv_dim=[16] * 7
+def test_films(tmp_path: Path) -> None:
+    config = transformers.VivitConfig(
+        image_size=16, num_frames=4, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40
     )
-    transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "sounds")
-    (tmp_path / "sounds" / "preprocessor_config.json").write_text("{}")
-    refused(tmp_path / "sounds", "'wav2vec2'", "reads neither texts nor pictures alone", "give the encoder of texts")
+    transformers.VivitModel(config).save_pretrained(tmp_path / "films")
+    (tmp_path / "films" / "preprocessor_config.json").write_text("{}")
+    refused(tmp_path / "films", "'vivit'", "reads neither texts nor pictures alone", "give the encoder of texts")
 
 
 @pytest.mark.parametrize("module", ["WordEmbeddings", "BoW"])
