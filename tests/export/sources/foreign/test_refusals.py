@@ -96,13 +96,11 @@ def test_an_error_of_a_class_that_was_taken_for_own_code_names_that_code(folder:
     refused(folder, "attn_implementation", "read it, then pass --trust-remote-code")
 
 
-def test_films(tmp_path: Path) -> None:
-    config = transformers.VivitConfig(
-        image_size=16, num_frames=4, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40
-    )
-    transformers.VivitModel(config).save_pretrained(tmp_path / "films")
-    (tmp_path / "films" / "preprocessor_config.json").write_text("{}")
-    refused(tmp_path / "films", "'vivit'", "reads neither texts nor pictures alone", "give the encoder of texts")
+def test_series_of_numbers(tmp_path: Path) -> None:
+    config = transformers.PatchTSTConfig(d_model=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16)
+    transformers.PatchTSTModel(config).save_pretrained(tmp_path / "series")
+    (tmp_path / "series" / "preprocessor_config.json").write_text("{}")
+    refused(tmp_path / "series", "'patchtst'", "reads neither texts nor pictures alone", "give the encoder of texts")
 
 
 @pytest.mark.parametrize("module", ["WordEmbeddings", "BoW"])
