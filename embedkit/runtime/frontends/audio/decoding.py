@@ -64,7 +64,8 @@ def part_of(path: Path, start: float, end: float) -> tuple[Waveform, int]:
 
 @contextmanager
 def _opened(given: bytes | Path, *, whole: bool = True) -> Iterator[Any]:
-    """A sound that has samples, and where all of it is wanted is as ``whole`` as it says; raises `Undecodable`, for what is met while it is read too."""
+    """A sound that has samples, and with ``whole`` as many bytes as it says; raises `Undecodable`, for what is met while it is read
+    too."""
     library = soundfile()
     try:
         with ExitStack() as stack:
