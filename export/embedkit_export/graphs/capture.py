@@ -19,6 +19,7 @@ from embedkit_export.plan.plan import GraphPlan, shaped
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.tensors import IDS, MASK, POOL_MASK, TYPES
 
+from .exporter import in_short
 from .ir_tools import own_copy
 from .lowering import lowered_lightly
 
@@ -62,7 +63,7 @@ def capture(plan: GraphPlan) -> ir.Model:
             given.append(_example(name, shape if whole else shape[:1], plan.pad_id))
             axes.append(({0: batch, 1: tokens} if plan.fixed is None else {0: batch}) if whole else {0: batch})
         try:
-            with lowered_lightly():
+            with lowered_lightly(), in_short():
                 program = torch.onnx.export(
                     graph,
                     tuple(given),
