@@ -14,6 +14,7 @@ from embedkit.runtime.options import OnTruncate
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
+from .base import BaseEncoder
 from .encoder import Encoder
 from .info import check_encoder
 
@@ -25,7 +26,7 @@ class Classifier:
     the order of the numbers; ``multilabel`` tells whether each class is decided by itself, or one of all is chosen.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: BaseEncoder) -> None:
         check_encoder(encoder)
         self.encoder = encoder
         self._output = encoder.logits_output()
