@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 from torch.onnx._internal.fx.passes import type_promotion
 
-from embedkit_export.graphs.exporter import in_short
+from embedkit_export.graphs.programs.shortcuts import in_short
 
 X = torch.tensor([[1, -2, 3, 4, 0, 6], [7, 8, -9, 1, 2, 3]])
 HALVES = torch.arange(6, dtype=torch.float32) / 2
