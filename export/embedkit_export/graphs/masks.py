@@ -45,7 +45,7 @@ def causal_alone(graph: nn.Module, given: Sequence[Tensor]) -> dict[int, str]:
     with _standing_in(FUNCTIONS, "sdpa", attention):
         try:
             graph(*given)
-        except Exception:  # noqa: BLE001 - what cannot be run is told of where it is captured
+        except Exception:
             return {}
     return found
 

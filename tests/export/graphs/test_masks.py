@@ -38,7 +38,12 @@ def bert(kind: type = tf.BertModel, *, decoder: bool, causal: bool) -> Any:
     """Of a decoder or not, whose layers were made as those of a decoder or not."""
     torch.manual_seed(0)
     config = tf.BertConfig(
-        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, use_cache=False
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        use_cache=False,
     )
     config.is_decoder = causal
     model = kind(config, add_pooling_layer=False).eval()
