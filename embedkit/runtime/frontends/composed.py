@@ -121,6 +121,10 @@ class ComposedModality(Modality):
         rest = {name: part.of_row(text, metadata) for name, part in self.parts.items() if name not in found}
         return found | rest
 
+    def reads_text(self, metadata: Mapping[str, Any]) -> bool:
+        """Where a part does that the metadata do not name."""
+        return any(part.reads_text(metadata) for name, part in self.parts.items() if metadata.get(name) is None)
+
     def of_picture(self, picture: Path, text: str) -> Item:
         """Its only picture and its only text, by their parts."""
         kinds = {name: part.frontend.kind for name, part in self.parts.items()}
