@@ -57,6 +57,7 @@ class Address:
                 made = socket.socket(socket.AF_UNIX)
                 made.bind(self.uds)
                 Path(self.uds).chmod(0o660)
+                made.listen(_BACKLOG)
             else:
                 made = socket.create_server((self.host, self.port), family=_family(self.host), backlog=_BACKLOG)
         except OSError as error:
@@ -144,7 +145,10 @@ async def serve_until_signal(
         queue = AsyncEncoder(encoder, max_queue=settings.max_queue, max_queue_tokens=settings.max_queue_tokens)
         return ServedModel(name, encoder, queue, bundles[name])
 
-    service = Service(Catalogue([opened(name) for name in bundles], aliases, strict=settings.strict_model), settings)
+    # On another thread than this, which signals come to: OpenVINO gives the thread that loads it a stack for signals that is too
+    # small for them on CPUs with AMX.
+    models = [await asyncio.to_thread(opened, name) for name in bundles]
+    service = Service(Catalogue(models, aliases, strict=settings.strict_model), settings)
     await service.warm()
     listening = address.listen()
     server = DrainingServer(server_config(service, address), service)

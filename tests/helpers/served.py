@@ -75,12 +75,17 @@ def catalogue_of(encoders: Mapping[str, BaseEncoder], settings: ServeSettings, *
     return Catalogue(models, strict=settings.strict_model, **options)
 
 
+def quiet(**options: Any) -> ServeSettings:
+    """Settings of a server that logs nothing and ends at once."""
+    return ServeSettings(**{"access_log": False, "drain": 0.0, "grace": 5.0, **options})
+
+
 @contextmanager
 def served(
     encoders: Mapping[str, BaseEncoder], settings: ServeSettings | None = None, **options: Any
 ) -> Iterator[Served]:
     """A server of the encoders, as long as the block lasts."""
-    settings = settings or ServeSettings(access_log=False, drain=0.0, grace=5.0)
+    settings = settings or quiet()
     started: list[Served] = []
     ready = threading.Event()
     servers: list[DrainingServer] = []

@@ -76,6 +76,7 @@ class Process:
 
 @contextmanager
 def process(*arguments: str, **variables: str) -> Iterator[Process]:
+    arguments = (*arguments, "--engine", "onnxruntime")
     running = Process(*arguments, **variables)
     try:
         yield running
@@ -177,3 +178,9 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(OptionError, match=f"cannot listen at 127.0.0.1:{port}"):
             Address(port=port).listen()
+
+
+def test_a_signal_where_openvino_was_loaded(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    running = Process(str(tiny_bundle(tmp_path / "b")), "--port", "0", "--drain", "0", "--engine", "openvino:f32")
+    assert running.end() == 0
