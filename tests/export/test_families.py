@@ -76,6 +76,7 @@ CASES = [
 OF_A_KIND = {"deberta-v2", "modernbert", "t5", "gpt2", "qwen3"}
 """Families that have between them each kind of attention, positions and norm."""
 
+
 def test_every_family_has_a_case() -> None:
     assert {family for family, _, _ in CASES} == set(models.FAMILIES)
 

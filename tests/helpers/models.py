@@ -85,7 +85,14 @@ LAYERS_DIFFER = {"albert", "modernbert", "embedding-gemma", "t5"}
 
 
 def save(
-    family: str, folder: Path, *, hidden: int = 64, layers: int | None = None, seed: int = 0, head: str = "", **config: Any
+    family: str,
+    folder: Path,
+    *,
+    hidden: int = 64,
+    layers: int | None = None,
+    seed: int = 0,
+    head: str = "",
+    **config: Any,
 ) -> Path:
     """A plain transformers folder of the family."""
     model, tokenizer = make(family, hidden=hidden, layers=layers, seed=seed, head=head, **config)

@@ -47,7 +47,9 @@ class Both(nn.Module):
 def test_a_dry_run_tells_each_step_and_where_it_comes_from() -> None:
     processor = tf.CLIPProcessor(tf.CLIPImageProcessorPil(size=EDGE, crop_size=SIZE), models.make_tokenizer("word"))
     roles = {
-        "query": Role(module="query", parts={"image": Role(image="auto"), "text": Role(max_tokens=16)}, pooling="first"),
+        "query": Role(
+            module="query", parts={"image": Role(image="auto"), "text": Role(max_tokens=16)}, pooling="first"
+        ),
         "document": Role(module="target", image="auto", pooling="first"),
     }
     said = prepare((Composed().eval(), processor), recipe=Recipe(roles=roles)).text().splitlines()
@@ -76,10 +78,21 @@ def test_a_dry_run_tells_each_step_and_where_it_comes_from() -> None:
         (tf.Wav2Vec2FeatureExtractor(), ["rate: sampling_rate", "mean and deviation of the clip: do_normalize"]),
         (
             tf.WhisperFeatureExtractor(),
-            ["rate: sampling_rate", "cut and filled with zeros: chunk_length", "frames: n_fft, hop_length", "bands: feature_size"],
+            [
+                "rate: sampling_rate",
+                "cut and filled with zeros: chunk_length",
+                "frames: n_fft, hop_length",
+                "bands: feature_size",
+            ],
         ),
-        (tf.ClapFeatureExtractor(), ["cut: truncation", "filled: padding", "length: nb_max_samples", "bands: feature_size"]),
-        (tf.ASTFeatureExtractor(), ["length: max_length", "bands: num_mel_bins", "shift and division: do_normalize, mean"]),
+        (
+            tf.ClapFeatureExtractor(),
+            ["cut: truncation", "filled: padding", "length: nb_max_samples", "bands: feature_size"],
+        ),
+        (
+            tf.ASTFeatureExtractor(),
+            ["length: max_length", "bands: num_mel_bins", "shift and division: do_normalize, mean"],
+        ),
     ],
 )
 def test_each_step_of_a_sound_has_its_setting(extractor: Any, sources: list[str]) -> None:

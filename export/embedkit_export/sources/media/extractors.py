@@ -58,7 +58,9 @@ def of_extractor(extractor: Any, where: str = "live") -> Hearing:
         raise ExportError(
             f"{where}: sounds are prepared by {name}, which is not known here; give `audio` in the recipe as a table"
         )
-    reasons = [f"audio: {step}: {settings} of {name} ({where})" for step, settings in {"rate": "sampling_rate", **said}.items()]
+    reasons = [
+        f"audio: {step}: {settings} of {name} ({where})" for step, settings in {"rate": "sampling_rate", **said}.items()
+    ]
     return Hearing(made, reasons, extractor)
 
 
