@@ -54,8 +54,4 @@ def found_again(about: Mapping[str, Any]) -> BaseEncoder:
 
 def missing(package: str, extra: str) -> MissingExtraError:
     """The error for a framework that is not installed."""
-    error = MissingExtraError(package, extra, f"embedkit.integrations.{extra.replace('-', '_')}")
-    error.args = (
-        f"embedkit.integrations.{extra.replace('-', '_')} needs the package {package!r}: run  pip install {package}",
-    )
-    return error
+    return MissingExtraError(package, extra, f"embedkit.integrations.{extra.replace('-', '_')}")
