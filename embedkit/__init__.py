@@ -30,6 +30,7 @@ _HOME = {
     "CopyReport": "ingestion",
     "CrossScorer": "encoders.cross.stored",
     "DeadLetters": "ingestion",
+    "DeadlineError": "errors",
     "DeviceError": "errors",
     "DiskError": "errors",
     "Document": "records.documents",
@@ -60,6 +61,9 @@ _HOME = {
     "Ranked": "encoders.reranker",
     "Record": "records.documents",
     "RecordBatch": "records.batch",
+    "RemoteEncoder": "encoders.remote.encoder",
+    "RemoteError": "errors",
+    "RemoteReranker": "encoders.remote.reranker",
     "Reranker": "encoders.reranker",
     "RowError": "records.documents",
     "Scorer": "encoders.scorer",
@@ -121,6 +125,8 @@ if TYPE_CHECKING:
     from embedkit.encoders.cross.stored import CrossScorer as CrossScorer
     from embedkit.encoders.encoder import Encoder as Encoder
     from embedkit.encoders.pool import EncoderPool as EncoderPool
+    from embedkit.encoders.remote.encoder import RemoteEncoder as RemoteEncoder
+    from embedkit.encoders.remote.reranker import RemoteReranker as RemoteReranker
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
@@ -170,6 +176,7 @@ if TYPE_CHECKING:
     from .errors import ClosedError as ClosedError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
+    from .errors import DeadlineError as DeadlineError
     from .errors import DeviceError as DeviceError
     from .errors import DiskError as DiskError
     from .errors import EmbedkitError as EmbedkitError
@@ -179,6 +186,7 @@ if TYPE_CHECKING:
     from .errors import MissingExtraError as MissingExtraError
     from .errors import OptionError as OptionError
     from .errors import OverloadedError as OverloadedError
+    from .errors import RemoteError as RemoteError
     from .errors import StaleIndexError as StaleIndexError
     from .errors import StoreError as StoreError
     from .errors import StoreURLError as StoreURLError

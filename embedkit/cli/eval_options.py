@@ -195,12 +195,17 @@ class Compared:
         """What loads each variant of each bundle, by its name. Raises `BundleError` for a folder that is no bundle, and a
         usage error for one that is there twice."""
         from embedkit.bundle.folder import Bundle
+        from embedkit.encoders.remote.address import Address, is_address
 
         found: dict[str, Callable[[], BaseEncoder]] = {}
         for bundle, name in zip(bundles, _names(bundles), strict=True):
-            Bundle.open(bundle)
-            for variant in self.variant or ("auto",):
-                label = f"{name}:{variant}" if self.variant else name
+            remote = is_address(bundle)
+            if remote:
+                Address.of(bundle)  # what its server computes with is its own affair: there is one of it
+            else:
+                Bundle.open(bundle)
+            for variant in self.variant if self.variant and not remote else ("auto",):
+                label = f"{name}:{variant}" if self.variant and not remote else name
                 if label in found:
                     raise click.UsageError(f"expected each bundle and each variant once, found {label} again")
                 loading = Loading(
@@ -210,7 +215,7 @@ class Compared:
                     threads=self.threads,
                     decode=self.decode,
                 )
-                found[label] = partial(loading.load, bundle)
+                found[label] = partial((Loading() if remote else loading).load, bundle)
         return found
 
 
@@ -271,7 +276,12 @@ def _together(wanted: str, given: bool, options: Mapping[str, object]) -> None:
 
 
 def _names(bundles: Sequence[str]) -> list[str]:
-    """The folders' names; the whole path of those that share one."""
-    short = [os.path.basename(os.path.normpath(os.path.abspath(bundle))) for bundle in bundles]
+    """The folders' names; the whole path of those that share one. Addresses are their own names."""
+    from embedkit.encoders.remote.address import is_address
+
+    short = [
+        bundle if is_address(bundle) else os.path.basename(os.path.normpath(os.path.abspath(bundle)))
+        for bundle in bundles
+    ]
     counts = Counter(short)
     return [name if counts[name] == 1 else bundle for name, bundle in zip(short, bundles, strict=True)]

@@ -52,6 +52,11 @@ class Batch(ABC):
         the item's, and which of these are to be pooled."""
 
     @property
+    def counts(self) -> Ids:
+        """(rows,) tokens that are read of each item; unless a batch knows better, an equal share of all."""
+        return np.diff(np.arange(len(self.rows) + 1, dtype=np.int64) * self.tokens // max(1, len(self.rows)))
+
+    @property
     def graph_rows(self) -> int:
         """How many rows of a graph the items are: one each, unless an item is several."""
         return len(self.rows)

@@ -254,6 +254,14 @@ class ComposedBatch(Batch):
             self.truncated[batch.rows] |= batch.truncated
         self.tokens = sum(batch.tokens for batch in self.parts.values())
 
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(rows,) the tokens of all parts of each item."""
+        whole = np.zeros(len(self.items), dtype=np.int64)
+        for batch in self.parts.values():
+            whole[batch.rows] += batch.counts
+        return whole
+
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
         """Those of each part under the names of `part_key`. Raises `Unencodable` with a row of the batch."""
         whole: dict[str, npt.NDArray[Any]] = {}

@@ -16,8 +16,9 @@ from embedkit_export.quiet import quiet, reason
 from embedkit_export.tensors import IDS, MASK, POOL_MASK, TYPES
 
 from .ir_tools import own_copy
-from .lowering import lowered_lightly
 from .masks import additive_masks, attention_alone, causal_alone
+from .programs.lowering import lowered_lightly
+from .programs.shortcuts import in_short
 
 OPSET = 21
 _SHAPE = (3, 7)
@@ -40,7 +41,7 @@ def capture(plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
             graph.backbone.set_experts_implementation("batched_mm")
         _widen_epsilons(graph)
         try:
-            with lowered_lightly(), attention_alone(causal, blind=plan.kept) as met:
+            with lowered_lightly(), in_short(), attention_alone(causal, blind=plan.kept) as met:
                 program = torch.onnx.export(
                     graph,
                     tuple(given),

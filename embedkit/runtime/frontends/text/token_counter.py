@@ -31,6 +31,12 @@ class TokenCounter:
         """
         return self._count(self._template.check(self._template.of_row(text, metadata), "template"))
 
+    def ids(self, text: str) -> list[int]:
+        """The ids of all tokens of what is encoded for a text."""
+        item = self._template.check(text, "text")
+        found: list[int] = self._encoded(self._template.spread(item)[0], special=True).ids
+        return found
+
     def ends(self, text: str) -> list[int]:
         """The character at which each token of a text by itself ends, special tokens left out."""
         return [end for _, end in self._encoded(text, special=False).offsets]

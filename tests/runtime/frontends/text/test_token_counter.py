@@ -54,3 +54,10 @@ def test_a_text_without_tokens_for_it_is_named(tmp_path: Path) -> None:
     assert found.whole("a a", {}) == 2
     with pytest.raises(InputError, match="cannot encode 'a zebra'"):
         found.whole("a zebra", {})
+
+
+def test_the_ids_of_what_is_encoded(file: Path) -> None:
+    found = counter(file, Part(lit="q: "), Part(field="text"))
+    assert found.ids("é") == [256, *"q: é".encode(), 257]
+    with pytest.raises(InputError, match="text: expected"):
+        found.ids(3)  # type: ignore[arg-type]
