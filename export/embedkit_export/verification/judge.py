@@ -33,6 +33,7 @@ from . import sample as samples
 from .gates import Gates
 from .labels import LabelledSample
 from .media import composed, pictures, sounds
+from .media import files as media_files
 from .media.samples import sample_key
 
 MEDIA = (ImageFrontend, AudioFrontend, ComposedFrontend, FeaturesFrontend)
@@ -86,9 +87,7 @@ class Judge:
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
-            kept: Any = composed
-            if isinstance(frontend, ImageFrontend | AudioFrontend):
-                kept = pictures if isinstance(frontend, ImageFrontend) else sounds
+            kept = media_files if isinstance(frontend, ImageFrontend | AudioFrontend) else composed
             self.media |= kept.golden_arrays(name, self.tokenizers.modalities[name], golden)
         return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
 

@@ -22,15 +22,16 @@ from embedkit_export.verification.sample import Sample
 from embedkit_export.verification.texts import GOLDEN, HOSTILE, drawn
 
 from . import pictures
+from .files import Fixed
 
 _GOLDEN, _DRAWN, _LIMIT, _SOURCES = 6, 32, 600, 2
 
 
-def fixed(frontend: Frontend, inputs: Sequence[Input]) -> pictures.Fixed:
+def fixed(frontend: Frontend, inputs: Sequence[Input]) -> Fixed:
     """Golden items, and unusual ones."""
     known = pictures.fixed()
     odd = [text for text in HOSTILE if text.strip()]
-    return pictures.Fixed(
+    return Fixed(
         tuple(_items(frontend, inputs, _GOLDEN, known.golden, GOLDEN, seed=0)),
         tuple(_items(frontend, inputs, _GOLDEN, known.hostile, odd, seed=1)),
     )

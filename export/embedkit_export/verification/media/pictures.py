@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from embedkit.bundle.golden import media_arrays
 from embedkit.bundle.manifest import ImageFrontend
-from embedkit.errors import InputError
+from embedkit.ingestion.readers.registry import PICTURES
 from embedkit.records.media import Image
-from embedkit.runtime.frontends.base import Item, Modality
 from embedkit_export.verification.sample import Sample
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
-LIMIT = 600
+from .files import Fixed, holds, of_folder
+
 _DRAWN = 96
 _GOLDEN = 6
-_SOURCES = 3
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """The pictures that are the same for every export."""
-
-    golden: tuple[Item, ...]
-    hostile: tuple[Item, ...]
 
 
 def fixed(frontend: ImageFrontend | None = None) -> Fixed:
@@ -64,17 +52,8 @@ def fixed(frontend: ImageFrontend | None = None) -> Fixed:
     return Fixed(golden, tuple(odd))
 
 
-def golden_arrays(role: str, modality: Modality, golden: Sequence[Item]) -> dict[str, Any]:
-    """What the golden file keeps of a role: the golden pictures as they were prepared, and the files of the first with it."""
-    files = []
-    for item in golden[:_SOURCES]:
-        expected = modality.prepared([item])
-        files.append((item.data, {source: array[0] for source, array in expected.items()}))
-    return media_arrays(role, modality.prepared(golden), files)
-
-
 def sample(path: Path | None, frontend: ImageFrontend | None = None) -> Sample:
-    """The pictures of a folder (and of those in it), or drawn ones; raises `InputError` where there are fewer than two."""
+    """The pictures of a folder (and of those in it), or drawn ones. Raises `InputError` where there are fewer than two."""
     if path is None and frontend is not None and frontend.source == "rendered":
         lines = tuple(strokes(frontend.size, seed) for seed in range(100, 100 + _DRAWN))
         note = "calibrated and measured on strokes, since no sample was given: measure quality on your drawn texts (--sample FOLDER)"
@@ -83,17 +62,12 @@ def sample(path: Path | None, frontend: ImageFrontend | None = None) -> Sample:
         made = tuple(drawn(*_size(seed), seed) for seed in range(100, 100 + _DRAWN))
         note = "calibrated and measured on drawn pictures, since no sample was given: measure quality on yours (--sample FOLDER)"
         return Sample("drawn pictures", made, notes=(note,))
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if len(found) < 2:
-        raise InputError(f"sample {path}: expected a folder with at least two pictures, found {len(found)}")
-    order = np.random.default_rng(0).permutation(len(found))[:LIMIT]
-    notes = (f"pictures beyond the first {LIMIT} left out: {len(found) - LIMIT:,}",) if len(found) > LIMIT else ()
-    return Sample(path.name, tuple(found[i] for i in order), notes=notes)
+    return of_folder(path, PICTURES, "picture")
 
 
 def holds_pictures(path: Path) -> bool:
     """Whether a folder holds pictures."""
-    return path.is_dir() and any(file.suffix.lower() in SUFFIXES for file in path.rglob("*"))
+    return holds(path, PICTURES)
 
 
 def drawn(height: int, width: int, seed: int) -> Any:

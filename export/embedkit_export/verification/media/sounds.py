@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.bundle.frontends.audio import AudioFrontend
-from embedkit.bundle.golden import media_arrays
-from embedkit.errors import InputError
+from embedkit.ingestion.readers.registry import SOUNDS
 from embedkit.records.media import Audio
 from embedkit.runtime.frontends.audio.decoding import soundfile
-from embedkit.runtime.frontends.base import Item, Modality
 from embedkit_export.verification.sample import Sample
 
-from .pictures import Fixed
+from .files import Fixed, holds, of_folder
 
-SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au", ".caf"})
-LIMIT = 600
 _DRAWN = 40
-_SOURCES = 2
 
 
 def fixed(frontend: AudioFrontend) -> Fixed:
@@ -45,33 +39,19 @@ def fixed(frontend: AudioFrontend) -> Fixed:
     return Fixed(golden, tuple(odd))
 
 
-def golden_arrays(role: str, modality: Modality, golden: Sequence[Item]) -> dict[str, Any]:
-    """What the golden file keeps of a role: the golden clips as they were prepared, and the files of the first with it."""
-    files = []
-    for item in golden[:_SOURCES]:
-        expected = modality.prepared([item])
-        files.append((item.data, {source: array[0] for source, array in expected.items()}))
-    return media_arrays(role, modality.prepared(golden), files)
-
-
 def sample(path: Path | None, rate: int) -> Sample:
-    """The sounds of a folder (and of those in it), or drawn ones; raises `InputError` where there are fewer than two."""
+    """The sounds of a folder (and of those in it), or drawn ones. Raises `InputError` where there are fewer than two."""
     if path is None:
         seconds = np.random.default_rng(0).uniform(0.3, 2.0, _DRAWN)
         made: tuple[Any, ...] = tuple(Audio(drawn(float(s), rate, 100 + i), rate) for i, s in enumerate(seconds))
         note = "calibrated and measured on drawn sounds, since no sample was given: measure quality on yours (--sample FOLDER)"
         return Sample("drawn sounds", made, notes=(note,))
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if len(found) < 2:
-        raise InputError(f"sample {path}: expected a folder with at least two sounds, found {len(found)}")
-    order = np.random.default_rng(0).permutation(len(found))[:LIMIT]
-    notes = (f"sounds beyond the first {LIMIT} left out: {len(found) - LIMIT:,}",) if len(found) > LIMIT else ()
-    return Sample(path.name, tuple(found[i] for i in order), notes=notes)
+    return of_folder(path, SOUNDS, "sound")
 
 
 def holds_sounds(path: Path) -> bool:
     """Whether a folder holds sounds."""
-    return path.is_dir() and any(file.suffix.lower() in SUFFIXES for file in path.rglob("*"))
+    return holds(path, SOUNDS)
 
 
 def drawn(seconds: float, rate: int, seed: int) -> npt.NDArray[np.float32]:

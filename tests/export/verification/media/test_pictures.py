@@ -11,6 +11,7 @@ from embedkit import InputError
 from embedkit.bundle.manifest import ImageFrontend, Resize
 from embedkit.runtime.frontends.image.modality import ImageModality
 from embedkit_export.verification.media import pictures
+from embedkit_export.verification.media.files import golden_arrays
 from helpers.pictures import folder
 
 FRONTEND = ImageFrontend(size=[16, 16], steps=[Resize(size=[16, 16])])
@@ -26,7 +27,7 @@ def test_always_the_same() -> None:
 
 def test_golden_files_are_prepared_to_the_golden_pixels() -> None:
     golden = pictures.fixed().golden
-    arrays = pictures.golden_arrays("image", ImageModality(FRONTEND, []), golden)
+    arrays = golden_arrays("image", ImageModality(FRONTEND, []), golden)
     assert arrays["input.pixels.image"].shape == (6, 16, 16, 3)
     for i in range(3):
         assert np.array_equal(arrays[f"file.{i}.pixels.image"], arrays["input.pixels.image"][i])

@@ -11,6 +11,7 @@ from embedkit import InputError
 from embedkit.bundle.manifest import AudioFrontend
 from embedkit.runtime.frontends.audio.modality import AudioModality
 from embedkit_export.verification.media import sounds
+from embedkit_export.verification.media.files import golden_arrays
 
 FRONTEND = AudioFrontend(rate=16_000, least=20, batch="longest", convolutions=[[10, 5], [3, 2]])
 
@@ -32,7 +33,7 @@ def test_always_the_same() -> None:
 
 def test_golden_files_are_prepared_to_the_golden_samples() -> None:
     golden = sounds.fixed(FRONTEND).golden
-    arrays = sounds.golden_arrays("audio", modality(), golden)
+    arrays = golden_arrays("audio", modality(), golden)
     for i in range(2):
         found = arrays[f"file.{i}.samples.audio"]
         assert np.array_equal(found, arrays["input.samples.audio"][i, : len(found)])

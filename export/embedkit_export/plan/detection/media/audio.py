@@ -13,13 +13,14 @@ from embedkit.errors import ExportError
 from embedkit_export.modules.audio.sounds import FirstTokens
 from embedkit_export.modules.images.pixels import as_tokens
 from embedkit_export.modules.layers import Normalize
-from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.audio import AudioInput, MelInput, audio_input
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
 from embedkit_export.sources.media.extractors import Hearing, of_extractor, of_folder
 from embedkit_export.sources.media.sounds import is_wave
 from embedkit_export.sources.source import Source
+
+from .ways import Way, found_way
 
 TEXTS, SOUNDS = ("default", "query", "text"), ("audio", "document")
 """The roles of a model of both: a question in words, and what is searched."""
@@ -109,13 +110,10 @@ def _pooled(origin: Source, audio: AudioInput) -> tuple[Any, list[Any], list[str
                 [],
                 [f"pooling: mean of {frames}, as the model has no pooled vector of its own"],
             )
-        for pooling, stages, said in _ways(whole, origin.backbone):
-            try:
-                found = _tried(pooling, stages, hidden, origin.backbone)
-            except Exception:
-                continue
-            if found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4, rtol=1e-4):
-                return pooling, stages, [f"pooling: {said}, by which {named} of {type(whole).__name__} comes out"]
+        way = found_way(_ways(whole, origin.backbone), hidden, origin.backbone, expected)
+    if way is not None:
+        pooling, stages, said = way
+        return pooling, stages, [f"pooling: {said}, by which {named} of {type(whole).__name__} comes out"]
     raise ExportError(
         f"{origin.name}: {type(whole).__name__} pools its sounds in a way that is not known here; give `pooling` and `stages` in the recipe"
     )
@@ -132,7 +130,7 @@ def _own(whole: Any, out: Any, values: Tensor) -> tuple[Tensor | None, str]:
     return (None if found is None else found.flatten(1)), "pooler_output"
 
 
-def _ways(whole: Any, backbone: Any) -> Iterator[tuple[Any, list[Any], str]]:
+def _ways(whole: Any, backbone: Any) -> Iterator[Way]:
     """Poolings with the stages behind them, the likelier first."""
     projection = getattr(whole, "audio_projection", None)
     after: list[tuple[list[Any], str]] = [([], "")]
@@ -144,16 +142,3 @@ def _ways(whole: Any, backbone: Any) -> Iterator[tuple[Any, list[Any], str]]:
         yield Pooling(mode="first"), behind, f"first{said}"
         if hasattr(getattr(backbone, "pooler", None), "dense"):
             yield Pooling(mode="pooler"), behind, f"the model's pooler{said}"
-
-
-def _tried(pooling: Any, stages: list[Any], hidden: Tensor, backbone: Any) -> Tensor:
-    """What a way gives of token vectors."""
-    if isinstance(pooling, Pooling):
-        vector = hidden.mean(dim=1) if pooling.mode == "mean" else hidden[:, 0]
-        if pooling.mode == "pooler":
-            vector = pooler(backbone, "pooling")(vector)
-    else:
-        vector = pooling(hidden, torch.ones(hidden.shape[:2]))[:, 0]
-    for stage in stages:
-        vector = stage(vector)
-    return vector

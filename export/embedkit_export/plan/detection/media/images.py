@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from embedkit.errors import ExportError
 from embedkit_export.modules.images.attentive import AttentiveHead, is_attentive
@@ -16,7 +16,6 @@ from embedkit_export.modules.images.pixels import as_tokens
 from embedkit_export.modules.images.queries import is_querying
 from embedkit_export.modules.layers import Normalize
 from embedkit_export.modules.pooling import last
-from embedkit_export.plan.backbone import pooler
 from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
 from embedkit_export.recipes.outputs import MultiVector
@@ -24,6 +23,8 @@ from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
 from embedkit_export.sources.media.processors import Preparing, of_file, of_folder, of_processor
 from embedkit_export.sources.routes import template
 from embedkit_export.sources.source import Source
+
+from .ways import Way, found_way
 
 TEXTS, PICTURES = ("default", "query", "text"), ("document", "image")
 """The roles of a model of both: a question in words, and what is searched."""
@@ -162,13 +163,10 @@ def pooled(origin: Source, given: ImageInput) -> tuple[Any, list[Any], list[str]
             if first.ndim == 4:  # a map, of which no place stands for the whole
                 return Pooling(mode="mean"), [], ["pooling: mean, as the model gives a map and no pooled vector"]
             return Pooling(mode="first"), [], ["pooling: first, as the model has no pooled vector of its own"]
-        for pooling, stages, said in _ways(whole, origin.backbone):
-            try:
-                found = _tried(pooling, stages, hidden, origin.backbone)
-            except Exception:
-                continue
-            if found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4, rtol=1e-4):
-                return pooling, stages, [f"pooling: {said}, by which {named} of {type(whole).__name__} comes out"]
+        way = found_way(_ways(whole, origin.backbone), hidden, origin.backbone, expected)
+    if way is not None:
+        pooling, stages, said = way
+        return pooling, stages, [f"pooling: {said}, by which {named} of {type(whole).__name__} comes out"]
     raise ExportError(
         f"{origin.name}: {type(whole).__name__} pools its pictures in a way that is not known here; give `pooling` and `stages` in the recipe"
     )
@@ -185,7 +183,7 @@ def _own(whole: Any, backbone: Any, values: Tensor) -> tuple[Tensor | None, str]
     return (None if found is None else found.flatten(1)), "pooler_output"
 
 
-def _ways(whole: Any, backbone: Any) -> Iterator[tuple[Any, list[Any], str]]:
+def _ways(whole: Any, backbone: Any) -> Iterator[Way]:
     """Poolings with the stages behind them, the likelier first."""
     projection = getattr(whole, "visual_projection", None)
     behind = [] if projection is None else [projection]
@@ -202,16 +200,3 @@ def _ways(whole: Any, backbone: Any) -> Iterator[tuple[Any, list[Any], str]]:
         yield Pooling(mode="pooler"), list(behind), "the model's pooler"
     if is_attentive(getattr(backbone, "head", None)):
         yield AttentiveHead(backbone.head), list(behind), "the model's attention to a learned probe"
-
-
-def _tried(pooling: Any, stages: list[nn.Module], hidden: Tensor, backbone: Any) -> Tensor:
-    """What a way gives of token vectors."""
-    if isinstance(pooling, Pooling):
-        vector = hidden.mean(dim=1) if pooling.mode == "mean" else hidden[:, 0 if pooling.mode == "first" else -1]
-        if pooling.mode == "pooler":
-            vector = pooler(backbone, "pooling")(hidden[:, 0])
-    else:
-        vector = pooling(hidden, torch.ones(hidden.shape[:2]))[:, 0]
-    for stage in stages:
-        vector = stage(vector)
-    return vector
