@@ -80,7 +80,8 @@ class RemoteSource:
             found, tokens, cut = self._values(role, given, name)
             values[name] = found
             truncated |= cut
-        return BatchResult(values, truncated, tokens, tokens)
+        # An address tells the tokens of a request, not those of each text.
+        return BatchResult(values, truncated, tokens, tokens, np.zeros(len(items), np.int64))
 
     def _values(self, role: str, items: list[Any], output: str) -> tuple[Values, int, Any]:
         """The values, the tokens that were read, and (items,) which were cut. Raises `Unencodable` for the first item that is
