@@ -25,6 +25,7 @@ from .http.limits import Limits
 from .observing.logs import log_line, write_line
 from .routes.classes import ClassifyBody, PredictBody, answer_classify, answer_predict
 from .routes.cohere import CohereBody, answer_cohere, answer_cohere_first
+from .routes.collections import DocumentsBody, SearchBody, answer_documents, answer_search
 from .routes.embeddings import EmbeddingsBody, answer_embeddings
 from .routes.listing import answer_health, answer_metrics, answer_model, answer_models, answer_ready
 from .routes.ranking import RerankBody, ScoreBody, answer_rerank, answer_score
@@ -53,6 +54,8 @@ _BOTH: Entries = [
 ]
 """Routes that are there with ``/v1`` before them and without."""
 _ONE: Entries = [
+    ("/v1/collections/{name}/search", answer_search, SearchBody, "openai"),
+    ("/v1/collections/{name}/documents", answer_documents, DocumentsBody, "openai"),
     ("/v2/rerank", answer_rerank, RerankBody, "openai"),
     ("/v2/embed", answer_cohere, CohereBody, "openai"),
     ("/v1/embed", answer_cohere_first, CohereBody, "openai"),
