@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -77,14 +78,15 @@ class Page:
             if found := re.search(r"ws://127\.0\.0\.1:\d+/\S+", line):
                 break
         assert found is not None
-        self._socket = self._driver.connect(found[0], max_size=None)  # type: ignore[attr-defined]
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(self._driver.connect(found[0], max_size=None))  # type: ignore[attr-defined]
         target = self._send("Target.createTarget", {"url": "about:blank"})["targetId"]
         self._session = None
         self._session = self._send("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._socket.close()
+        self._open.close()
         self._process.kill()
         self._process.wait()
 
