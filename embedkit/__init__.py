@@ -30,6 +30,7 @@ _HOME = {
     "CopyReport": "ingestion",
     "CrossScorer": "encoders.cross.stored",
     "DeadLetters": "ingestion",
+    "DeadlineError": "errors",
     "DeviceError": "errors",
     "DiskError": "errors",
     "Document": "records.documents",
@@ -175,6 +176,7 @@ if TYPE_CHECKING:
     from .errors import ClosedError as ClosedError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
+    from .errors import DeadlineError as DeadlineError
     from .errors import DeviceError as DeviceError
     from .errors import DiskError as DiskError
     from .errors import EmbedkitError as EmbedkitError

@@ -12,6 +12,7 @@
     │   └── ClosedError                  use of what was closed before; a WorkerError too
     ├── MissingExtraError(ImportError)   an optional package that is not installed
     ├── OverloadedError(RuntimeError)    more requests at once than may wait
+    ├── DeadlineError(TimeoutError)      a request that waited longer than its caller wanted
     ├── WorkerError(RuntimeError)        a worker process that ended again and again
     ├── RemoteError(RuntimeError)        a server of embeddings that is not there, refuses, or has another model
     ├── ExportError(RuntimeError)        a model that cannot be exported, or failed its checks
@@ -45,6 +46,7 @@ __all__ = [
     "ClosedError",
     "CollectionMismatchError",
     "CollectionNotFoundError",
+    "DeadlineError",
     "DeviceError",
     "DiskError",
     "EmbedkitError",
@@ -136,11 +138,16 @@ class DeviceError(OptionError, RuntimeError):
 
 
 class OverloadedError(EmbedkitError, RuntimeError):
-    """More texts wait to be encoded than may; ``waiting`` tells how many."""
+    """More texts wait to be encoded than may; ``waiting`` tells how many, and ``retry_after`` in how many seconds about those
+    will be done, where it is known."""
 
-    def __init__(self, message: str, *, waiting: int) -> None:
-        self.waiting = waiting
+    def __init__(self, message: str, *, waiting: int, retry_after: float | None = None) -> None:
+        self.waiting, self.retry_after = waiting, retry_after
         super().__init__(message)
+
+
+class DeadlineError(EmbedkitError, TimeoutError):
+    """A request was not begun, or not finished, within the time that its caller gave it."""
 
 
 class WorkerError(EmbedkitError, RuntimeError):

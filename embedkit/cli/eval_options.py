@@ -63,7 +63,8 @@ class Data:
     prompts: str | None = option_field(
         None,
         metavar="SET|FILE",
-        help="The sentences around a label: photo, imagenet, plain, or a file.  [default: photo]",
+        help="The sentences around a label: one of the bundle's sets, photo, imagenet, plain, or a file.  [default: the bundle's "
+        "only set, else photo]",
     )
     neighbours: int | None = option_field(
         None, type=click.IntRange(min=1), help="How many nearest --knn counts.  [default: 20]"
@@ -164,7 +165,7 @@ class Data:
             ),
             *(Texts.read(file, role=role) for file in self.texts),
             *(ImageText.read(file) for file in self.image_text),
-            *(NamedClasses.read(file, labels=self.labels, prompts=self.prompts or "photo") for file in self.zero_shot),
+            *(NamedClasses.read(file, labels=self.labels, prompts=self.prompts) for file in self.zero_shot),
             *(
                 Neighbours.read(
                     file,

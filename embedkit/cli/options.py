@@ -13,6 +13,7 @@ from .click_ext import argument, grouped, option_field
 
 if TYPE_CHECKING:
     from embedkit.encoders.base import BaseEncoder
+    from embedkit.encoders.pool import EncoderPool
     from embedkit.ingestion import Chunking, Fields, FileRows, chunked
     from embedkit.ingestion.chunking.chunked import By
     from embedkit.records.coercion import MetadataMode
@@ -108,6 +109,21 @@ class Loading:
 
         return Encoder.load(
             bundle,
+            variant=self.variant,
+            device=self.device,
+            engine=self.engine,
+            threads=self.threads,
+            on_truncate="ignore",
+            decode=cast("Decode", self.decode),
+        )
+
+    def pool(self, bundle: str, workers: int) -> EncoderPool:
+        """The same in several processes."""
+        from embedkit.encoders.pool import EncoderPool
+
+        return EncoderPool.load(
+            bundle,
+            workers=workers,
             variant=self.variant,
             device=self.device,
             engine=self.engine,

@@ -29,8 +29,8 @@ class Classifier:
     def __init__(self, encoder: BaseEncoder) -> None:
         check_encoder(encoder)
         self.encoder = encoder
-        self._output = encoder.logits_output()
-        about = encoder.outputs()[self._output]
+        self.output = encoder.logits_output()
+        about = encoder.outputs()[self.output]
         self.labels = about.labels or [str(i) for i in range(about.dim)]
         self._activation = about.activation
         self.multilabel = about.activation == "sigmoid" or about.dim == 1
@@ -63,8 +63,8 @@ class Classifier:
     def predict_proba(self, texts: Iterable[Item], *, progress: bool | None = False) -> FloatArray:
         """(n, classes) float32 probabilities, which add up to 1 unless the classes are decided one by one. A text may be a
         mapping of the template's fields, such as a pair's."""
-        logits: FloatArray = self.encoder.encode(texts, output=self._output, progress=progress)
-        return self._probabilities(logits)
+        logits: FloatArray = self.encoder.encode(texts, output=self.output, progress=progress)
+        return self.probabilities_of(logits)
 
     def predict(self, texts: Item | Iterable[Item], *, threshold: float = 0.5, progress: bool | None = False) -> Any:
         """A list with the most probable class of each text, of equally probable ones the first; or, where classes are decided one by one,
@@ -79,10 +79,11 @@ class Classifier:
     def stream_proba(self, items: Iterable[Item], on_bad: Callable[[int, str], None]) -> Iterator[FloatArray]:
         """`predict_proba` in parts, in bounded memory, without the items that cannot be encoded: ``on_bad`` is called with the
         number and the reason of each."""
-        for found in self.encoder.stream_outputs(items, outputs=[self._output], on_bad=on_bad):
-            yield self._probabilities(np.asarray(found[self._output]))
+        for found in self.encoder.stream_outputs(items, outputs=[self.output], on_bad=on_bad):
+            yield self.probabilities_of(np.asarray(found[self.output]))
 
-    def _probabilities(self, logits: FloatArray) -> FloatArray:
+    def probabilities_of(self, logits: FloatArray) -> FloatArray:
+        """What `predict_proba` makes of the (n, classes) numbers that the `output` gives."""
         one_by_one = "sigmoid" if self.multilabel else "softmax"
         return activated(logits, one_by_one if self._activation == "identity" else self._activation)
 

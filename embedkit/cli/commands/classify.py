@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--prompts",
     metavar="SET|FILE",
-    help="The sentences around a label: photo ('a photo of a {}.'), imagenet (the 80 of CLIP), plain, or a file with one a line, each with {}."
-    "  [default: photo]",
+    help="The sentences around a label: one of the bundle's sets, photo ('a photo of a {}.'), imagenet (the 80 of CLIP), plain, or a file "
+    "with one a line, each with {}.  [default: the bundle's only set, else photo]",
 )
 @click.option(
     "--scale",

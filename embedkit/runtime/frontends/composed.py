@@ -121,6 +121,10 @@ class ComposedModality(Modality):
         rest = {name: part.of_row(text, metadata) for name, part in self.parts.items() if name not in found}
         return found | rest
 
+    def reads_text(self, metadata: Mapping[str, Any]) -> bool:
+        """Where a part does that the metadata do not name."""
+        return any(part.reads_text(metadata) for name, part in self.parts.items() if metadata.get(name) is None)
+
     def of_picture(self, picture: Path, text: str) -> Item:
         """Its only picture and its only text, by their parts."""
         kinds = {name: part.frontend.kind for name, part in self.parts.items()}
@@ -238,6 +242,14 @@ class ComposedBatch(Batch):
         for batch in self.parts.values():
             self.truncated[batch.rows] |= batch.truncated
         self.tokens = sum(batch.tokens for batch in self.parts.values())
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(rows,) the tokens of all parts of each item."""
+        whole = np.zeros(len(self.items), dtype=np.int64)
+        for batch in self.parts.values():
+            whole[batch.rows] += batch.counts
+        return whole
 
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
         """Those of each part under the names of `part_key`. Raises `Unencodable` with a row of the batch."""
