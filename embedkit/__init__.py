@@ -72,6 +72,7 @@ _HOME = {
     "StoreError": "errors",
     "StoreURL": "stores.contract",
     "StoreURLError": "errors",
+    "TokenCounter": "runtime.frontends.text.token_counter",
     "TransientStoreError": "errors",
     "TruncationError": "errors",
     "TruncationWarning": "errors",
@@ -84,6 +85,7 @@ _HOME = {
     "chunked": "ingestion",
     "combine": "vectors.geometry",
     "copy": "ingestion",
+    "count_tokens": "runtime.frontends.text.token_counter",
     "encode_labels": "encoders.zero_shot.labels",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
@@ -148,6 +150,8 @@ if TYPE_CHECKING:
     from embedkit.retrieval.knn import knn as knn
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
+    from embedkit.runtime.frontends.text.token_counter import TokenCounter as TokenCounter
+    from embedkit.runtime.frontends.text.token_counter import count_tokens as count_tokens
     from embedkit.runtime.verification import VerifyReport as VerifyReport
     from embedkit.runtime.verification import verify as verify
     from embedkit.stores.contract import Capabilities as Capabilities

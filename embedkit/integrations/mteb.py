@@ -78,7 +78,8 @@ class EmbedkitCrossEncoder:
     """MTEB's `CrossEncoderProtocol` by a bundle that scores pairs; ``name`` and options as of `EmbedkitModel`."""
 
     def __init__(self, bundle: Given, *, name: str | None = None, **options: Any) -> None:
-        self.reranker = Reranker(encoder_of(bundle, **options))
+        encoder = encoder_of(bundle, **options)
+        self.reranker = Reranker(encoder)
         self._meta = _meta(self.reranker.encoder, name, "", None)
 
     def predict(

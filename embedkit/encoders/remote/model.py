@@ -93,7 +93,7 @@ def _only(entries: list[dict[str, Any]], client: Client) -> str:
 def _own(client: Client, entry: Mapping[str, Any], wanted: Wanted) -> RemoteModel:
     """What our server says of a model."""
     try:
-        told = entry.get("outputs") or {entry["kind"]: {"kind": entry["kind"], "dim": entry["dim"]}}
+        told = _told_outputs(entry)
         outputs = {name: _output(about) for name, about in told.items()}
         first, about = next(iter(outputs.items()))
     except (KeyError, TypeError, AttributeError, StopIteration, msgspec.ValidationError) as error:
@@ -125,6 +125,14 @@ def _own(client: Client, entry: Mapping[str, Any], wanted: Wanted) -> RemoteMode
         str(entry.get("variant") or "remote"),
         str(entry.get("engine") or "remote"),
     )
+
+
+def _told_outputs(entry: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the server says of each output; of those of which it says the kind alone the first, whose size is the model's."""
+    given = entry.get("outputs") or {entry["kind"]: entry["kind"]}
+    first = next(iter(given))
+    known = {name: about for name, about in given.items() if isinstance(about, Mapping)}
+    return known or {first: {"kind": entry["kind"], "dim": entry["dim"]}}  # type: ignore[return-value]
 
 
 def _output(about: Mapping[str, Any]) -> Output:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from embedkit.checks import items_of
 from embedkit.encoders.reranker import Ranked
@@ -48,7 +50,7 @@ class RemoteReranker:
             body["model"] = self.model
         reply = self._client.post("/rerank", body)
         try:
-            scores = {int(one["index"]): float(one["relevance_score"]) for one in reply["results"]}
+            scores = {int(one["index"]): float(np.float32(one["relevance_score"])) for one in reply["results"]}
         except (KeyError, TypeError, ValueError) as error:
             raise RemoteError(
                 f"{self.address}: expected results with index and relevance_score, found {str(reply)[:100]!r}"
@@ -66,10 +68,17 @@ class RemoteReranker:
 
     def _only(self) -> str | None:
         """The server's only reranker; None where it does not say what its models are."""
-        names = [entry["id"] for entry in listed_models(self._client) if entry.get("kind") == "logits"]
+        names = [entry["id"] for entry in listed_models(self._client) if _scores(entry)]
         names = [name for name in names if name.rpartition(":")[0] not in names]
         if len(names) > 1:
             raise RemoteError(
                 f"{self.address}: the server has {', '.join(names)}; name one by model=, or as {self.address}#NAME"
             )
         return names[0] if names else None
+
+
+def _scores(entry: Mapping[str, Any]) -> bool:
+    """Whether one of a model's outputs is a number for a pair, or for classes."""
+    outputs = entry.get("outputs") or {}
+    kinds = [about.get("kind") if isinstance(about, Mapping) else about for about in outputs.values()]
+    return "logits" in (entry.get("kind"), *kinds)

@@ -80,7 +80,7 @@ class RemoteSource:
             found, tokens, cut = self._values(role, given, name)
             values[name] = found
             truncated |= cut
-        return BatchResult(values, truncated, tokens, tokens)
+        return BatchResult(values, truncated, tokens, tokens, _shares(given, tokens))
 
     def _values(self, role: str, items: list[Any], output: str) -> tuple[Values, int, Any]:
         """The values, the tokens that were read, and (items,) which were cut. Raises `Unencodable` for the first item that is
@@ -156,6 +156,16 @@ class RemoteSource:
         return self.client.outages + (self.client.renewed if self.model.own else 0)
 
 
+def _shares(items: Sequence[Any], tokens: int) -> Any:
+    """(items,) about how many tokens each has, of what a server tells of all together: by their length."""
+    sizes = np.array([_length(item) + 1 for item in items], dtype=np.float64)
+    return np.diff(np.round(np.concatenate([[0.0], np.cumsum(sizes) / sizes.sum() * tokens]))).astype(np.int64)
+
+
+def _length(item: Any) -> int:
+    return len(item) if isinstance(item, str) else sum(map(len, item.values()))
+
+
 def changed(where: str, name: str) -> str:
     """What is said of a model whose vectors are no more what they were."""
     return (
@@ -173,6 +183,5 @@ def _cut(items: Sequence[Any], reply: Any, usage: Any) -> Any:
         return cut
     count = int(usage.get("truncated_texts") or 0)
     if count:
-        sizes = [len(item) if isinstance(item, str) else sum(map(len, item.values())) for item in items]
-        cut[np.argsort(-np.array(sizes), kind="stable")[:count]] = True
+        cut[np.argsort([-_length(item) for item in items], kind="stable")[:count]] = True
     return cut

@@ -40,7 +40,7 @@ class _Loaded:
 
     def _written(self, **more: Any) -> dict[str, Any]:
         about = {"bundle": self.bundle, "variant": self.variant, "fingerprint": self.fingerprint}
-        return default_to_dict(self, **about, **more)
+        return dict(default_to_dict(self, **about, **more))
 
     def _texts(self, documents: Any, fields: list[str], separator: str) -> list[str]:
         if not isinstance(documents, list) or not all(isinstance(one, Document) for one in documents):

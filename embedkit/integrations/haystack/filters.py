@@ -27,14 +27,19 @@ def pushed(filters: Any) -> Filter | None:
     if operator in ("in", "not in"):
         if not isinstance(value, list) or not value or not all(_plain(one) for one in value):
             return None
-        found = F(name).is_in(value)
-        return found if operator == "in" else F(name).not_in(value)
+        return F(name).is_in(value) if operator == "in" else F(name).not_in(value)
     if not _plain(value):
         return None
     if operator in ("==", "!="):
-        return F(name) == value if operator == "==" else F(name) != value
+        same: Filter = F(name) == value if operator == "==" else F(name) != value
+        return same
     if operator in _ORDERS and not isinstance(value, str):
-        asked = {">": F(name) > value, ">=": F(name) >= value, "<": F(name) < value, "<=": F(name) <= value}
+        asked: dict[str, Filter] = {
+            ">": F(name) > value,
+            ">=": F(name) >= value,
+            "<": F(name) < value,
+            "<=": F(name) <= value,
+        }
         return asked[operator]
     return None
 
@@ -48,8 +53,10 @@ def _joined(filters: Mapping[str, Any]) -> Filter | None:
     if len(known) < len(parts):
         return None
     if operator == "OR":
-        return reduce(or_, known)
-    return ~reduce(and_, known) if operator == "NOT" else reduce(and_, known)
+        either: Filter = reduce(or_, known)
+        return either
+    whole: Filter = reduce(and_, known)
+    return ~whole if operator == "NOT" else whole
 
 
 def _plain(value: object) -> bool:

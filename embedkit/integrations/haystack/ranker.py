@@ -39,7 +39,7 @@ class EmbedkitRanker:
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` makes it of again."""
-        return default_to_dict(self, bundle=self.bundle, top_k=self.top_k, variant=self.variant)
+        return dict(default_to_dict(self, bundle=self.bundle, top_k=self.top_k, variant=self.variant))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> EmbedkitRanker:

@@ -46,12 +46,14 @@ class EmbedkitEmbeddingRetriever:
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` makes it of again."""
-        return default_to_dict(
-            self,
-            document_store=self.document_store.to_dict(),
-            filters=self.filters,
-            top_k=self.top_k,
-            filter_policy=self.filter_policy.value,
+        return dict(
+            default_to_dict(
+                self,
+                document_store=self.document_store.to_dict(),
+                filters=self.filters,
+                top_k=self.top_k,
+                filter_policy=self.filter_policy.value,
+            )
         )
 
     @classmethod

@@ -57,7 +57,7 @@ class EmbedkitDocumentStore:
         if self.shelf.url is None:
             raise OptionError("store: an opened store cannot be written down; give its URL")
         about = {"collection": self.shelf.collection, "bundle": self.bundle, "dim": self.dim, "metric": self.metric}
-        return default_to_dict(self, store=self.shelf.url, **about)
+        return dict(default_to_dict(self, store=self.shelf.url, **about))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> EmbedkitDocumentStore:

@@ -140,7 +140,7 @@ class EmbedkitVectorStore(VectorStore):
         if not hits:
             return []
         assert self.shelf.rows is not None
-        stacked = np.stack([vectors[hit.id] for hit in hits])  # type: ignore[arg-type]
+        stacked = np.stack([vectors[hit.id] for hit in hits])  # type: ignore[arg-type, misc]
         near = similarity(stacked, stacked, fn=self.shelf.rows.info.metric)
         chosen = diverse(np.array([hit.score for hit in hits]), near, 1.0 - lambda_mult, k)
         return [document_of(hits[i]) for i in chosen]

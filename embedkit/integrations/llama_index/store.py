@@ -161,7 +161,7 @@ class EmbedkitVectorStore(BasePydanticVectorStore):
         vectors = {row.id: row.vector for row in self._shelf.get([hit.id for hit in hits], with_vectors=True)}
         if not hits:
             return []
-        stacked = np.stack([vectors[hit.id] for hit in hits])  # type: ignore[arg-type]
+        stacked = np.stack([vectors[hit.id] for hit in hits])  # type: ignore[arg-type, misc]
         near = similarity(stacked, stacked, fn=rows.info.metric)
         return [hits[i] for i in diverse(np.array([hit.score for hit in hits]), near, 1.0 - threshold, k)]
 

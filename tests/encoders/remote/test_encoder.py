@@ -18,6 +18,8 @@ from embedkit import (
     OptionError,
     RemoteEncoder,
     RemoteError,
+    RemoteReranker,
+    Reranker,
     chunked,
     ingest,
     open_store,
@@ -25,6 +27,7 @@ from embedkit import (
 )
 from embedkit.testing.tiny import tiny_bundle
 from helpers.embedding_server import EmbeddingServer, serving
+from helpers.small_bundles import DIM, eighths, with_logits
 
 TEXTS = ["", "tea from the mountains", "Tee aus den Bergen", "a é 日本 🎉", "x" * 500]
 
@@ -152,3 +155,24 @@ def test_prompts_of_a_role_that_nobody_has_are_taken_as_a_role(url, server, enco
     server.own = False
     with RemoteEncoder(url, prompts={"clustering": "cluster: "}) as remote:
         assert (remote.encode("tea", role="clustering") == encoder.encode("cluster: tea")).all()
+
+
+def test_against_our_own_server(tmp_path):
+    pytest.importorskip("starlette", reason="the extra serve is not installed")
+    from helpers.served import served
+
+    place = tiny_bundle(tmp_path / "b", prefixes={"query": "q: ", "document": "d: "})
+    encoder = Encoder.load(place, variant="fp32", threads=1, on_truncate="ignore")
+    rank = Encoder.load(with_logits(tmp_path / "rank", eighths(DIM, 1), pair=True), threads=1)
+    with served({"tiny": encoder, "rank": rank}) as running, RemoteEncoder(f"{running.url}/v1", "tiny") as remote:
+        assert (remote.model, remote.fingerprint) == ("tiny", encoder.fingerprint)
+        for role in encoder.roles:
+            assert remote.encode(TEXTS, role=role).tobytes() == encoder.encode(TEXTS, role=role).tobytes()
+        assert remote.stats.truncated == 3
+        documents = [{"id": str(i), "text": f"text {i}"} for i in range(300)]
+        with open_store("memory:our server") as store:
+            assert ingest(documents, remote, store, collection="c").written == 300
+            found = search("text 7", encoder, store, collection="c")
+            assert search("text 7", remote, store, collection="c") == found
+        own = Reranker(rank)
+        assert RemoteReranker(f"{running.url}/v1").rank("bread", TEXTS) == own.rank("bread", TEXTS)

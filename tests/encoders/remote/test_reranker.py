@@ -29,6 +29,9 @@ def test_our_servers_reranker_is_found_by_its_kind(url, server, monkeypatch):
     listed = [entry, entry | {"id": "cross", "kind": "logits"}, entry | {"id": "cross:query", "kind": "logits"}]
     monkeypatch.setattr(server, "models_listed", lambda: listed)
     assert RemoteReranker(url).model == "cross"
+    listed[1] |= {"kind": "dense", "outputs": {"dense": "dense", "score": "logits"}}
+    del listed[2]
+    assert RemoteReranker(url).model == "cross"
     listed.append(entry | {"id": "other", "kind": "logits"})
     with pytest.raises(RemoteError, match="the server has cross, other; name one"):
         RemoteReranker(url)
