@@ -3,13 +3,15 @@ do without being given a mask."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+Attention: TypeAlias = "Callable[..., Any]"
+"""What transformers calls with a module, (batch, heads, tokens, width) queries, keys and values, and a mask."""
 
 
 @contextmanager
@@ -21,32 +23,38 @@ def additive_masks() -> Iterator[None]:
     """
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as FUNCTIONS
 
-    with _standing_in(FUNCTIONS, "eager", _additive_mask):
+    before = FUNCTIONS["eager"]
+    FUNCTIONS["eager"] = _additive_mask
+    try:
         yield
+    finally:
+        FUNCTIONS["eager"] = before
 
 
 def causal_alone(graph: nn.Module, given: Sequence[Tensor]) -> dict[int, str]:
     """The modules of attention (by ``id``, with their names) that see no later token where nothing is padded: torch's kernel makes
     them so by the module's ``is_causal``, where it is given no mask. ``given`` are inputs of items without padding.
     """
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as FUNCTIONS
-
-    kernel: Callable[..., Any] = FUNCTIONS["sdpa"]
     names = {id(part): name for name, part in graph.named_modules()}
     found: dict[int, str] = {}
 
-    def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any) -> Any:
-        stated = options.get("is_causal")
-        causal = getattr(module, "is_causal", True) if stated is None else stated
-        if causal and mask is None and query.shape[2] > 1 and id(module) in names:
-            found[id(module)] = names[id(module)]
-        return kernel(module, query, key, value, mask, **options)
+    def noting(kernel: Attention) -> Attention:
+        def attention(
+            module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+        ) -> Any:
+            stated = options.get("is_causal")
+            causal = getattr(module, "is_causal", True) if stated is None else stated
+            if causal and attention_mask is None and query.shape[2] > 1 and id(module) in names:
+                found[id(module)] = names[id(module)]
+            return kernel(module, query, key, value, attention_mask, **options)
 
-    with _standing_in(FUNCTIONS, "sdpa", attention):
+        return attention
+
+    with _changed("sdpa", noting):
         try:
             graph(*given)
         except Exception:
-            return {}
+            return {}  # what cannot be run is told of where it is captured
     return found
 
 
@@ -59,34 +67,47 @@ def attention_alone(causal: Mapping[int, str], *, blind: bool) -> Iterator[list[
     (padding that is kept, further from the text than a local pattern reaches) takes nothing from its attention, as in
     torch's own; not the mean of all.
     """
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as FUNCTIONS
-
     met: list[str] = []
 
-    def attention(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any) -> Any:
-        if id(module) in causal and (mask is None or mask.shape[-2] == 1):
-            mask = _with_causal(mask, query, key)
-            met.append(causal[id(module)])
-        out, weights = _plain(module)(module, query, key, value, mask, **options)
-        if not blind or mask is None or mask.shape[-2] == 1:
-            return out, weights
-        sees = (mask.amax(dim=-1) > torch.finfo(mask.dtype).min / 2).to(out.dtype)  # (batch, 1, tokens)
-        return out * sees.transpose(1, 2)[..., None], weights
+    def alone(plain: Attention) -> Attention:
+        def attention(
+            module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+        ) -> Any:
+            mask = attention_mask
+            if id(module) in causal and (mask is None or mask.shape[-2] == 1):
+                mask = _with_causal(mask, query, key)
+                met.append(causal[id(module)])
+            out, weights = plain(module, query, key, value, mask, **options)
+            if not blind or mask is None or mask.shape[-2] == 1:
+                return out, weights
+            sees = (mask.amax(dim=-1) > torch.finfo(mask.dtype).min / 2).to(out.dtype)  # (batch, 1, tokens)
+            return out * sees.transpose(1, 2)[..., None], weights
+
+        return attention
 
     if not causal and not blind:
         yield met
         return
-    with _standing_in(FUNCTIONS, "eager", attention):
+    with _changed("eager", alone):
         yield met
 
 
-def _plain(module: Any) -> Callable[..., Any]:
-    """The decomposed attention of the file in which a module's class, or one that it is made from, is written."""
-    files = [sys.modules[one.__module__] for one in type(module).__mro__]
-    found: Callable[..., Any] = next(
-        file.eager_attention_forward for file in files if hasattr(file, "eager_attention_forward")
-    )
-    return found
+@contextmanager
+def _changed(name: str, change: Callable[[Attention], Attention]) -> Iterator[None]:
+    """While this holds, models of transformers are given another attention in the place of the one of this name."""
+    from transformers.modeling_utils import AttentionInterface
+
+    plain = AttentionInterface.get_interface
+
+    def changed(self: Any, attn_implementation: str, default: Attention) -> Attention:
+        found: Attention = plain(self, attn_implementation, default)
+        return change(found) if attn_implementation == name else found
+
+    AttentionInterface.get_interface = changed
+    try:
+        yield
+    finally:
+        AttentionInterface.get_interface = plain
 
 
 def _with_causal(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
@@ -128,17 +149,3 @@ def _additive_mask(
         padding = (1.0 - attention_mask.to(dtype))[:, None, None, :] * lowest
         out = padding if out is None else _added(out, padding, lowest)
     return out
-
-
-@contextmanager
-def _standing_in(functions: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """``function`` under a name of one of transformers' tables, and what was there before afterwards."""
-    before = functions.get(name)
-    functions[name] = function
-    try:
-        yield
-    finally:
-        if before is None:
-            del functions[name]
-        else:
-            functions[name] = before
