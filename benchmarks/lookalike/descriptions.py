@@ -51,6 +51,8 @@ class Look:
     """What the names of the weights begin with."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Tensors beside the model's own, with sizes."""
+    pickles: Mapping[str, Any] = field(default_factory=dict)
+    """Files of weights of layers that torch.save wrote, as ``layers``."""
     pickled: bool = False
     """Whether the weights are pytorch_model.bin."""
 

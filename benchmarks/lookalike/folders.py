@@ -39,6 +39,8 @@ def make(look: Look, folder: Path) -> Path:
     for name, sizes in look.layers.items():
         made = {key: [count if part == "V" else part for part in size] for key, size in sizes.items()}
         _save(target / name, {key: torch.randn(size) / max(size[-1], 16) ** 0.5 for key, size in made.items()})
+    for name, sizes in look.pickles.items():
+        torch.save({key: torch.randn(size) / max(size[-1], 16) ** 0.5 for key, size in sizes.items()}, target / name)
     for name in look.words_in:
         words.save(target / name, **look.tokens)
     if look.family in _OTHERS:

@@ -98,7 +98,7 @@ def _pooled(
 
     def vectors(look: Look, folder: Path, roles: Sequence[str]) -> Values:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = getattr(transformers, kind).from_pretrained(folder).float().eval()
+        model = getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32).eval()
         limit = look.options.get("max_tokens") or min(tokenizer.model_max_length, 512)
         rows = []
         for text in TEXTS:
@@ -119,13 +119,38 @@ def _pooled(
 def _splade(look: Look, folder: Path, roles: Sequence[str]) -> Values:
     """The card of a plain SPLADE: the greatest log(1 + relu(logit)) over the tokens."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModelForMaskedLM.from_pretrained(folder).float().eval()
+    model = transformers.AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
     rows = []
     for text in TEXTS:
         with torch.no_grad():
             logits = model(**tokenizer([text], truncation=True, max_length=512, return_tensors="pt")).logits[0]
         rows.append(torch.log1p(torch.relu(logits)).amax(0))
     return dict.fromkeys(roles, torch.stack(rows).numpy())
+
+
+def _m3(file: str) -> Callable[[Look, Path, Sequence[str]], Values]:
+    """BGE-M3's other vectors, as FlagEmbedding computes them: relu of a weight a token, of which each word keeps the greatest and
+    special tokens none; or a layer on the states after the first, of unit length."""
+
+    def vectors(look: Look, folder: Path, roles: Sequence[str]) -> Values:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        layer = torch.load(folder / file)
+        rows: list[Any] = []
+        for text in TEXTS:
+            batch = tokenizer([text], truncation=True, max_length=1024, return_tensors="pt")
+            with torch.no_grad():
+                states = torch.nn.functional.linear(model(**batch).last_hidden_state[0], layer["weight"], layer["bias"])
+            if file.startswith("colbert"):
+                rows.append(torch.nn.functional.normalize(states[1:], dim=-1).numpy())
+                continue
+            row = np.zeros(model.config.vocab_size, np.float32)
+            np.maximum.at(row, batch["input_ids"][0].numpy(), torch.relu(states[:, 0]).numpy())
+            row[tokenizer.all_special_ids] = 0
+            rows.append(row)
+        return dict.fromkeys(roles, rows)
+
+    return vectors
 
 
 def _table(look: Look, folder: Path, roles: Sequence[str]) -> Values:
@@ -145,7 +170,7 @@ def _words(template: str, words: Sequence[str], activation: str) -> Callable[[Lo
 
     def scores(look: Look, folder: Path, roles: Sequence[str]) -> Values:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder).float().eval()
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         ids = [tokenizer(word, add_special_tokens=False)["input_ids"][-1] for word in words]
         begin, _, end = template.partition("{document}")
         tail = tokenizer(end, add_special_tokens=False)["input_ids"]
@@ -191,6 +216,8 @@ CARDS: dict[str, Callable[[Look, Path, Sequence[str]], Values]] = {
     "context encoder": _pooled("pooler", kind="DPRContextEncoder"),
     "text tower": _pooled("embeds", kind="CLIPTextModelWithProjection"),
     "splade": _splade,
+    "bge-m3 weights": _m3("sparse_linear.pt"),
+    "bge-m3 tokens": _m3("colbert_linear.pt"),
     "table": _table,
     "qwen3 reranker": _words(QWEN3, ("yes", "no"), "sigmoid"),
     "mxbai reranker": _words(MXBAI, ("1", "0"), "identity"),

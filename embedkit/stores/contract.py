@@ -72,6 +72,9 @@ class Capabilities:
     search for them."""
     max_id_bytes: int | None = None
     """Most bytes of an id in UTF-8; embedkit refuses a row that has a longer one."""
+    max_row_bytes: int | None = None
+    """Most bytes of a row's text and of its metadata twice, in UTF-8, since what can be filtered on is kept again; embedkit
+    refuses a row that has more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ def _words(caps: Capabilities) -> str:
         f"embedkit finishes {', '.join(finished)}" if finished else "every filter",
         *(f"filters of up to {most:,} {what}" for what, most in _limits(caps).items() if most is not None),
         *([f"ids of up to {caps.max_id_bytes:,} bytes"] if caps.max_id_bytes is not None else []),
+        *([f"rows of up to {caps.max_row_bytes:,} bytes"] if caps.max_row_bytes is not None else []),
     ]
     return "; ".join(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
@@ -22,13 +22,15 @@ def unusable_rows(
     batch: RecordBatch, mode: MetadataMode, info: CollectionInfo, caps: Capabilities
 ) -> tuple[Sequence[Metadata], list[str], dict[int, str]]:
     """The rows' metadata as the mode keeps it, the same in its lossless form, and by their numbers the rows that cannot be
-    kept: metadata of a type that no store keeps, invalid Unicode, an id that is too long, no direction under cosine, no token, or
+    kept: metadata of a type that no store keeps, invalid Unicode, an id or a row that is too long, no direction under cosine, no token, or
     weights that the store does not take."""
     kept, reasons = _kept_metadata(batch.metadata, mode)
     dumped, refused = _dumped(batch.texts, kept)
     found = refused | reasons
     if caps.max_id_bytes is not None:
         found = _with_long_ids(batch.ids, caps.max_id_bytes) | found
+    if caps.max_row_bytes is not None:
+        found = _with_many_bytes(batch.texts, dumped, found, caps.max_row_bytes) | found
     if info.metric == "cosine" and info.dim:
         found = _without_direction(batch.vectors) | found
     if batch.sparse is not None:
@@ -86,6 +88,20 @@ def _with_long_ids(ids: Sequence[str], most: int) -> dict[int, str]:
     sizes = [len(row_id.encode()) for row_id in ids]
     reason = "this store takes an id of at most {:,} bytes, found {:,}; give it a shorter one, such as a hash of it"
     return {i: reason.format(most, size) for i, size in enumerate(sizes) if size > most}
+
+
+def _with_many_bytes(texts: Sequence[str], dumped: Sequence[str], known: Container[int], most: int) -> dict[int, str]:
+    found = {}
+    for i, (text, kept) in enumerate(zip(texts, dumped, strict=True)):
+        if i in known or 4 * (len(text) + 2 * len(kept)) <= most:  # a character has at most 4 bytes
+            continue
+        own, other = len(text.encode()), len(kept.encode())
+        if own + 2 * other > most:
+            found[i] = (
+                f"this store takes a row of at most {most:,} bytes, in which metadata counts twice, found {own:,} of text and {other:,} of "
+                "metadata; cut it into chunks, or keep what is large elsewhere"
+            )
+    return found
 
 
 def _without_direction(vectors: FloatArray) -> dict[int, str]:

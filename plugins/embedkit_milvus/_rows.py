@@ -48,7 +48,12 @@ def whole(row: dict[str, Any], name: str) -> str:
 def refusal(kept: dict[str, Any], fields: str, digest: str) -> str:
     """Why Milvus has no room for a row; empty where it has."""
     if len(kept["more"]) > MOST_PARTS:
-        return f"text: Milvus keeps at most about {_PART * MOST_PARTS:,} characters of a row; split it"
+        sizes = {name: sum(part[0] == name[0] for part in kept["more"]) * _PART for name in TEXTS}
+        largest = max(sizes, key=sizes.__getitem__)
+        return (
+            f"{largest}: Milvus keeps about {_PART * MOST_PARTS:,} characters of a row's id, text and metadata, and of this one's "
+            f"{largest} alone there are about {sizes[largest]:,}; cut the text into chunks, or keep what is large elsewhere"
+        )
     if len(fields) > MOST_BYTES:
         return "metadata: Milvus keeps at most about 1,200 keys that can be filtered on; nest some of them under one"
     if len(digest.encode()) > MOST_BYTES:

@@ -23,6 +23,7 @@ CAPABILITIES = {
         multivector=True,
         max_comparisons=10_000,  # a statement has at most 65,535 parameters
         max_id_bytes=2_600,  # the key of an index has at most 2,704
+        max_row_bytes=500_000_000,  # a string of jsonb has at most 268,435,455
     )
 }
 

@@ -15,7 +15,12 @@ __all__ = ["CAPABILITIES", "FILE", "open_store"]
 FILE = "sqlite-vec:FILE"
 CAPABILITIES = {
     FILE: Capabilities(
-        max_batch_rows=5_000, metrics=METRICS, indexed=False, max_filter_values=100_000, max_comparisons=1_000
+        max_batch_rows=5_000,
+        metrics=METRICS,
+        indexed=False,
+        max_filter_values=100_000,
+        max_comparisons=1_000,
+        max_row_bytes=950_000_000,  # SQLite keeps a row of 1,000,000,000, with its id, its hash and its vectors
     )
 }
 

@@ -108,6 +108,19 @@ class TestMilvusServer(StoreTests):
         return lambda: open_store(StoreURL.parse(server))
 
 
+def test_a_row_that_is_too_long_is_refused_by_what_is_long_in_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("embedkit_milvus._rows.MOST_PARTS", 3)
+    monkeypatch.setattr("embedkit_milvus._store.MOST_PARTS", 3)
+    with GuardedStore(open_store(StoreURL.parse(f"milvus:{tmp_path}/index"))) as store:
+        docs = store.ensure(CollectionSpec("long", 2))
+        texts, metadata = ["x" * 70_000, "t", "t"], [{}, {"v": "x" * 70_000}, {"v": "x" * 40_000}]
+        result = docs.upsert(RecordBatch(list("abc"), np.ones((3, 2), np.float32), texts, metadata, ["h"] * 3))
+        assert [(row.id, row.reason.partition(":")[0]) for row in result.failed] == [("a", "text"), ("b", "metadata")]
+        assert "about 48,000 characters of a row" in result.failed[0].reason
+        assert result.written == 1
+        assert [record.id for record in docs.get(list("abc"))] == ["c"]
+
+
 def test_long_values_come_back_whole(url):
     ids = ["🎉" * 1_000, "x" * 40_000 + "'\"\\", "short"]
     texts = ["é🎉a\0" * 260_000, "", "m" * 16_000]

@@ -49,3 +49,12 @@ def test_weights_by_the_capabilities() -> None:
     assert list(unusable_weights(weights, Capabilities(max_weights=2))) == [2]
     assert "at most 2" in unusable_weights(weights, Capabilities(max_weights=2))[2]
     assert sorted(unusable_weights(weights, Capabilities(negative_weights=False, max_weights=1))) == [1, 2]
+
+
+def test_a_row_of_too_many_bytes_is_refused_with_its_sizes() -> None:
+    large = {"a": "é" * 30}
+    batch = rows(texts=["x" * 100, "x" * 101, "é" * 51, "t", "t"], metadata=[{}, {}, {}, {"a": "x" * 50}, large])
+    _, _, found = unusable_rows(batch, "strict", DOT, Capabilities(max_row_bytes=104))
+    assert list(found) == [1, 2, 3, 4]
+    assert "at most 104 bytes, in which metadata counts twice, found 102 of text and 2 of metadata" in found[2]
+    assert unusable_rows(batch, "strict", DOT, Capabilities())[2] == {}

@@ -12,25 +12,10 @@ import pytest
 from embedkit.records.documents import Hit, Page, WriteResult
 from embedkit.stores.contract import CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
-from embedkit.stores.memory import MemoryCollection, MemoryStore, open_store
+from embedkit.stores.memory import MemoryCollection, open_store
 from embedkit.testing import StoreTests
 from embedkit.testing.samples import DIM, text_batch, unit_vectors
-
-
-class Broken(MemoryStore):
-    """A store whose collections are of a class with a fault."""
-
-    kind: type[MemoryCollection] = MemoryCollection
-
-    def ensure(self, spec: CollectionSpec) -> MemoryCollection:
-        return self._faulty(super().ensure(spec))
-
-    def open(self, name: str) -> MemoryCollection:
-        return self._faulty(super().open(name))
-
-    def _faulty(self, found: MemoryCollection) -> MemoryCollection:
-        found.__class__ = self.kind
-        return found
+from helpers.broken_stores import BrokenStore
 
 
 class WorstFirst(MemoryCollection):
@@ -73,11 +58,11 @@ class LosesTypes(MemoryCollection):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Callable[[type[MemoryCollection]], Broken]:
-    def made(kind: type[MemoryCollection]) -> Broken:
+def store(tmp_path: Path) -> Callable[[type[MemoryCollection]], BrokenStore]:
+    def made(kind: type[MemoryCollection]) -> BrokenStore:
         inner = open_store(StoreURL.parse(f"memory:{tmp_path}"))
-        inner.__class__ = Broken
-        assert isinstance(inner, Broken)
+        inner.__class__ = BrokenStore
+        assert isinstance(inner, BrokenStore)
         inner.kind = kind
         return inner
 
@@ -97,9 +82,9 @@ CASES: list[tuple[type[MemoryCollection], str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "case", "options"), CASES, ids=lambda value: getattr(value, "__name__", None))
 def test_a_fault_is_found(
-    store: Callable[..., Broken], kind: type[MemoryCollection], case: str, options: dict[str, Any]
+    store: Callable[..., BrokenStore], kind: type[MemoryCollection], case: str, options: dict[str, Any]
 ) -> None:
-    def run(inner: Broken) -> None:
+    def run(inner: BrokenStore) -> None:
         method = getattr(StoreTests, case)
         wanted = method.__code__.co_varnames[: method.__code__.co_argcount]
         given = {"raw_store": inner, "raw_docs": inner.ensure(CollectionSpec(f"raw {inner.kind.__name__}", DIM))}
@@ -110,7 +95,7 @@ def test_a_fault_is_found(
         run(store(kind))
 
 
-def test_some_of_these_are_mended_for_users(store: Callable[..., Broken]) -> None:
+def test_some_of_these_are_mended_for_users(store: Callable[..., BrokenStore]) -> None:
     for kind in (WorstFirst, Twice):
         docs = GuardedStore(store(kind)).ensure(CollectionSpec(kind.__name__, DIM))
         docs.upsert(text_batch(["a", "b", "c"]))
@@ -119,7 +104,7 @@ def test_some_of_these_are_mended_for_users(store: Callable[..., Broken]) -> Non
         assert [record.id for record in docs.get(["c", "a"])] == ["c", "a"]
 
 
-def test_a_dropped_collection_that_answers_is_found(store: Callable[..., Broken]) -> None:
+def test_a_dropped_collection_that_answers_is_found(store: Callable[..., BrokenStore]) -> None:
     class Ghost(MemoryCollection):
         def count(self, filter: Any = None) -> int:
             return 0

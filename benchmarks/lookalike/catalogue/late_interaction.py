@@ -41,6 +41,15 @@ def pylate(name: str, family: str, vocabulary: str, *, length: int = 299, **opti
     return Look(name, family, "multivector", vocabulary=vocabulary, files=files, layers=weights, **options)
 
 
+M3_TOKENS = """
+max_tokens = 1024
+pooling = { mode = "first", masked = false, without = ["first"] }
+dense = false
+[outputs.multivector]
+kind = "multivector"
+stages = [{ kind = "linear", weights = "colbert_linear.pt" }, { kind = "normalize" }]
+"""
+
 LATE_INTERACTION: tuple[Look, ...] = (
     stanford("colbert-ir/colbertv2.0"),
     stanford("answerdotai/answerai-colbert-small-v1", about={"doc_maxlen": 300}),
@@ -51,4 +60,15 @@ LATE_INTERACTION: tuple[Look, ...] = (
            length=1023),
     pylate("mixedbread-ai/mxbai-edge-colbert-v0-17m", "modernbert", "colbert-modernbert", about={"query_length": 48, "document_length": 512},
            length=511),
+    Look("jinaai/jina-colbert-v2", "xlm-roberta", "multivector", prefix="roberta.", refused="jina-colbert-v2",
+         config={"architectures": ["ColBERTXLMRModel"], "max_position_embeddings": 8194, "position_embedding_type": "rotary",
+                 "rotary_emb_base": 20000.0, "use_flash_attn": True,
+                 "auto_map": {"AutoConfig": "jinaai/xlm-roberta-flash-implementation--configuration_xlm_roberta.XLMRobertaFlashConfig",
+                              "AutoModel": "jinaai/jina-colbert-v2--modeling_xlmr_colbert.ColBERTXLMRModel"}},
+         files={"artifact.metadata": {"query_maxlen": 32, "doc_maxlen": 300, "dim": 32, "similarity": "cosine", "mask_punctuation": True,
+                                      "attend_to_mask_tokens": False, "query_token_id": "[QueryMarker]", "doc_token_id": "[DocumentMarker]"}},
+         extra={"linear.weight": (32, SIZE), "roberta.encoder.layers.0.mixer.Wqkv.weight": (3 * SIZE, SIZE)}),
+    Look("BAAI/bge-m3, vectors of tokens", "xlm-roberta", "multivector", reference="bge-m3 tokens", pickled=True,
+         config={"max_position_embeddings": 8194}, pickles={"colbert_linear.pt": {"weight": (SIZE, SIZE), "bias": (SIZE,)}},
+         options={"recipe": M3_TOKENS}),
 )  # fmt: skip

@@ -96,4 +96,19 @@ OWN_CODE: tuple[Look, ...] = (
              options={"trust_remote_code": True, "max_tokens": 512}),
     reranker("jinaai/jina-reranker-v1-turbo-en", "bert", config=_jina("JinaBertForSequenceClassification"), code=_CODE,
              options={"trust_remote_code": True, "max_tokens": 512}),
+    dense("nomic-ai/nomic-embed-text-v2-moe", "nomic", vocabulary="xlm-roberta", normalize=True, refused="nomic-embed-text-v2-moe",
+          prompts={"query": "search_query: ", "document": "search_document: "}, twin={"model_type": "nomic_bert"},
+          config={"n_layer": 2, "activation_function": "gelu", "rotary_emb_base": 10000, "moe_every_n_layers": 2, "num_experts": 4,
+                  "moe_top_k": 2, "moe_normalize_expert_weights": False, "ffn_div": 1, "expert_choice_router": False,
+                  "num_shared_experts": 0, "qkv_proj_bias": True, "mlp_fc1_bias": True, "mlp_fc2_bias": True, "max_trained_positions": 2048},
+          extra={"encoder.layers.1.mlp.experts.bias": (SIZE,), "encoder.layers.1.mlp.experts.mlp.w1": (4 * 96, SIZE),
+                 "encoder.layers.1.mlp.experts.mlp.w2": (4 * 96, SIZE), "encoder.layers.1.mlp.router.layer.weight": (4, SIZE)}),
+    *(
+        Look(f"rrivera1849/LUAR-{name}", "roberta", vocabulary="roberta", prefix="transformer.",
+             config={"model_type": "LUAR", "architectures": ["LUAR"], "embedding_size": 32, "use_memory_efficient_attention": False,
+                     "k_bucket_size": 1024, "q_bucket_size": 512,
+                     "auto_map": {"AutoConfig": "config.LUARConfig", "AutoModel": "model.LUAR"}},
+             extra={"linear.weight": (32, SIZE), "linear.bias": (32,)}, refused="episode")
+        for name in ("MUD", "CRUD")
+    ),
 )  # fmt: skip

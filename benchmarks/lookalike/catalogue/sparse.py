@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..descriptions import Look, modules, sparse
+from ..families import SIZE
 
 _MLM, _POOL, _TABLE = "document_0_MLMTransformer", "document_1_SpladePooling", "query_0_SparseStaticEmbedding"
 _OWN = "sentence_transformers.sparse_encoder.models."
@@ -43,6 +44,14 @@ def inference_free(name: str, family: str, activation: str, **options: Any) -> L
 
 _PLAIN: dict[str, Any] = {"stated": False, "reference": "splade", "length": None}
 
+M3_WEIGHTS = """
+max_tokens = 1024
+dense = false
+[outputs.sparse]
+kind = "sparse"
+weights = "sparse_linear.pt"
+"""
+
 SPARSE: tuple[Look, ...] = (
     sparse("naver/splade-v3", "bert"),
     sparse("naver/splade-v3-distilbert", "distilbert"),
@@ -62,4 +71,7 @@ SPARSE: tuple[Look, ...] = (
                    twin={"model_type": "gte", "architectures": ["GteForMaskedLM"],
                          "rope_parameters": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 2.0 ** (2 / 12)}}),
     inference_free("opensearch-project/opensearch-neural-sparse-encoding-multilingual-v1", "bert", "log1p_relu", vocabulary="bert-cased"),
+    Look("BAAI/bge-m3, weights of tokens", "xlm-roberta", "sparse", reference="bge-m3 weights", pickled=True,
+         config={"max_position_embeddings": 8194}, pickles={"sparse_linear.pt": {"weight": (1, SIZE), "bias": (1,)}},
+         options={"recipe": M3_WEIGHTS}),
 )  # fmt: skip

@@ -56,9 +56,9 @@ class Model:
         """The ids of the rows that satisfy a filter."""
         return {row.id for row in self.rows.values() if expression is None or holds(expression, row.metadata)}
 
-    def known(self) -> list[Any]:
-        """Values of the fields of the rows."""
-        return [value for row in self.rows.values() for value in row.metadata.values()]
+    def known(self) -> list[tuple[str, Any]]:
+        """The fields of the rows that a filter can name, each with a value."""
+        return [pair for row in self.rows.values() for pair in row.metadata.items() if pair[0]]
 
     def _written(self, step: Upsert, answer: WriteResult) -> None:
         refused = [row.id for row in step.rows if self._is_refused(row)]

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
@@ -22,26 +22,30 @@ from .sequences import sequence, shortest
 
 
 class Place:
-    """A store at ``url``, for one sequence after another, each in a collection of its own."""
+    """A store at ``url``, which ``opening`` opens, for one sequence after another, each in a collection of its own."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.store: GuardedStore = open_store(url)
+    def __init__(self, url: str, opening: Callable[[str], GuardedStore] = open_store) -> None:
+        self.url, self._open = url, opening
+        self.store: GuardedStore = opening(url)
         self.caps = self.store.caps
         self._other: subprocess.Popen[bytes] | None = None
 
     def search(self, seeds: Sequence[int], length: int, *, elsewhere: bool) -> str:
         """The report of the first sequence that fails, in its shortest form; empty where none does."""
         for seed in seeds:
-            rng = random.Random(seed)
-            setting = Setting.of(self.caps, rng)
-            operations = sequence(rng, setting, length, elsewhere=elsewhere)
+            setting, operations = self.drawn(seed, length, elsewhere=elsewhere)
             if not self.failure(operations, setting):
                 continue
             least = shortest(operations, lambda tried, setting=setting: bool(self.failure(tried, setting)))
             steps = "\n".join(f"  {operation!r}" for operation in least)
             return f"{self.url}: EMBEDKIT_SEED={seed}: {setting}\n{steps}\n{self.failure(least, setting)}"
         return ""
+
+    def drawn(self, seed: int, length: int, *, elsewhere: bool = False) -> tuple[Setting, list[Operation]]:
+        """The sequence of this seed, and the collection that it is for."""
+        rng = random.Random(seed)
+        setting = Setting.of(self.caps, rng)
+        return setting, sequence(rng, setting, length, elsewhere=elsewhere)
 
     def failure(self, operations: Sequence[Operation], setting: Setting) -> str:
         """What is wrong first when these are done with a new collection; empty where nothing is."""
@@ -71,7 +75,7 @@ class Place:
 
     def _reopened(self, name: str) -> GuardedCollection:
         self.store.close()
-        self.store = open_store(self.url)
+        self.store = self._open(self.url)
         return self.store.open(name)
 
     def _elsewhere(

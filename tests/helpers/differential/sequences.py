@@ -34,20 +34,22 @@ _TRIES = 400
 
 def sequence(rng: random.Random, setting: Setting, length: int, *, elsewhere: bool) -> list[Operation]:
     """So many operations, of which some are another process's where ``elsewhere``."""
-    ids = list(dict.fromkeys(values.text(rng, nul=False) for _ in range(rng.choice([4, 30, 30, 120]))))
-    model = Model(setting)
+    ids = [values.text(rng, nul=False) for _ in range(rng.choice([4, 30, 30, 120]))]
+    ids += [values.beside(rng, row_id) for row_id in rng.sample(ids, len(ids) // 4)]
+    ids = list(dict.fromkeys(ids))
+    model, often = Model(setting), values.favourites(rng)
     made: list[Operation] = []
     while len(made) < length:
         if rng.random() < 0.05:
             made.append(Reopen())
             continue
-        step = _step(rng, ids, model)
+        step = _step(rng, ids, model, often)
         made.append(Elsewhere(step) if elsewhere and rng.random() < 0.1 else step)
         _follow(model, step)
     return made
 
 
-def _step(rng: random.Random, ids: list[str], model: Model) -> Step:
+def _step(rng: random.Random, ids: list[str], model: Model, often: Sequence[Any]) -> Step:
     kind = rng.choice(
         ["upsert"] * 5
         + ["delete", "delete where", "get", "get", "hashes", "count", "count", "count"]
@@ -56,7 +58,7 @@ def _step(rng: random.Random, ids: list[str], model: Model) -> Step:
         + ["flush"]
     )
     if kind in ("upsert", "delete", "delete where"):
-        return _change(rng, ids, model, kind)
+        return _change(rng, ids, model, often, kind)
     if kind in ("get", "hashes"):
         some = tuple(rng.choices([*ids, "not there"], k=rng.choice([0, 1, 3, 40])))
         return Get(some, rng.random() < 0.6) if kind == "get" else Hashes(some)
@@ -66,7 +68,8 @@ def _step(rng: random.Random, ids: list[str], model: Model) -> Step:
     if kind == "scan":
         during = rng.choice([0, 0, 1, 3])
         changes = tuple(
-            _change(rng, ids, model, rng.choice(["upsert", "upsert", "delete", "delete where"])) for _ in range(during)
+            _change(rng, ids, model, often, rng.choice(["upsert", "upsert", "delete", "delete where"]))
+            for _ in range(during)
         )
         return Scan(expression, rng.choice([1, 2, 7, 1000] if not during else [1, 2, 5]), changes)
     if kind == "flush":
@@ -75,14 +78,16 @@ def _step(rng: random.Random, ids: list[str], model: Model) -> Step:
     return Ask(rng.choice(model.setting.kinds), seeds, rng.choice([1, 3, 10, 50, 1000]), expression)
 
 
-def _change(rng: random.Random, ids: list[str], model: Model, kind: str) -> Upsert | Delete | DeleteWhere:
+def _change(
+    rng: random.Random, ids: list[str], model: Model, often: Sequence[Any], kind: str
+) -> Upsert | Delete | DeleteWhere:
     if kind == "delete":
         return Delete(tuple(rng.choices([*ids, "not there"], k=rng.choice([0, 1, 2, 10]))))
     if kind == "delete where":
         found = _filter(rng, model)
         return DeleteWhere(found if rng.random() < 0.3 else Combine("and", (found, _filter(rng, model))))
     chosen = rng.choices(ids, k=rng.choice([0, 1, 1, 3, 10, 40]))
-    return Upsert(tuple(Row(i, _text(rng), values.metadata(rng), rng.randrange(1000)) for i in chosen))
+    return Upsert(tuple(Row(i, _text(rng), values.metadata(rng, often), rng.randrange(1000)) for i in chosen))
 
 
 def _filter(rng: random.Random, model: Model) -> Filter:

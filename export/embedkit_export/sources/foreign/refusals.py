@@ -30,6 +30,11 @@ _OWN_CODE = {
         '"latent_attention", weights = "checkpoint:latent_attention_model", heads = 8}], stages = [{kind = "normalize"}], '
         '[roles.query] template = "Instruct: ...\\nQuery: {text}</s>" and [roles.document] template = "{text}</s>"'
     ),
+    "LUAR": (
+        "it makes one vector of an episode of several texts, between which it attends, and a bundle reads each text by itself. Of an "
+        "episode of one text it gives the mean of its transformer's tokens behind the layer linear: save these with sentence-transformers "
+        "as Transformer, Pooling (mean) and Dense, and give that folder"
+    ),
     "XLMRobertaLoRA": (
         "its weights have an adapter for each task inside, which its own code chooses: give jinaai/jina-embeddings-v3-hf, the same model "
         "as transformers reads it, with the adapter of a task merged into it by peft (load_adapter, then merge_and_unload)"
