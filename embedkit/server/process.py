@@ -20,14 +20,14 @@ from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import OptionError
 
 from .app import create_app
+from .metrics_port import MetricsPort
 from .models import Catalogue, ServedModel
 from .observing.logs import write_line
-from .observing.port import MetricsPort
 from .service import Service
 from .settings import ServeSettings
 from .watching import Watcher
 
-Load = Callable[[str], BaseEncoder]
+OpenBundle = Callable[[str], BaseEncoder]
 """Opens the bundle of a folder."""
 
 _KEEP_ALIVE = 75
@@ -113,9 +113,9 @@ class DrainingServer(uvicorn.Server):
             alarm.cancel()
 
 
-def serve(
+def serve_bundles(
     bundles: Mapping[str, str],
-    load: Load,
+    load: OpenBundle,
     settings: ServeSettings,
     address: Address,
     *,
@@ -129,7 +129,7 @@ def serve(
 
 async def serve_until_signal(
     bundles: Mapping[str, str],
-    load: Load,
+    load: OpenBundle,
     settings: ServeSettings,
     address: Address,
     *,
@@ -137,7 +137,7 @@ async def serve_until_signal(
     watch: float | None = None,
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """`serve` on an event loop; ``started`` is told the URL."""
+    """`serve_bundles` on an event loop; ``started`` is told the URL."""
     before = time.perf_counter()
 
     def opened(name: str) -> ServedModel:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 
-def numbers(vector: npt.NDArray[Any]) -> msgspec.Raw:
+def json_numbers(vector: npt.NDArray[Any]) -> msgspec.Raw:
     """A vector as an array of JSON: nine significant digits give back the same float32."""
     if vector.dtype.kind in "iub":
         return msgspec.Raw(msgspec.json.encode(vector.tolist()))
     if not vector.all():  # a zero's sign is lost where it is read as an integer
-        shown = ("-0.0" if one == 0 and math.copysign(1, one) < 0 else "%.9g" % one for one in vector.tolist())
+        shown = ("-0.0" if one == 0 and math.copysign(1, one) < 0 else f"{one:.9g}" for one in vector.tolist())
         return msgspec.Raw(f"[{','.join(shown)}]".encode())
     return msgspec.Raw((_form(len(vector)) % tuple(vector.tolist())).encode())
 
@@ -30,8 +30,8 @@ def base64_of(vector: npt.NDArray[Any]) -> str:
 def row_json(row: Any) -> Any:
     """One row of any values: of sparse vectors an object, of several vectors an array of arrays."""
     if isinstance(row, tuple):
-        return {"indices": row[0].tolist(), "values": numbers(np.asarray(row[1], np.float32))}
-    return numbers(row) if row.ndim == 1 else [row_json(part) for part in row]
+        return {"indices": row[0].tolist(), "values": json_numbers(np.asarray(row[1], np.float32))}
+    return json_numbers(row) if row.ndim == 1 else [row_json(part) for part in row]
 
 
 def rows_json(values: Any, *, packed: bool = False) -> list[Any]:

@@ -7,7 +7,7 @@ import base64
 import msgspec
 import numpy as np
 
-from embedkit.server.shapes.answers import base64_of, numbers, row_json, rows_json
+from embedkit.server.shapes.answers import base64_of, json_numbers, row_json, rows_json
 from embedkit.vectors.sparse import SparseVectors
 
 
@@ -19,9 +19,9 @@ def test_numbers_are_the_same_float32_when_they_are_read() -> None:
         odd,
         np.exp(rng.uniform(-80, 80, 500)).astype(np.float32),
     ):
-        found = np.float32(msgspec.json.decode(bytes(numbers(vector))))
+        found = np.float32(msgspec.json.decode(bytes(json_numbers(vector))))
         assert found.tobytes() == vector.tobytes()
-    assert bytes(numbers(np.array([1, -2], np.int8))) == b"[1,-2]"
+    assert bytes(json_numbers(np.array([1, -2], np.int8))) == b"[1,-2]"
 
 
 def test_bytes_are_little_endian() -> None:
