@@ -14,6 +14,7 @@
     ├── OverloadedError(RuntimeError)    more requests at once than may wait
     ├── DeadlineError(TimeoutError)      a request that waited longer than its caller wanted
     ├── WorkerError(RuntimeError)        a worker process that ended again and again
+    ├── RemoteError(RuntimeError)        a server of embeddings that is not there, refuses, or has another model
     ├── ExportError(RuntimeError)        a model that cannot be exported, or failed its checks
     └── StoreError(RuntimeError)         a vector store that refused or failed
         ├── IngestError                  the store failed for good during an ingest; tells what was written before
@@ -57,6 +58,7 @@ __all__ = [
     "MissingExtraError",
     "OptionError",
     "OverloadedError",
+    "RemoteError",
     "StaleIndexError",
     "StoreError",
     "StoreURLError",
@@ -154,6 +156,17 @@ class WorkerError(EmbedkitError, RuntimeError):
 
 class ClosedError(InputError, WorkerError):
     """An encoder was used after it was closed; the message says what to make anew."""
+
+
+class RemoteError(EmbedkitError, RuntimeError):
+    """A server of embeddings does not answer, refuses a request, or has not the model that it had.
+
+    ``status`` is that of its answer, None where there was none that could be used; ``said`` what the server said itself.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, said: str = "") -> None:
+        self.status, self.said = status, said
+        super().__init__(message)
 
 
 class ExportError(EmbedkitError, RuntimeError):

@@ -139,6 +139,10 @@ class Modality(ABC):
     def of_row(self, text: str, metadata: Mapping[str, Any]) -> Item:
         """The item of a stored row, not checked."""
 
+    def reads_text(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether `of_row` makes anything of the text of a row with these metadata."""
+        return True
+
     def portable(self, item: Item) -> Item:
         """An item that can be sent to another process."""
         return item

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from embedkit_export.graphs.lowering import is_known, lowered_lightly
+from embedkit_export.graphs.programs.lowering import is_known, lowered_lightly
 
 X = torch.tensor([[1, -2, 3, 4, 0, 6], [7, 8, -9, 1, 2, 3]])
 
