@@ -37,7 +37,7 @@ _BACKLOG = 2048
 
 
 @dataclass(frozen=True)
-class Address:
+class ListenAddress:
     """Where a server listens: a host and a port (0 for any), or the path of a socket; with TLS where there is a certificate."""
 
     host: str = "127.0.0.1"
@@ -117,7 +117,7 @@ def serve_bundles(
     bundles: Mapping[str, str],
     load: OpenBundle,
     settings: ServeSettings,
-    address: Address,
+    address: ListenAddress,
     *,
     aliases: Mapping[str, str] | None = None,
     watch: float | None = None,
@@ -131,7 +131,7 @@ async def serve_until_signal(
     bundles: Mapping[str, str],
     load: OpenBundle,
     settings: ServeSettings,
-    address: Address,
+    address: ListenAddress,
     *,
     aliases: Mapping[str, str] | None = None,
     watch: float | None = None,
@@ -179,7 +179,7 @@ async def serve_until_signal(
     write_line({"event": "ended"})
 
 
-def server_config(service: Service, address: Address) -> uvicorn.Config:
+def server_config(service: Service, address: ListenAddress) -> uvicorn.Config:
     """What uvicorn is to do."""
     return uvicorn.Config(
         create_app(service),

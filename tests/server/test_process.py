@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from embedkit import OptionError
-from embedkit.server.process import Address, named_bundles
+from embedkit.server.process import ListenAddress, named_bundles
 from embedkit.testing.tiny import tiny_bundle
 from helpers.served import Got
 
@@ -177,7 +177,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OptionError, match=f"cannot listen at 127.0.0.1:{port}"):
-            Address(port=port).listen()
+            ListenAddress(port=port).listen()
 
 
 def test_a_signal_where_openvino_was_loaded(tmp_path: Path) -> None:
