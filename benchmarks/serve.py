@@ -110,13 +110,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--texts", type=int, default=4)
-    parser.add_argument("--large", type=int, default=2048, help="texts of the request that a lone question comes beside")
+    parser.add_argument(
+        "--large", type=int, default=2048, help="texts of the request that a lone question comes beside"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/serve.json"))
     given = parser.parse_args()
     folder = given.bundle
     if folder is None:
-        from model import model_folder
+        from systems import model_folder
 
         import embedkit_export
 
@@ -143,8 +145,9 @@ def main() -> None:
         rates["served"].append(len(texts) / seconds)
         lone["alone"] += timed(encoder.encode, texts[:100])
         lone["served"] += timed(client.encode, texts[:100])
-    held = beside_a_large_one(url, (texts * given.large)[: given.large], texts[:50])
+    held = beside_a_large_one(url, (texts * given.large)[: given.large], texts[:20])
     process.terminate()
+    process.join(60)
     report = {
         "machine": facts(),
         "texts_per_second": {name: round(statistics.median(values), 1) for name, values in rates.items()},

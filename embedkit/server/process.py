@@ -59,7 +59,12 @@ class ListenAddress:
                 Path(self.uds).chmod(0o660)
                 made.listen(_BACKLOG)
             else:
-                made = socket.create_server((self.host, self.port), family=_family(self.host), backlog=_BACKLOG)
+                # asyncio sends small packets at once only for sockets that say that they are of TCP: answers would wait 40 ms.
+                made = socket.socket(_family(self.host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                made.bind((self.host, self.port))
+                made.listen(_BACKLOG)
         except OSError as error:
             where = self.uds or f"{self.host}:{self.port}"
             raise OptionError(

@@ -21,7 +21,7 @@ import pytest
 from embedkit import OptionError
 from embedkit.server.process import ListenAddress, named_bundles
 from embedkit.testing.tiny import tiny_bundle
-from helpers.served import Got
+from helpers.served import Got, Served
 
 ROOT = Path(__file__).parents[2]
 
@@ -184,3 +184,20 @@ def test_a_signal_where_openvino_was_loaded(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     running = Process(str(tiny_bundle(tmp_path / "b")), "--port", "0", "--drain", "0", "--engine", "openvino:f32")
     assert running.end() == 0
+
+
+def test_answers_do_not_wait_for_the_network(lone: Served) -> None:
+    """With Nagle's algorithm an answer of two parts waits for the client to acknowledge the first: 40 ms."""
+    connection = http.client.HTTPConnection(*lone.address, timeout=30)
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(30)) < 0.03
+    listening = ListenAddress(port=0).listen()
+    assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert listening.proto == socket.IPPROTO_TCP
+    listening.close()
