@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 from functools import cache
@@ -10,6 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+_MANY = 1 << 15
+"""Numbers that take some milliseconds."""
 
 
 def json_numbers(vector: npt.NDArray[Any]) -> msgspec.Raw:
@@ -37,6 +41,14 @@ def row_json(row: Any) -> Any:
 def rows_json(values: Any, *, packed: bool = False) -> list[Any]:
     """The rows of values; ``packed``, of dense ones, in base64."""
     return [base64_of(row) if packed else row_json(row) for row in (values[i] for i in range(len(values)))]
+
+
+async def shown_rows(values: Any, *, packed: bool = False) -> list[Any]:
+    """`rows_json`, of many numbers on a thread, so that other requests are answered meanwhile."""
+    size = values.size if isinstance(values, np.ndarray) else values.values.size
+    if size < _MANY:
+        return rows_json(values, packed=packed)
+    return await asyncio.to_thread(rows_json, values, packed=packed)
 
 
 @cache
