@@ -81,7 +81,7 @@ def _rebuilt(kind: type[EmbedkitError], args: tuple[object, ...]) -> EmbedkitErr
     builtin: Any = kind
     while builtin.__module__ != "builtins":
         builtin = builtin.__base__
-    error: EmbedkitError = builtin.__new__(kind)
+    error: EmbedkitError = builtin.__new__(kind, *args)  # an OSError takes them here, or in __init__
     builtin.__init__(error, *args)
     return error
 

@@ -11,10 +11,10 @@ import click
 from .click_ext import grouped, option_field
 
 if TYPE_CHECKING:
-    from embedkit.server.process import Address
+    from embedkit.server.process import ListenAddress
     from embedkit.server.settings import ServeSettings, TokenIds
 
-KEY = "EMBEDKIT_API_KEY"
+KEY_VARIABLE = "EMBEDKIT_API_KEY"
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class ListenOptions:
         None, type=click.IntRange(0, 65_535), help="A port for /metrics, /health and /ready alone, without keys."
     )
 
-    def address(self) -> Address:
+    def address(self) -> ListenAddress:
         """The same as an object; both or none of the files of TLS are given."""
-        from embedkit.server.process import Address
+        from embedkit.server.process import ListenAddress
 
         if bool(self.tls_cert) != bool(self.tls_key):
             raise click.BadParameter("give --tls-cert and --tls-key together")
-        return Address(self.host, self.port, self.uds, self.tls_cert, self.tls_key, self.metrics_port)
+        return ListenAddress(self.host, self.port, self.uds, self.tls_cert, self.tls_key, self.metrics_port)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class TakingOptions:
         help="Lists of integers in place of texts: refused, or read as tokens of the bundle's own tokenizer.",
     )
     api_key_file: str | None = option_field(
-        None, metavar="FILE", help=f"Keys, one a line, of which requests must have one; or the variable {KEY} has one."
+        None,
+        metavar="FILE",
+        help=f"Keys, one a line, of which requests must have one; or the variable {KEY_VARIABLE} has one.",
     )
     cors: tuple[str, ...] = option_field(
         (),
@@ -104,7 +106,7 @@ class TakingOptions:
         from embedkit.vectors.quantization import Ranges
 
         keys = read_keys(self.api_key_file) if self.api_key_file else ()
-        if own := os.environ.get(KEY, "").strip():
+        if own := os.environ.get(KEY_VARIABLE, "").strip():
             keys = (*keys, own)
         return ServeSettings(
             default_role=self.default_role,

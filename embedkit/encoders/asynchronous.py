@@ -26,7 +26,7 @@ from .base import BaseEncoder
 from .info import check_encoder
 from .queue.admission import MAX_QUEUE, MAX_QUEUE_TOKENS, Admission, estimated_tokens
 from .queue.slices import Request, Slice, Waiting, cut
-from .queue.work import encode_group, gathered
+from .queue.work import encode_group, whole_answer
 
 SLICE_BUDGETS = 8
 """The most token budgets of a batch (see `Encoder.load`) that a slice, or several small ones together, have."""
@@ -299,7 +299,7 @@ class AsyncEncoder:
                 continue
             request.parts.append((one.places, outcome))
             if request.whole:
-                request.future.set_result(gathered(request, now))
+                request.future.set_result(whole_answer(request, now))
         if self.on_batch is not None:
             tokens = sum(int(found.tokens.sum()) for found in outcomes if isinstance(found, Answer))
             self.on_batch(sum(len(one.places) for one in group), tokens, now - begun)

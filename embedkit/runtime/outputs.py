@@ -14,7 +14,7 @@ from embedkit.errors import InputError
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-from embedkit.vectors.values import Values, concatenate
+from embedkit.vectors.values import Values, concatenate, scatter
 
 from .frontends.base import Modality
 
@@ -69,6 +69,15 @@ def join_answers(parts: Sequence[Answer], none: Any) -> Answer:
         np.concatenate([part.tokens for part in parts]),
         np.concatenate([part.truncated for part in parts]),
     )
+
+
+def scatter_answers(parts: Sequence[tuple[npt.NDArray[np.intp], Answer]], count: int) -> Answer:
+    """``count`` rows of which each answer holds those with its numbers; the longest times of all."""
+    tokens, truncated = np.empty(count, np.int64), np.empty(count, np.bool_)
+    for rows, part in parts:
+        tokens[rows], truncated[rows] = part.tokens, part.truncated
+    values = scatter([(rows, part.values) for rows, part in parts], count)
+    return Answer(values, tokens, truncated, max(p.waited for _, p in parts), max(p.computed for _, p in parts))
 
 
 def of_tensor(output: Output, tensor: FloatArray, tensors: Mapping[str, npt.NDArray[Any]], rows: int) -> Values:

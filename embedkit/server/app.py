@@ -88,7 +88,11 @@ def create_app(service: Service, *, warm: bool = True, tracing: Tracing | None =
     tracing = tracing_of_environment() if tracing is None else tracing
     limits = Limits(settings.keys, settings.max_body, settings.body_timeout, TIMEOUT.set)
     routes = []
-    entries = [(prefix + path, *rest) for path, *rest in _BOTH for prefix in ("", "/v1")]
+    entries: Entries = [
+        (prefix + path, answering, shape, dialect)
+        for path, answering, shape, dialect in _BOTH
+        for prefix in ("", "/v1")
+    ]
     entries += _ONE if settings.metrics_apart else [*_ONE, ("/metrics", answer_metrics, None, "openai")]
     free = [path for path, *_ in _OPEN]
     document = openapi_of([*entries, *_OPEN], free, keys=bool(settings.keys))

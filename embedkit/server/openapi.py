@@ -12,13 +12,13 @@ from embedkit import __version__
 
 from .http.failures import Dialect
 
-Entry = tuple[str, Callable[..., Awaitable[Any]], type[msgspec.Struct] | None, Dialect]
+RouteEntry = tuple[str, Callable[..., Awaitable[Any]], type[msgspec.Struct] | None, Dialect]
 """A route: its path, what answers, the struct of its body (None for GET), and whose errors it has."""
 
 _PART = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
-def openapi_of(entries: Sequence[Entry], free: Sequence[str], *, keys: bool) -> dict[str, Any]:
+def openapi_of(entries: Sequence[RouteEntry], free: Sequence[str], *, keys: bool) -> dict[str, Any]:
     """The document (OpenAPI 3.1) of the routes; ``free`` are the paths that need no key, where the server has ``keys``."""
     shapes = list(dict.fromkeys(shape for _, _, shape, _ in entries if shape is not None))
     schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")

@@ -20,14 +20,14 @@ from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import OptionError
 
 from .app import create_app
+from .metrics_port import MetricsPort
 from .models import Catalogue, ServedModel
 from .observing.logs import write_line
-from .observing.port import MetricsPort
 from .service import Service
 from .settings import ServeSettings
 from .watching import Watcher
 
-Load = Callable[[str], BaseEncoder]
+OpenBundle = Callable[[str], BaseEncoder]
 """Opens the bundle of a folder."""
 
 _KEEP_ALIVE = 75
@@ -37,7 +37,7 @@ _BACKLOG = 2048
 
 
 @dataclass(frozen=True)
-class Address:
+class ListenAddress:
     """Where a server listens: a host and a port (0 for any), or the path of a socket; with TLS where there is a certificate."""
 
     host: str = "127.0.0.1"
@@ -59,7 +59,12 @@ class Address:
                 Path(self.uds).chmod(0o660)
                 made.listen(_BACKLOG)
             else:
-                made = socket.create_server((self.host, self.port), family=_family(self.host), backlog=_BACKLOG)
+                # asyncio sends small packets at once only for sockets that say that they are of TCP: answers would wait 40 ms.
+                made = socket.socket(_family(self.host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                made.bind((self.host, self.port))
+                made.listen(_BACKLOG)
         except OSError as error:
             where = self.uds or f"{self.host}:{self.port}"
             raise OptionError(
@@ -113,11 +118,11 @@ class DrainingServer(uvicorn.Server):
             alarm.cancel()
 
 
-def serve(
+def serve_bundles(
     bundles: Mapping[str, str],
-    load: Load,
+    load: OpenBundle,
     settings: ServeSettings,
-    address: Address,
+    address: ListenAddress,
     *,
     aliases: Mapping[str, str] | None = None,
     watch: float | None = None,
@@ -129,15 +134,15 @@ def serve(
 
 async def serve_until_signal(
     bundles: Mapping[str, str],
-    load: Load,
+    load: OpenBundle,
     settings: ServeSettings,
-    address: Address,
+    address: ListenAddress,
     *,
     aliases: Mapping[str, str] | None = None,
     watch: float | None = None,
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """`serve` on an event loop; ``started`` is told the URL."""
+    """`serve_bundles` on an event loop; ``started`` is told the URL."""
     before = time.perf_counter()
 
     def opened(name: str) -> ServedModel:
@@ -179,7 +184,7 @@ async def serve_until_signal(
     write_line({"event": "ended"})
 
 
-def server_config(service: Service, address: Address) -> uvicorn.Config:
+def server_config(service: Service, address: ListenAddress) -> uvicorn.Config:
     """What uvicorn is to do."""
     return uvicorn.Config(
         create_app(service),

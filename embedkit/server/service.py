@@ -14,8 +14,7 @@ from embedkit.encoders.info import EncoderInfo
 from embedkit.errors import InputError, OverloadedError
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import EncodeOptions
-from embedkit.runtime.outputs import Answer
-from embedkit.vectors.values import scatter
+from embedkit.runtime.outputs import Answer, scatter_answers
 
 from .http.call import Call
 from .http.failures import Refusal
@@ -24,7 +23,7 @@ from .observing.metrics import Metrics
 from .settings import ServeSettings
 from .shapes.items import given_items
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _BESIDE = 256
 """The most pieces of other work that may wait."""
@@ -106,7 +105,7 @@ class Service:
             raise Refusal(400, str(error), param=name, tei_type="empty" if empty else None) from error
         return await self.encode(call, model, items, options)
 
-    async def beside(self, work: Callable[[], T]) -> T:
+    async def beside(self, work: Callable[[], _T]) -> _T:
         """What some short work gives that needs no model, on a thread of its own; as much waits as of texts."""
         if self._beside >= _BESIDE:
             raise OverloadedError("too much waits already; try again later", waiting=self._beside, retry_after=1.0)
@@ -144,10 +143,4 @@ def _merged(parts: list[tuple[Any, Answer]], count: int) -> Answer:
         > 2
     ):
         raise InputError("input: the roles of these items give other kinds of values; ask for each kind by itself")
-    return Answer(
-        scatter([(rows, part.values) for rows, part in parts], count),
-        scatter([(rows, part.tokens) for rows, part in parts], count),  # type: ignore[arg-type]
-        scatter([(rows, part.truncated) for rows, part in parts], count),  # type: ignore[arg-type]
-        max(part.waited for _, part in parts),
-        max(part.computed for _, part in parts),
-    )
+    return scatter_answers(parts, count)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from embedkit import AsyncEncoder
 from embedkit.encoders.base import BaseEncoder
 from embedkit.server.models import Catalogue, ServedModel
-from embedkit.server.process import Address, DrainingServer, server_config
+from embedkit.server.process import DrainingServer, ListenAddress, server_config
 from embedkit.server.service import Service
 from embedkit.server.settings import ServeSettings
 
@@ -93,10 +93,10 @@ def served(
     async def main() -> None:
         service = Service(catalogue_of(encoders, settings, **options), settings)
         await service.warm()
-        listening = Address(port=0).listen()
-        server = DrainingServer(server_config(service, Address()), service)
+        listening = ListenAddress(port=0).listen()
+        server = DrainingServer(server_config(service, ListenAddress()), service)
         servers.append(server)
-        started.append(Served(Address().url(listening), service, asyncio.get_running_loop()))
+        started.append(Served(ListenAddress().url(listening), service, asyncio.get_running_loop()))
         ready.set()
         await server.serve(sockets=[listening])
 

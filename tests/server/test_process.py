@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from embedkit import OptionError
-from embedkit.server.process import Address, named_bundles
+from embedkit.server.process import ListenAddress, named_bundles
 from embedkit.testing.tiny import tiny_bundle
-from helpers.served import Got
+from helpers.served import Got, Served
 
 ROOT = Path(__file__).parents[2]
 
@@ -177,10 +177,27 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OptionError, match=f"cannot listen at 127.0.0.1:{port}"):
-            Address(port=port).listen()
+            ListenAddress(port=port).listen()
 
 
 def test_a_signal_where_openvino_was_loaded(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="the extra openvino is not installed")
     running = Process(str(tiny_bundle(tmp_path / "b")), "--port", "0", "--drain", "0", "--engine", "openvino:f32")
     assert running.end() == 0
+
+
+def test_answers_do_not_wait_for_the_network(lone: Served) -> None:
+    """With Nagle's algorithm an answer of two parts waits for the client to acknowledge the first: 40 ms."""
+    connection = http.client.HTTPConnection(*lone.address, timeout=30)
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(30)) < 0.03
+    listening = ListenAddress(port=0).listen()
+    assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert listening.proto == socket.IPPROTO_TCP
+    listening.close()

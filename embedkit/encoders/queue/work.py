@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from embedkit.errors import EmbedkitError, InputError
 from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.options import EncodeOptions
-from embedkit.runtime.outputs import Answer
+from embedkit.runtime.outputs import Answer, scatter_answers
 from embedkit.runtime.streaming import OnBad
-from embedkit.vectors.values import scatter
 
 from .slices import Request, Slice
 
@@ -53,17 +53,8 @@ def encode_group(encoder: Counts, group: list[Slice]) -> list[Answer | Exception
     return found
 
 
-def gathered(request: Request, now: float) -> Answer:
+def whole_answer(request: Request, now: float) -> Answer:
     """The answer to a request of which all parts are made, with its items in their order."""
-    count = len(request.items)
     begun = request.begun or now
-    times = begun - request.arrived, now - begun
-    if len(request.parts) == 1:
-        only = request.parts[0][1]
-        return Answer(only.values, only.tokens, only.truncated, *times)
-    return Answer(
-        scatter([(places, part.values) for places, part in request.parts], count),
-        scatter([(places, part.tokens) for places, part in request.parts], count),  # type: ignore[arg-type]
-        scatter([(places, part.truncated) for places, part in request.parts], count),  # type: ignore[arg-type]
-        *times,
-    )
+    whole = request.parts[0][1] if len(request.parts) == 1 else scatter_answers(request.parts, len(request.items))
+    return replace(whole, waited=begun - request.arrived, computed=now - begun)

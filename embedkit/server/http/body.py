@@ -12,7 +12,7 @@ from starlette.types import Receive
 
 from .failures import Refusal
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _PLACE = re.compile(r"`\$\.(\w+)")
 _JSON = re.compile(r"(application|text)/([\w.+-]+\+)?json\Z")
@@ -59,7 +59,7 @@ async def read_body(receive: Receive, most: int, seconds: float) -> bytes:
         ) from None
 
 
-def decode(data: bytes, shape: type[T]) -> T:
+def decoded_body(data: bytes, shape: type[_T]) -> _T:
     """A body as the struct ``shape``, of which what is null counts as not given; `Refusal` that names the field."""
     try:
         return msgspec.convert(without_nulls(msgspec.json.decode(data)), shape)

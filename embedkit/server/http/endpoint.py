@@ -13,7 +13,7 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from .body import Disconnected, check_headers, decode, read_body
+from .body import Disconnected, check_headers, decoded_body, read_body
 from .call import Call
 from .failures import Dialect, refusal_of
 from .keys import check_key
@@ -65,7 +65,7 @@ class Endpoint:
                 check_headers(headers, self.limits.max_body)
                 call.stage = "body"
                 data = await read_body(receive, self.limits.max_body, self.limits.body_timeout)
-                body = decode(data, self.shape)
+                body = decoded_body(data, self.shape)
             call.stage = "work"
             reply = await _unless_gone(self.handler(call, body, scope.get("path_params", {})), receive)
             status, kind = 200, reply.kind

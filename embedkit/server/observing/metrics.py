@@ -102,14 +102,14 @@ class _State:
                 [name, encoder.fingerprint, encoder.variant, encoder.engine, encoder.device, __version__], 1
             )
         yield info
-        for measure, about, read in (
-            ("embedkit_waiting_texts", "Texts that wait.", lambda model: model.queue.waiting),
-            ("embedkit_waiting_tokens", "Tokens that wait, as estimated.", lambda model: model.queue.waiting_tokens),
-            ("embedkit_running_batches", "Batches that are computed.", lambda model: model.queue.running),
+        for measure, about, field in (
+            ("embedkit_waiting_texts", "Texts that wait.", "waiting"),
+            ("embedkit_waiting_tokens", "Tokens that wait, as estimated.", "waiting_tokens"),
+            ("embedkit_running_batches", "Batches that are computed.", "running"),
         ):
             family = gauge(measure, about, labels=["model"])
             for name, model in models.items():
-                family.add_metric([name], read(model))
+                family.add_metric([name], getattr(model.queue, field))
             yield family
         padded = counter("embedkit_padded_tokens", "Token slots that held no token of a text.", labels=["model"])
         for name, model in models.items():

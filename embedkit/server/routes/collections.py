@@ -77,7 +77,7 @@ async def answer_search(service: Service, call: Call, body: SearchBody, path: Ma
     options: dict[str, Any] = {
         "k": body.k,
         "offset": body.offset,
-        "filter": filter_of(body.filter),
+        "filter": asked_filter(body.filter),
         "min_score": body.min_score,
         "diversity": body.diversity,
         "rescore": body.rescore,
@@ -165,7 +165,7 @@ def _hit(hit: Hit) -> dict[str, Any]:
     return {"id": hit.id, "score": hit.score, "text": hit.text, "metadata": metadata, **parts}
 
 
-def filter_of(given: Any) -> Filter | None:
+def asked_filter(given: Any) -> Filter | None:
     """A filter of a clause as on the command line (``"year>=2020"``), of a list of such that must all hold, or of an object:
     ``{"lang": "en", "year": {">=": 2020, "<": 2024}}``."""
     if given is None:

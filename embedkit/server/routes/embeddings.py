@@ -13,7 +13,7 @@ from embedkit.server.http.call import Call
 from embedkit.server.http.endpoint import Reply
 from embedkit.server.http.failures import Refusal
 from embedkit.server.service import Service
-from embedkit.server.shapes.answers import rows_json
+from embedkit.server.shapes.answers import shown_rows
 
 
 class EmbeddingsBody(msgspec.Struct):
@@ -50,10 +50,8 @@ async def answer_embeddings(service: Service, call: Call, body: EmbeddingsBody, 
         )
     options = EncodeOptions(role, dim=wanted_size(body.dimensions, body.output_dimension), output=body.output)
     answer = await service.encode_given(call, model, body.input, options)
-    data = [
-        {"object": "embedding", "index": i, "embedding": row}
-        for i, row in enumerate(rows_json(answer.values, packed=packed))
-    ]
+    rows = await shown_rows(answer.values, packed=packed)
+    data = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows)]
     return Reply(
         {"object": "list", "data": data, "model": model.name, "usage": usage(answer)}, truncation_header(answer)
     )

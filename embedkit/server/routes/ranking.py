@@ -183,9 +183,10 @@ def document_text(given: Any, number: int) -> str:
 def _several(given: Any, name: str) -> list[str]:
     listed = given if isinstance(given, list) else [given]
     found = [one.get("text") if isinstance(one, dict) else one for one in listed]
-    if not found or not all(isinstance(one, str) for one in found):
+    texts = [one for one in found if isinstance(one, str)]
+    if not texts or len(texts) < len(found):
         raise Refusal(400, f"{name}: expected a text or a list of texts", param=name)
-    return found
+    return texts
 
 
 def _number(score: Any) -> float:

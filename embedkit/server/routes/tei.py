@@ -16,7 +16,7 @@ from embedkit.server.http.endpoint import Reply
 from embedkit.server.http.failures import Refusal
 from embedkit.server.models import ServedModel
 from embedkit.server.service import Service
-from embedkit.server.shapes.answers import rows_json
+from embedkit.server.shapes.answers import shown_rows
 from embedkit.vectors.arrays import unit_length
 
 from .embeddings import truncation_header, wanted_size
@@ -61,13 +61,13 @@ async def answer_embed(service: Service, call: Call, body: EmbedBody, path: Mapp
     values = answer.values
     if body.normalize and not about.normalized:
         values = unit_length(values)
-    return Reply(rows_json(values), truncation_header(answer))
+    return Reply(await shown_rows(values), truncation_header(answer))
 
 
 async def answer_embed_all(service: Service, call: Call, body: EmbedBody, path: Mapping[str, str]) -> Reply:
     """A vector for each token of each text."""
     answer = await _of_kind(service, call, body, "multivector", "tokens")
-    return Reply(rows_json(answer.values), truncation_header(answer))
+    return Reply(await shown_rows(answer.values), truncation_header(answer))
 
 
 async def answer_embed_sparse(service: Service, call: Call, body: EmbedBody, path: Mapping[str, str]) -> Reply:

@@ -60,13 +60,12 @@ def _listed(modality: Modality, given: Any, decode: Decoder | None, name: str) -
     kind = modality.frontend.kind
     if kind not in ("text", "image", "audio"):
         return [given] if given and isinstance(given[0], int | float) else given
-    if _ids(given):
-        given = [given]
-    if any(_ids(one) for one in given):
+    items: list[Any] = [given] if _ids(given) else given
+    if any(_ids(one) for one in items):
         if decode is None:
             raise InputError(f"{name}: {TOKEN_IDS}")
-        return [decode(one) if _ids(one) else one for one in given]
-    return given
+        return [decode(one) if _ids(one) else one for one in items]
+    return items
 
 
 def _ids(value: Any) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from embedkit import Encoder, InputError, WorkerError
 from embedkit.encoders.queue.slices import Request, Slice
-from embedkit.encoders.queue.work import encode_group, gathered
+from embedkit.encoders.queue.work import encode_group, whole_answer
 from embedkit.runtime.options import EncodeOptions
 from embedkit.runtime.outputs import Answer
 
@@ -79,7 +79,7 @@ def test_parts_are_put_together_in_the_order_of_the_items(encoder: Encoder) -> N
         assert isinstance(answer, Answer)
         made.parts.append((np.array(places), answer))
     assert made.whole
-    found = gathered(made, 7.0)
+    found = whole_answer(made, 7.0)
     assert np.array_equal(found.values, encoder.encode(texts))
     assert found.tokens.tolist() == [3, 4, 5]
     assert (found.waited, found.computed) == (2.0, 4.0)

@@ -8,7 +8,7 @@ import random
 import msgspec
 import pytest
 
-from embedkit.server.http.body import check_headers, decode, without_nulls
+from embedkit.server.http.body import check_headers, decoded_body, without_nulls
 from embedkit.server.http.failures import Refusal
 from embedkit.server.routes.embeddings import EmbeddingsBody
 from helpers.served import Served
@@ -105,21 +105,21 @@ def test_mutations_are_answered_and_never_with_a_500(server: Served, path: str) 
 
 
 def test_null_is_absent_and_what_is_unknown_is_ignored() -> None:
-    found = decode(b'{"input": "a", "model": null, "dimensions": null, "more": [1]}', EmbeddingsBody)
+    found = decoded_body(b'{"input": "a", "model": null, "dimensions": null, "more": [1]}', EmbeddingsBody)
     assert (found.input, found.model, found.dimensions) == ("a", None, None)
     assert without_nulls([None]) == [None]
 
 
 def test_the_field_that_is_wrong_is_named() -> None:
     with pytest.raises(Refusal) as caught:
-        decode(b'{"input": "a", "model": 7}', EmbeddingsBody)
+        decoded_body(b'{"input": "a", "model": 7}', EmbeddingsBody)
     assert (caught.value.status, caught.value.param) == (400, "model")
 
     class Nested(msgspec.Struct):
         inner: EmbeddingsBody
 
     with pytest.raises(Refusal) as caught:
-        decode(b'{"inner": {"model": 7}}', Nested)
+        decoded_body(b'{"inner": {"model": 7}}', Nested)
     assert caught.value.param == "inner"
 
 

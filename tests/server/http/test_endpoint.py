@@ -243,6 +243,7 @@ def test_a_full_queue_says_when_to_come_again(held: HeldEncoder) -> None:
         assert 1 <= int(got.headers["retry-after"]) <= 60
         assert int(got.headers["retry-after-ms"]) <= 1000 * int(got.headers["retry-after"])
         held.sign.set()
+        until(lambda: not model.queue.waiting)
         fine(server)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import embedkit
 from embedkit import Encoder, F, FilterError
-from embedkit.server.routes.collections import filter_of
+from embedkit.server.routes.collections import asked_filter
 from helpers.served import Served, quiet, served
 
 DOCUMENTS = [
@@ -105,8 +105,8 @@ def test_a_server_without_a_store(server: Served) -> None:
 
 
 def test_filters(tmp_path: Path) -> None:
-    assert filter_of(None) is None
-    assert filter_of({"a": 1, "b": {"<": 2}}) == ((F("a") == 1) & (F("b") < 2))
-    assert filter_of([{"a": None}]) == (F("a") == None)  # noqa: E711
+    assert asked_filter(None) is None
+    assert asked_filter({"a": 1, "b": {"<": 2}}) == ((F("a") == 1) & (F("b") < 2))
+    assert asked_filter([{"a": None}]) == (F("a") == None)  # noqa: E711
     with pytest.raises(FilterError, match="clauses"):
-        filter_of([7])
+        asked_filter([7])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import msgspec
 import numpy as np
 
-from embedkit.server.shapes.answers import base64_of, numbers, row_json, rows_json
+from embedkit.server.shapes.answers import base64_of, json_numbers, row_json, rows_json, shown_rows
 from embedkit.vectors.sparse import SparseVectors
 
 
@@ -19,9 +20,9 @@ def test_numbers_are_the_same_float32_when_they_are_read() -> None:
         odd,
         np.exp(rng.uniform(-80, 80, 500)).astype(np.float32),
     ):
-        found = np.float32(msgspec.json.decode(bytes(numbers(vector))))
+        found = np.float32(msgspec.json.decode(bytes(json_numbers(vector))))
         assert found.tobytes() == vector.tobytes()
-    assert bytes(numbers(np.array([1, -2], np.int8))) == b"[1,-2]"
+    assert bytes(json_numbers(np.array([1, -2], np.int8))) == b"[1,-2]"
 
 
 def test_bytes_are_little_endian() -> None:
@@ -37,3 +38,12 @@ def test_rows() -> None:
         {"indices": [], "values": []},
     ]
     assert len(row_json(np.zeros((3, 2), np.float32))) == 3
+
+
+def test_many_numbers_are_the_same_as_few() -> None:
+    values = np.random.default_rng(1).standard_normal((200, 300)).astype(np.float32)
+    for packed in (False, True):
+        found = asyncio.run(shown_rows(values, packed=packed))
+        assert msgspec.json.encode(found) == msgspec.json.encode(rows_json(values, packed=packed))
+        few = asyncio.run(shown_rows(values[:2], packed=packed))
+        assert msgspec.json.encode(few) == msgspec.json.encode(found[:2])

@@ -59,8 +59,7 @@ def serve(
 
     for module in ("starlette", "uvicorn", "prometheus_client"):
         needed(module, "serving", extra="serve")
-    from embedkit.server.process import named_bundles
-    from embedkit.server.process import serve as run
+    from embedkit.server.process import named_bundles, serve_bundles
 
     aliases = {}
     for pair in alias:
@@ -82,4 +81,4 @@ def serve(
     def load(folder: str) -> BaseEncoder:
         return loading.load(folder) if workers is None else loading.pool(folder, workers)
 
-    run(folders, load, settings, address, aliases=aliases, watch=2.0 if watch else None)
+    serve_bundles(folders, load, settings, address, aliases=aliases, watch=2.0 if watch else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from embedkit import Encoder
-from embedkit.server.observing.port import MetricsPort
+from embedkit.server.metrics_port import MetricsPort
 from embedkit.server.service import Service
 from helpers.served import catalogue_of, quiet
 

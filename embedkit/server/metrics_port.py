@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from embedkit.server.service import Service
+from .service import Service
 
 _SECONDS = 10.0
 _MOST = 16 << 10
