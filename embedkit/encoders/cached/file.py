@@ -44,7 +44,8 @@ class CacheFile:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """What is kept under the keys."""
-        today, found = int(time.time() // _DAY), {}
+        today = int(time.time() // _DAY)
+        found: dict[bytes, bytes] = {}
         with self._lock, suppress(sqlite3.Error):
             for start in range(0, len(keys), _ASKED):
                 part = list(keys[start : start + _ASKED])

@@ -85,7 +85,7 @@ def _result(toolbox: Toolbox, method: str, given: dict[str, Any]) -> dict[str, A
             _PARAMS, f"expected one of the tools {', '.join(names)} with an object of arguments, found {name!r:.80}"
         )
     try:
-        found = toolbox.call(name, arguments)
+        found = toolbox.call(str(name), arguments)
     except EmbedkitError as error:  # so that the model reads it, and asks better
         return {"content": [{"type": "text", "text": str(error)}], "isError": True}
     text = json.dumps(found, ensure_ascii=False, default=str)
