@@ -189,6 +189,7 @@ class Compared:
     threads: int | None = option_field(
         None, type=click.IntRange(min=1), help="CPU threads; by default all that may be used."
     )
+    decode: str = option_field("exact", help="How pictures are read: exact, or fast, for large JPEGs.")
 
     def encoders(self, bundles: Sequence[str]) -> dict[str, Callable[[], BaseEncoder]]:
         """What loads each variant of each bundle, by its name. Raises `BundleError` for a folder that is no bundle, and a
@@ -207,7 +208,13 @@ class Compared:
                 label = f"{name}:{variant}" if self.variant and not remote else name
                 if label in found:
                     raise click.UsageError(f"expected each bundle and each variant once, found {label} again")
-                loading = Loading(variant=variant, device=self.device, engine=self.engine, threads=self.threads)
+                loading = Loading(
+                    variant=variant,
+                    device=self.device,
+                    engine=self.engine,
+                    threads=self.threads,
+                    decode=self.decode,
+                )
                 found[label] = partial((Loading() if remote else loading).load, bundle)
         return found
 

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from embedkit.errors import OptionError
-from embedkit.runtime.frontends.base import Item
-from embedkit.runtime.options import OnTruncate
+from embedkit.runtime.frontends.base import Item, Renderer
+from embedkit.runtime.options import Decode, OnTruncate
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
@@ -46,6 +46,8 @@ class Classifier:
         threads: int | None = None,
         token_budget: int | None = None,
         on_truncate: OnTruncate = "warn",
+        decode: Decode = "exact",
+        renderer: Renderer | None = None,
     ) -> Self:
         """Load a bundle; options and errors are those of `Encoder.load`, and `InputError` for a bundle without classes."""
         return cls(
@@ -57,6 +59,8 @@ class Classifier:
                 threads=threads,
                 token_budget=token_budget,
                 on_truncate=on_truncate,
+                decode=decode,
+                renderer=renderer,
             )
         )
 

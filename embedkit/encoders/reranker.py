@@ -11,8 +11,8 @@ import numpy as np
 
 from embedkit.checks import items_of
 from embedkit.errors import InputError
-from embedkit.runtime.frontends.base import Item
-from embedkit.runtime.options import OnTruncate, check_count
+from embedkit.runtime.frontends.base import Item, Renderer
+from embedkit.runtime.options import Decode, OnTruncate, check_count
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
@@ -62,6 +62,8 @@ class Reranker:
         threads: int | None = None,
         token_budget: int | None = None,
         on_truncate: OnTruncate = "ignore",
+        decode: Decode = "exact",
+        renderer: Renderer | None = None,
     ) -> Self:
         """Load a bundle; options and errors are those of `Encoder.load`, and `InputError` for a bundle that scores no pairs.
         A long document is cut, which is not told of unless ``on_truncate`` says so."""
@@ -74,6 +76,8 @@ class Reranker:
                 threads=threads,
                 token_budget=token_budget,
                 on_truncate=on_truncate,
+                decode=decode,
+                renderer=renderer,
             )
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -23,8 +24,12 @@ from .http.entry import Entry
 from .http.failures import Dialect, Refusal
 from .http.limits import Limits
 from .observing.logs import log_line, write_line
+from .observing.tracing import Tracing, tracing_of_environment
+from .openapi import openapi_of
+from .page import answer_page
 from .routes.classes import ClassifyBody, PredictBody, answer_classify, answer_predict
 from .routes.cohere import CohereBody, answer_cohere, answer_cohere_first
+from .routes.collections import DocumentsBody, SearchBody, answer_documents, answer_search
 from .routes.embeddings import EmbeddingsBody, answer_embeddings
 from .routes.listing import answer_health, answer_metrics, answer_model, answer_models, answer_ready
 from .routes.ranking import RerankBody, ScoreBody, answer_rerank, answer_score
@@ -53,6 +58,8 @@ _BOTH: Entries = [
 ]
 """Routes that are there with ``/v1`` before them and without."""
 _ONE: Entries = [
+    ("/v1/collections/{name}/search", answer_search, SearchBody, "openai"),
+    ("/v1/collections/{name}/documents", answer_documents, DocumentsBody, "openai"),
     ("/v2/rerank", answer_rerank, RerankBody, "openai"),
     ("/v2/embed", answer_cohere, CohereBody, "openai"),
     ("/v1/embed", answer_cohere_first, CohereBody, "openai"),
@@ -66,6 +73,7 @@ _ONE: Entries = [
     ("/info", answer_info, None, "tei"),
 ]
 _OPEN: Entries = [
+    ("/", answer_page, None, "openai"),
     ("/health", answer_health, None, "openai"),
     ("/ping", answer_health, None, "openai"),
     ("/ready", answer_ready, None, "openai"),
@@ -73,18 +81,23 @@ _OPEN: Entries = [
 """Routes that need no key."""
 
 
-def create_app(service: Service, *, warm: bool = True) -> Starlette:
+def create_app(service: Service, *, warm: bool = True, tracing: Tracing | None = None) -> Starlette:
     """The application of a service. Its models are warmed when it starts unless they are already (``warm`` false), and closed
-    when it ends."""
+    when it ends. ``tracing`` is by default that which the environment names."""
     settings = service.settings
+    tracing = tracing_of_environment() if tracing is None else tracing
     limits = Limits(settings.keys, settings.max_body, settings.body_timeout, TIMEOUT.set)
     routes = []
     entries = [(prefix + path, *rest) for path, *rest in _BOTH for prefix in ("", "/v1")]
-    listed: list[tuple[Any, bool]] = [(entry, False) for entry in [*entries, *_ONE]] + [
-        (entry, True) for entry in _OPEN
-    ]
-    if not settings.metrics_apart:
-        listed.append((("/metrics", answer_metrics, None, "openai"), False))
+    entries += _ONE if settings.metrics_apart else [*_ONE, ("/metrics", answer_metrics, None, "openai")]
+    free = [path for path, *_ in _OPEN]
+    document = openapi_of([*entries, *_OPEN], free, keys=bool(settings.keys))
+
+    async def answer_openapi(service: Service, call: Call, body: None, path: Mapping[str, str]) -> Reply:
+        return Reply(document)
+
+    listed: list[tuple[Any, bool]] = [(entry, False) for entry in entries] + [(entry, True) for entry in _OPEN]
+    listed.append((("/openapi.json", answer_openapi, None, "openai"), True))
     for (path, answering, shape, dialect), open in listed:
         endpoint = Endpoint(path, partial(answering, service), shape, limits, dialect=dialect, open=open)
         routes.append(Route(path, endpoint, methods=["GET"] if shape is None else ["POST"], name=path))
@@ -97,9 +110,13 @@ def create_app(service: Service, *, warm: bool = True) -> Starlette:
         for model in service.catalogue.models.values():
             model.queue.abandon()
             await model.close()
+        if tracing is not None:
+            tracing.close()
 
     def done(call: Call, scope: Scope) -> None:
         service.metrics.done(call)
+        if tracing is not None:
+            tracing.done(call, Headers(scope=scope))
         if settings.access_log and call.route not in ("/health", "/ping", "/ready", "/metrics"):
             write_line(log_line(call))
 

@@ -126,9 +126,9 @@ class FileRows:
         return found
 
     def textless(self) -> FileRows:
-        """The same, of which rows may lack a text."""
+        """The same, of which rows may lack a text; both have one list of what was ``skipped``."""
         found = copy(self)
-        found.fields, found.skipped = replace(self.fields, textless=True), []
+        found.fields = replace(self.fields, textless=True)
         return found
 
     def __length_hint__(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -164,6 +165,16 @@ class ComposedModality(Modality):
         if len(sizes) > 1:
             raise InputError(f"expected as many of each part, found {', '.join(map(str, sorted(sizes)))}")
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def of_file(self, data: bytes) -> Item:
+        """The item of a JSON object: of its ``files`` (in base64) the pictures, of its ``values`` the other parts."""
+        try:
+            found = json.loads(data)
+            pictures = {name: part for name, part in self.parts.items() if part.frontend.kind == "image"}
+            files = {name: pictures[name].of_file(b64decode(file)) for name, file in found["files"].items()}
+            return files | dict(found["values"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"expected an item of the parts {', '.join(self.parts)} as JSON ({error})") from error
 
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """What makes batches, with what each part needs."""

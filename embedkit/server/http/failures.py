@@ -10,6 +10,7 @@ import msgspec
 
 from embedkit.errors import (
     ClosedError,
+    CollectionMismatchError,
     CollectionNotFoundError,
     DeadlineError,
     EmbedkitError,
@@ -86,6 +87,10 @@ def refusal_of(error: Exception, request_id: str) -> Refusal:
         return Refusal(400, str(error), param="dimensions" if str(error).startswith("dim: ") else None)
     if isinstance(error, StoreError) and isinstance(error, ValueError):
         return Refusal(400, str(error), param="filter")
+    if isinstance(error, CollectionMismatchError):
+        return Refusal(409, str(error), code="collection_mismatch")
+    if isinstance(error, StoreError):
+        return Refusal(502, f"the store: {error}", code="store_failed")
     return Refusal(500, f"the server failed; its log tells why, at the request {request_id}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,9 @@ def numbers(vector: npt.NDArray[Any]) -> msgspec.Raw:
     """A vector as an array of JSON: nine significant digits give back the same float32."""
     if vector.dtype.kind in "iub":
         return msgspec.Raw(msgspec.json.encode(vector.tolist()))
+    if not vector.all():  # a zero's sign is lost where it is read as an integer
+        shown = ("-0.0" if one == 0 and math.copysign(1, one) < 0 else "%.9g" % one for one in vector.tolist())
+        return msgspec.Raw(f"[{','.join(shown)}]".encode())
     return msgspec.Raw((_form(len(vector)) % tuple(vector.tolist())).encode())
 
 

@@ -42,7 +42,8 @@ from .gates import Gates
 from .labels import rank_correlation
 from .media.audio_reference import check_sound
 from .media.image_reference import check_pixels
-from .reference import Floats, sequence, tokens
+from .reference import Floats
+from .tokens import sequence, tokens
 
 _MAXSIM_TEXTS = 128
 _TIE = 4e-6

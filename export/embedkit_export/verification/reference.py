@@ -1,7 +1,8 @@
 """The reference: the model's own vectors from torch, by the plainest way there is.
 
-Each text goes through the transformers tokenizer and the model alone, unpadded (or padded to the fixed length that the
-recipe names), in the attention that transformers takes by default; pooling is done on that one row, by its definition.
+Each text goes through the transformers tokenizer and the model unpadded (or padded to the fixed length that the
+recipe names), with others of as many tokens or alone, in the attention that transformers takes by default; pooling is
+done on that one row, by its definition.
 Of a SentenceTransformer that is exported as it is, its own ``encode`` is the reference.
 """
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from embedkit.bundle.frontends.audio import Windows
-from embedkit.bundle.manifest import AudioFrontend, Choice, IdsFrontend, ImageFrontend, Output, TextFrontend
+from embedkit.bundle.manifest import AudioFrontend, IdsFrontend, ImageFrontend, Output, TextFrontend
 from embedkit.runtime.frontends.text.template import Text
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -31,8 +32,12 @@ from embedkit_export.tensors import DENSE, FEATURES, IDS, LENGTH, MASK, SAMPLES,
 from .media.audio_reference import given as heard
 from .media.composed_reference import named_tensors
 from .media.image_reference import inked, pixel_values
+from .tokens import chosen_id, padded, sequence
 
 Floats = npt.NDArray[np.float32]
+
+_TOKENS_AT_ONCE = 2048
+"""Of the texts that go through the model together."""
 
 
 def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None, modality: Any = None) -> dict[str, Values]:
@@ -42,7 +47,7 @@ def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None, moda
     with quiet(), torch.no_grad():
         if model is not None:
             return {name: _own(model, role, [str(item) for item in items], output) for name, output in outputs.items()}
-        rows = [_alone(plan, role, item, modality) for item in items]
+        rows = _rows(plan, role, items, modality)
     return {name: _gathered(output, [row[name] for row in rows]) for name, output in outputs.items()}
 
 
@@ -78,6 +83,40 @@ def _own(model: Any, role: str, texts: list[str], output: Output) -> Values:
     return np.asarray(out, dtype=np.float32)
 
 
+def _rows(plan: Plan, role: str, items: Sequence[Text], modality: Any) -> list[dict[str, npt.NDArray[Any]]]:
+    """What torch makes of each item: texts of as many tokens go through the model together, which needs no padding either."""
+    graph = plan.graphs[plan.roles[role].graph]
+    if not isinstance(plan.roles[role].frontend, TextFrontend) or len(graph.module.heads):
+        return [_alone(plan, role, item, modality) for item in items]
+    read = [_read(plan, role, item) for item in items]
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for number, (_, mask, _) in enumerate(read):
+        alike.setdefault(tuple(mask), []).append(number)
+    out: dict[int, dict[str, npt.NDArray[Any]]] = {}
+    for same, numbers in alike.items():
+        count = max(1, _TOKENS_AT_ONCE // max(1, len(same)))
+        for start in range(0, len(numbers), count):
+            part = numbers[start : start + count]
+            given = {name: torch.cat([read[i][0][name] for i in part]) for name in read[part[0]][0]}
+            for number, hidden in zip(part, graph.module.hidden(given), strict=True):
+                out[number] = _headed_and_pooled(graph, *read[number], hidden)
+    return [out[number] for number in range(len(items))]
+
+
+def _read(plan: Plan, role: str, item: Text) -> tuple[dict[str, Tensor], list[int], list[int]]:
+    """The tensors of one text, its mask, and the places that are pooled."""
+    planned = plan.roles[role]
+    assert isinstance(planned.frontend, TextFrontend)
+    ids, mask, types, pool = padded(planned.tokenizer, planned.frontend, item)
+    named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
+    for entry in plan.graphs[planned.graph].inputs:
+        if entry.choice is not None:
+            named[entry.name] = torch.tensor([chosen_id(entry.choice, item)])
+        elif entry.source == "types":
+            named[TYPES] = torch.tensor([types])
+    return named, mask, pool
+
+
 def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str, npt.NDArray[Any]]:
     chosen = plan.roles[role]
     graph = plan.graphs[chosen.graph]
@@ -103,14 +142,7 @@ def _alone(plan: Plan, role: str, item: Text, modality: Any = None) -> dict[str,
         named = named_tensors(chosen, graph.inputs, item, padded)
         rows = [1] * module.hidden(named).shape[1]
         return _headed_and_pooled(graph, named, rows, rows)
-    ids, mask, types, pool = padded(chosen.tokenizer, frontend, item)
-    named = {IDS: torch.tensor([ids]), MASK: torch.tensor([mask])}
-    for entry in graph.inputs:
-        if entry.choice is not None:
-            named[entry.name] = torch.tensor([_chosen(entry.choice, item)])
-        elif entry.source == "types":
-            named[TYPES] = torch.tensor([types])
-    return _headed_and_pooled(graph, named, mask, pool)
+    return _headed_and_pooled(graph, *_read(plan, role, item))
 
 
 def _of_windows(graph: GraphPlan, about: Windows, features: Tensor) -> dict[str, npt.NDArray[Any]]:
@@ -125,26 +157,16 @@ def _of_windows(graph: GraphPlan, about: Windows, features: Tensor) -> dict[str,
     return {DENSE: np.asarray(mean, dtype=np.float32)}
 
 
-def padded(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int], list[int], list[int], list[int]]:
-    """Ids, mask, token types and the places that are pooled of one text, as long as every text is at least."""
-    ids, types, pool = tokens(tokenizer, frontend, item)
-    mask = [1] * len(ids)
-    missing = frontend.least - len(ids)
-    if missing > 0:
-        ids, mask = ids + [frontend.pad_id] * missing, mask + [int(frontend.padding == "read")] * missing
-        types, pool = types + [0] * missing, pool + [int(frontend.padding != "ignored")] * missing
-    return ids, mask, types, pool
-
-
 def _headed_and_pooled(
-    graph: GraphPlan, named: dict[str, Tensor], mask: list[int], pool: list[int]
+    graph: GraphPlan, named: dict[str, Tensor], mask: list[int], pool: list[int], hidden: Tensor | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """What is made of one item's tensors: ``mask`` tells the tokens that are read, ``pool`` those that are kept."""
+    """What is made of one item's tensors: ``mask`` tells the tokens that are read, ``pool`` those that are kept; ``hidden`` is
+    (tokens, dim) where it is known already."""
     module = graph.module
     out: dict[str, npt.NDArray[Any]] = {}
     vector: Tensor | None = None
     if len(module.pools):
-        hidden = module.hidden(named)[0]
+        hidden = module.hidden(named)[0] if hidden is None else hidden
         kept = torch.tensor(pool if module.masked else mask)
         if (
             len(kept) != len(hidden) and MASK not in named
@@ -185,12 +207,6 @@ def _alone_ids(plan: Plan, role: str, item: Sequence[int]) -> dict[str, npt.NDAr
     pooled = torch.cat([_pooled(part, module, hidden, named, named[MASK][0]) for part in module.pools])
     staged = module.staged(pooled[None, None].expand(1, 2, -1), named)
     return {DENSE: staged[0, 0].numpy()}
-
-
-def sequence(frontend: IdsFrontend, item: Sequence[int]) -> list[int]:
-    """The ids of a sequence that are read."""
-    ids = [int(number) for number in item]
-    return ids[-frontend.max :] if frontend.keep == "last" else ids[: frontend.max]
 
 
 def _headed(
@@ -272,114 +288,3 @@ def _pooled(pool: Any, module: EncoderGraph, hidden: Tensor, named: Mapping[str,
         places = (torch.arange(len(hidden))[kept == 1] + 1.0)[:, None]
         return (rows * places).sum(dim=0) / places.sum()
     return rows.sum(dim=0) / (len(rows) ** 0.5 if pool.mode == "mean_sqrt_length" else len(rows))
-
-
-def tokens(tokenizer: Any, frontend: TextFrontend, item: Text) -> tuple[list[int], list[int], list[int]]:
-    """Ids, token types and the places that are pooled, as the transformers tokenizer has them."""
-    given = {_main(frontend): item} if isinstance(item, str) else dict(item)
-    segments, field_ends, before = [""], [], ""
-    for part in frontend.template:
-        if part.pair:
-            segments.append("")
-        elif part.field is None:
-            segments[-1] += part.lit or ""
-        else:
-            before = "".join(segments)
-            start = len(segments[-1])
-            value = given.get(part.field, part.default) or ""
-            segments[-1] += value.strip() if part.strip else value
-            field_ends.append((len(segments) - 1, start, len(segments[-1])))
-    limit, smart = frontend.truncate.max, frontend.truncate.mode == "smart"
-    cut = smart and frontend.truncate.applies_to == "all"
-    if cut and len(segments) == 2:
-        segments = [_enough(tokenizer, segment, limit) for segment in segments]
-    encoded = tokenizer(
-        *([segment] for segment in segments),  # in lists, because an empty second text would not count alone
-        truncation="longest_first" if cut else False,
-        max_length=limit if cut else None,
-        return_token_type_ids=True,
-        return_special_tokens_mask=True,
-        return_offsets_mapping=True,
-    )
-    columns = [encoded[name][0] for name in ("input_ids", "token_type_ids", "special_tokens_mask")]
-    kept_places = list(range(len(columns[0])))
-    if not smart:
-        kept_places = kept_places[:limit]
-        columns = [column[:limit] for column in columns]
-    elif frontend.truncate.applies_to == "body":
-        closing = _closing(tokenizer, frontend)
-        if len(kept_places) > limit:
-            kept_places = kept_places[: limit - len(closing)] + kept_places[len(kept_places) - len(closing) :]
-            columns = [[column[place] for place in kept_places] for column in columns]
-            columns[0][limit - len(closing) :] = closing
-    elif not cut:
-        places = list(range(len(columns[0])))
-        spans, owners = encoded["offset_mapping"][0], encoded.sequence_ids(0)
-        for segment, start, end in reversed(field_ends):
-            for place in reversed(list(places)):
-                first, last = spans[place]
-                if len(places) > limit and owners[place] == segment and first < end and last > start:
-                    places.remove(place)
-        columns = [[column[place] for place in places] for column in columns]
-        kept_places = places
-    ids, types, special = (list(column) for column in columns)
-    if frontend.first_token is not None and ids:
-        ids[0] = _chosen(frontend.first_token, item)
-    pool = [1] * len(ids)
-    if frontend.pool_mask and "template" in frontend.pool_mask.drop:
-        spans, owners = encoded["offset_mapping"][0], encoded.sequence_ids(0)
-        inside = [
-            any(owner == segment and span[0] < end and span[1] > start for segment, start, end in field_ends)
-            for span, owner in zip(spans, owners, strict=True)
-        ]
-        pool = [int(inside[place]) for place in kept_places]
-    if frontend.pool_mask:
-        pool = [0 if token in frontend.pool_mask.ids else kept for token, kept in zip(ids, pool, strict=True)]
-    for rule in frontend.pool_mask.drop if frontend.pool_mask else ():
-        kind, _, number = rule.partition(":")
-        leading = int(number or 1) if kind == "first" else _prefix_tokens(tokenizer, before) if kind == "prefix" else 0
-        pool = [0 if i < leading or (kind == "special" and special[i]) else kept for i, kept in enumerate(pool)]
-    return ids, types, pool
-
-
-def _closing(tokenizer: Any, frontend: TextFrontend) -> list[int]:
-    """The ids that a text ends with, whatever its fields hold."""
-    literal = ""
-    for part in frontend.template:
-        literal = literal + (part.lit or "") if part.field is None else ""
-    before = "".join((part.lit or "0") for part in frontend.template).removesuffix(literal)
-    encoded = tokenizer(before + literal, return_offsets_mapping=True, return_special_tokens_mask=True)
-    ids: list[int] = encoded["input_ids"]
-    spans, special = encoded["offset_mapping"], encoded["special_tokens_mask"]
-    inside = [
-        i for i, (span, added) in enumerate(zip(spans, special, strict=True)) if not added and span[0] < len(before)
-    ]
-    return ids[inside[-1] + 1 :] if inside else ids
-
-
-def _prefix_tokens(tokenizer: Any, text: str) -> int:
-    if not text:
-        return 0
-    encoded = tokenizer(text, return_special_tokens_mask=True)
-    special = encoded["special_tokens_mask"]
-    while special and special[-1]:
-        special = special[:-1]
-    return len(special)
-
-
-def _enough(tokenizer: Any, text: str, limit: int) -> str:
-    """A beginning of the text with more tokens than the limit, or all of it: what comes after cannot matter, and the
-    library's cut of a pair takes time and memory that grow with the product of the two lengths."""
-    beginning = text[: 10 * limit + 100]
-    return beginning if len(tokenizer(beginning, add_special_tokens=False)["input_ids"]) > limit else text
-
-
-def _main(frontend: TextFrontend) -> str:
-    names = [str(part.field) for part in frontend.template if part.field]
-    required = [str(part.field) for part in frontend.template if part.field and part.default is None]
-    return required[0] if required else "text" if "text" in names else names[0]
-
-
-def _chosen(choice: Choice, item: Text) -> int:
-    value = choice.default if isinstance(item, str) else item.get(choice.field, choice.default)
-    return choice.values[value or ""]

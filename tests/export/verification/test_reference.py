@@ -1,44 +1,42 @@
-"""The reference itself, against the tokenizer of transformers and plain slices."""
+"""The reference itself, against the model called on one text."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from pathlib import Path
 
-import msgspec
-import pytest
+import numpy as np
+import torch
 
-from embedkit.bundle.manifest import Part, PoolMask, TextFrontend, Truncate
+from embedkit_export.plan.prepare import prepare
 from embedkit_export.verification import reference
 from helpers import models
 
 
-def frontend(**options: Any) -> TextFrontend:
-    made = TextFrontend(
-        tokenizer="tokenizer.json",
-        template=[Part(lit="a recipe "), Part(field="text")],
-        truncate=Truncate(max=options.pop("limit", 12), mode="smart", applies_to="all"),
-        pad="longest",
-        pad_id=0,
+def test_texts_of_as_many_tokens_share_a_call_and_keep_the_vectors_that_they_have_alone(tmp_path: Path) -> None:
+    prepared = prepare(models.save("bert", tmp_path / "bert"), pooling="mean", normalize=False)
+    role = prepared.plan.roles["default"]
+    texts = [
+        "bread",
+        "flour and water",
+        "salt",
+        "the last boat",
+        "yeast",
+        "a recipe for bread needs flour",
+        "the first boat",
+    ]
+    module = prepared.plan.graphs["default"].module
+    sizes: list[tuple[int, ...]] = []
+    hook = module.backbone.register_forward_hook(
+        lambda _module, _args, given, _out: sizes.append(tuple(given["input_ids"].shape)), with_kwargs=True
     )
-    return msgspec.structs.replace(made, **options)
-
-
-def test_tokens_are_those_of_the_tokenizer() -> None:
-    tokenizer = models.make_tokenizer("word")
-    for text in ("bread", "the harbour was quiet and the last boat had already left", ""):
-        expected = tokenizer("a recipe " + text, truncation=True, max_length=12)["input_ids"]
-        ids, types, pool = reference.tokens(tokenizer, frontend(), text)
-        assert ids == expected
-        assert (types, pool) == ([0] * len(ids), [1] * len(ids))
-
-
-def test_special_tokens_are_not_pooled() -> None:
-    left_out = PoolMask(drop=["special", "first:2"], ids=[])
-    ids, _, pool = reference.tokens(models.make_tokenizer("word"), frontend(pool_mask=left_out), "bread")
-    assert pool == [0, 0, *[1] * (len(ids) - 3), 0]
-
-
-@pytest.mark.parametrize(("keep", "expected"), [("last", [3, 4]), ("first", [1, 2])])
-def test_a_sequence_is_cut_on_its_side(keep: str, expected: list[int]) -> None:
-    assert reference.sequence(SimpleNamespace(keep=keep, max=2), [1, 2, 3, 4]) == expected
+    found = reference.values(prepared.plan, "default", texts)["dense"]
+    hook.remove()
+    assert isinstance(found, np.ndarray)
+    assert sum(rows for rows, _ in sizes) == len(texts)
+    assert len(sizes) == len({columns for _, columns in sizes}) < len(texts)
+    for text, vector in zip(texts, found, strict=True):
+        given = role.tokenizer(text, return_tensors="pt")
+        with torch.no_grad():
+            hidden = module.backbone(**{name: given[name] for name in ("input_ids", "attention_mask")})
+        expected = hidden.last_hidden_state[0].mean(dim=0).numpy()
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
