@@ -50,7 +50,7 @@ CLIENTS := langchain-core langchain-tests langchain-qdrant mteb haystack-ai llam
 	touch $@
 
 test-clients: .venv-clients/.ready
-	.venv-clients/bin/python -m pytest -o asyncio_mode=auto tests/integrations $(wildcard tests/clients)
+	.venv-clients/bin/python -m pytest -o asyncio_mode=auto tests/integrations tests/cli/commands/serving/test_mcp.py $(wildcard tests/clients)
 
 bench: $(READY)
 	$(BIN)/python $(INSTALL) -e '.[bench]'

@@ -17,6 +17,7 @@ _HOME = {
     "BadRow": "ingestion",
     "Bundle": "bundle.folder",
     "BundleError": "errors",
+    "CachedEncoder": "encoders.cached.encoder",
     "Capabilities": "stores.contract",
     "CheckReport": "ingestion",
     "Chunking": "ingestion",
@@ -123,6 +124,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from embedkit.bundle.folder import Bundle as Bundle
     from embedkit.encoders.asynchronous import AsyncEncoder as AsyncEncoder
+    from embedkit.encoders.cached.encoder import CachedEncoder as CachedEncoder
     from embedkit.encoders.classifier import Classifier as Classifier
     from embedkit.encoders.cross.stored import CrossScorer as CrossScorer
     from embedkit.encoders.encoder import Encoder as Encoder

@@ -195,13 +195,13 @@ class Compared:
         """What loads each variant of each bundle, by its name. Raises `BundleError` for a folder that is no bundle, and a
         usage error for one that is there twice."""
         from embedkit.bundle.folder import Bundle
-        from embedkit.encoders.remote.address import Address, is_address
+        from embedkit.encoders.remote.address import ServerAddress, is_address
 
         found: dict[str, Callable[[], BaseEncoder]] = {}
         for bundle, name in zip(bundles, _names(bundles), strict=True):
             remote = is_address(bundle)
             if remote:
-                Address.of(bundle)  # what its server computes with is its own affair: there is one of it
+                ServerAddress.of(bundle)  # what its server computes with is its own affair: there is one of it
             else:
                 Bundle.open(bundle)
             for variant in self.variant if self.variant and not remote else ("auto",):

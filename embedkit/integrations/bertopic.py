@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from embedkit.integrations.loading import Given, encoder_of, missing
+from embedkit.integrations.shared.loading import Given, encoder_of, missing
 from embedkit.vectors.arrays import FloatArray
 
 try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.integrations.loading import Given, described, encoder_of, found_again, missing
+from embedkit.integrations.shared.loading import Given, described, encoder_of, found_again, missing
 
 try:
     from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space

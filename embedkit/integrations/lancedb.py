@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from embedkit.encoders.base import BaseEncoder
-from embedkit.integrations.loading import encoder_of, found_again, missing
+from embedkit.integrations.shared.loading import encoder_of, found_again, missing
 from embedkit.system.extras import needed
 
 try:

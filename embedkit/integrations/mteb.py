@@ -12,7 +12,7 @@ import numpy as np
 
 from embedkit.encoders.reranker import Reranker
 from embedkit.errors import InputError
-from embedkit.integrations.loading import Given, encoder_of, missing
+from embedkit.integrations.shared.loading import Given, encoder_of, missing
 from embedkit.vectors.arrays import FloatArray
 
 try:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedkit.errors import InputError, OptionError
-from embedkit.integrations.loading import Given, described, encoder_of, found_again
+from embedkit.integrations.shared.loading import Given, described, encoder_of, found_again
 from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.token_counter import TokenCounter
 from embedkit.system.extras import needed

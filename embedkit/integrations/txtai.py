@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from embedkit.errors import InputError
-from embedkit.integrations.loading import encoder_of, missing
+from embedkit.integrations.shared.loading import encoder_of, missing
 from embedkit.vectors.arrays import FloatArray
 
 try:

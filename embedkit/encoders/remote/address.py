@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from embedkit.errors import OptionError
 
-KEY = "EMBEDKIT_API_KEY"
+KEY_VARIABLE = "EMBEDKIT_API_KEY"
 """The variable of the environment that holds a server's key."""
 _KEYS = {"api.openai.com": "OPENAI_API_KEY"}
 """Of servers whose key has a name that all programs know; it goes to no other host."""
@@ -20,7 +20,7 @@ def is_address(place: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """Where a server listens: ``base`` with everything before the path of a request, without query; ``model`` is the
     fragment of what was given, if it had one. ``query`` (of Azure a version, elsewhere perhaps a secret) is never shown."""
 
@@ -32,7 +32,7 @@ class Address:
     model: str | None
 
     @classmethod
-    def of(cls, url: str) -> Address:
+    def of(cls, url: str) -> ServerAddress:
         """The address that ``url`` is: ``http://host:8080/v1``, or with a model's name ``http://host:8080/v1#NAME``."""
         if not is_address(url):
             raise OptionError(f"url: expected an address, as http://localhost:8080/v1, found {url!r:.100}")
@@ -42,7 +42,9 @@ class Address:
         except ValueError as error:
             raise OptionError(f"url: no address of a server ({error}); expected http://HOST:PORT/v1") from None
         if parts.username is not None or parts.password is not None:
-            raise OptionError(f"url: holds a name or a password, which would be shown; set the key in {KEY} instead")
+            raise OptionError(
+                f"url: holds a name or a password, which would be shown; set the key in {KEY_VARIABLE} instead"
+            )
         if not host or not url.isprintable() or any(character.isspace() for character in url):
             raise OptionError("url: expected the name of a host, as in http://localhost:8080/v1")
         scheme = parts.scheme.lower()
@@ -72,4 +74,4 @@ class Address:
             if not os.environ.get(variable):
                 raise OptionError(f"key_variable: the environment has no {variable!r}; set it to the server's key")
             return os.environ[variable]
-        return os.environ.get(_KEYS.get(self.host, "")) or os.environ.get(KEY) or None
+        return os.environ.get(_KEYS.get(self.host, "")) or os.environ.get(KEY_VARIABLE) or None

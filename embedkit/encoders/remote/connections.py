@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from embedkit.errors import OptionError
 
-from .address import Address
+from .address import ServerAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Connections:
     """Open connections that wait to be used; safe to be shared by threads. ``timeout`` is of connecting, and of each wait for bytes,
     in seconds. ``renewed`` counts the connections that the server had closed while they waited: it may have been started anew."""
 
-    def __init__(self, address: Address, timeout: float) -> None:
+    def __init__(self, address: ServerAddress, timeout: float) -> None:
         self.address, self.timeout, self.renewed = address, timeout, 0
         self._proxy = _proxy(address)
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
@@ -108,7 +108,7 @@ class _Proxy:
     headers: Mapping[str, str]
 
 
-def _proxy(address: Address) -> _Proxy | None:
+def _proxy(address: ServerAddress) -> _Proxy | None:
     """The proxy that the environment names for the address."""
     url = urllib.request.getproxies().get(address.scheme)
     if not url or urllib.request.proxy_bypass(address.host):
@@ -129,7 +129,7 @@ def _proxy(address: Address) -> _Proxy | None:
     return _Proxy(host, port, headers)
 
 
-def _authority(address: Address) -> str:
+def _authority(address: ServerAddress) -> str:
     name = f"[{address.host}]" if ":" in address.host else address.host
     return name if address.port == 80 else f"{name}:{address.port}"
 

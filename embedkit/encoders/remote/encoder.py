@@ -20,7 +20,7 @@ from embedkit.runtime.options import OnTruncate, check_on_truncate
 from embedkit.stores.contract import METRICS
 from embedkit.stores.fingerprint import same_space
 
-from .address import Address
+from .address import ServerAddress
 from .client import Client
 from .model import RemoteModel, Wanted, find_model
 from .source import RemoteSource, changed
@@ -83,7 +83,7 @@ class RemoteEncoder(BaseEncoder):
             RemoteError: the server does not answer, refuses, has no such model, or another than ``fingerprint`` says.
             OptionError: an option that says nothing sensible.
         """
-        address = Address.of(url)
+        address = ServerAddress.of(url)
         for name, value in {"batch_size": batch_size, "concurrency": concurrency}.items():
             positive(name, value)
         for name, number in {"dimensions": dimensions, "max_tokens": max_tokens}.items():

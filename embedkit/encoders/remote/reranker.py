@@ -12,7 +12,7 @@ from embedkit.encoders.reranker import Ranked
 from embedkit.errors import InputError, RemoteError
 from embedkit.runtime.options import check_count
 
-from .address import Address
+from .address import ServerAddress
 from .client import Client
 from .model import listed_models
 
@@ -32,7 +32,7 @@ class RemoteReranker:
     ) -> None:
         """``url`` is the address up to the version, as ``http://localhost:8080/v1``, with ``#NAME`` after it or ``model`` where the
         server has several; without either, our server's reranker."""
-        address = Address.of(url)
+        address = ServerAddress.of(url)
         self.address = str(address)
         self._client = Client(address, key_variable=key_variable, timeout=timeout, retries=retries)
         self.model = model or address.model or self._only()

@@ -3,7 +3,7 @@ retriever."""
 
 from __future__ import annotations
 
-from embedkit.integrations.loading import missing
+from embedkit.integrations.shared.loading import missing
 
 try:
     from .embedders import (

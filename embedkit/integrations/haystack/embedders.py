@@ -10,7 +10,7 @@ from haystack.dataclasses import SparseEmbedding
 
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
-from embedkit.integrations.loading import encoder_of, found_again
+from embedkit.integrations.shared.loading import encoder_of, found_again
 from embedkit.stores.fingerprint import firsts
 
 

@@ -15,8 +15,8 @@ from haystack.document_stores.types import DuplicatePolicy
 from haystack.utils.filters import document_matches_filter
 
 from embedkit.errors import InputError, OptionError
-from embedkit.integrations.loading import encoder_of
-from embedkit.integrations.shelf import Shelf
+from embedkit.integrations.shared.loading import encoder_of
+from embedkit.integrations.shared.shelf import Shelf
 from embedkit.records.documents import Record
 from embedkit.records.filters import F, Filter
 from embedkit.stores.contract import CollectionSpec, Metric

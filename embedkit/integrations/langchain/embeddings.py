@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from embedkit.integrations.loading import Given, described, encoder_of, found_again, missing
+from embedkit.integrations.shared.loading import Given, described, encoder_of, found_again, missing
 
 try:
     from langchain_core.embeddings import Embeddings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from embedkit.integrations.loading import missing
+from embedkit.integrations.shared.loading import missing
 
 try:
     from langchain_core.callbacks import Callbacks

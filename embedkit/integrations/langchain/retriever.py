@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from embedkit.errors import InputError
-from embedkit.integrations.filters import filter_of
-from embedkit.integrations.loading import missing
+from embedkit.integrations.shared.filters import filter_of
+from embedkit.integrations.shared.loading import missing
 from embedkit.retrieval.searching import search
 
 from .embeddings import EmbedkitEmbeddings

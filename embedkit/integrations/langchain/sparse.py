@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from embedkit.errors import InputError
-from embedkit.integrations.loading import Given, described, encoder_of, found_again, missing
+from embedkit.integrations.shared.loading import Given, described, encoder_of, found_again, missing
 from embedkit.vectors.sparse import SparseVectors
 
 try:

@@ -11,9 +11,9 @@ import numpy as np
 
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.pipeline.columns import Columns
-from embedkit.integrations.filters import filter_of
-from embedkit.integrations.loading import missing
-from embedkit.integrations.shelf import Shelf
+from embedkit.integrations.shared.filters import filter_of
+from embedkit.integrations.shared.loading import missing
+from embedkit.integrations.shared.shelf import Shelf
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.documents import Hit
 from embedkit.retrieval.mmr import diverse

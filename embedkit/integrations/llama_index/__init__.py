@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from embedkit.integrations.loading import missing
+from embedkit.integrations.shared.loading import missing
 
 try:
     from .embeddings import EmbedkitEmbedding, EmbedkitSparseEmbedding

@@ -11,7 +11,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
-from embedkit.integrations.loading import Given, described, encoder_of
+from embedkit.integrations.shared.loading import Given, described, encoder_of
 from embedkit.stores.fingerprint import firsts
 
 

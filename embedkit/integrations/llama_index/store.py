@@ -20,7 +20,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.pipeline.columns import Columns
-from embedkit.integrations.shelf import Shelf
+from embedkit.integrations.shared.shelf import Shelf
 from embedkit.records.documents import Hit, Record
 from embedkit.records.filters import F, Filter
 from embedkit.retrieval.mmr import diverse

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from embedkit import OptionError
-from embedkit.encoders.remote.address import Address, is_address
+from embedkit.encoders.remote.address import ServerAddress, is_address
 
 
 def test_the_parts_of_an_address():
-    found = Address.of("HTTP://Example.com:8080/v1/?version=2#bge:query")
+    found = ServerAddress.of("HTTP://Example.com:8080/v1/?version=2#bge:query")
     assert (found.host, found.port, found.path, found.model) == ("example.com", 8080, "/v1", "bge:query")
     assert found.target("/embeddings") == "/v1/embeddings?version=2"
     assert found.target("/tokenize", root=True) == "/tokenize?version=2"
@@ -25,7 +25,7 @@ def test_the_parts_of_an_address():
     ],
 )
 def test_what_is_shown_has_no_query(url, shown):
-    assert str(Address.of(url)) == shown
+    assert str(ServerAddress.of(url)) == shown
 
 
 @pytest.mark.parametrize(
@@ -44,25 +44,25 @@ def test_what_is_shown_has_no_query(url, shown):
 )
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(OptionError, match="url"):
-        Address.of(url)
+        ServerAddress.of(url)
 
 
 def test_a_password_in_an_address_is_refused_and_not_shown():
     with pytest.raises(OptionError) as error:
-        Address.of("http://someone:s3cret@host/v1")
+        ServerAddress.of("http://someone:s3cret@host/v1")
     assert "s3cret" not in str(error.value)
 
 
 def test_a_key_goes_to_the_host_that_it_is_of(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "of openai")
-    assert Address.of("https://api.openai.com/v1").key() == "of openai"
-    assert Address.of("https://host/v1").key() is None
+    assert ServerAddress.of("https://api.openai.com/v1").key() == "of openai"
+    assert ServerAddress.of("https://host/v1").key() is None
     monkeypatch.setenv("EMBEDKIT_API_KEY", "ours")
-    assert Address.of("https://host/v1").key() == "ours"
+    assert ServerAddress.of("https://host/v1").key() == "ours"
     monkeypatch.setenv("OTHER", "another")
-    assert Address.of("https://host/v1").key("OTHER") == "another"
+    assert ServerAddress.of("https://host/v1").key("OTHER") == "another"
     with pytest.raises(OptionError, match="MISSING"):
-        Address.of("https://host/v1").key("MISSING")
+        ServerAddress.of("https://host/v1").key("MISSING")
 
 
 def test_folders_are_no_addresses(tmp_path):

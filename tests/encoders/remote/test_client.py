@@ -9,12 +9,12 @@ import time
 import pytest
 
 from embedkit import RemoteError
-from embedkit.encoders.remote.address import Address
+from embedkit.encoders.remote.address import ServerAddress
 from embedkit.encoders.remote.client import Client
 
 
 def client(url: str, waits: list[float], **options) -> Client:
-    return Client(Address.of(url), sleep=waits.append, **options)
+    return Client(ServerAddress.of(url), sleep=waits.append, **options)
 
 
 BODY = {"model": "tiny", "input": ["a"]}

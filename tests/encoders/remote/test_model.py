@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, OptionError, RemoteError
-from embedkit.encoders.remote.address import Address
+from embedkit.encoders.remote.address import ServerAddress
 from embedkit.encoders.remote.client import Client
 from embedkit.encoders.remote.model import PROBES, Wanted, find_model
 from embedkit.stores.fingerprint import same_space
@@ -16,7 +16,7 @@ from helpers.embedding_server import EmbeddingServer, serving
 
 def found(url: str, name: str | None = None, **wanted):
     given = {"prompts": {}, "dimensions": None, "metric": None} | wanted
-    return find_model(Client(Address.of(url), retries=0), Wanted(name, **given))
+    return find_model(Client(ServerAddress.of(url), retries=0), Wanted(name, **given))
 
 
 def test_our_server_says_what_it_has(url, server, encoder):

@@ -44,7 +44,7 @@ class TokenCounter:
         return cls(template, bundle.path(tower.frontend.tokenizer))
 
     @overload
-    def count(self, texts: str | Mapping[str, str]) -> int: ...
+    def count(self, texts: str | Mapping[str, str]) -> int: ...  # type: ignore[overload-overlap]
     @overload
     def count(self, texts: Iterable[Text]) -> list[int]: ...
     def count(self, texts: Any) -> Any:
@@ -88,7 +88,9 @@ class TokenCounter:
 
 
 @overload
-def count_tokens(bundle: str | os.PathLike[str], texts: str | Mapping[str, str], *, role: str = ...) -> int: ...
+def count_tokens(  # type: ignore[overload-overlap]
+    bundle: str | os.PathLike[str], texts: str | Mapping[str, str], *, role: str = ...
+) -> int: ...
 @overload
 def count_tokens(bundle: str | os.PathLike[str], texts: Iterable[Text], *, role: str = ...) -> list[int]: ...
 def count_tokens(bundle: str | os.PathLike[str], texts: Any, *, role: str = "default") -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from embedkit import F, FilterError
-from embedkit.integrations.filters import filter_of
+from embedkit.integrations.shared.filters import filter_of
 
 
 def test_the_forms():

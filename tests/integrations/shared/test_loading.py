@@ -7,7 +7,7 @@ import json
 import pytest
 
 from embedkit import BundleError, Encoder, InputError, RemoteEncoder
-from embedkit.integrations.loading import described, encoder_of, found_again, missing
+from embedkit.integrations.shared.loading import described, encoder_of, found_again, missing
 from embedkit.testing.tiny import tiny_bundle
 from helpers.embedding_server import EmbeddingServer, serving
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit import CollectionMismatchError, CollectionSpec, StoreError, open_store
-from embedkit.integrations.shelf import Shelf
+from embedkit.integrations.shared.shelf import Shelf
 
 SPEC = CollectionSpec("docs", 2, "cosine", "f" * 64)
 VECTORS = np.eye(2, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Vectors of texts kept on disk, so that the same text is not computed again."""

@@ -1,0 +1,1 @@
+"""A collection as tools of language models: what can be asked, and the protocol (MCP) in which they ask."""
