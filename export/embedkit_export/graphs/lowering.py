@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
-from torch.onnx._internal.exporter import _fx_passes
 
 _KEPT = frozenset(
     """
@@ -93,22 +92,35 @@ _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"} | {"logical_not", "logical_a
 @contextmanager
 def lowered_lightly() -> Iterator[None]:
     """While this holds, programs of well-known operators are lowered here, and others by torch."""
-    whole, promote = ExportedProgram.run_decompositions, _fx_passes.insert_type_promotion_nodes
+    whole = ExportedProgram.run_decompositions
+    passes = _exporter_passes()
+    promote = getattr(passes, "insert_type_promotion_nodes", None)
 
     def lower(program: ExportedProgram, *args: Any, **options: Any) -> ExportedProgram:
         return _lower(program) if is_known(program) else whole(program, *args, **options)
 
     def promote_types(graph_module: GraphModule) -> None:
-        if not is_uniform(graph_module):
+        if promote is not None and not is_uniform(graph_module):
             promote(graph_module)
 
     ExportedProgram.run_decompositions = lower  # type: ignore[method-assign]
-    _fx_passes.insert_type_promotion_nodes = promote_types
+    if promote is not None:
+        passes.insert_type_promotion_nodes = promote_types
     try:
         yield
     finally:
         ExportedProgram.run_decompositions = whole  # type: ignore[method-assign]
-        _fx_passes.insert_type_promotion_nodes = promote
+        if promote is not None:
+            passes.insert_type_promotion_nodes = promote
+
+
+def _exporter_passes() -> Any:
+    """The exporter's passes over a program, where this torch has them in a module of their own."""
+    try:
+        from torch.onnx._internal.exporter import _fx_passes
+    except ImportError:
+        return None
+    return _fx_passes
 
 
 def is_uniform(module: GraphModule) -> bool:
