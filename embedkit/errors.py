@@ -12,7 +12,9 @@
     │   └── ClosedError                  use of what was closed before; a WorkerError too
     ├── MissingExtraError(ImportError)   an optional package that is not installed
     ├── OverloadedError(RuntimeError)    more requests at once than may wait
+    ├── DeadlineError(TimeoutError)      a request that waited longer than its caller wanted
     ├── WorkerError(RuntimeError)        a worker process that ended again and again
+    ├── RemoteError(RuntimeError)        a server of embeddings that is not there, refuses, or has another model
     ├── ExportError(RuntimeError)        a model that cannot be exported, or failed its checks
     └── StoreError(RuntimeError)         a vector store that refused or failed
         ├── IngestError                  the store failed for good during an ingest; tells what was written before
@@ -44,6 +46,7 @@ __all__ = [
     "ClosedError",
     "CollectionMismatchError",
     "CollectionNotFoundError",
+    "DeadlineError",
     "DeviceError",
     "DiskError",
     "EmbedkitError",
@@ -55,6 +58,7 @@ __all__ = [
     "MissingExtraError",
     "OptionError",
     "OverloadedError",
+    "RemoteError",
     "StaleIndexError",
     "StoreError",
     "StoreURLError",
@@ -134,11 +138,16 @@ class DeviceError(OptionError, RuntimeError):
 
 
 class OverloadedError(EmbedkitError, RuntimeError):
-    """More texts wait to be encoded than may; ``waiting`` tells how many."""
+    """More texts wait to be encoded than may; ``waiting`` tells how many, and ``retry_after`` in how many seconds about those
+    will be done, where it is known."""
 
-    def __init__(self, message: str, *, waiting: int) -> None:
-        self.waiting = waiting
+    def __init__(self, message: str, *, waiting: int, retry_after: float | None = None) -> None:
+        self.waiting, self.retry_after = waiting, retry_after
         super().__init__(message)
+
+
+class DeadlineError(EmbedkitError, TimeoutError):
+    """A request was not begun, or not finished, within the time that its caller gave it."""
 
 
 class WorkerError(EmbedkitError, RuntimeError):
@@ -147,6 +156,17 @@ class WorkerError(EmbedkitError, RuntimeError):
 
 class ClosedError(InputError, WorkerError):
     """An encoder was used after it was closed; the message says what to make anew."""
+
+
+class RemoteError(EmbedkitError, RuntimeError):
+    """A server of embeddings does not answer, refuses a request, or has not the model that it had.
+
+    ``status`` is that of its answer, None where there was none that could be used; ``said`` what the server said itself.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, said: str = "") -> None:
+        self.status, self.said = status, said
+        super().__init__(message)
 
 
 class ExportError(EmbedkitError, RuntimeError):

@@ -109,8 +109,6 @@ def test_a_list_of_a_package_is_read_at_a_glance(package: str, most: int) -> Non
 # Nothing private is read from outside
 
 OTHERS_PRIVATE = {
-    ("export/embedkit_export/graphs/lowering.py", "_internal"): "torch's exporter hides its pass that promotes types",
-    ("export/embedkit_export/graphs/lowering.py", "_fx_passes"): "torch's exporter hides its pass that promotes types",
     ("export/embedkit_export/graphs/fusion_checks.py", "_conf"): "optimum names its supported models nowhere else",
     (
         "export/embedkit_export/sources/weights/cut_layers.py",

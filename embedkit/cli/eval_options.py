@@ -63,7 +63,8 @@ class Data:
     prompts: str | None = option_field(
         None,
         metavar="SET|FILE",
-        help="The sentences around a label: photo, imagenet, plain, or a file.  [default: photo]",
+        help="The sentences around a label: one of the bundle's sets, photo, imagenet, plain, or a file.  [default: the bundle's "
+        "only set, else photo]",
     )
     neighbours: int | None = option_field(
         None, type=click.IntRange(min=1), help="How many nearest --knn counts.  [default: 20]"
@@ -164,7 +165,7 @@ class Data:
             ),
             *(Texts.read(file, role=role) for file in self.texts),
             *(ImageText.read(file) for file in self.image_text),
-            *(NamedClasses.read(file, labels=self.labels, prompts=self.prompts or "photo") for file in self.zero_shot),
+            *(NamedClasses.read(file, labels=self.labels, prompts=self.prompts) for file in self.zero_shot),
             *(
                 Neighbours.read(
                     file,
@@ -188,21 +189,33 @@ class Compared:
     threads: int | None = option_field(
         None, type=click.IntRange(min=1), help="CPU threads; by default all that may be used."
     )
+    decode: str = option_field("exact", help="How pictures are read: exact, or fast, for large JPEGs.")
 
     def encoders(self, bundles: Sequence[str]) -> dict[str, Callable[[], BaseEncoder]]:
         """What loads each variant of each bundle, by its name. Raises `BundleError` for a folder that is no bundle, and a
         usage error for one that is there twice."""
         from embedkit.bundle.folder import Bundle
+        from embedkit.encoders.remote.address import Address, is_address
 
         found: dict[str, Callable[[], BaseEncoder]] = {}
         for bundle, name in zip(bundles, _names(bundles), strict=True):
-            Bundle.open(bundle)
-            for variant in self.variant or ("auto",):
-                label = f"{name}:{variant}" if self.variant else name
+            remote = is_address(bundle)
+            if remote:
+                Address.of(bundle)  # what its server computes with is its own affair: there is one of it
+            else:
+                Bundle.open(bundle)
+            for variant in self.variant if self.variant and not remote else ("auto",):
+                label = f"{name}:{variant}" if self.variant and not remote else name
                 if label in found:
                     raise click.UsageError(f"expected each bundle and each variant once, found {label} again")
-                loading = Loading(variant=variant, device=self.device, engine=self.engine, threads=self.threads)
-                found[label] = partial(loading.load, bundle)
+                loading = Loading(
+                    variant=variant,
+                    device=self.device,
+                    engine=self.engine,
+                    threads=self.threads,
+                    decode=self.decode,
+                )
+                found[label] = partial((Loading() if remote else loading).load, bundle)
         return found
 
 
@@ -263,7 +276,12 @@ def _together(wanted: str, given: bool, options: Mapping[str, object]) -> None:
 
 
 def _names(bundles: Sequence[str]) -> list[str]:
-    """The folders' names; the whole path of those that share one."""
-    short = [os.path.basename(os.path.normpath(os.path.abspath(bundle))) for bundle in bundles]
+    """The folders' names; the whole path of those that share one. Addresses are their own names."""
+    from embedkit.encoders.remote.address import is_address
+
+    short = [
+        bundle if is_address(bundle) else os.path.basename(os.path.normpath(os.path.abspath(bundle)))
+        for bundle in bundles
+    ]
     counts = Counter(short)
     return [name if counts[name] == 1 else bundle for name, bundle in zip(short, bundles, strict=True)]

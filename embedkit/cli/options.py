@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -12,7 +12,8 @@ import click
 from .click_ext import argument, grouped, option_field
 
 if TYPE_CHECKING:
-    from embedkit.encoders.encoder import Encoder
+    from embedkit.encoders.base import BaseEncoder
+    from embedkit.encoders.pool import EncoderPool
     from embedkit.ingestion import Chunking, Fields, FileRows, chunked
     from embedkit.ingestion.chunking.chunked import By
     from embedkit.records.coercion import MetadataMode
@@ -47,7 +48,11 @@ class _Overlap(_ParamType):
         return int(value) if found is None else found
 
 
-bundle_argument = argument("bundle", metavar="BUNDLE", help="A folder that embedkit-export made.")
+bundle_argument = argument(
+    "bundle",
+    metavar="BUNDLE",
+    help="A folder that embedkit-export made, or the address of a server, as http://host:8080/v1 (with a model's name: ...#NAME).",
+)
 files_argument = argument(
     "files",
     nargs=-1,
@@ -91,8 +96,15 @@ class Loading:
         help="How pictures are read: exact, or fast, for large JPEGs: other vectors, a little, so the same for ingest and search.",
     )
 
-    def load(self, bundle: str) -> Encoder:
-        """The encoder of a bundle."""
+    def load(self, bundle: str) -> BaseEncoder:
+        """The encoder of a bundle, or of a server's address."""
+        from embedkit.encoders.remote.address import is_address
+
+        if is_address(bundle):
+            from embedkit.encoders.remote.encoder import RemoteEncoder
+
+            self.check_remote()
+            return RemoteEncoder(bundle, on_truncate="ignore")
         from embedkit.encoders.encoder import Encoder
 
         return Encoder.load(
@@ -105,14 +117,41 @@ class Loading:
             decode=cast("Decode", self.decode),
         )
 
-    def reranker(self, bundle: str) -> RerankerLike:
-        """The reranker of a cross-encoder's bundle."""
-        import embedkit
+    def pool(self, bundle: str, workers: int) -> EncoderPool:
+        """The same in several processes."""
+        from embedkit.encoders.pool import EncoderPool
 
+        return EncoderPool.load(
+            bundle,
+            workers=workers,
+            variant=self.variant,
+            device=self.device,
+            engine=self.engine,
+            threads=self.threads,
+            on_truncate="ignore",
+            decode=cast("Decode", self.decode),
+        )
+
+    def reranker(self, bundle: str) -> RerankerLike:
+        """The reranker of a cross-encoder's bundle, or of a server's address."""
+        import embedkit
+        from embedkit.encoders.remote.address import is_address
+
+        if is_address(bundle):
+            return embedkit.RemoteReranker(bundle)
         loaded: RerankerLike = embedkit.Reranker.load(
             bundle, variant=self.variant, device=self.device, engine=self.engine, threads=self.threads
         )
         return loaded
+
+    def check_remote(self) -> None:
+        """Refuse what a server alone can choose."""
+        for one in fields(self):
+            if getattr(self, one.name) != one.default:
+                raise click.BadParameter(
+                    "is for a bundle that is loaded here; give it to the server that has the model",
+                    param_hint=f"--{one.name}",
+                )
 
 
 @dataclass(frozen=True)
@@ -277,7 +316,7 @@ class Cutting:
         check_mode(self.metadata)
         return cast("MetadataMode", self.metadata)
 
-    def apply(self, rows: FileRows, encoder: Encoder) -> FileRows | chunked:
+    def apply(self, rows: FileRows, encoder: BaseEncoder) -> FileRows | chunked:
         """The rows, or their chunks."""
         from embedkit.ingestion import chunked
 
@@ -285,7 +324,7 @@ class Cutting:
         return chunked(rows, encoder, chunking, metadata_policy=self.mode()) if chunking else rows
 
 
-def suited(rows: FileRows, encoder: Encoder) -> FileRows:
+def suited(rows: FileRows, encoder: BaseEncoder) -> FileRows:
     """The rows as what the bundle's documents are: texts, pictures or sounds."""
     kind = encoder.modality("document").frontend.kind
     return rows.media(kind) if kind in ("image", "audio") else rows

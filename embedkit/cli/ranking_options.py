@@ -13,7 +13,7 @@ import click
 from .click_ext import OptionalValue, grouped, option_field
 
 if TYPE_CHECKING:
-    from embedkit.encoders.encoder import Encoder
+    from embedkit.encoders.base import BaseEncoder
     from embedkit.records.documents import Hit
     from embedkit.retrieval.rerank import RerankerLike
     from embedkit.stores.guarded import GuardedStore
@@ -67,7 +67,7 @@ class RankingOptions:
     def search(
         self,
         queries: Sequence[str],
-        encoder: Encoder,
+        encoder: BaseEncoder,
         store: str,
         collection: str,
         loading: Loading,

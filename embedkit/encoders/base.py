@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Protocol, Unpack, overload
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
 from embedkit.checks import items_of
-from embedkit.errors import InputError, OptionError, TruncationError, TruncationWarning
+from embedkit.errors import InputError, OptionError, TruncationWarning
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows, Setup
 from embedkit.runtime.options import (
@@ -27,7 +28,7 @@ from embedkit.runtime.options import (
     StreamKeywords,
     check_on_truncate,
 )
-from embedkit.runtime.outputs import RoleInfo, default_size, empty_values
+from embedkit.runtime.outputs import Answer, default_size, empty_values, join_answers
 from embedkit.runtime.streaming import OnBad, stream
 from embedkit.runtime.tower import BatchResult
 from embedkit.system.progress import bar_of
@@ -36,7 +37,6 @@ from embedkit.vectors.quantization import (
     Precision,
     Ranges,
     Vectors,
-    check_precision,
     check_ranges,
     empty,
     needs_ranges,
@@ -261,7 +261,19 @@ class BaseEncoder(EncoderInfo, ABC):
         options = EncodeOptions(role, on_truncate=on_truncate)
         self._refuse_one(texts, role, "stream_outputs")
         windows, about = self._windows(texts, options, self._names(role, outputs), on_bad), self._roles[role].outputs
-        return ({name: default_size(about[name], values) for name, values in window.items()} for window in windows)
+        return (
+            {name: default_size(about[name], values) for name, values in window.values.items()} for window in windows
+        )
+
+    def encode_counted(self, items: list[Item], options: EncodeOptions, *, on_bad: OnBad | None = None) -> Answer:
+        """`encode_with` of several items of the role that the options name, with what the model read of each; those that cannot be
+        encoded are left out where ``on_bad`` is given (see `encode_outputs`). Nothing is said of cut items: the answer tells."""
+        name, about = self.output_for(options)
+        finish = self._finisher(options, about, options.precision)
+        results = self._windows(items, replace(options, on_truncate="ignore"), [name], on_bad)
+        parts = [Answer(finish(found.values[name]), found.counts, found.truncated) for found in results]
+        none = empty(options.dim or about.size, options.precision) if about.kind == "dense" else empty_values(about)
+        return join_answers(parts, none)
 
     def encode_with(self, texts: Items, options: EncodeOptions, *, progress: bool | None = False) -> Any:
         """`encode`, with its keywords as one object."""
@@ -270,7 +282,7 @@ class BaseEncoder(EncoderInfo, ABC):
             one = self.encode_with([texts], options, progress=progress)
             return one[0] if isinstance(one, np.ndarray) else one
         texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
-        name, about = self._output(options)
+        name, about = self.output_for(options)
         if about.kind != "dense":
             return self.encode_outputs(
                 texts, role=options.role, outputs=[name], progress=progress, on_truncate=options.on_truncate
@@ -296,9 +308,9 @@ class BaseEncoder(EncoderInfo, ABC):
 
     def _stream_parts(self, texts: Iterable[Item], options: EncodeOptions) -> Iterator[Any]:
         self._refuse_one(texts, options.role, "stream")
-        name, about = self._output(options)
+        name, about = self.output_for(options)
         if about.kind != "dense":
-            return (found[name] for found in self._windows(texts, options, [name]))
+            return (found.values[name] for found in self._windows(texts, options, [name]))
         if needs_ranges(options.precision) and options.ranges is None:
             raise OptionError(
                 f"ranges: {options.precision} needs those of all vectors before the first; give "
@@ -306,80 +318,56 @@ class BaseEncoder(EncoderInfo, ABC):
             )
         return self._dense(texts, options, name, about, options.precision)
 
-    def _output(self, options: EncodeOptions) -> tuple[str, Output]:
-        """The output that is meant, once the options were found to be for it."""
-        role = self._roles[options.role]
-        name = next(iter(role.outputs)) if options.output is None else options.output
-        about, dim = role.outputs[name], options.dim
-        check_precision(options.precision)
-        if about.kind != "dense":
-            if dim is not None or options.precision != "float32":
-                raise OptionError(
-                    f"dim and precision are for dense vectors, and the output {name!r} is {about.kind}; leave them out"
-                )
-        elif dim is not None:
-            truncate(np.empty((0, about.dim), dtype=np.float32), dim, normalize=False)
-            if {*about.matryoshka} - {about.default} and dim not in (*about.matryoshka, about.size, about.dim):
-                sizes = ", ".join(map(str, sorted({*about.matryoshka, about.size, about.dim})))
-                raise OptionError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
-        return name, about
-
     def _dense(
         self, texts: Iterable[Item], options: EncodeOptions, name: str, about: Output, precision: Precision
     ) -> Iterator[Any]:
         """Windows of dense vectors, cut and in a precision; the ranges are checked before the first."""
+        finish = self._finisher(options, about, precision)
+        return (finish(found.values[name]) for found in self._windows(texts, options, [name]))
+
+    def _finisher(self, options: EncodeOptions, about: Output, precision: Precision) -> Callable[[Any], Any]:
+        """What makes of an output's values those that the options ask for; the ranges are checked here."""
         ranges = None if options.ranges is None else Ranges.of(options.ranges)
         if ranges is not None and needs_ranges(precision):
             check_ranges(ranges, options.dim or about.size)
-        windows = (found[name] for found in self._windows(texts, options, [name]))
         dim = options.dim or about.default
-        if dim is None and precision == "float32":
-            return windows
+        if about.kind != "dense" or (dim is None and precision == "float32"):
+            return lambda values: default_size(about, values)
 
         def finished(vectors: Any) -> Vectors:
             if dim is not None:
                 vectors = truncate(vectors, dim, normalize=about.normalized)
             return quantize(vectors, precision, ranges=ranges)
 
-        return map(finished, windows)
+        return finished
 
     def _windows(
         self, texts: Iterable[Item], options: EncodeOptions, outputs: Sequence[str], on_bad: OnBad | None = None
-    ) -> Iterator[dict[str, Values]]:
+    ) -> Iterator[BatchResult]:
         """Windows of the named outputs; what the options say of cut items is checked before the first."""
         if options.on_truncate is not None:
             check_on_truncate(options.on_truncate)
         role = self._roles[options.role]
         submit = partial(self.source.submit, options.role, outputs=outputs)
         return self._counted(
-            stream(texts, role.modality, submit, on_bad), role, options.on_truncate or self.on_truncate
+            stream(texts, role.modality, submit, on_bad), options.role, options.on_truncate or self.on_truncate
         )
 
-    def _counted(
-        self, windows: Iterator[BatchResult], role: RoleInfo, on_truncate: OnTruncate
-    ) -> Iterator[dict[str, Values]]:
-        """The values of each window, taken into the statistics; a warning at the end where items were cut."""
+    def _counted(self, windows: Iterator[BatchResult], role: str, on_truncate: OnTruncate) -> Iterator[BatchResult]:
+        """Each window, taken into the statistics; a warning at the end where items were cut."""
         truncated = total = 0
         for window in windows:
             truncated += self._count(role, window, total, on_truncate)
             total += len(window.truncated)
-            yield window.values
+            yield window
         if truncated and on_truncate == "warn":
-            warnings.warn(
-                f"{truncated:,} of {total:,} {role.modality.noun}s were longer than the {role.max_tokens} tokens that the model "
-                "reads and were cut; split them into chunks to have all of their text in the vectors",
-                TruncationWarning,
-                stacklevel=4,
-            )
+            warnings.warn(self.cut_notice(role, truncated, total), TruncationWarning, stacklevel=4)
 
-    def _count(self, role: RoleInfo, window: BatchResult, before: int, on_truncate: OnTruncate) -> int:
+    def _count(self, role: str, window: BatchResult, before: int, on_truncate: OnTruncate) -> int:
         """Take a window into the statistics; how many of its items were cut, which may be an error."""
         cut = int(window.truncated.sum())
         if cut and on_truncate == "error":
-            raise TruncationError(
-                f"{role.modality.noun} {before + int(np.argmax(window.truncated))} is longer than the {role.max_tokens} tokens that "
-                "the model reads; split it into chunks, or load with on_truncate='warn'"
-            )
+            raise self.too_long(role, before + int(np.argmax(window.truncated)))
         with self._lock:
             self.stats.add(window)
         return cut

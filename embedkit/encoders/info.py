@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import Output
-from embedkit.errors import InputError
+from embedkit.errors import InputError, OptionError, TruncationError
 from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.frontends.registry import modality_of
 from embedkit.runtime.options import Decode, EncodeOptions, decoding_space
 from embedkit.runtime.outputs import Named, RoleInfo
 from embedkit.runtime.tower import BatchResult
-from embedkit.vectors.arrays import FloatArray
+from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.multivector import MultiVectors
+from embedkit.vectors.quantization import check_precision
 from embedkit.vectors.similarity import power_mean, similarity
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
@@ -101,6 +102,10 @@ class EncoderInfo:
     def max_tokens(self) -> int:
         """Tokens of a text (or ids of a sequence, ...) that are read, special ones included."""
         return self._roles["default"].max_tokens
+
+    def tokens_read(self, role: str) -> int:
+        """`max_tokens` of a role."""
+        return self._roles[role].max_tokens
 
     @property
     def roles(self) -> list[str]:
@@ -205,6 +210,40 @@ class EncoderInfo:
         found = [name for name, each in self._roles.items() if each.modality.claims(first)]
         named = [name for name in found if name == self._roles[name].modality.frontend.kind]
         return replace(options, role=[*named, *found][0]) if found else options
+
+    def output_for(self, options: EncodeOptions) -> tuple[str, Output]:
+        """The name of the output that is meant and what the manifest says of it; `OptionError` where the options are not for it."""
+        role = self._roles[options.role]
+        name = next(iter(role.outputs)) if options.output is None else options.output
+        about, dim = role.outputs[name], options.dim
+        check_precision(options.precision)
+        if about.kind != "dense":
+            if dim is not None or options.precision != "float32":
+                raise OptionError(
+                    f"dim and precision are for dense vectors, and the output {name!r} is {about.kind}; leave them out"
+                )
+        elif dim is not None:
+            truncate(np.empty((0, about.dim), dtype=np.float32), dim, normalize=False)
+            if {*about.matryoshka} - {about.default} and dim not in (*about.matryoshka, about.size, about.dim):
+                sizes = ", ".join(map(str, sorted({*about.matryoshka, about.size, about.dim})))
+                raise OptionError(f"dim: this model was trained for the sizes {sizes}, found {dim}")
+        return name, about
+
+    def too_long(self, role: str, number: int) -> TruncationError:
+        """What is raised for an item, by its number, that has more tokens than are read, where that was made an error."""
+        about = self._roles[role]
+        return TruncationError(
+            f"{about.modality.noun} {number} is longer than the {about.max_tokens} tokens that the model reads; split it into chunks, or "
+            "load with on_truncate='warn'"
+        )
+
+    def cut_notice(self, role: str, cut: int, total: int) -> str:
+        """What is warned of where some of the items were cut."""
+        about = self._roles[role]
+        return (
+            f"{cut:,} of {total:,} {about.modality.noun}s were longer than the {about.max_tokens} tokens that the model reads and were cut; "
+            "split them into chunks to have all of their text in the vectors"
+        )
 
     def query_role(self, items: object) -> str:
         """The role in which these are encoded as questions: ``query``, or where their type says so another that reads them."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from embedkit.checks import items_of
 from embedkit.errors import InputError
-from embedkit.runtime.frontends.base import Item
-from embedkit.runtime.options import OnTruncate, check_count
+from embedkit.runtime.frontends.base import Item, Renderer
+from embedkit.runtime.options import Decode, OnTruncate, check_count
 from embedkit.runtime.outputs import activated
 from embedkit.vectors.arrays import FloatArray
 
+from .base import BaseEncoder
 from .encoder import Encoder
 from .info import check_encoder
 
@@ -36,11 +37,11 @@ class Reranker:
     of kind ``logits`` gives one number a pair.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: BaseEncoder) -> None:
         check_encoder(encoder)
         self.encoder = encoder
-        self._output = encoder.logits_output()
-        self._about = encoder.outputs()[self._output]
+        self.output = encoder.logits_output()
+        self._about = encoder.outputs()[self.output]
         fields = [name for name, default in encoder.fields().items() if default is None]
         if len(fields) != 2 or self._about.dim != 1:
             raise InputError(
@@ -61,6 +62,8 @@ class Reranker:
         threads: int | None = None,
         token_budget: int | None = None,
         on_truncate: OnTruncate = "ignore",
+        decode: Decode = "exact",
+        renderer: Renderer | None = None,
     ) -> Self:
         """Load a bundle; options and errors are those of `Encoder.load`, and `InputError` for a bundle that scores no pairs.
         A long document is cut, which is not told of unless ``on_truncate`` says so."""
@@ -73,6 +76,8 @@ class Reranker:
                 threads=threads,
                 token_budget=token_budget,
                 on_truncate=on_truncate,
+                decode=decode,
+                renderer=renderer,
             )
         )
 
@@ -89,9 +94,16 @@ class Reranker:
         for i, pair in enumerate(items_of("pairs", pairs, "pair")):
             if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != 2:
                 raise InputError(f"pair {i}: expected a question and a document, found {pair!r:.60}")
-            items.append({**(fields or {}), self._query: pair[0], self._document: pair[1]})
-        found: FloatArray = self.encoder.encode(items, output=self._output, progress=progress)
-        return activated(found, self._about.activation)[:, 0]
+            items.append({**(fields or {}), **self.item(pair[0], pair[1])})
+        return self.scores_of(self.encoder.encode(items, output=self.output, progress=progress))
+
+    def scores_of(self, logits: FloatArray) -> FloatArray:
+        """(n,) scores through the model's own activation, of the (n, 1) numbers that the `output` gives."""
+        return activated(logits, self._about.activation)[:, 0]
+
+    def item(self, query: Any, document: Any) -> Item:
+        """What the bundle reads of a question and a document."""
+        return {self._query: query, self._document: document}
 
     def rank(
         self,

@@ -52,6 +52,7 @@ class _Done:
     truncated: bytes
     tokens: int
     slots: int
+    counts: bytes
 
 
 class _Ended(Exception):
@@ -194,7 +195,8 @@ class _Worker:
         if done.shape is not None:
             shared: FloatArray = np.ndarray(done.shape, dtype=np.float32, buffer=self._memory.buf)
             values = {job[2][0]: shared.copy()}
-        return BatchResult(values, np.frombuffer(done.truncated, dtype=np.bool_), done.tokens, done.slots)
+        counts = np.frombuffer(done.counts, dtype=np.int64)
+        return BatchResult(values, np.frombuffer(done.truncated, dtype=np.bool_), done.tokens, done.slots, counts)
 
     def close(self) -> None:
         if hasattr(self, "process") and self.process.pid is not None:
@@ -259,11 +261,12 @@ def _answer(loaded: LoadedBundle, job: Job, memory: SharedMemory) -> _Done | Exc
 def _encode(loaded: LoadedBundle, job: Job, memory: SharedMemory) -> _Done:
     role, items, outputs = job
     truncated = np.empty(len(items), dtype=np.bool_)
+    counts = np.empty(len(items), dtype=np.int64)
     tokens = slots = 0
     parts: list[tuple[Rows, dict[str, Values]]] = []
     for rows, future in loaded.submit(role, items, outputs):
         part = future.result()
-        truncated[rows] = part.truncated
+        truncated[rows], counts[rows] = part.truncated, part.counts
         tokens, slots = tokens + part.tokens, slots + part.slots
         parts.append((rows, part.values))
     about = loaded.towers[role].outputs[outputs[0]]
@@ -271,9 +274,9 @@ def _encode(loaded: LoadedBundle, job: Job, memory: SharedMemory) -> _Done:
         shared: FloatArray = np.ndarray((len(items), about.dim), np.float32, buffer=memory.buf)
         for rows, values in parts:
             shared[rows] = values[outputs[0]]  # type: ignore[assignment]
-        return _Done({}, shared.shape, truncated.tobytes(), tokens, slots)
+        return _Done({}, shared.shape, truncated.tobytes(), tokens, slots, counts.tobytes())
     made = {name: scatter([(rows, values[name]) for rows, values in parts], len(items)) for name in outputs}
-    return _Done(made, None, truncated.tobytes(), tokens, slots)
+    return _Done(made, None, truncated.tobytes(), tokens, slots, counts.tobytes())
 
 
 def _portable(error: Exception) -> Exception:

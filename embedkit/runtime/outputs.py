@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +14,7 @@ from embedkit.errors import InputError
 from embedkit.vectors.arrays import FloatArray, truncate
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-from embedkit.vectors.values import Values
+from embedkit.vectors.values import Values, concatenate
 
 from .frontends.base import Modality
 
@@ -44,6 +44,31 @@ class RoleInfo:
     modality: Modality
     outputs: Named[Output]
     max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was made of n items: their ``values`` (n rows), the (n,) ``tokens`` that are read of each, padding left out, and (n,)
+    whether it was ``truncated``. ``waited`` and ``computed`` are seconds, where the items stood in a queue."""
+
+    values: Any
+    tokens: npt.NDArray[np.int64]
+    truncated: npt.NDArray[np.bool_]
+    waited: float = 0.0
+    computed: float = 0.0
+
+
+def join_answers(parts: Sequence[Answer], none: Any) -> Answer:
+    """The rows of several answers; ``none``, values without a row, where there is no answer."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Answer(none, np.empty(0, np.int64), np.empty(0, np.bool_))
+    return Answer(
+        concatenate([part.values for part in parts]),
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate([part.truncated for part in parts]),
+    )
 
 
 def of_tensor(output: Output, tensor: FloatArray, tensors: Mapping[str, npt.NDArray[Any]], rows: int) -> Values:

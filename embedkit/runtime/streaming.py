@@ -120,6 +120,7 @@ def _collect(window: _Window, modality: Modality, submit: Submit, on_bad: OnBad 
     """The values of a window's items, in their order; None where none has any."""
     parts: list[tuple[Rows, BatchResult]] = []
     truncated = np.zeros(len(window.items), dtype=np.bool_)
+    counts = np.zeros(len(window.items), dtype=np.int64)
     tokens = slots = 0
     failures: list[Unencodable] = []
     while window.parts:
@@ -138,7 +139,7 @@ def _collect(window: _Window, modality: Modality, submit: Submit, on_bad: OnBad 
                 left.cancel()
             raise
         parts.append((rows, part))
-        truncated[rows] = part.truncated
+        truncated[rows], counts[rows] = part.truncated, part.counts
         tokens, slots = tokens + part.tokens, slots + part.slots
     if failures:
         raise _input_error(min(failures, key=lambda error: error.number), modality, window)
@@ -157,7 +158,7 @@ def _collect(window: _Window, modality: Modality, submit: Submit, on_bad: OnBad 
     good = window.inverse[kept[window.inverse]]
     if len(good) > len(window.items) or not np.array_equal(packed[good], np.arange(len(good))):
         values = {name: found[packed[good]] for name, found in values.items()}
-    return BatchResult(values, truncated[good], tokens, slots)
+    return BatchResult(values, truncated[good], tokens, slots, counts[good])
 
 
 def _input_error(error: Unencodable, modality: Modality, window: _Window) -> InputError:

@@ -20,13 +20,14 @@ from .outputs import of_tensor
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The values of each output that was asked for, (rows,) whether an item was cut, the tokens that were read, and the
-    same with padding."""
+    """The values of each output that was asked for, (rows,) whether an item was cut, the tokens that the model read (of equal
+    items once), the same with padding, and (rows,) the tokens of each item."""
 
     values: dict[str, Values]
     truncated: npt.NDArray[np.bool_]
     tokens: int
     slots: int
+    counts: npt.NDArray[np.int64]
 
 
 class Tower:
@@ -87,7 +88,8 @@ class Tower:
             plain = output.kind in ("dense", "logits", "map")
             values[name] = batch.joined(tensor[:rows]) if plain else of_tensor(output, tensor[:rows], tensors, rows)
         mask = tensors.get("mask")
-        return BatchResult(values, batch.truncated, batch.tokens, batch.tokens if mask is None else mask.size)
+        slots = batch.tokens if mask is None else mask.size
+        return BatchResult(values, batch.truncated, batch.tokens, slots, batch.counts)
 
     def _check(self, name: str, tensor: npt.NDArray[Any], count: int, mask: npt.NDArray[np.int64] | None) -> None:
         """`BundleError` where a tensor has not the shape that the manifest says."""

@@ -1,21 +1,31 @@
 """What a collection's fingerprint says: whose vectors it keeps, and of several outputs of a kind which.
 
-It is the bundle's fingerprint, and after it, where an output is kept that is not the first of its kind, that one's name:
-as JSON from kinds to names. In between stands how its pictures were decoded, where not as the model was trained. So vectors of
-two outputs of one bundle are not mixed, and a question is asked by the same one.
+It is the bundle's fingerprint (or, of a model that a strange server computes, what `remote_space` makes), and after it, where
+an output is kept that is not the first of its kind, that one's name: as JSON from kinds to names. In between stands how its
+pictures were decoded, where not as the model was trained. So vectors of two outputs of one bundle are not mixed, and a question
+is asked by the same one.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from embedkit.bundle.manifest import Output
 from embedkit.errors import CollectionMismatchError
+from embedkit.vectors.arrays import FloatArray
 
 _MARK = " outputs "
 _DECODE = " decode "
 """As `embedkit.runtime.options.decoding_space` has it."""
+_REMOTE = "remote:"
+_NUMBERS = 32
+_NEAR = 0.99
 
 
 def space(fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, str]) -> str:
@@ -54,8 +64,38 @@ def firsts(outputs: Mapping[str, Output]) -> dict[str, str]:
     return found
 
 
+def remote_space(identity: str, vectors: FloatArray) -> str:
+    """The fingerprint of a model that is known by an ``identity`` (its address, its name) and by the (n, dim) vectors that it gives
+    for some texts: of each some numbers, in a byte each, since a server does not give the same twice to the last bit."""
+    kept = vectors[:, np.linspace(0, vectors.shape[1] - 1, min(_NUMBERS, vectors.shape[1])).astype(np.intp)]
+    largest = max(float(np.abs(kept).max(initial=0.0)), 1e-30)
+    numbers = np.round(np.nan_to_num(kept.astype(np.float64)) / largest * 127).astype(np.int8)
+    return f"{_REMOTE}{identity}:{base64.b64encode(numbers.tobytes()).decode()}"
+
+
+def same_space(a: str, b: str) -> bool:
+    """Whether two bundles' fingerprints name one vector space; those of `remote_space` where their vectors are nearly the same."""
+    if a == b or not (a.startswith(_REMOTE) and b.startswith(_REMOTE)):
+        return a == b
+    (mine, x), (others, y) = _parsed(a), _parsed(b)
+    if mine != others or x.shape != y.shape:
+        return False
+    product = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return product > 0 and float(x @ y) / product >= _NEAR
+
+
+def _parsed(fingerprint: str) -> tuple[str, Any]:
+    identity, _, numbers = fingerprint.removeprefix(_REMOTE).partition(":")
+    try:
+        return identity, np.frombuffer(base64.b64decode(numbers, validate=True), np.int8).astype(np.float64)
+    except (ValueError, binascii.Error):  # cut by a store, or written by hand: no vectors to compare
+        return identity, np.empty(0)
+
+
 def require_same(name: str, field: str, found: object, expected: object) -> None:
     """Raise `CollectionMismatchError` where a collection was made for another ``field`` (``fingerprint``, ``dim``, ...)."""
+    if field == "fingerprint" and same_space(str(found), str(expected)):
+        return
     if found != expected:
         hint = "use another collection, or drop this one"
         if field == "fingerprint":

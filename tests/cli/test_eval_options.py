@@ -71,7 +71,7 @@ def test_data_of_pictures(tmp_path):
     data.check()
     captions, named, near = data.tasks(0)
     assert (captions.name, named.name, near.name) == ("image-text", "zero-shot", "knn")
-    assert (named.labels, named.prompts) == (("x", "y", "z"), ("{}",))
+    assert (named.labels, named.prompts) == (("x", "y", "z"), "plain")
     assert (near.k, near.temperature) == (2, 0.5)
     for wrong in ({"knn": (file,), "labels": labels}, {"zero_shot": (file,), "temperature": 0.5}):
         with pytest.raises(click.UsageError, match="only"):

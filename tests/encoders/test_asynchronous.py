@@ -12,10 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from embedkit import AsyncEncoder, Encoder, EncoderPool, InputError, OverloadedError, TruncationError, fit_ranges
+from embedkit import (
+    AsyncEncoder,
+    ClosedError,
+    DeadlineError,
+    Encoder,
+    EncoderPool,
+    InputError,
+    OverloadedError,
+    TruncationError,
+    TruncationWarning,
+    fit_ranges,
+)
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.loaded import PendingRows
+from embedkit.runtime.options import EncodeOptions
+from helpers.image_bundles import picture_bundle
 
 TEXTS = [f"request {i} " + "x" * (i % 17) for i in range(100)]
 
@@ -264,5 +278,103 @@ def test_what_is_no_sequence_of_texts_is_refused(encoder: Encoder) -> None:
             for given in (7, {"a", "b"}, np.array("a")):
                 with pytest.raises(InputError, match="texts: expected a string or an iterable of strings, found"):
                     await asynchronous.encode(given)
+
+    asyncio.run(run())
+
+
+def test_what_is_read_is_counted_a_text(encoder: Encoder) -> None:
+    async def run() -> None:
+        async with AsyncEncoder(encoder) as asynchronous:
+            texts = ["ab", "x" * 500, "ab", ""] * 50
+            found = await asynchronous.encode_counted(texts)
+            assert found.tokens.tolist() == [4, 64, 4, 2] * 50, "equal texts are computed once, and each counts"
+            assert found.truncated.tolist() == [False, True, False, False] * 50
+            assert found.values.tobytes() == encoder.encode(texts).tobytes()
+            assert found.waited >= 0 < found.computed
+            none = await asynchronous.encode_counted([], EncodeOptions(dim=3))
+            assert (none.values.shape, none.tokens.shape) == ((0, 3), (0,))
+
+    asyncio.run(run())
+
+
+def test_a_large_request_gives_way_to_small_ones(held: HeldEncoder) -> None:
+    many = [f"{i} " + "y" * (i % 40) for i in range(1000)]
+
+    async def run() -> None:
+        async with AsyncEncoder(held) as asynchronous:
+            large = asyncio.create_task(asynchronous.encode(many))
+            await settled(lambda: len(held.calls) == 1)
+            lone = asyncio.create_task(asynchronous.encode("a question"))
+            await settled(lambda: asynchronous.waiting == 1000 - 64 + 1)
+            held.sign.set()
+            vectors, alone = await asyncio.gather(large, lone)
+        turn = next(i for i, call in enumerate(held.calls) if "a question" in call)
+        assert turn <= 2, "it waits for the slice that runs and at most one more"
+        assert all(len(call) <= 65 for call in held.calls)
+        assert vectors.tobytes() == held.encode(many).tobytes()
+        assert alone.tobytes() == held.encode("a question").tobytes()
+
+    asyncio.run(run())
+
+
+def test_what_is_not_begun_in_time_is_not_begun(held: HeldEncoder) -> None:
+    async def run() -> None:
+        async with AsyncEncoder(held) as asynchronous:
+            first = asyncio.create_task(asynchronous.encode("first"))
+            await settled(lambda: held.calls)
+            with pytest.raises(DeadlineError, match=r"0.01 seconds passed") as caught:
+                await asynchronous.encode_counted(["late"], timeout=0.01)
+            assert isinstance(caught.value, TimeoutError)
+            assert asynchronous.waiting == 0
+            held.sign.set()
+            await first
+            in_time = await asynchronous.encode_counted(["in time"], timeout=60)
+            assert np.array_equal(in_time.values, held.encode(["in time"]))
+        assert ["late"] not in held.calls
+
+    asyncio.run(run())
+
+
+def test_the_number_of_a_text_is_its_number_in_the_request(bundle: Path) -> None:
+    encoder = Encoder.load(bundle, variant="fp32", threads=1, on_truncate="error")
+
+    async def run() -> None:
+        async with AsyncEncoder(encoder) as asynchronous:
+            with pytest.raises(TruncationError, match="text 150 is longer than the 64 tokens"):
+                await asynchronous.encode(["x"] * 150 + ["x" * 100] + ["x"] * 150)
+            with pytest.raises(InputError, match="text 150: expected a string"):
+                await asynchronous.encode(["x"] * 150 + [None])
+            with pytest.warns(TruncationWarning, match="1 of 2 texts were longer"):
+                await asynchronous.encode(["x", "x" * 100], on_truncate="warn")
+
+    asyncio.run(run())
+
+
+def test_giving_up_fails_what_waits_and_ends_what_runs(held: HeldEncoder) -> None:
+    async def run() -> None:
+        asynchronous = AsyncEncoder(held)
+        first = asyncio.create_task(asynchronous.encode("first"))
+        await settled(lambda: held.calls)
+        second = asyncio.create_task(asynchronous.encode("second"))
+        await settled(lambda: asynchronous.waiting == 1)
+        assert asynchronous.abandon() == 1
+        held.sign.set()
+        found = await asyncio.gather(first, second, return_exceptions=True)
+        assert np.array_equal(found[0], held.encode("first"))
+        assert isinstance(found[1], ClosedError)
+        await asynchronous.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_request_of_pictures_does_not_go_with_texts(tmp_path: Path) -> None:
+    encoder = Encoder.load(picture_bundle(tmp_path / "b", texts=True), variant="fp32")
+    red = Image.fromarray(np.full((16, 16, 3), (255, 0, 0), np.uint8))
+
+    async def run() -> None:
+        async with AsyncEncoder(encoder) as asynchronous:
+            picture, text = await asyncio.gather(asynchronous.encode([red]), asynchronous.encode(["red"]))
+        assert np.array_equal(picture, encoder.encode([red]))
+        assert np.array_equal(text, encoder.encode(["red"]))
 
     asyncio.run(run())

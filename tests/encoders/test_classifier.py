@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from embedkit import Classifier, InputError
+from embedkit import Classifier, Encoder, InputError, Reranker
 from embedkit.testing.tiny import tiny_bundle
+from helpers.image_bundles import picture_bundle
 from helpers.small_bundles import DIM, eighths, sums, with_logits
 
 TEXTS = ["hello", "", "a", "héllo 日本語", "another text", "hello"]
@@ -69,3 +71,17 @@ def test_what_is_refused(tmp_path: Path, bundle: Path) -> None:
 def test_of_equally_probable_classes_the_first(tmp_path: Path) -> None:
     classifier = Classifier.load(with_logits(tmp_path / "bundle", np.zeros((DIM, 3), np.float32), labels=NAMES))
     assert classifier.predict(["a", "b"]) == ["news", "news"]
+
+
+def test_it_is_loaded_by_the_options_of_an_encoder(tmp_path: Path, bundle: Path) -> None:
+    pytest.importorskip("PIL")
+    options = inspect.signature(Encoder.load).parameters.keys()
+    assert options == inspect.signature(Classifier.load).parameters.keys()
+    assert options == inspect.signature(Reranker.load).parameters.keys()
+    path = picture_bundle(tmp_path / "pictures", labels=["black", "red"])
+    assert Classifier.load(path, decode="fast").encoder.fingerprint == Encoder.load(path, decode="fast").fingerprint
+    assert Classifier.load(path).encoder.fingerprint != Classifier.load(path, decode="fast").encoder.fingerprint
+    with pytest.raises(InputError, match="decode: 'fast' is how pictures are read, and this bundle reads none"):
+        Classifier.load(bundle, decode="fast")
+    with pytest.raises(InputError, match="renderer"):
+        Reranker.load(bundle, renderer=lambda text: np.zeros((8, 8, 3), np.uint8))

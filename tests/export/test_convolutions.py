@@ -83,7 +83,8 @@ def test_int8_is_near(made: tuple[Any, Any]) -> None:
     assert quality.cosine_mean >= 0.997
     assert quality.cosine_min >= 0.99
     assert quality.top10_overlap >= 0.96
-    assert made[1].operators["int8"]["QLinearConv"] >= 36
+    # The gate on classes, of which crops have two that are nearly equal, asks for a safer form than that on vectors alone.
+    assert made[1].operators["int8"]["QLinearConv"] >= 12
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])

@@ -76,9 +76,6 @@ CASES = [
 OF_A_KIND = {"deberta-v2", "modernbert", "t5", "gpt2", "qwen3"}
 """Families that have between them each kind of attention, positions and norm."""
 
-LAYERS_DIFFER = {"albert", "modernbert", "embedding-gemma"}
-"""Families of which the second layer is not made as the first is."""
-
 
 def test_every_family_has_a_case() -> None:
     assert {family for family, _, _ in CASES} == set(models.FAMILIES)
@@ -96,7 +93,7 @@ def weighted(file: Path) -> list[str]:
 
 @pytest.mark.parametrize(("family", "pooling", "normalize"), slow.but(OF_A_KIND, CASES))
 def test_family(family: str, pooling: str, normalize: bool, sample: Path, tmp_path: Path) -> None:
-    folder = models.save(family, tmp_path / family, layers=2 if family in LAYERS_DIFFER else 1)
+    folder = models.save(family, tmp_path / family)
     report = embedkit_export.export(
         folder, output=tmp_path / "bundle", sample=sample, pooling=pooling, normalize=normalize, timing=False
     )

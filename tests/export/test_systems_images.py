@@ -187,7 +187,7 @@ def test_clip_rocket(closing: str, tmp_path: Path) -> None:
     )
 
     paths = folder(tmp_path / "photos", 6)
-    with embedkit.open_store("memory:rocket") as store:
+    with embedkit.open_store(f"memory:rocket-{closing}") as store:
         documents = [Document(path.name, f"picture {path.name}", {"uri": str(path)}) for path in paths]
         embedkit.ingest(documents, encoder, store, collection="photos", outputs=["joined"])
         hits = embedkit.search(TEXTS[0], encoder, store, collection="photos", k=6)

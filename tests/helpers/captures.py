@@ -21,20 +21,24 @@ _LARGEST = 16 << 20  # bytes of weights of what is kept
 class Captures:
     """Calls ``capture`` for a plan unless an equal one was captured before: equal classes, settings and weights."""
 
-    def __init__(self, capture: Callable[[GraphPlan], ir.Model]) -> None:
+    def __init__(self, capture: Callable[[GraphPlan, list[str]], ir.Model]) -> None:
         self.capture = capture
-        self.kept: dict[str, ir.Model] = {}
+        self.kept: dict[str, tuple[ir.Model, list[str]]] = {}
         self.hits = 0
 
-    def __call__(self, plan: GraphPlan) -> ir.Model:
+    def __call__(self, plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
+        notes = [] if notes is None else notes
         key = _key(plan)
         if key is None:
-            return self.capture(plan)
+            return self.capture(plan, notes)
         if key in self.kept:
             self.hits += 1
         else:
-            self.kept[key] = self.capture(plan)
-        return self.kept[key].clone()
+            own: list[str] = []
+            self.kept[key] = self.capture(plan, own), own
+        model, said = self.kept[key]
+        notes += said
+        return model.clone()
 
 
 def _key(plan: GraphPlan) -> str | None:

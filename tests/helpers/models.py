@@ -80,10 +80,19 @@ _KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "gemma": ("Gemma", {**_LLAMA, "intermediate_size": 128, "head_dim": 16}, "decoder"),
 }  # fmt: skip
 FAMILIES = tuple(_KINDS)
+LAYERS_DIFFER = {"albert", "modernbert", "embedding-gemma", "t5"}
+"""Families of which the second layer is not made as the first is: these have two layers where a test does not say, others one."""
 
 
 def save(
-    family: str, folder: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0, head: str = "", **config: Any
+    family: str,
+    folder: Path,
+    *,
+    hidden: int = 64,
+    layers: int | None = None,
+    seed: int = 0,
+    head: str = "",
+    **config: Any,
 ) -> Path:
     """A plain transformers folder of the family."""
     model, tokenizer = make(family, hidden=hidden, layers=layers, seed=seed, head=head, **config)
@@ -93,10 +102,11 @@ def save(
 
 
 def make(
-    family: str, *, hidden: int = 64, layers: int = 2, seed: int = 0, head: str = "", **config: Any
+    family: str, *, hidden: int = 64, layers: int | None = None, seed: int = 0, head: str = "", **config: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """A model of the family, with a ``head`` such as ``ForMaskedLM`` if one is named, and its tokenizer."""
     kind, options, style = _KINDS[family]
+    layers = layers or (2 if family in LAYERS_DIFFER else 1)
     tokenizer = make_tokenizer(style)
     torch.manual_seed(seed)
     sizes = {

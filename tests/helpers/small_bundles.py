@@ -105,3 +105,13 @@ def of_ids(folder: Path, table: tuple[Sequence[str], np.ndarray] | None = None) 
         return {"schema": 2, "towers": towers, "tables": tables}
 
     return changed(folder, change)
+
+
+def with_decoder(folder: Path) -> Path:
+    """A tiny bundle whose tokenizer can make a text of its tokens."""
+    from tokenizers import Tokenizer, decoders
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return changed(folder, lambda manifest: {})

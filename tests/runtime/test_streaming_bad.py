@@ -25,7 +25,7 @@ KINDS = ["good", "fine", "late one", "late two", "early", 7]
 
 
 def value(item: str) -> BatchResult:
-    return BatchResult({"dense": np.array([[len(item)]], np.float32)}, np.zeros(1, bool), 1, 1)
+    return BatchResult({"dense": np.array([[len(item)]], np.float32)}, np.zeros(1, bool), 1, 1, np.ones(1, np.int64))
 
 
 def submit_by(size: int, calls: list[int]) -> Any:
@@ -44,7 +44,11 @@ def submit_by(size: int, calls: list[int]) -> Any:
                 future.set_exception(Unencodable(late, f"{part[late]} in its batch"))
             else:
                 rows = np.concatenate([value(item).values["dense"] for item in part])
-                future.set_result(BatchResult({"dense": rows}, np.zeros(len(part), bool), len(part), len(part)))
+                future.set_result(
+                    BatchResult(
+                        {"dense": rows}, np.zeros(len(part), bool), len(part), len(part), np.ones(len(part), np.int64)
+                    )
+                )
             parts.append((np.arange(start, start + len(part)), future))
         return parts
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from embedkit.bundle.manifest import Output
 from embedkit.errors import CollectionMismatchError
-from embedkit.stores.fingerprint import bundle_of, chosen, firsts, space
+from embedkit.stores.fingerprint import bundle_of, chosen, firsts, remote_space, same_space, space
 
 OUTPUTS = {
     "words": Output("sparse", 30, "sparse_dot"),
@@ -34,3 +35,30 @@ def test_an_output_that_is_not_there():
     kept = space("f", OUTPUTS, {"dense": "mean"})
     with pytest.raises(CollectionMismatchError, match=r"'mean'.*words, cls"):
         chosen(kept, {name: output for name, output in OUTPUTS.items() if name != "mean"})
+
+
+def test_a_strangers_model_is_known_again_by_nearly_the_same_vectors():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(4, 384)).astype(np.float32)
+    one = remote_space("a" * 64, vectors)
+    assert same_space(one, remote_space("a" * 64, vectors + rng.normal(0, 1e-2, vectors.shape).astype(np.float32)))
+    assert not same_space(one, remote_space("b" * 64, vectors))
+    assert not same_space(one, remote_space("a" * 64, rng.normal(size=(4, 384)).astype(np.float32)))
+    assert not same_space(one, remote_space("a" * 64, vectors[:, :100]))
+    assert len(one) < 260
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["", "0" * 64, "remote:", "remote:" + "a" * 64, "remote:" + "a" * 64 + ":%%", "remote:" + "a" * 64 + ":AAAA"],
+)
+def test_what_is_no_strangers_fingerprint_is_another(other):
+    one = remote_space("a" * 64, np.ones((1, 3), np.float32))
+    assert not same_space(one, other)
+    assert not same_space(other, one)
+
+
+def test_vectors_of_nothing_are_the_same_as_themselves_alone():
+    nothing = remote_space("a" * 64, np.zeros((1, 3), np.float32))
+    assert same_space(nothing, nothing)
+    assert not same_space(nothing, remote_space("a" * 64, np.ones((1, 3), np.float32)))

@@ -15,8 +15,8 @@ from embedkit.cli.options import Loading, bundle_argument, loading_options
 from embedkit.cli.text_io import given_texts, one_line, print_json_line
 
 if TYPE_CHECKING:
+    from embedkit.encoders.base import BaseEncoder
     from embedkit.encoders.classifier import Classifier
-    from embedkit.encoders.encoder import Encoder
     from embedkit.encoders.zero_shot.classes import ZeroShot
 
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--prompts",
     metavar="SET|FILE",
-    help="The sentences around a label: photo ('a photo of a {}.'), imagenet (the 80 of CLIP), plain, or a file with one a line, each with {}."
-    "  [default: photo]",
+    help="The sentences around a label: one of the bundle's sets, photo ('a photo of a {}.'), imagenet (the 80 of CLIP), plain, or a file "
+    "with one a line, each with {}.  [default: the bundle's only set, else photo]",
 )
 @click.option(
     "--scale",
@@ -103,7 +103,7 @@ def classify(
         sys.exit(1)
 
 
-def _zero_shot(encoder: Encoder, labels: str, prompts: str | None, scale: float | None) -> ZeroShot:
+def _zero_shot(encoder: BaseEncoder, labels: str, prompts: str | None, scale: float | None) -> ZeroShot:
     from embedkit.encoders.zero_shot.classes import ZeroShot
     from embedkit.encoders.zero_shot.prompts import lines_of
 
@@ -111,7 +111,7 @@ def _zero_shot(encoder: Encoder, labels: str, prompts: str | None, scale: float 
     return ZeroShot(encoder, named, prompts=prompts, scale=scale)
 
 
-def _head(encoder: Encoder) -> Classifier:
+def _head(encoder: BaseEncoder) -> Classifier:
     from embedkit.encoders.classifier import Classifier
 
     return Classifier(encoder)

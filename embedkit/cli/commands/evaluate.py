@@ -32,7 +32,13 @@ from embedkit.cli.text_io import print_json
     "Files are JSON lines (.jsonl), tables with a header (.tsv without quoting, .csv) or plain text, and may be compressed. "
     "Needs the extra eval:\n\n\b\n  pip install 'embedkit-onnx[eval]'",
 )
-@argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", help="Folders that embedkit-export made.")
+@argument(
+    "bundles",
+    nargs=-1,
+    required=True,
+    metavar="BUNDLE...",
+    help="Folders that embedkit-export made, or addresses of servers.",
+)
 @data_options
 @compared_options
 @drawing_options

@@ -37,7 +37,7 @@ from embedkit.cli.options import (
 from embedkit.cli.text_io import first_few, print_report
 
 if TYPE_CHECKING:
-    from embedkit.encoders.encoder import Encoder
+    from embedkit.encoders.base import BaseEncoder
     from embedkit.ingestion import FileRows, IngestReport, chunked
     from embedkit.records.filters import Filter
 
@@ -332,7 +332,7 @@ class _Run:
         if report.dead and fail_on_dead:
             sys.exit(1)
 
-    def _documents(self, encoder: Encoder) -> FileRows | chunked:
+    def _documents(self, encoder: BaseEncoder) -> FileRows | chunked:
         from embedkit.ingestion import chunked
 
         self.rows = suited(self.rows, encoder)

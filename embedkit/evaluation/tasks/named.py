@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.zero_shot.classes import ZeroShot
-from embedkit.encoders.zero_shot.prompts import lines_of, templates_of
+from embedkit.encoders.zero_shot.prompts import PLACE, lines_of, templates_of
 from embedkit.errors import InputError
 from embedkit.evaluation.media.files import classed
 from embedkit.evaluation.media.ranks import among_first
@@ -37,7 +37,9 @@ class NamedClasses(Task):
     classes: tuple[str, ...]
     """The label of each item."""
     labels: tuple[str, ...]
-    prompts: tuple[str, ...]
+    prompts: tuple[str, ...] | str | None
+    """Templates; or the name of a set, which a bundle may carry, or None for its only one (else ``photo``): looked up where it is
+    measured."""
 
     name = "zero-shot"
     units = "pictures"
@@ -55,7 +57,8 @@ class NamedClasses(Task):
     @property
     def size(self) -> Mapping[str, int]:
         """How much there is of what."""
-        return {"pictures": len(self.items), "labels": len(self.labels), "prompts a label": len(self.prompts)}
+        found = {"pictures": len(self.items), "labels": len(self.labels)}
+        return found | ({"prompts a label": len(self.prompts)} if isinstance(self.prompts, tuple) else {})
 
     @classmethod
     def read(
@@ -63,16 +66,22 @@ class NamedClasses(Task):
         path: str | os.PathLike[str],
         *,
         labels: str | os.PathLike[str] | None = None,
-        prompts: str | os.PathLike[str] | Iterable[str] = "photo",
+        prompts: str | os.PathLike[str] | Iterable[str] | None = None,
     ) -> NamedClasses:
         """JSON lines, or a table with a header (``.tsv`` without quoting, ``.csv``), with ``image`` (or ``file_name``), a file beside
-        it, and ``label``. ``labels`` is a file with a name a line; without it the classes are those that occur."""
+        it, and ``label``. ``labels`` is a file with a name a line; without it the classes are those that occur. ``prompts`` are as
+        `embedkit.ZeroShot` takes them: a name that is no file is that of a set."""
         found = [(item, label) for _, item, label, _ in classed(Path(path))]
         items, classes = zip(*found, strict=True)
         names = (
             sorted(set(classes)) if labels is None else list(dict.fromkeys(lines_of(labels, "labels: expected a file")))
         )
-        return cls(str(path), items, classes, tuple(names), templates_of(prompts))
+        given: tuple[str, ...] | str | None
+        if prompts is None or (isinstance(prompts, str) and PLACE not in prompts and not Path(prompts).is_file()):
+            given = prompts
+        else:
+            given = templates_of(prompts)
+        return cls(str(path), items, classes, tuple(names), given)
 
     def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of pictures."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from embedkit.errors import InputError
-from embedkit.runtime.frontends.audio.decoding import MAX_SOUND_BYTES, seconds_of
-from embedkit.runtime.frontends.media import Undecodable, read_file
+from embedkit.runtime.frontends.audio.decoding import seconds_of
+from embedkit.runtime.frontends.media import Undecodable
 
 _DIGITS = 3
 """Of a second."""
@@ -35,6 +35,6 @@ def length_of(metadata: Mapping[str, Any]) -> float:
     if not isinstance(path, str) or not path:
         raise InputError("a sound to be cut: expected its file as `uri` in the metadata, found none")
     try:
-        return seconds_of(read_file(Path(path), MAX_SOUND_BYTES))
+        return seconds_of(Path(path))
     except Undecodable as error:
         raise InputError(f"{path}: {error}") from None

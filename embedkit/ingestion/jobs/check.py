@@ -146,7 +146,8 @@ def check(
 
     Args:
         documents: what was ingested, as `embedkit.ingest` takes it.
-        encoder: the bundle that the collection was made with; None to compare no vectors.
+        encoder: the bundle that the collection was made with; None to compare no vectors. By it a row without a text is known as one
+            that was ingested with its id in the place of it.
         store: what `embedkit.open_store` returned, or a store URL.
         collection: its name.
         metadata_policy: what the rows were ingested with; ``strict`` by default.
@@ -174,9 +175,10 @@ def check(
         check_encoder(encoder)
     if vectors and encoder is None:
         raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
+    modality = None if encoder is None else encoder.modality(role)
     with (
         opened(store) as connection,
-        SourceReader(documents, metadata_policy=metadata_policy) as reading,
+        SourceReader(documents, modality=modality, metadata_policy=metadata_policy) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = connection.open(collection)

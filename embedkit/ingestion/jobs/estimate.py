@@ -121,7 +121,7 @@ def estimate(
     new = changed = unchanged = 0
     with (
         opened(store) as connection,
-        SourceReader(documents, metadata_policy=metadata_policy) as reading,
+        SourceReader(documents, modality=encoder.modality(role), metadata_policy=metadata_policy) as reading,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = existing(connection, collection)

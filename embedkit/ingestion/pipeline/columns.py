@@ -13,7 +13,7 @@ from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import CollectionNotFoundError, InputError
 from embedkit.runtime.outputs import empty_values
 from embedkit.stores.contract import CollectionInfo, CollectionSpec, Metric
-from embedkit.stores.fingerprint import bundle_of, chosen, firsts, space
+from embedkit.stores.fingerprint import bundle_of, chosen, firsts, same_space, space
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
@@ -49,7 +49,7 @@ class Columns:
         names: dict[str, str] = {}
         if outputs is None:
             known = firsts(given)
-            if info is not None and bundle_of(info.fingerprint) == encoder.fingerprint:
+            if info is not None and same_space(bundle_of(info.fingerprint), encoder.fingerprint):
                 known = chosen(info.fingerprint, given)
             names = {kind: known[kind] for kind in KINDS if kind in known and _wanted(kind, info)}
         for name in outputs or ():

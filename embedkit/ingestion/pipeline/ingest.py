@@ -160,7 +160,8 @@ class _Run:
         self.encoder, self.columns, self.pace = encoder, columns, Pace(window)
         self.writer, self.dead, self.bar = writer, dead, bar
         self.counts = _Counts()
-        self.items = several(encoder.modality(role).noun)
+        self.modality = encoder.modality(role)
+        self.items = several(self.modality.noun)
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
         self.encoding: Background[list[Fresh], Encoded] = Background(
             WindowEncoder(encoder, role, columns), stopping=threading.Event(), threads=_WINDOWS_ENCODED
@@ -176,7 +177,11 @@ class _Run:
         self, documents: Iterable[object], metadata_policy: MetadataMode, *, sync: bool, filter: Filter | None
     ) -> IngestReport:
         self.reading = SourceReader(
-            documents, metadata_policy=metadata_policy, on_bad_row=self._bury, on_duplicate=self.bar.update
+            documents,
+            modality=self.modality,
+            metadata_policy=metadata_policy,
+            on_bad_row=self._bury,
+            on_duplicate=self.bar.update,
         )
         try:
             for rows in self.reading.windows(self.pace):

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from embedkit.checks import items_of, one_of, path_of, printed
 from embedkit.errors import InputError, OptionError
@@ -123,6 +123,12 @@ class FileRows:
             return self
         found = copy(self)
         found.format, found.skipped = form, []
+        return found
+
+    def textless(self) -> FileRows:
+        """The same, of which rows may lack a text; both have one list of what was ``skipped``."""
+        found = copy(self)
+        found.fields = replace(self.fields, textless=True)
         return found
 
     def __length_hint__(self) -> int:

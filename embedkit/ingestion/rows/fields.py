@@ -48,6 +48,7 @@ class Fields:
     for such a value, as all cells of CSV do.
 
     Where ``media`` names a field of files, a row without an id has the file's name as its id, and one without a text none.
+    ``textless`` is for models that read no text, or not only: a row may lack it.
     """
 
     id: str = "id"
@@ -56,6 +57,7 @@ class Fields:
     id_from: IdFrom | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     media: MediaFields = field(default_factory=MediaFields)
+    textless: bool = False
 
     def __post_init__(self) -> None:
         texts = (
@@ -97,7 +99,7 @@ class Fields:
         if not isinstance(self.text, str) and any(map(there, texts)):
             texts = []
         pictured = [self.media.image] if self.media.image is not None else []
-        if pictured and texts == ["text"]:
+        if (pictured or self.textless) and texts == ["text"]:
             texts = []
         given_id = [] if self.id_from or (pictured and self.id == "id") else [self.id]
         wanted = [*pictured, *given_id, *texts, *(self.metadata or ())]
@@ -198,7 +200,7 @@ class Fields:
                 values[name] = found
             elif found is not _MISSING and found is not None:
                 raise NoDocument(f"the field {name!r} is {kind_of(found)}, expected text", row_id)
-        if not values and self.media.image is not None:
+        if not values and (self.media.image is not None or (self.textless and self.id_from != "text")):
             return ""
         if not values:
             are = "is" if len(names) == 1 else "are"

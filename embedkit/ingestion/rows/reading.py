@@ -11,6 +11,7 @@ from typing import TypeAlias
 from embedkit.checks import check_id, items_of
 from embedkit.errors import InputError
 from embedkit.records.coercion import MetadataMode, check_mode, converted
+from embedkit.runtime.frontends.base import Modality
 
 from .ledger import Ledger
 from .row import DUPLICATE, BadRow, SourcedDocument, fingerprint_of, refused, sourced
@@ -22,19 +23,24 @@ _WINDOW_CHARACTERS = 1 << 20
 
 
 class SourceReader:
-    """One pass over a source. ``on_bad_row`` is given each row that cannot be used, ``on_duplicate`` is called for each that repeats
+    """One pass over a source. Where ``modality``, by which the rows are encoded, reads no text of a row that has none, its id is kept in
+    the place of it. ``on_bad_row`` is given each row that cannot be used, ``on_duplicate`` is called for each that repeats
     an earlier one. ``ledger`` holds the ids that were met; ``nameless`` counts bad rows that have none."""
 
     def __init__(
         self,
         documents: Iterable[object],
         *,
+        modality: Modality | None = None,
         metadata_policy: MetadataMode = "strict",
         on_bad_row: Callable[[BadRow], None] = lambda row: None,
         on_duplicate: Callable[[], object] = lambda: None,
     ) -> None:
         check_mode(metadata_policy)
         documents = items_of("documents", documents, "document", ordered=False)
+        self._modality = modality if modality is not None and modality.frontend.kind != "text" else None
+        if self._modality is not None and hasattr(documents, "textless"):
+            documents = documents.textless()
         self._documents, self._policy = documents, metadata_policy
         self._on_bad_row, self._on_duplicate = on_bad_row, on_duplicate
         self.ledger = Ledger()
@@ -45,7 +51,7 @@ class SourceReader:
         rows: list[Fresh] = []
         characters = 0
         for ordinal, item in enumerate(items_of("documents", self._documents, "document", ordered=False), start=1):
-            row = sourced(item, ordinal)
+            row = sourced(item, ordinal, textless=self._modality is not None)
             self.read += 1
             usable = row if isinstance(row, BadRow) else self._usable(row)
             if isinstance(usable, BadRow):
@@ -76,6 +82,7 @@ class SourceReader:
         try:
             if self._policy != "strict":
                 document = replace(document, metadata=converted(document.metadata, self._policy))
+            document = self._named(document)
             digest = fingerprint_of(document)
         except InputError as error:
             return refused(document, str(error))
@@ -87,6 +94,13 @@ class SourceReader:
             self._on_duplicate()
             return None
         return refused(document, f"{DUPLICATE}: the row of {first[1]} was kept")
+
+    def _named(self, document: SourcedDocument) -> SourcedDocument:
+        """The document, with its id as its text where it has none and none is read."""
+        text = document.text
+        if self._modality is None or not isinstance(text, str) or text.strip() or not isinstance(document.id, str):
+            return document
+        return document if self._modality.reads_text(document.about) else replace(document, text=document.id)
 
     def _refuse(self, row: BadRow) -> None:
         self.bad += 1

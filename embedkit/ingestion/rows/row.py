@@ -56,13 +56,13 @@ Row: TypeAlias = SourcedDocument | BadRow
 DUPLICATE = "duplicate id with other content"
 """How the reason begins where a row has the id of another."""
 
-_FIELDS = Fields()
+_FIELDS, _TEXTLESS = Fields(), Fields(textless=True)
 
 
-def sourced(item: object, ordinal: int) -> Row:
+def sourced(item: object, ordinal: int, *, textless: bool = False) -> Row:
     """What `embedkit.ingest` was given, with a place: what was read from no file is a line of the source ``documents``.
 
-    A mapping is a row as in JSON lines, a string a document whose id is a hash of its text.
+    A mapping is a row as in JSON lines (which may be ``textless``), a string a document whose id is a hash of its text.
     """
     if isinstance(item, SourcedDocument | BadRow):
         return item
@@ -73,7 +73,9 @@ def sourced(item: object, ordinal: int) -> Row:
     if isinstance(item, Mapping):
         try:
             return SourcedDocument(
-                *_FIELDS.document(item, path="documents", line=ordinal), source="documents", line=ordinal
+                *(_TEXTLESS if textless else _FIELDS).document(item, path="documents", line=ordinal),
+                source="documents",
+                line=ordinal,
             )
         except NoDocument as bad:
             raw, form = recorded(item, as_line=True)

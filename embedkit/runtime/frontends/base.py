@@ -52,6 +52,11 @@ class Batch(ABC):
         the item's, and which of these are to be pooled."""
 
     @property
+    def counts(self) -> Ids:
+        """(rows,) tokens that are read of each item; unless a batch knows better, an equal share of all."""
+        return np.diff(np.arange(len(self.rows) + 1, dtype=np.int64) * self.tokens // max(1, len(self.rows)))
+
+    @property
     def graph_rows(self) -> int:
         """How many rows of a graph the items are: one each, unless an item is several."""
         return len(self.rows)
@@ -133,6 +138,10 @@ class Modality(ABC):
     @abstractmethod
     def of_row(self, text: str, metadata: Mapping[str, Any]) -> Item:
         """The item of a stored row, not checked."""
+
+    def reads_text(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether `of_row` makes anything of the text of a row with these metadata."""
+        return True
 
     def portable(self, item: Item) -> Item:
         """An item that can be sent to another process."""

@@ -49,6 +49,11 @@ class TokenBatch(Batch):
         """Tokens that are read of all items."""
         return sum(map(len, self.ragged["ids"]))
 
+    @property
+    def counts(self) -> Ids:
+        """(rows,) tokens that are read of each item."""
+        return np.fromiter(map(len, self.ragged["ids"]), dtype=np.int64, count=len(self.rows))
+
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
         """(count, width) ``ids``, ``mask``, ``pool_mask`` and ``types``, and the (count,) ``length``; rows that are added
         have one token."""

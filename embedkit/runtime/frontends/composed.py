@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -121,6 +122,10 @@ class ComposedModality(Modality):
         rest = {name: part.of_row(text, metadata) for name, part in self.parts.items() if name not in found}
         return found | rest
 
+    def reads_text(self, metadata: Mapping[str, Any]) -> bool:
+        """Where a part does that the metadata do not name."""
+        return any(part.reads_text(metadata) for name, part in self.parts.items() if metadata.get(name) is None)
+
     def of_picture(self, picture: Path, text: str) -> Item:
         """Its only picture and its only text, by their parts."""
         kinds = {name: part.frontend.kind for name, part in self.parts.items()}
@@ -160,6 +165,16 @@ class ComposedModality(Modality):
         if len(sizes) > 1:
             raise InputError(f"expected as many of each part, found {', '.join(map(str, sorted(sizes)))}")
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def of_file(self, data: bytes) -> Item:
+        """The item of a JSON object: of its ``files`` (in base64) the pictures, of its ``values`` the other parts."""
+        try:
+            found = json.loads(data)
+            pictures = {name: part for name, part in self.parts.items() if part.frontend.kind == "image"}
+            files = {name: pictures[name].of_file(b64decode(file)) for name, file in found["files"].items()}
+            return files | dict(found["values"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"expected an item of the parts {', '.join(self.parts)} as JSON ({error})") from error
 
     def open(self, path: Callable[[str], Path]) -> Preparer:
         """What makes batches, with what each part needs."""
@@ -238,6 +253,14 @@ class ComposedBatch(Batch):
         for batch in self.parts.values():
             self.truncated[batch.rows] |= batch.truncated
         self.tokens = sum(batch.tokens for batch in self.parts.values())
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(rows,) the tokens of all parts of each item."""
+        whole = np.zeros(len(self.items), dtype=np.int64)
+        for batch in self.parts.values():
+            whole[batch.rows] += batch.counts
+        return whole
 
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
         """Those of each part under the names of `part_key`. Raises `Unencodable` with a row of the batch."""

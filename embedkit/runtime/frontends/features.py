@@ -152,7 +152,12 @@ class FeaturesBatch(Batch):
 
     def __post_init__(self) -> None:
         self.truncated = np.zeros(len(self.items), dtype=np.bool_)
-        self.tokens = sum(len(item) if item.ndim == 2 else 1 for item in self.items)
+        self.tokens = int(self.counts.sum())
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(rows,) the rows of each array."""
+        return np.array([len(item) if item.ndim == 2 else 1 for item in self.items], dtype=np.int64)
 
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
         """``features`` (count, rows, dim), or (count, dim), and of rows the (count, rows) ``mask`` and ``pool_mask``, which are the

@@ -44,7 +44,7 @@ def grounds(
 def _ground(
     plan: Plan, owner: str, graph: GraphPlan, tokenizers: Tokenizers, sample: Mapping[str, Sample], notes: list[str]
 ) -> FusedGraph:
-    captured = capture(graph)
+    captured = capture(graph, notes)
     fuse(captured)
     known = depth(graph.config)
     around = [graph.module.token_stages, graph.module.pools, graph.module.stages]

@@ -37,7 +37,7 @@ from .detection.media.audio import example, hearing
 from .detection.media.images import preparing
 from .frontend import note_beyond, note_length, text_frontend
 from .heads import patch_of, pools_of
-from .media import audio_frontend, leading, own_preparing
+from .media import audio_frontend, leading, own_preparing, reasons_of
 from .outputs.further import Parts, check_alone, check_joins, check_scores, dense_head
 from .plan import GraphPlan, Plan, RolePlan
 from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
@@ -98,9 +98,9 @@ class _Builder:
                 self.plan.roles[name] = RolePlan(
                     frontends[name], owner, origin.tokenizer, own, *own_preparing(role, origin, self.base)
                 )
-                if name in self.parts:
-                    parts = self.parts[name].planned if role.parts else {}
-                    self.plan.roles[name] = replace(self.plan.roles[name], parts=parts)
+                parts = self.parts[name].planned if name in self.parts and role.parts else {}
+                reasons = reasons_of(role, origin, self.base)
+                self.plan.roles[name] = replace(self.plan.roles[name], parts=parts, reasons=reasons)
             for name, role, origin in group:
                 frontend = frontends[name]
                 if isinstance(frontend, TextFrontend):

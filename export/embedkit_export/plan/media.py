@@ -51,6 +51,15 @@ def own_preparing(role: Role, origin: Source, base: Path | None) -> tuple[Any, I
     return (own.processor if own is not None and own.image == given else None), given, None
 
 
+def reasons_of(role: Role, origin: Source, base: Path | None) -> list[str]:
+    """Where what is done to the pictures or sounds of a module comes from; of others it was told as their recipe was found out."""
+    if role.module is None:
+        return []
+    if role.audio is not None:
+        return hearing(origin, role.audio).reasons
+    return preparing(origin, role.image, base).reasons if role.image is not None else []
+
+
 def leading(role: Role, pooling: Any) -> int:
     """Tokens at the beginning of a picture's that are left out: its class token, registers."""
     if role.image is None:

@@ -86,6 +86,8 @@ class RolePlan:
     """What is done to sounds."""
     parts: dict[str, RolePlan] = field(default_factory=dict)
     """What each part reads, of a role whose items have parts."""
+    reasons: list[str] = field(default_factory=list)
+    """Where what is done to a part, or for a module, comes from."""
 
 
 @dataclass

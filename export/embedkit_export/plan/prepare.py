@@ -21,7 +21,7 @@ from embedkit_export.sources.source import CLASSES, Loading, Source
 
 from .builder import make_plan
 from .detection.detect import infer
-from .plan import GraphPlan, Plan
+from .plan import GraphPlan, Plan, RolePlan
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Prepared:
             frontend = role.frontend
             if isinstance(frontend, ComposedFrontend | FeaturesFrontend):
                 lines.append(f"role        {name}: {reads(frontend)}")
+                lines += _parts_text(role)
                 continue
             if isinstance(frontend, IdsFrontend):
                 sides = f"padded on the {frontend.pad} with {frontend.pad_id}"
@@ -65,10 +66,12 @@ class Prepared:
                 lines.append(f"role        {name}: {reads(frontend)}, worth {frontend.slots} token slots")
                 graph = self.plan.graphs[role.graph].module.backbone
                 lines += [f"  step      {line}" for line in image_lines(graph.image)]
+                lines += [f"  because   {reason}" for reason in role.reasons]
                 continue
             if isinstance(frontend, AudioFrontend):
                 lines.append(f"role        {name}: {reads(frontend)}")
                 lines += [f"  step      {line}" for line in audio_lines(frontend)]
+                lines += [f"  because   {reason}" for reason in role.reasons]
                 continue
             template = [
                 part.lit if part.lit is not None else "|" if part.pair else f"{{{part.field}}}"
@@ -91,6 +94,16 @@ class Prepared:
         lines += [f"because     {reason}" for reason in self.inferred.reasons]
         lines += [f"note        {note}" for note in (*self.plan.notes, *self.inferred.notes)]
         return "\n".join(lines)
+
+
+def _parts_text(role: RolePlan) -> list[str]:
+    """What is done to each picture that is a part, and where that comes from."""
+    out = []
+    for name, part in role.parts.items():
+        if part.image is not None:
+            out += [f"  step      {name}: {line}" for line in image_lines(part.image)]
+            out += [f"  because   {name}: {reason}" for reason in part.reasons]
+    return out
 
 
 def _pooling_text(graph: GraphPlan) -> str:

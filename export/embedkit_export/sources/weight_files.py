@@ -62,5 +62,6 @@ def weights_sha256(modules: list[Any]) -> str:
             if ".pooler." in f".{key}":
                 continue
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
+            if tensor.numel():
+                digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
     return digest.hexdigest()

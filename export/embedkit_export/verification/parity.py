@@ -46,6 +46,8 @@ from .reference import Floats
 from .tokens import sequence, tokens
 
 _MAXSIM_TEXTS = 128
+_TIE = 4e-6
+"""How far apart, as a share of the largest, two scores are equal: what float32 sums of some hundred products differ by."""
 _BUDGETS = (1, 333, 4096)
 """One text a batch; odd batches; many texts padded together."""
 
@@ -271,12 +273,7 @@ def measure(found: Values, expected: Values, kind: Kind = "dense", *, neighbours
     k = min(neighbours, len(near) - 1)
     overlap = 1.0
     if k > 0 and kind not in ("logits", "map"):
-        nearest = []
-        for values in (found, expected):
-            scores = _likeness(values)
-            np.fill_diagonal(scores, -np.inf)
-            nearest.append(np.argpartition(-scores, k - 1, axis=1)[:, :k])
-        overlap = float(np.mean([len(np.intersect1d(x, y)) / k for x, y in zip(*nearest, strict=True)]))
+        overlap = _overlap(_likeness(found), _likeness(expected), k)
     return Quality(
         texts=len(near),
         max_abs=_rounded(largest_difference(found, expected)),
@@ -285,6 +282,18 @@ def measure(found: Values, expected: Values, kind: Kind = "dense", *, neighbours
         top10_overlap=_rounded(overlap),
         measures={name: _rounded(value) for name, value in _measures(found, expected, kind).items()},
     )
+
+
+def _overlap(found: npt.NDArray[Any], expected: npt.NDArray[Any], k: int) -> float:
+    """The mean share of each row's ``k`` nearest others that are as near as the k nearest of ``expected``; scores that float32
+    cannot tell apart are equal."""
+    tie = _TIE * np.abs(expected).max()
+    for scores in (found, expected):
+        np.fill_diagonal(scores, -np.inf)
+    nearest = np.argpartition(-found, k - 1, axis=1)[:, :k]
+    least = -np.partition(-expected, k - 1, axis=1)[:, k - 1 : k]
+    reached = np.take_along_axis(expected, nearest, axis=1) >= least - tie
+    return float(reached.mean())
 
 
 def _likeness(values: Values) -> npt.NDArray[Any]:

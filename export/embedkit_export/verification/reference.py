@@ -168,6 +168,10 @@ def _headed_and_pooled(
     if len(module.pools):
         hidden = module.hidden(named)[0] if hidden is None else hidden
         kept = torch.tensor(pool if module.masked else mask)
+        if (
+            len(kept) != len(hidden) and MASK not in named
+        ):  # a stage on tokens made another number of them, which are all an item's
+            kept = (torch.arange(len(hidden)) >= module.leading).long()
         pooled = torch.cat([_pooled(part, module, hidden, named, kept) for part in module.pools])
         staged = module.staged(pooled[None, None].expand(1, 2, -1), named)
         vector = staged

@@ -220,3 +220,6 @@ def test_pictures_with_captions_and_with_labels(run, tmp_path):
     assert code == 0, _
     for line in (f"image-text on {file}: 8 pictures, 8 captions", "zero-shot on", "knn on", "modality gap", "top@5"):
         assert line in out
+    quick = (bundle, "--zero-shot", file, "--quiet", "--resamples", "0", "--decode")
+    assert run(*quick, "fast")[0] == 0
+    assert "decode: expected 'exact' or 'fast', found 'other'" in run(*quick, "other")[2]

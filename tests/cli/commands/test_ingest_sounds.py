@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder
+from embedkit.runtime.frontends.audio import decoding
 from helpers.commands import STORE, error
 
 pytest.importorskip("soundfile")
@@ -108,6 +109,17 @@ def test_long_sounds_in_parts(heard: Path, run: Any, folder: Path) -> None:
     assert (about["source"], about["seconds"], first["text"]) == ("a.flac", 3.0, "a.flac")
     alone = Encoder.load(heard).encode_audio((pieces[2], 16_000))
     assert np.allclose(first["score"], Encoder.load(heard).encode_audio(Path("query.wav")) @ alone, atol=1e-4)
+
+
+def test_parts_of_a_sound_that_is_too_long_as_a_whole(
+    heard: Path, run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "LONGEST", 2)
+    (folder / "long").mkdir()
+    soundfile.write(folder / "long" / "a.wav", tone(1500, 3.0, 16_000), 16_000)
+    assert "0 written" in run("ingest", heard, "long", *STORE, "--dead-letters", "bad.jsonl")[1]
+    assert "at most 2 seconds are decoded; cut it (--chunk 10s" in (folder / "bad.jsonl").read_text()
+    assert "3 written" in run("ingest", heard, "long", *STORE, "--chunk", "1s")[1]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,3 +52,33 @@ def test_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="labels that are in --labels, found 'a black one'"):
         NamedClasses.read(tmp_path / "l.csv", labels=tmp_path / "labels.txt")
     assert len(NamedClasses.read(tmp_path / "l.csv").labels) == 8
+
+
+def test_the_sets_of_a_bundle(tmp_path: Path) -> None:
+    path = picture_bundle(tmp_path / "b", texts=True)
+    manifest = json.loads((path / "embedkit.json").read_text())
+    own = {"ours": ["one {} thing", "all {}"], "photo": ["our photo of {}"]}
+    (path / "embedkit.json").write_text(json.dumps(manifest | {"prompts": own}))
+    encoder = Encoder.load(path)
+    lines = ["image,label"]
+    for name, color in COLORS.items():
+        Image.new("RGB", (9, 9), color).save(tmp_path / f"{name}.png")
+        lines.append(f"{name}.png,a {name} one")
+    (tmp_path / "l.csv").write_text("\n".join(lines))
+
+    def accuracy(**options: Any) -> float:
+        task = NamedClasses.read(tmp_path / "l.csv", **options)
+        return evaluate(task, {"one": encoder}, resamples=0).results[0].estimates["accuracy"].value
+
+    for name in own:  # a set of the bundle comes before a known one of its name
+        wanted = ZeroShot(encoder, sorted(f"a {one} one" for one in COLORS), prompts=own[name], scale=100)
+        said = wanted.predict([tmp_path / f"{color}.png" for color in COLORS])
+        right = np.mean([one == f"a {color} one" for one, color in zip(said, COLORS, strict=True)])
+        assert accuracy(prompts=name) == accuracy(prompts=own[name]) == right
+    with pytest.raises(InputError, match="prompts: this bundle has several sets; name one of ours, photo"):
+        accuracy()
+    with pytest.raises(InputError, match="prompts: expected photo, imagenet, plain, ours or a file, found 'other'"):
+        accuracy(prompts="other")
+    (path / "embedkit.json").write_text(json.dumps(manifest | {"prompts": {"ours": own["ours"]}}))
+    encoder = Encoder.load(path)
+    assert accuracy() == accuracy(prompts=own["ours"])

@@ -121,6 +121,14 @@ def test_weights_have_one_digest_however_they_are_stored(tmp_path: Path) -> None
     assert weights_sha256([model]) not in digests
 
 
+def test_a_tensor_without_numbers_has_a_part_in_the_digest() -> None:
+    """Such as the register tokens of a DINOv3 that has none."""
+    without, with_none = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    with_none.load_state_dict(without.state_dict())
+    with_none.register_buffer("registers", torch.zeros(1, 0, 2))
+    assert weights_sha256([without]) != weights_sha256([with_none])
+
+
 class _Hub(http.server.BaseHTTPRequestHandler):
     """As much of a model hub as loading needs."""
 

@@ -39,6 +39,23 @@ def test_measure_is_what_its_name_says() -> None:
     assert verify.measure(a, b).top10_overlap == pytest.approx(expected, abs=1e-6)
 
 
+def test_items_that_are_as_near_as_the_nearest_may_change_places() -> None:
+    """Thirty items alike but for what float32 rounds away: which ten of them are nearest says nothing of a graph."""
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(2, 6)).astype(np.float32)
+    a, b = (
+        MultiVectors.of([one * (1 + 1e-7 * rng.normal(size=one.shape)).astype(np.float32) for _ in range(30)])
+        for _ in range(2)
+    )
+    assert verify.measure(a, b, "multivector").top10_overlap == 1.0
+    # Neg: items that float32 tells apart are no equals.
+    c, d = (
+        MultiVectors.of([one * (1 + 1e-2 * rng.normal(size=one.shape)).astype(np.float32) for _ in range(30)])
+        for _ in range(2)
+    )
+    assert verify.measure(c, d, "multivector").top10_overlap < 0.8
+
+
 def test_sparse_vectors_share_their_largest_words() -> None:
     rng = np.random.default_rng(1)
     a = rng.random((6, 200)).astype(np.float32)

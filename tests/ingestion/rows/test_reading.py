@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedkit import InputError
+from embedkit.bundle.manifest import ComposedFrontend, IdsFrontend, ImageFrontend
+from embedkit.ingestion import FileRows
 from embedkit.ingestion.rows import reading as module
 from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.ingestion.rows.row import BadRow
 from embedkit.records.documents import Document
 from embedkit.records.metadata import content_hash
+from embedkit.runtime.frontends.composed import ComposedModality
 
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b", "c", ""]), st.sampled_from(["x", "y", " "])), max_size=20)
 
@@ -64,6 +69,39 @@ def test_metadata_are_converted_by_the_policy():
         (((document, digest),),) = reading.windows(lambda: 9)
         assert document.metadata["n"] is None
         assert digest == content_hash("x", document.metadata)
+
+
+def test_a_row_of_what_is_no_text_needs_none(tmp_path):
+    frontend = ComposedFrontend(
+        parts={"image": ImageFrontend(size=[8, 8], steps=[]), "ids": IdsFrontend(size=9, max=4)}
+    )
+    modality = ComposedModality(frontend, [])
+    about = {"image": "cat.jpg", "ids": [1, 2]}
+    rows = [
+        Document("a", "", about),
+        {"id": "b", **about},
+        Document("c", "1 2", {"image": "cat.jpg"}),
+        Document("d", " ", {"image": "cat.jpg"}),  # whose ids would be those of its text
+        {"id": "e", "ids": [3], "uri": "cat.jpg"},
+        Document("f", "said", about),
+    ]
+    bad = []
+    with SourceReader(rows, modality=modality, on_bad_row=bad.append) as reading:
+        (window,) = reading.windows(lambda: 99)
+    assert {document.id: document.text for document, _ in window} == {
+        "a": "a", "b": "b", "c": "1 2", "e": "e", "f": "said",
+    }  # fmt: skip
+    assert [(row.id, row.reason) for row in bad] == [("d", "text: expected some text, found only whitespace")]
+    (tmp_path / "rows.csv").write_text("id,image,ids\ng,cat.jpg,1 2\n")
+    with SourceReader(FileRows([tmp_path / "rows.csv"]), modality=modality) as reading:
+        (((document, digest),),) = reading.windows(lambda: 99)
+    assert (document.id, document.text) == ("g", "g")
+    assert digest == content_hash("g", {"image": "cat.jpg", "ids": "1 2"})
+    with (
+        pytest.raises(InputError, match="no column 'text'"),
+        SourceReader(FileRows([tmp_path / "rows.csv"])) as reading,
+    ):
+        list(reading.windows(lambda: 99))
 
 
 def test_long_texts_end_a_window_early(monkeypatch):

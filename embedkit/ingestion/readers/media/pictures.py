@@ -16,6 +16,8 @@ from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES, PICTURE
 from embedkit.runtime.frontends.media import Undecodable, read_file
 from embedkit.system.files.lines import not_utf8
 
+from .known import facts_of
+
 _LONGEST_CAPTION = 1 << 20
 _MAKE, _MODEL, _CHANGED, _EXIF, _TAKEN, _OFFSET = 0x010F, 0x0110, 0x0132, 0x8769, 0x9003, 0x9011
 """Numbers of EXIF's tags: none that says where."""
@@ -23,13 +25,15 @@ _OFFSETS = re.compile(r"[+-]\d\d:\d\d|Z")
 
 
 def of_file(path: str, exif: Collection[str] = ()) -> dict[str, Any]:
-    """`picture_facts`, of a file; raises `Undecodable`."""
-    return picture_facts(read_file(Path(path), MAX_PICTURE_BYTES), exif)
+    """``media``, ``width`` and ``height`` in pixels, upright, and the ``sha256`` of a picture's file; of what ``exif`` names ``taken`` (ISO
+    8601, with an offset where the camera knew it) and ``camera``, where they are there. A file that was read before is not read again
+    where its size and times are the same. Raises `Undecodable`."""
+    wanted = " ".join(["image 1", *sorted(exif)])
+    return facts_of(path, wanted, lambda: picture_facts(read_file(Path(path), MAX_PICTURE_BYTES), exif))
 
 
 def picture_facts(data: bytes, exif: Collection[str] = ()) -> dict[str, Any]:
-    """``media``, ``width`` and ``height`` in pixels, upright, and the ``sha256`` of a file's bytes; of what ``exif`` names ``taken`` (ISO
-    8601, with an offset where the camera knew it) and ``camera``, where they are there. Raises `Undecodable`."""
+    """What `of_file` says, of a file's bytes; raises `Undecodable`."""
     width, height = size_of(data)
     about = {"media": "image", "width": width, "height": height, "sha256": hashlib.sha256(data).hexdigest()}
     return {**about, **(_of_camera(data, exif) if exif else {})}

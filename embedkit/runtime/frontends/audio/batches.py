@@ -141,6 +141,11 @@ class WindowBatch(Batch):
         self.tokens = self.slots * self.graph_rows
 
     @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(rows,) the slots of each clip's windows."""
+        return self.slots * np.fromiter(map(len, self.clips), dtype=np.int64, count=len(self.clips))
+
+    @property
     def graph_rows(self) -> int:
         """Windows of all clips."""
         return sum(map(len, self.clips))
@@ -183,7 +188,12 @@ class WaveBatch(Batch):
 
     def __post_init__(self) -> None:
         self.truncated = np.zeros(len(self.waves), dtype=np.bool_)
-        self.tokens = sum(self.frontend.frames(len(one)) for one in self.waves)
+        self.tokens = int(self.counts.sum())
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(rows,) the frames of each clip."""
+        return np.array([self.frontend.frames(len(one)) for one in self.waves], dtype=np.int64)
 
     def tensors(self, count: int) -> dict[str, npt.NDArray[Any]]:
         """``samples`` (count, longest) float32, filled with zeros behind, the (count,) ``length`` in frames and the ``mask`` (count,

@@ -125,6 +125,10 @@ class AudioModality(Modality):
             return path
         return SoundPart(path, float(start), float(end))
 
+    def reads_text(self, metadata: Mapping[str, Any]) -> bool:
+        """Where it names the file."""
+        return not metadata.get("uri")
+
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
         """(n, ...) float32 ``features``; of clips of other lengths (n, longest) ``samples`` or (n, most windows, ...) ``features``, and
         (n,) ``size`` how many are a clip's."""

@@ -118,6 +118,10 @@ class ImageModality(Modality):
             return text
         return Path(str(metadata.get("uri") or text))
 
+    def reads_text(self, metadata: Mapping[str, Any]) -> bool:
+        """Where it is drawn, or names the file."""
+        return self.frontend.source == "rendered" or not metadata.get("uri")
+
     def prepared(self, items: Sequence[Item]) -> dict[str, npt.NDArray[Any]]:
         """``pixels``, a row an item: (n, height, width, 3) uint8, or (n, 3, height, width) float32."""
         (batch,) = ImagePreparer(self.frontend).batches(items, self.frontend.slots * len(items), None)

@@ -106,11 +106,12 @@ def _planned(role: Role, origin: Source, where: str, base: Path | None, max_toke
     if role.ids is not None:
         return RolePlan(IdsFrontend(**msgspec.structs.asdict(role.ids)), "", None, "")
     if role.image is not None:
-        given = preparing(origin, role.image, base).image
+        found = preparing(origin, role.image, base)
+        given = found.image
         own = of_processor(origin.processor) if origin.processor is not None else of_folder(origin.folder)
         processor = own.processor if own is not None and own.image == given else None
         slots = max(1, given.size[0] * given.size[1] // 256)
-        return RolePlan(given.frontend(slots), "", None, "", processor, given)
+        return RolePlan(given.frontend(slots), "", None, "", processor, given, reasons=found.reasons)
     if origin.tokenizer is None:
         raise ExportError(
             f"{where}: reads texts, and the model has no tokenizer; give it beside the model: (model, tokenizer)"

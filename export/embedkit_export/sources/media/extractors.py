@@ -46,21 +46,47 @@ def of_extractor(extractor: Any, where: str = "live") -> Hearing:
     name = type(extractor).__name__
     if name in _WAVES:
         made = AudioInput(rate=extractor.sampling_rate, wave="standardize" if extractor.do_normalize else "none")
-        said = "do_normalize: the mean and deviation of the clip"
+        said = {"mean and deviation of the clip": "do_normalize"}
     elif name == "WhisperFeatureExtractor":
-        made, said = _whisper(extractor), "feature_size, n_fft, hop_length, chunk_length"
+        made, said = _whisper(extractor), _WHISPER
     elif name == "ClapFeatureExtractor":
-        made, said = (
-            _clap(extractor),
-            f"truncation {extractor.truncation}, padding {extractor.padding}; the head, where it draws",
-        )
+        made = _clap(extractor)
+        said = {"cut": f"truncation {extractor.truncation}; the head, where it draws", **_CLAP}
     elif name == "ASTFeatureExtractor":
-        made, said = _ast(extractor), "num_mel_bins, max_length, mean, std"
+        made, said = _ast(extractor), _AST
     else:
         raise ExportError(
             f"{where}: sounds are prepared by {name}, which is not known here; give `audio` in the recipe as a table"
         )
-    return Hearing(made, [f"audio: {said} of {name} ({where})"], extractor)
+    reasons = [
+        f"audio: {step}: {settings} of {name} ({where})" for step, settings in {"rate": "sampling_rate", **said}.items()
+    ]
+    return Hearing(made, reasons, extractor)
+
+
+_WHISPER = {
+    "cut and filled with zeros": "chunk_length (n_samples)",
+    "frames": "n_fft, hop_length, and centred as the code",
+    "bands": "feature_size, and slaney's scale and norm to 8 kHz as the code",
+    "logarithm, range and shift": "the code",
+    "mean and deviation of the clip": "do_normalize",
+}
+"""Where each step comes from."""
+
+_CLAP = {
+    "filled": "padding",
+    "length": "nb_max_samples (max_length_s)",
+    "frames": "fft_window_size, hop_length",
+    "bands": "feature_size, frequency_min, frequency_max, and the scale and norm that its truncation goes with",
+    "decibels": "the code",
+}
+
+_AST = {
+    "length": "max_length",
+    "frames": "the code (Kaldi's fbank: 400 every 160 samples, no mean, preemphasis 0.97)",
+    "bands": "num_mel_bins, and Kaldi's scale from 20 Hz as the code",
+    "shift and division": "do_normalize, mean, std",
+}
 
 
 def _whisper(extractor: Any) -> AudioInput:

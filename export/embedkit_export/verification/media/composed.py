@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from embedkit.bundle.golden import media_arrays
 from embedkit.bundle.manifest import ComposedFrontend, FeaturesFrontend, Frontend, IdsFrontend, ImageFrontend, Input
 from embedkit.errors import InputError
+from embedkit.records.media import Image
 from embedkit.runtime.frontends.base import Item, Modality
 from embedkit.runtime.frontends.composed import ComposedModality
 from embedkit.runtime.frontends.image.boxes import picture_size
@@ -21,7 +23,7 @@ from embedkit_export.verification.texts import GOLDEN, HOSTILE, drawn
 
 from . import pictures
 
-_GOLDEN, _DRAWN, _LIMIT = 6, 32, 600
+_GOLDEN, _DRAWN, _LIMIT, _SOURCES = 6, 32, 600, 2
 
 
 def fixed(frontend: Frontend, inputs: Sequence[Input]) -> pictures.Fixed:
@@ -63,8 +65,28 @@ def is_of(frontend: Frontend, path: Path) -> bool:
 
 
 def golden_arrays(role: str, modality: Modality, golden: Sequence[Item]) -> dict[str, Any]:
-    """What the golden file keeps of a role: the golden items as they were prepared."""
-    return media_arrays(role, modality.prepared([modality.check(item, "golden item") for item in golden]), [])
+    """What the golden file keeps of a role: the golden items as they were prepared and, where a part is a picture, the first with
+    the numbers that they are prepared to."""
+    items = [modality.check(item, "golden item") for item in golden]
+    files = []
+    for item in items[:_SOURCES] if isinstance(modality, ComposedModality) else ():
+        if (data := _as_file(item)) is not None:
+            expected = {
+                source: array[0] for source, array in modality.prepared([item]).items() if array.dtype.kind in "fiu"
+            }
+            files.append((data, expected))
+    return media_arrays(role, modality.prepared(items), files)
+
+
+def _as_file(item: Any) -> bytes | None:
+    """What `ComposedModality.of_file` reads; None of an item without a file."""
+    files = {name: b64encode(part.data).decode() for name, part in item.items() if isinstance(part, Image)}
+    values = {
+        name: part.tolist() if isinstance(part, np.ndarray) else part
+        for name, part in item.items()
+        if name not in files
+    }
+    return json.dumps({"files": files, "values": values}).encode() if files else None
 
 
 def _read(frontend: Frontend, inputs: Sequence[Input], path: Path) -> list[Any]:

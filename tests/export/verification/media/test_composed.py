@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from embedkit import InputError
 from embedkit.bundle.manifest import (
     Choice,
     ComposedFrontend,
+    Crop,
     FeaturesFrontend,
     IdsFrontend,
     ImageFrontend,
@@ -47,8 +49,34 @@ def test_all_of_them_are_items_and_always_the_same() -> None:
     for one, other in zip(found.golden, again.golden, strict=True):
         assert modality.key(modality.check(one, "x")) == modality.key(modality.check(other, "x"))
     arrays = golden_arrays("query", modality, found.golden)
-    assert {len(array) for array in arrays.values()} == {len(found.golden)}
-    assert "input.image-pixels.query" in arrays
+    given = {name: array for name, array in arrays.items() if name.startswith("input.")}
+    assert {len(array) for array in given.values()} == {len(found.golden)}
+    assert "input.image-pixels.query" in given
+
+
+def test_files_show_how_pictures_and_what_follows_them_are_prepared() -> None:
+    modality = ComposedModality(FRONTEND, INPUTS)
+    items = fixed(FRONTEND, INPUTS).golden
+    arrays = golden_arrays("query", modality, items)
+    other = msgspec.structs.replace(IMAGE, steps=[Crop(size=[8, 8])])
+    changed = ComposedModality(ComposedFrontend(parts={**FRONTEND.parts, "image": other}), INPUTS)
+    for number in range(2):
+        data = arrays[f"file.{number}.query"].tobytes()
+        again = modality.check(modality.of_file(data), "x")
+        assert modality.key(again) == modality.key(modality.check(items[number], "x"))
+        numbers = {"image-pixels", "boxes-features", "vector-features", "counts-features"}
+        assert numbers <= {
+            name.split(".")[2] for name in arrays if name.startswith(f"file.{number}.") and name.count(".") == 3
+        }
+        for source in numbers:
+            expected = arrays[f"file.{number}.{source}.query"]
+            assert np.array_equal(modality.prepared([again])[source][0], expected)
+            # Neg: where pictures are prepared otherwise, they and the boxes in them are others.
+            same = np.array_equal(changed.prepared([again])[source][0], expected)
+            assert same == (source in ("vector-features", "counts-features"))
+    for bad in (b"", b"[]", b'{"files": {"other": ""}, "values": {}}', b'{"files": {"image": 3}, "values": {}}'):
+        with pytest.raises(InputError, match="expected an item of the parts image, ids"):
+            modality.of_file(bad)
 
 
 def test_numbers_alone_are_drawn() -> None:

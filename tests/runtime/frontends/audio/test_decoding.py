@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,33 @@ def test_a_part_is_the_whole_cut(kind: str, subtype: str | None, near: float, tm
         expected = whole[round(start * rate) : round(end * rate)]
         assert len(found) == len(expected)
         assert np.abs(found - expected).max() <= near
-    assert seconds_of(path.read_bytes()) == round(len(whole) / rate, 3)
+    assert seconds_of(path) == round(len(whole) / rate, 3)
+
+
+def test_a_sound_of_hours_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its length and its parts are asked for without limits of the whole, and little of it is held."""
+    path, rate = tmp_path / "long.wav", 800
+    tone = np.sin(np.arange(3 * 3600 * rate) / 7).astype(np.float32)
+    soundfile.write(path, tone, rate, subtype="FLOAT")
+    monkeypatch.setattr(decoding, "MAX_SOUND_BYTES", 1 << 20)
+    tracemalloc.start()
+    assert seconds_of(path) == 3 * 3600
+    found, _ = part_of(path, 10_000, 10_010)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(found, tone[10_000 * rate : 10_010 * rate])
+    assert held < 4 << 20 < path.stat().st_size
+    monkeypatch.undo()
+    with pytest.raises(Undecodable, match=r"10,800 seconds .* at most 3,600 seconds are decoded; cut it \(--chunk 10s"):
+        sound_of(path.read_bytes())
+    with pytest.raises(Undecodable, match="at most 3,600 seconds"):
+        part_of(path, 0, 4_000)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(Undecodable, match="WAV file that ends 1,000 bytes too early"):
+        seconds_of(path)
+    path.write_bytes(b"")
+    with pytest.raises(Undecodable, match="the file is empty"):
+        seconds_of(path)
 
 
 def test_a_part_of_what_is_gone(tmp_path: Path) -> None:

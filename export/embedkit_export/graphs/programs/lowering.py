@@ -2,8 +2,7 @@
 
 `torch.export.ExportedProgram.run_decompositions` does so for every operator, by running the whole program again, twice: half
 of a capture's time, for dropout, casts and `1 - x`. What a program of well-known operators needs is written down here; a
-program with any other operator, or one that changes a tensor in place, is left to torch. So is the promotion of types, for
-which every node is run once more: none is needed where all that a node reads has the type of what it gives.
+program with any other operator, or one that changes a tensor in place, is left to torch.
 """
 
 from __future__ import annotations
@@ -75,93 +74,19 @@ _IN_PLACE = {
 """What changes a tensor, and what makes another of it."""
 
 
-_UNPROMOTED = {
-    "aten.embedding.default",
-    "aten.gather.default",
-    "aten.masked_fill.Scalar",
-    "aten.type_as.default",
-    "convert_element_type.default",
-    *(f"aten.{name}.default" for name in ("zeros_like", "ones_like", "full_like", "new_ones", "new_zeros")),
-}
-"""What reads tensors of several types and gives the type that it is said to."""
-
-_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"} | {"logical_not", "logical_and", "logical_or"}
-"""What gives booleans of numbers."""
-
-
 @contextmanager
 def lowered_lightly() -> Iterator[None]:
     """While this holds, programs of well-known operators are lowered here, and others by torch."""
     whole = ExportedProgram.run_decompositions
-    passes = _exporter_passes()
-    promote = getattr(passes, "insert_type_promotion_nodes", None)
 
     def lower(program: ExportedProgram, *args: Any, **options: Any) -> ExportedProgram:
         return _lower(program) if is_known(program) else whole(program, *args, **options)
 
-    def promote_types(graph_module: GraphModule) -> None:
-        if promote is not None and not is_uniform(graph_module):
-            promote(graph_module)
-
     ExportedProgram.run_decompositions = lower  # type: ignore[method-assign]
-    if promote is not None:
-        passes.insert_type_promotion_nodes = promote_types
     try:
         yield
     finally:
         ExportedProgram.run_decompositions = whole  # type: ignore[method-assign]
-        if promote is not None:
-            passes.insert_type_promotion_nodes = promote
-
-
-def _exporter_passes() -> Any:
-    """The exporter's passes over a program, where this torch has them in a module of their own."""
-    try:
-        from torch.onnx._internal.exporter import _fx_passes
-    except ImportError:
-        return None
-    return _fx_passes
-
-
-def is_uniform(module: GraphModule) -> bool:
-    """Whether each operator of a program reads the types that it computes in, so that none has to be promoted."""
-    if any(isinstance(part, GraphModule) for part in module.children()):
-        return False
-    return all(_reads_one_type(node) for node in module.graph.nodes if node.op == "call_function")
-
-
-def _reads_one_type(node: Node) -> bool:
-    name = _name(node)
-    out: Any = node.meta.get("val")
-    if name in _UNPROMOTED or name.startswith("aten.sym_size"):
-        return True
-    flat = [
-        one for given in (*node.args, *node.kwargs.values()) for one in (given if isinstance(given, list) else [given])
-    ]
-    values = [one.meta.get("val") if isinstance(one, Node) else one for one in flat]
-    types = {value.dtype for value in values if isinstance(value, torch.Tensor)}
-    if name == "aten.where.self":
-        types -= {torch.bool} if out.dtype != torch.bool else set()
-    if not types:
-        return True
-    if len(types) > 1:
-        return False
-    (of,) = types
-    scalars = {type(value) for value in values if not isinstance(value, torch.Tensor)} - {type(None)}
-    if _is_computed(name) and not scalars <= _SCALARS.get(of, {int, torch.SymInt}):
-        return False
-    compares = name.split(".")[1] in _COMPARISONS if name.startswith("aten.") else False
-    outs = out if isinstance(out, list | tuple) else [out]
-    return all(isinstance(one, torch.Tensor) and one.dtype == (torch.bool if compares else of) for one in outs)
-
-
-_SCALARS: dict[torch.dtype, set[type]] = {torch.bool: {bool}, torch.float32: {float, torch.SymFloat}}
-"""The numbers that go with a type."""
-
-
-def _is_computed(name: str) -> bool:
-    """Whether the integers that an operator is given are numbers to compute with, not places, sizes or exponents."""
-    return name.split(".")[-1] in ("Tensor", "Scalar", "other") and not name.startswith("aten.slice")
 
 
 def is_known(program: ExportedProgram) -> bool:

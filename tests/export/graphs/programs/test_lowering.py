@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from embedkit_export.graphs.lowering import is_known, is_uniform, lowered_lightly
+from embedkit_export.graphs.programs.lowering import is_known, lowered_lightly
 
 X = torch.tensor([[1, -2, 3, 4, 0, 6], [7, 8, -9, 1, 2, 3]])
 
@@ -93,28 +93,3 @@ def test_torch_is_as_it_was_afterwards() -> None:
         assert torch.export.ExportedProgram.run_decompositions is not before
         raise RuntimeError("within")
     assert torch.export.ExportedProgram.run_decompositions is before
-
-
-UNIFORM = {
-    "floats": (lambda x: x.float() * 2.0 + x.float(), True),
-    "an integer beside floats": (lambda x: x.float() * 2, False),
-    "integers and floats": (lambda x: x * x.float(), False),
-    "a quotient of integers": (lambda x: x / 2, False),
-    "a fraction beside integers": (lambda x: x * 0.5, False),
-    "a sum of booleans": (lambda x: (x > 0).sum(dim=1), False),
-    "a root of integers": (lambda x: torch.sqrt(x * x), False),
-    "a choice": (lambda x: torch.where(x > 0, x.float(), -x.float()), True),
-    "a choice of two types": (lambda x: torch.where(x > 0, x.float(), x), False),
-    "places": (lambda x: x.float().transpose(0, 1).reshape(3, 4)[:, 1:], True),
-}
-
-
-@pytest.mark.parametrize("name", UNIFORM)
-def test_types_are_promoted_only_where_they_differ(name: str) -> None:
-    compute, expected = UNIFORM[name]
-    program = _exported(compute, None)
-    assert is_known(program)
-    with lowered_lightly():
-        lowered = program.run_decompositions({})
-    assert is_uniform(lowered.graph_module) == expected
-    assert np.allclose(_run(_model(_exported(compute, None), lightly=True), X), compute(X).numpy())

@@ -1,0 +1,1 @@
+"""Encoders and rerankers that a server computes: ours, or any that speaks as OpenAI's does."""

@@ -1,0 +1,1 @@
+"""From JSON to items, and from values to JSON."""

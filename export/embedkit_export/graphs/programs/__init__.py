@@ -1,0 +1,1 @@
+"""Captured programs on their way through torch's ONNX exporter."""

@@ -1,0 +1,95 @@
+"""Types of a program that mixes them, and torch's table of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.onnx._internal.exporter._registration import ONNXRegistry
+from torch.onnx._internal.fx.passes import type_promotion
+
+from embedkit_export.graphs.programs.shortcuts import in_short
+
+X = torch.tensor([[1, -2, 3, 4, 0, 6], [7, 8, -9, 1, 2, 3]])
+HALVES = torch.arange(6, dtype=torch.float32) / 2
+MIXED: dict[str, Callable[[Tensor], Tensor]] = {
+    "integers and floats": lambda x: x * HALVES + x,
+    "a quotient of integers": lambda x: x / 4,
+    "a float and an integer number": lambda x: x.float() * 3 - 1,
+    "a mean of integers as floats": lambda x: (x + 0.5).mean(dim=1),
+    "a sum of truths": lambda x: (x > 0).sum(dim=1) * HALVES[:1],
+    "a choice between two types": lambda x: torch.where(x > 1, x, HALVES),
+    "a root of integers": lambda x: torch.sqrt(x * x),
+    "powers": lambda x: x.float() ** 2 + x**2,
+    "nothing mixed": lambda x: x + x,
+}
+
+
+class Program(nn.Module):
+    def __init__(self, compute: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.compute = compute
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.compute(x)
+
+
+def _model(compute: Callable[[Tensor], Tensor]) -> ir.Model:
+    shapes = ({0: torch.export.Dim("free")},)
+    program = torch.export.export(Program(compute).eval(), (X,), dynamic_shapes=shapes, strict=False)
+    made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=21)
+    assert made is not None
+    return made.model
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_types_are_promoted_as_torch_does_it(name: str) -> None:
+    with in_short():
+        short = _model(MIXED[name])
+    whole = _model(MIXED[name])
+    assert [node.op_type for node in short.graph] == [node.op_type for node in whole.graph]
+    session = onnxruntime.InferenceSession(ir.to_proto(short).SerializeToString())
+    for x in (X, X[:1], torch.cat([X, 2 * X, -X])):
+        (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        expected = MIXED[name](x)
+        assert found.dtype == expected.numpy().dtype
+        assert np.allclose(found, expected.numpy(), rtol=1e-6, atol=0)
+
+
+def test_a_program_that_does_not_say_what_its_nodes_give_is_run_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    whole = torch.fx.Interpreter.run
+
+    def counted(self: torch.fx.Interpreter, *args: object) -> object:
+        runs.append(args)
+        return whole(self, *args)
+
+    monkeypatch.setattr(torch.fx.Interpreter, "run", counted)
+    for told in (True, False):
+        runs.clear()
+        with in_short():
+            interpreter = type_promotion._TypePromotionInterpreter
+            graph = torch.export.export(Program(lambda x: x * HALVES), (X,), strict=False).graph_module
+            if not told:
+                next(node for node in graph.graph.nodes if node.op == "placeholder").meta.pop("val")
+            promoted = interpreter(graph, type_promotion.TypePromotionTable())
+            if told:
+                assert promoted.run(X) is None
+            else:
+                with pytest.raises(Exception, match=r"."):  # numbers where torch's own pass has what stands for them
+                    promoted.run(X)
+        assert bool(runs) is not told
+
+
+def test_torch_is_left_as_it_was() -> None:
+    before = ONNXRegistry.__dict__["from_torchlib"], type_promotion._TypePromotionInterpreter.run
+    with in_short():
+        assert ONNXRegistry.from_torchlib(opset_version=21) is ONNXRegistry.from_torchlib(opset_version=21)
+    after = ONNXRegistry.__dict__["from_torchlib"], type_promotion._TypePromotionInterpreter.run
+    assert after == before
+    assert "run" not in vars(type_promotion._TypePromotionInterpreter)

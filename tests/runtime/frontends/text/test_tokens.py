@@ -1,0 +1,36 @@
+"""The tokens of texts, shown; against the tokenizers library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from embedkit import Bundle, InputError
+from embedkit.runtime.frontends.text.tokens import TokenReader
+
+
+def test_tokens_and_back(bundle: Path) -> None:
+    reader = TokenReader.of(Bundle.open(bundle), "query")
+    own = Tokenizer.from_file(str(bundle / "tokenizer.json"))
+    for text in ("tea", "", "héllo 🎉", "x" * 500):
+        found = reader.tokens(text)
+        assert [one.id for one in found] == own.encode(text).ids
+        assert [one.special for one in found] == [True] + [False] * (len(found) - 2) + [True]
+        assert reader.tokens(text, special=False) == found[1:-1]
+        assert reader.decode([one.id for one in found]) == own.decode(own.encode(text).ids)
+        for one in found[1:-1]:
+            assert one.start is not None
+            assert one.text == text[one.start : one.stop]
+    assert reader.decode([256], special=True) == "<s>"
+
+
+def test_what_is_refused(bundle: Path) -> None:
+    reader = TokenReader.of(Bundle.open(bundle), "default")
+    for ids in ([259], [-1], [True], ["a"], [2**40]):
+        with pytest.raises(InputError, match="ids: expected ids"):
+            reader.decode(ids)  # type: ignore[arg-type]
+    for text in (7, "\ud800"):
+        with pytest.raises(InputError):
+            reader.tokens(text)  # type: ignore[arg-type]
