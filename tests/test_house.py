@@ -128,6 +128,26 @@ OTHERS_PRIVATE = {
         "_layer_norm",
     ): "onnxscript's rule, of which ours is a kind, is exported nowhere",
     (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_internal",
+    ): "torch's ONNX exporter stands there",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_registration",
+    ): "torch's table of ONNX functions, which it makes again for each program",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_TypePromotionInterpreter",
+    ): "torch's promotion of types, of which the rules are used without the run",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_set_current_node",
+    ): "as the one above",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_maybe_promote_node",
+    ): "as the one above",
+    (
         "export/embedkit_export/modules/vocabulary.py",
         "_modules",
     ): "torch's children by name, None among them, to set in a copy",
