@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeAlias
 
 import msgspec
 import numpy as np
 
+from embedkit._version import __version__
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import MANIFEST, Variant
 from embedkit.errors import BundleError, InputError, OptionError
+from embedkit.system import cache
 from embedkit.vectors.values import Values, scatter
 
 from .engines.base import Device, Session
-from .engines.selection import choose_variant, open_session
+from .engines.selection import DEFAULT, choose_variant, open_session
 from .frontends.base import Item, Modality, Preparer, Rows, Unencodable
 from .frontends.registry import modality_of
 from .options import Decode
@@ -86,8 +90,24 @@ class LoadedBundle:
             towers[role] = Tower(modality, preparer, sessions[path.name], tower.inputs, tower.outputs, where)
         loaded = cls(bundle, towers, Setup(str(device), chosen, engine, why, threads, token_budget, decode))
         for role in first:
-            loaded._try(role)
+            loaded.once(f"try {role}", lambda role=role: loaded._try(role))  # type: ignore[misc]
         return loaded
+
+    def once(self, what: str, check: Callable[[], bool]) -> bool:
+        """Whether a check of the bundle holds here, which is computed once for each bundle, variant, processor and version of
+        onnxruntime; each time where another engine or device computes."""
+        version = getattr(sys.modules.get("onnxruntime"), "__version__", None)
+        if self.setup.engine != DEFAULT or self.setup.device != "cpu" or version is None:
+            return check()
+        key = {
+            "check": what,
+            "manifest": hashlib.sha256(msgspec.json.encode(self.bundle.manifest)).hexdigest(),
+            "variant": self.setup.variant,
+            "decode": self.setup.decode,
+            "processor": cache.processor(),
+            "versions": {"onnxruntime": version, "embedkit": __version__},
+        }
+        return cache.once(key, check)
 
     def promised(self, role: str, variant: str) -> Variant:
         """What the manifest says of a role's graph in a variant, or in fp32 where the role has not that variant."""
@@ -144,11 +164,11 @@ class LoadedBundle:
             for name in parts[0][1].values
         }
 
-    def _try(self, role: str) -> None:
+    def _try(self, role: str) -> bool:
         """Compute the two shortest golden texts, or the first two items that are none, so that a graph that cannot compute is told
-        of at once; of a bundle whose golden file was left behind it is told with the first item."""
+        of at once; of a bundle whose golden file was left behind it is told with the first item, and False is returned."""
         if not (self.bundle.folder / self.bundle.manifest.golden).exists():
-            return
+            return False
         golden = self.bundle.golden()
         with of_golden(self.bundle):
             own = role in golden.inputs
@@ -161,6 +181,7 @@ class LoadedBundle:
                     f"{self.towers[role].where}.graph: found NaN or infinity in the output {name!r} of a golden {what}; load another "
                     "variant, or export the bundle again"
                 )
+        return True
 
 
 def role_modality(bundle: Bundle, role: str) -> Modality:
@@ -210,7 +231,7 @@ def _result(part: Future[BatchResult], rows: Rows, noun: str) -> BatchResult:
         raise InputError(f"{noun} {int(rows[error.number])}: {error.reason}") from error
 
 
-@cache
+@functools.cache
 def _threads(count: int) -> ThreadPoolExecutor:
     """The threads of all bundles that were loaded with so many, so that several do not hinder each other."""
     return ThreadPoolExecutor(count, thread_name_prefix="embedkit")

@@ -51,7 +51,7 @@ def load(path: str | os.PathLike[str], options: LoadOptions) -> LoadedBundle:
         loaded = load_variant(engine, options.variant, why)
         chosen, graph = loaded.setup.variant, bundle.tower("default").graph
         safer = options.variant == "auto" and chosen != "fp32" and graph is not None and "fp32" in graph.variants
-        if not safer or agrees(loaded, chosen):
+        if not safer or loaded.once("agrees", lambda: agrees(loaded, chosen)):
             return loaded
         warnings.warn(
             f"the variant {chosen!r} does not give its golden vectors on this machine, so fp32 is used: "

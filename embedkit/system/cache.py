@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from typing import Any
 from platformdirs import user_cache_dir
 
 from .atomic import atomic_file
+
+_MOST = 1_000
+"""Files that are kept: those that were written last."""
 
 
 def folder() -> Path:
@@ -48,6 +51,30 @@ def remember(key: Mapping[str, object], value: Mapping[str, object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic_file(path) as file:
             file.write(json.dumps({"key": key, "value": value}, indent=1).encode())
+        _bound(path.parent)
+
+
+def once(key: Mapping[str, object], check: Callable[[], bool]) -> bool:
+    """Whether ``check`` is true: what it was found to be before under an equal ``key`` is not computed again, and only that
+    it is true is kept."""
+    if recall(key) == _TRUE:
+        return True
+    found = check()
+    if found:
+        remember(key, _TRUE)
+    return found
+
+
+_TRUE = {"true": True}
+
+
+def _bound(kept: Path) -> None:
+    """Remove what was written first where there is too much."""
+    files = list(kept.glob("*.json"))
+    if len(files) > _MOST:
+        files.sort(key=lambda file: file.stat().st_mtime)
+        for file in files[:-_MOST]:
+            file.unlink(missing_ok=True)
 
 
 def processor() -> str:

@@ -66,3 +66,22 @@ def test_a_folder_that_cannot_be_made_is_no_error(monkeypatch, tmp_path):
     monkeypatch.setenv("EMBEDKIT_CACHE", str(tmp_path / "file"))
     cache.remember({"a": 1}, {"b": 2})
     assert cache.recall({"a": 1}) is None
+
+
+def test_a_check_is_made_until_it_is_true(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMBEDKIT_CACHE", str(tmp_path / "cache"))
+    answers = [False, True]
+    assert not cache.once({"a": 1}, lambda: answers.pop(0))
+    assert cache.once({"a": 1}, lambda: answers.pop(0))
+    assert cache.once({"a": 1}, lambda: answers.pop(0))
+    assert not answers
+    assert not cache.once({"a": 2}, lambda: False)
+
+
+def test_only_so_many_files_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMBEDKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_MOST", 3)
+    for number in range(5):
+        cache.remember({"number": number}, {"kept": number})
+        [os.utime(file, (number, number)) for file in (tmp_path / "cache").iterdir() if file.stat().st_mtime > 5]
+    assert [cache.recall({"number": number}) is not None for number in range(5)] == [False, False, True, True, True]

@@ -93,6 +93,8 @@ class Maker:
         self.step(f"write {variant}")
         failures: list[tuple[str, list[str]]] = []
         for number, form in enumerate(forms(variant)):
+            if not any(map(form.differs, self.grounds.values())):
+                continue
             if number:
                 self.step(f"write {variant}: {form.name}", again=True)
             written: dict[str, Variant] = {}

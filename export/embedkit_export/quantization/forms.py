@@ -103,6 +103,8 @@ class Form:
     name: str
     build: Callable[[FusedGraph], ir.Model]
     kernels: str = ""
+    differs: Callable[[FusedGraph], bool] = lambda _: True
+    """Whether it makes of a graph what the form before it did not."""
 
     def called(self, ground: FusedGraph) -> str:
         """Its name for one graph."""
@@ -119,7 +121,9 @@ def forms(variant: str) -> Iterator[Form]:
         yield Form("fp16", _fp16)
     elif variant == "int8":
         static = "static int8 convolutions"
-        yield Form("row-wise int8", lambda ground: _int8(ground, ()), static)
+        yield Form("row-wise int8", lambda ground: _int8(ground, (), tables=True), static)
+        name = "row-wise int8 with the table of tokens in fp32"
+        yield Form(name, lambda ground: _int8(ground, ()), static, lambda ground: rowwise.has_tables(ground.model))
         for which, share, first in _SAFER:
             name = f"row-wise int8 with the {which} {share:.0%} of the products in fp32"
             yield Form(name, _keeping(which, share, first), f"{static} with the first {first:.0%} in fp32")
@@ -170,7 +174,7 @@ def _keeping(which: str, share: float, first: float) -> Callable[[FusedGraph], i
     return build
 
 
-def _int8(ground: FusedGraph, keep: Sequence[str], first: float = 0.0) -> ir.Model:
+def _int8(ground: FusedGraph, keep: Sequence[str], first: float = 0.0, *, tables: bool = False) -> ir.Model:
     graph = own_copy(ground.model)
     kernels = list(ground.kernels())
     done = rowwise.rowwise_int8(graph, ground.choices(), keep=keep)
@@ -179,6 +183,8 @@ def _int8(ground: FusedGraph, keep: Sequence[str], first: float = 0.0) -> ir.Mod
         raise NothingToQuantise(
             "int8: the graph has no product of token vectors with a weight, and too few convolutions, to quantise; fp32 is as fast"
         )
+    if tables:
+        rowwise.rowwise_tables(graph)
     return graph
 
 

@@ -14,6 +14,9 @@ Refinements that take no time at run time, or next to none:
 * what comes out of GELU is never below -0.17: with a zero point of about 20 instead of 128 nearly twice the steps are
   left for the positive side;
 * weights are rounded so that the product's output changes least (see `rounding`).
+
+The table of tokens, most of a small model's file, becomes signed 8-bit rows too, each with a scale of its own: a row is
+taken first and made float32 then, so that the table is never whole in memory as float32.
 """
 
 from __future__ import annotations
@@ -26,7 +29,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from embedkit_export.graphs.ir_tools import MICROSOFT, initializer, named_outputs, own_copy, remove_unused, replace
+from embedkit_export.graphs.ir_tools import (
+    MICROSOFT,
+    constant,
+    initializer,
+    named_outputs,
+    own_copy,
+    remove_unused,
+    replace,
+)
 from embedkit_export.tensors import Feed, Floats
 
 from . import calibration
@@ -37,6 +48,8 @@ from .products import Product, products
 
 HARDEST = 12
 """Texts on which the sensitivity of the products is measured."""
+SMALLEST_TABLE = 1 << 18
+"""Numbers in a table from which its size matters: those of positions are smaller."""
 
 
 def calibrate(model: ir.Model, feeds: Sequence[Feed]) -> dict[str, Statistics]:
@@ -85,6 +98,56 @@ def rowwise_int8(model: ir.Model, choices: Mapping[str, Choice] | None = None, *
         model.opset_imports[MICROSOFT] = 1
         remove_unused(model)
     return done
+
+
+def rowwise_tables(model: ir.Model) -> int:
+    """Make the large tables of ``model`` int8 in place, with a scale for each row; the number of tables. One that something
+    else than a Gather reads stays as it is, for it would be there twice."""
+    graph, done = model.graph, 0
+    for value, table, readers in _tables(model):
+        scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / 127, np.float32(1e-12)).astype(np.float32)
+        numbers = np.clip(np.rint(table / scale), -127, 127).astype(np.int8)
+        for node in readers:
+            parts = []
+            for part, array in (("int8", numbers), ("scale", scale)):
+                rows = initializer(graph, f"q/{value.name}/{part}", array)
+                gather = ir.node("Gather", [rows, node.inputs[1]], name=f"{node.name}/{part}/Gather")
+                gather.outputs[0].name, gather.outputs[0].type = f"{node.outputs[0].name}.{part}", rows.type
+                parts.append(gather)
+            wide = ir.node("Cast", [parts[0].outputs[0]], {"to": ir.DataType.FLOAT}, name=f"{node.name}/Cast")
+            wide.outputs[0].name = f"{node.outputs[0].name}.wide"
+            whole = ir.node("Mul", [wide.outputs[0], parts[1].outputs[0]], name=f"{node.name}/Mul")
+            whole.outputs[0].name = f"{node.outputs[0].name}.rows"
+            whole.outputs[0].shape, whole.outputs[0].type = node.outputs[0].shape, node.outputs[0].type
+            graph.insert_before(node, [*parts, wide, whole])
+            replace(node.outputs[0], whole.outputs[0])
+        done += 1
+    remove_unused(model)
+    return done
+
+
+def has_tables(model: ir.Model) -> bool:
+    """Whether `rowwise_tables` has something to do."""
+    return bool(_tables(model))
+
+
+def _tables(model: ir.Model) -> list[tuple[ir.Value, Floats, list[ir.Node]]]:
+    """The large tables of rows that are taken by number, with what takes them."""
+    found = []
+    for value in model.graph.initializers.values():
+        shape = value.shape
+        if shape is None or shape.rank() != 2 or value.dtype != ir.DataType.FLOAT:
+            continue
+        readers = [node for node, place in value.uses() if place == 0 and _takes_rows(node)]
+        table = constant(value)
+        if readers and len(readers) == len(list(value.uses())) and table is not None and table.size >= SMALLEST_TABLE:
+            found.append((value, table, readers))
+    return found
+
+
+def _takes_rows(node: ir.Node) -> bool:
+    axis = node.attributes.get("axis")
+    return node.op_type == "Gather" and node.domain == "" and (axis is None or axis.as_int() == 0)
 
 
 def sensitivity(model: ir.Model, feeds: Sequence[Feed], choices: Mapping[str, Choice]) -> list[tuple[str, float]]:

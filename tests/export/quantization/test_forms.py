@@ -120,3 +120,21 @@ def test_an_output_that_is_a_product_keeps_its_name(kind: str, variant: str) -> 
     assert found.shape == expected.shape
     if variant in ("fp32", "fp16"):  # 8-bit products overflow on some CPUs
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_a_table_stays_fp32_only_in_a_form_of_its_own(ground: FusedGraph) -> None:
+    large = FusedGraph(a_product_as_output(), [])
+    large.model.graph.initializers["table"].const_value = ir.tensor(np.ones((9000, 32), np.float32), name="table")
+    large.model.graph.initializers["table"].shape = ir.Shape((9000, 32))
+    whole, table, *_ = forms("int8")
+    assert [form.differs(large) for form in (whole, table)] == [True, True]
+    assert [form.differs(ground) for form in (whole, table)] == [True, False]
+    for form, kept in ((whole, False), (table, True)):
+        made = form.build(large)
+        assert (
+            any(
+                value.dtype == ir.DataType.FLOAT and list(value.shape or ()) == [9000, 32]
+                for value in made.graph.initializers.values()
+            )
+            == kept
+        )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 
 from embedkit_export.graphs import fuse
@@ -107,3 +111,46 @@ def test_the_most_sensitive_product_is_found(fused: ir.Model) -> None:
     assert order[0][0] == target.name
     assert [gain for _, gain in order] == sorted((gain for _, gain in order), reverse=True)
     assert len(order) == len(quantize.products(broken))
+
+
+def _table(rows: int, width: int, *, read_whole: bool = False) -> tuple[ir.Model, np.ndarray]:
+    """ids -> rows of a table, as "vectors"; where it is ``read_whole``, with the sum of all rows added."""
+    rng = np.random.default_rng(rows)
+    numbers = rng.normal(size=(rows, width)).astype(np.float32) * rng.lognormal(0, 1, (rows, 1)).astype(np.float32)
+    ids = ir.val("input_ids", shape=ir.Shape(["batch", "tokens"]), type=ir.TensorType(ir.DataType.INT64))
+    tensor = ir.tensor(numbers, name="table")
+    table = ir.Value(name="table", shape=ir.Shape(numbers.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    nodes = [ir.node("Gather", [table, ids], name="rows")]
+    if read_whole:
+        nodes.append(ir.node("ReduceMax", [table], {"keepdims": 0}, name="highest"))
+        nodes.append(ir.node("Add", [nodes[0].outputs[0], nodes[1].outputs[0]], name="sum"))
+    out = nodes[-1].outputs[0]
+    out.name, out.type = "vectors", ir.TensorType(ir.DataType.FLOAT)
+    out.shape = ir.Shape(["batch", "tokens", width])
+    graph = ir.Graph([ids], [out], nodes=nodes, initializers=[table], opset_imports={"": 21}, name="table")
+    return ir.Model(graph, ir_version=10), numbers
+
+
+def test_rows_of_a_table_have_scales_of_their_own_and_the_table_stays_small_when_it_is_loaded(tmp_path: Path) -> None:
+    model, numbers = _table(2048, 160)
+    assert quantize.rowwise_tables(model) == 1
+    ids = np.array([[3, 2047, 0], [7, 3, 11]])
+    peak = np.abs(numbers[ids]).max(axis=-1, keepdims=True)
+    found = run(model, {"input_ids": ids})
+    assert (np.abs(found - numbers[ids]) <= peak / 127 * 0.501).all()
+    assert run(model, {"input_ids": ids[1:, 1:]}).tobytes() == found[1:, 1:].tobytes()
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kept = onnx.load(tmp_path / "optimised.onnx").graph.initializer
+    assert max(len(one.raw_data) for one in kept if one.data_type == onnx.TensorProto.FLOAT) <= 4 * 2048
+    assert max(len(one.raw_data) for one in kept) == numbers.size
+
+
+@pytest.mark.parametrize(("rows", "read_whole"), [(64, False), (2048, True)])
+def test_a_small_table_and_one_that_something_else_reads_stay(rows: int, read_whole: bool) -> None:
+    model, numbers = _table(rows, 160, read_whole=read_whole)
+    assert not quantize.has_tables(model)
+    assert quantize.rowwise_tables(model) == 0
+    found = run(model, {"input_ids": np.array([[3, 5]])})
+    assert np.array_equal(found[0], numbers[[3, 5]] + (numbers.max() if read_whole else np.float32(0)))
