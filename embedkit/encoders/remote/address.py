@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from embedkit.errors import OptionError
 
-KEY_VARIABLE = "EMBEDKIT_API_KEY"
+ASKING_KEY = "EMBEDKIT_API_KEY"
 """The variable of the environment that holds a server's key."""
 _KEYS = {"api.openai.com": "OPENAI_API_KEY"}
 """Of servers whose key has a name that all programs know; it goes to no other host."""
@@ -43,7 +43,7 @@ class ServerAddress:
             raise OptionError(f"url: no address of a server ({error}); expected http://HOST:PORT/v1") from None
         if parts.username is not None or parts.password is not None:
             raise OptionError(
-                f"url: holds a name or a password, which would be shown; set the key in {KEY_VARIABLE} instead"
+                f"url: holds a name or a password, which would be shown; set the key in {ASKING_KEY} instead"
             )
         if not host or not url.isprintable() or any(character.isspace() for character in url):
             raise OptionError("url: expected the name of a host, as in http://localhost:8080/v1")
@@ -74,4 +74,4 @@ class ServerAddress:
             if not os.environ.get(variable):
                 raise OptionError(f"key_variable: the environment has no {variable!r}; set it to the server's key")
             return os.environ[variable]
-        return os.environ.get(_KEYS.get(self.host, "")) or os.environ.get(KEY_VARIABLE) or None
+        return os.environ.get(_KEYS.get(self.host, "")) or os.environ.get(ASKING_KEY) or None

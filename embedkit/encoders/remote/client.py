@@ -12,7 +12,7 @@ import msgspec
 
 from embedkit.errors import RemoteError
 
-from .address import KEY_VARIABLE, ServerAddress
+from .address import ASKING_KEY, ServerAddress
 from .connections import Connections, Response, Unanswered
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -92,8 +92,8 @@ class Client:
         if key is not None:  # a server may say it back
             said = said.replace(key, "***")
         hint = {
-            401: f"set {self._key_variable or KEY_VARIABLE} in the environment to the server's key",
-            403: f"the key in {self._key_variable or KEY_VARIABLE} does not allow this",
+            401: f"set {self._key_variable or ASKING_KEY} in the environment to the server's key",
+            403: f"the key in {self._key_variable or ASKING_KEY} does not allow this",
             404: "the address often ends in /v1; a model is named after a #, or by model=",
             413: "send less at a time (batch_size)",
             429: "it is overloaded, or a quota is used up; try again later, or with fewer requests at once (concurrency)",
