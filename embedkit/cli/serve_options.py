@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from embedkit.server.process import ListenAddress
     from embedkit.server.settings import ServeSettings, TokenIds
 
-KEY_VARIABLE = "EMBEDKIT_API_KEY"
+KEYS_VARIABLE = "EMBEDKIT_API_KEY"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TakingOptions:
     api_key_file: str | None = option_field(
         None,
         metavar="FILE",
-        help=f"Keys, one a line, of which requests must have one; or the variable {KEY_VARIABLE} has one.",
+        help=f"Keys, one a line, of which requests must have one; or the variable {KEYS_VARIABLE} has one.",
     )
     cors: tuple[str, ...] = option_field(
         (),
@@ -106,7 +106,7 @@ class TakingOptions:
         from embedkit.vectors.quantization import Ranges
 
         keys = read_keys(self.api_key_file) if self.api_key_file else ()
-        if own := os.environ.get(KEY_VARIABLE, "").strip():
+        if own := os.environ.get(KEYS_VARIABLE, "").strip():
             keys = (*keys, own)
         return ServeSettings(
             default_role=self.default_role,
