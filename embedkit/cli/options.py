@@ -51,7 +51,7 @@ class _Overlap(_ParamType):
 bundle_argument = argument(
     "bundle",
     metavar="BUNDLE",
-    help="A folder that embedkit-export made, or the address of a server, as http://host:8080/v1 (with a model's name: ...#NAME).",
+    help="A folder that embedkit-export made, or the address of a server, as http://host:8080/v1 (with a model's name: http://host:8080/v1#NAME).",
 )
 files_argument = argument(
     "files",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from embedkit.checks import integer, one_of, positive, real
-from embedkit.encoders.queue.admission import MAX_QUEUE, MAX_QUEUE_TOKENS
+from embedkit.encoders.queue.admission import MAX_QUEUE_TOKENS
 from embedkit.errors import DiskError, InputError, OptionError
 from embedkit.vectors.quantization import Ranges
 
@@ -29,7 +29,7 @@ class ServeSettings:
     token_ids: TokenIds = "refuse"
     keys: tuple[str, ...] = field(default=(), repr=False)
     cors: tuple[str, ...] = ()
-    max_queue: int = MAX_QUEUE
+    max_queue: int = 16_384
     max_queue_tokens: int = MAX_QUEUE_TOKENS
     max_texts: int = 8192
     max_body: int = MAX_BODY

@@ -9,7 +9,19 @@ def test_version_and_help(run):
     assert run("--version") == (0, f"embedkit {embedkit.__version__}\n", "")
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("encode", "ingest", "retry", "search", "inspect", "verify", "stores", "demo", "eval"):
+    for command in (
+        "encode",
+        "ingest",
+        "retry",
+        "search",
+        "inspect",
+        "verify",
+        "stores",
+        "demo",
+        "eval",
+        "serve",
+        "mcp",
+    ):
         assert f"  {command}" in out
         text = run(command, "--help")[1]
         assert text.startswith(f"Usage: embedkit {command} ")
@@ -22,7 +34,7 @@ def test_version_and_help(run):
 def test_the_help_tells_what_is_needed_and_what_is_the_default(run):
     assert run() == (2, "", run("--help")[1])
     listed = run("--help")[1].split("Commands:\n")[1].split("\n\n")[0]
-    names = "encode rerank classify ingest sync check retry search copy stores load-table inspect verify eval demo"
+    names = "encode rerank classify ingest sync check retry search copy stores load-table inspect verify eval mcp serve demo"
     assert [line.split()[0] for line in listed.splitlines()] == names.split()
     text = run("search", "--help")[1]
     assert text.startswith("Usage: embedkit search [OPTIONS] BUNDLE [QUERY]\n")

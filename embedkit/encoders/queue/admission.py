@@ -11,7 +11,7 @@ from embedkit.checks import positive
 from embedkit.errors import OverloadedError
 from embedkit.runtime.frontends.base import Item, Modality
 
-MAX_QUEUE = 16_384
+MAX_QUEUE = 1_024
 MAX_QUEUE_TOKENS = 1 << 20
 """What may wait unless another number is given: texts, and tokens."""
 

@@ -134,7 +134,7 @@ def vectors(model: Any, tokenizer: Any) -> torch.Tensor:
 def test_deberta_with_its_convolution(kernel: int, groups: int, act: str, tmp_path: Path) -> None:
     """He et al. 2021, `conv_kernel_size`: of the embeddings, added to what the first layer gives."""
     options = {"conv_kernel_size": kernel, "conv_groups": groups, "conv_act": act}
-    model, tokenizer = models.make("deberta-v2", hidden=60, num_attention_heads=3, **options)
+    model, tokenizer = models.make("deberta-v2", hidden=60, layers=2, num_attention_heads=3, **options)
     expected = vectors(model, tokenizer)
     encoder = systems.export((model, tokenizer), Recipe(), tmp_path, variants=("fp32", "int8", "w8"))
     agree(encoder, TEXTS, expected)

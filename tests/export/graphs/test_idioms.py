@@ -33,7 +33,7 @@ from helpers.graphs import run
     ),
 )
 def test_operators_in_pieces_are_put_together(family: str, made: dict[str, int]) -> None:
-    plan = prepare(models.make(family)).plan.graphs["default"]
+    plan = prepare(models.make(family, layers=2)).plan.graphs["default"]
     before = capture.capture(plan)
     after = capture.own_copy(before)
     assert fuse.fuse(after) == made

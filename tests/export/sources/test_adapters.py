@@ -50,7 +50,7 @@ def alone(model: Any, tokenizer: Any, pooling: str = "mean", layer: int = -1) ->
 
 
 def base(family: str, folder: Path, **sizes: Any) -> tuple[Any, Any]:
-    model, tokenizer = models.make(family, **sizes)
+    model, tokenizer = models.make(family, **{"layers": 2, **sizes})
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model, tokenizer
@@ -76,7 +76,7 @@ BERT = {"hidden": 60, "num_attention_heads": 5}
     ],
 )  # fmt: skip
 def test_kinds(family: str, sizes: dict[str, Any], options: dict[str, Any], tmp_path: Path) -> None:
-    model, tokenizer = models.make(family, **sizes)
+    model, tokenizer = models.make(family, **{"layers": 2, **sizes})
     tuned = trained(copy.deepcopy(model), **options)
     tuned.save_pretrained(tmp_path)
     expected, before = alone(tuned, tokenizer), alone(model, tokenizer)
@@ -212,7 +212,7 @@ def test_a_base_that_is_a_sentence_transformers_folder_gives_its_modules(tmp_pat
 
 
 def test_a_live_adapter_is_merged_in_the_copy(tmp_path: Path) -> None:
-    model, tokenizer = models.make("bert", **BERT)
+    model, tokenizer = models.make("bert", layers=2, **BERT)
     tuned = trained(model, target_modules=["query", "dense"], modules_to_save=["LayerNorm"])
     expected = alone(tuned, tokenizer)
     encoder = systems.export((tuned, tokenizer), Recipe(), tmp_path)

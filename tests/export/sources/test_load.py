@@ -42,7 +42,7 @@ def test_a_head_is_taken_off(tmp_path: Path) -> None:
 def test_a_random_weight_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    folder = models.save("bert", tmp_path / "bert")
+    folder = models.save("bert", tmp_path / "bert", layers=2)
     state = load_file(folder / "model.safetensors")
     state.pop("encoder.layer.1.attention.self.query.weight")
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
@@ -190,34 +190,42 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
 def test_a_hub_name_is_fetched_once_and_pinned(hub: tuple[str, list[str]], tmp_path: Path) -> None:
     address, asked = hub
     code = """
-import sys
+import json, sys
 from embedkit import EmbedkitError
 from embedkit_export import prepare
-try:
-    found = prepare(sys.argv[1], revision=sys.argv[2] or None)
-except EmbedkitError as error:
-    print("error", error)
-else:
-    print(found.origin.name, found.plan.records)
-    print(sorted(path.name for path in found.origin.folder.iterdir()))
+for line in sys.stdin:  # a process of its own, since the address of the hub is read once
+    name, revision = json.loads(line)
+    try:
+        found = prepare(name, revision=revision)
+    except EmbedkitError as error:
+        print(json.dumps(f"error {error}"), flush=True)
+    else:
+        files = sorted(path.name for path in found.origin.folder.iterdir())
+        print(json.dumps(f"{found.origin.name} {found.plan.records} {files}"), flush=True)
 """
     environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
     environment.pop("HF_HUB_OFFLINE", None)
 
-    def load(name: str, revision: str = "") -> str:
-        command = [sys.executable, "-c", code, name, revision]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
 
-    first = load("team/encoder")
-    assert f"team/encoder ['hub team/encoder at revision {SHA}']" in first
-    assert "model.safetensors" in first
-    assert "evil.py" not in first
-    asked.clear()
-    assert load("team/encoder", SHA) == first
-    assert not [path for path in asked if "model.safetensors" in path], "it is in the cache"
-    assert "no model of this name could be fetched from the hub" in load("team/nothing")
+        def load(name: str, revision: str | None = None) -> str:
+            print(json.dumps([name, revision]), file=process.stdin, flush=True)
+            told: str = json.loads(process.stdout.readline())  # type: ignore[union-attr]
+            return told
+
+        first = load("team/encoder")
+        assert f"team/encoder ['hub team/encoder at revision {SHA}']" in first
+        assert "model.safetensors" in first
+        assert "evil.py" not in first
+        asked.clear()
+        assert load("team/encoder", SHA) == first
+        assert not [path for path in asked if "model.safetensors" in path], "it is in the cache"
+        assert "no model of this name could be fetched from the hub" in load("team/nothing")
+        process.stdin.close()
 
 
 def test_a_gguf_file(tmp_path: Path) -> None:
