@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    short_help="Answer over HTTP, in the shapes of OpenAI, Cohere, Jina, vLLM and TEI.",
+    short_help="Answer over HTTP as OpenAI, Cohere, Jina, vLLM and TEI do.",
     epilog="\b\nExamples:\n"
     "  embedkit serve bundle --port 8080\n"
     "  embedkit serve e5=models/e5 rank=models/reranker --alias text-embedding-3-small=e5\n"
@@ -54,7 +54,7 @@ def serve(
     taking: TakingOptions,
     loading: Loading,
 ) -> None:
-    """Answer over HTTP, in the shapes of OpenAI, Cohere, Jina, vLLM and TEI."""
+    """Answer over HTTP as OpenAI, Cohere, Jina, vLLM and TEI do."""
     from embedkit.system.extras import needed
 
     for module in ("starlette", "uvicorn", "prometheus_client"):
