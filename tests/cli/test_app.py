@@ -38,7 +38,8 @@ def test_the_help_tells_what_is_needed_and_what_is_the_default(run):
     assert [line.split()[0] for line in listed.splitlines()] == names.split()
     text = run("search", "--help")[1]
     assert text.startswith("Usage: embedkit search [OPTIONS] BUNDLE [QUERY]\n")
-    assert "\n  BUNDLE   A folder that embedkit-export made.  [required]\n  [QUERY]  What to look for.\n" in text
+    assert "\n  BUNDLE   A folder that embedkit-export made, or the address of a server," in text
+    assert "\n  [QUERY]  What to look for.\n" in text
     assert "\n    embedkit search bundle 'tea from the mountains' --store chroma:index --collection docs -k 5\n" in text
     words = " ".join(text.split())
     for part in (
