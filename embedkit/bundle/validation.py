@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-from importlib.metadata import entry_points
 from typing import Any
 
 import msgspec
 
 from embedkit.errors import BundleError
+from embedkit.system.offers import offered
 
 from .consistency import check_consistency, check_values
 from .manifest import (
@@ -66,7 +66,7 @@ def frontend_struct(kind: object) -> type[msgspec.Struct]:
     """The struct of a kind of frontend; `BundleError` naming those there are."""
     if isinstance(kind, str) and kind in _OWN:
         return _OWN[kind]
-    for entry in entry_points(group=GROUP, name=kind) if isinstance(kind, str) else ():
+    for entry in offered(GROUP, kind) if isinstance(kind, str) else ():
         try:
             struct: type[msgspec.Struct] = entry.load().kind
         except Exception as error:  # another package, which may fail in any way
@@ -74,7 +74,7 @@ def frontend_struct(kind: object) -> type[msgspec.Struct]:
                 f"kind: the package that reads {kind!r} cannot be loaded ({error}); install it again"
             ) from error
         return struct
-    known = ", ".join(sorted({*_OWN, *(entry.name for entry in entry_points(group=GROUP))}))
+    known = ", ".join(sorted({*_OWN, *(entry.name for entry in offered(GROUP))}))
     raise BundleError(f"kind: expected one of {known}, found {kind!r}; install the package that reads this kind")
 
 

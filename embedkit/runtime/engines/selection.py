@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from embedkit.errors import DeviceError, OptionError
+from embedkit.system.offers import offered
 
 from .base import Device, Engine, Session
 
@@ -28,9 +28,19 @@ _OWN = (
 @cache
 def engines() -> tuple[Engine, ...]:
     """Every engine on every kind of device, those of this package first."""
+    return (*_own(), *(entry.load() for entry in offered(GROUP)))
+
+
+@cache
+def _own() -> tuple[Engine, ...]:
     own = (name.partition(":") for name in _OWN)
-    found: list[Engine] = [getattr(import_module(module), attribute) for module, _, attribute in own]
-    return (*found, *(entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)))
+    return tuple(getattr(import_module(module), attribute) for module, _, attribute in own)
+
+
+def _each() -> Iterator[Engine]:
+    """Every engine; those of other packages, which take a search, last and where they are reached."""
+    yield from _own()
+    yield from engines()[len(_own()) :]
 
 
 def engine_names() -> tuple[str, ...]:
@@ -41,7 +51,7 @@ def engine_names() -> tuple[str, ...]:
 def find_engine(name: str, device: str = "cpu") -> Engine:
     """The engine of a name (``auto`` is the default one) on a kind of device; `DeviceError` where it is not there."""
     base = DEFAULT if name == "auto" else name.partition(":")[0]
-    for engine in engines():
+    for engine in _each():
         if engine.name == base and engine.device == device:
             return engine
     raise DeviceError(f"device {device!r}: {base} does not compute there; load with engine={DEFAULT!r}")
@@ -54,16 +64,20 @@ def open_session(path: Path, *, engine: str, device: Device, threads: int) -> Se
 
 def check_engine(engine: str) -> None:
     """`OptionError` for an engine that there is not."""
-    if engine != "auto" and engine not in engine_names():
+    if engine != "auto" and not any(engine in one.names for one in _each()):
         raise OptionError(f"engine: expected 'auto' or one of {', '.join(engine_names())}, found {engine!r}")
 
 
 def choose_device(device: str, engine: str = "auto") -> Device:
     """The CPU, or devices of another kind, for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``cuda:N,M``; `DeviceError` where
-    what was asked for is not there."""
+    what was asked for is not there. ``auto`` asks the engines of this package, or those of the name that is given."""
+    if device == "cpu":
+        return Device()
+    base = DEFAULT if engine == "auto" else engine.partition(":")[0]
+    asked = _own() if device == "auto" and any(one.name == base for one in _own()) else engines()
     kind, colon, numbers = device.partition(":")
     parts = numbers.split(",") if colon else ["0"]
-    others = list(dict.fromkeys(entry.device for entry in engines() if entry.device != "cpu"))
+    others = list(dict.fromkeys(entry.device for entry in asked if entry.device != "cpu"))
     if (
         kind not in ("auto", "cpu", *others)
         or (colon and kind not in others)
@@ -76,8 +90,7 @@ def choose_device(device: str, engine: str = "auto") -> Device:
             *(form for name in others for form in (f"'{name}'", f"'{name}:N'", f"'{name}:N,M'")),
         ]
         raise DeviceError(f"device: expected {', '.join(forms[:-1])} or {forms[-1]}, found {device!r}")
-    base = DEFAULT if engine == "auto" else engine.partition(":")[0]
-    able = [entry for entry in engines() if entry.name == base and entry.device != "cpu"]
+    able = [entry for entry in asked if entry.name == base and entry.device != "cpu"]
     if kind not in ("auto", "cpu") and kind not in [entry.device for entry in able]:
         raise DeviceError(f"device {device!r}: {base} computes on CPU here; load with engine={DEFAULT!r}")
     for entry in able if kind == "auto" else [entry for entry in able if entry.device == kind]:

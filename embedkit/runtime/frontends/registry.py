@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from embedkit.bundle.manifest import Frontend, Input
 from embedkit.bundle.validation import GROUP
+from embedkit.system.offers import offered
 
 from .base import Modality
 
@@ -25,9 +25,7 @@ def modality_of(frontend: Frontend, inputs: Sequence[Input]) -> Modality:
     """What reads the items of a tower."""
     name = _OWN.get(frontend.kind)
     if name is None:
-        entry = next(
-            iter(entry_points(group=GROUP, name=frontend.kind))
-        )  # the first, as the manifest's struct was found
+        entry = offered(GROUP, frontend.kind)[0]  # the first, as the manifest's struct was found
         made: type[Modality] = entry.load()
         return made(frontend, inputs)
     module, _, attribute = name.partition(":")
