@@ -15,30 +15,30 @@ from unittest.mock import patch
 try:
     from torch.onnx._internal.exporter._registration import ONNXRegistry
     from torch.onnx._internal.fx.passes import type_promotion
-except ImportError:  # pragma: no cover - another torch, which does all of it
-    ONNXRegistry = type_promotion = None  # type: ignore[assignment,misc]
+
+    _INTERPRETER: Any = type_promotion._TypePromotionInterpreter
+    _MAKE: Any = ONNXRegistry.from_torchlib
+    _KNOWN = hasattr(_INTERPRETER, "_maybe_promote_node") and hasattr(_INTERPRETER, "_set_current_node")
+except (ImportError, AttributeError):  # pragma: no cover - another torch, which does all of it
+    _KNOWN = False
 
 
 @contextmanager
 def in_short() -> Iterator[None]:
     """While this holds, torch's table of ONNX functions is made once a process, and types are promoted where they are mixed."""
-    if type_promotion is None:  # pragma: no cover
+    if not _KNOWN:  # pragma: no cover
         yield
         return
-    interpreter = type_promotion._TypePromotionInterpreter
     with (
         patch.object(ONNXRegistry, "from_torchlib", staticmethod(_table)),
-        patch.object(interpreter, "run", _promote(interpreter.run), create=True),
+        patch.object(_INTERPRETER, "run", _promote(_INTERPRETER.run), create=True),
     ):
         yield
 
 
 @functools.cache
-def _table(opset_version: int) -> Any:
-    return _MAKE(opset_version=opset_version)
-
-
-_MAKE: Any = None if ONNXRegistry is None else ONNXRegistry.from_torchlib
+def _table(*args: Any, **options: Any) -> Any:
+    return _MAKE(*args, **options)
 
 
 def _promote(whole: Any) -> Any:
