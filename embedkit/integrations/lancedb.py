@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from embedkit.encoders.base import BaseEncoder
-from embedkit.integrations.shared.loading import encoder_of, found_again, missing
+from embedkit.integrations.shared.loading import found_again, missing
 from embedkit.system.extras import needed
 
 try:
@@ -39,10 +39,7 @@ class EmbedkitEmbeddingFunction(TextEmbeddingFunction):
         """The bundle's encoder, loaded when it is first needed."""
         if self._encoder is None:
             options = {} if self.variant == "auto" else {"variant": self.variant}
-            if self.fingerprint is None:
-                self._encoder = encoder_of(self.bundle, **options)
-            else:
-                self._encoder = found_again({"bundle": self.bundle, "fingerprint": self.fingerprint, **options})
+            self._encoder = found_again({"bundle": self.bundle, "fingerprint": self.fingerprint, **options})
         return self._encoder
 
     def ndims(self) -> int:

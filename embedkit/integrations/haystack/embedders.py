@@ -10,7 +10,7 @@ from haystack.dataclasses import SparseEmbedding
 
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
-from embedkit.integrations.shared.loading import encoder_of, found_again
+from embedkit.integrations.shared.loading import found_again
 from embedkit.stores.fingerprint import firsts
 
 
@@ -27,10 +27,7 @@ class _Loaded:
         """The bundle's encoder."""
         if self._encoder is None:
             options = {} if self.variant == "auto" else {"variant": self.variant}
-            if self.fingerprint is None:
-                self._encoder = encoder_of(self.bundle, **options)
-            else:
-                self._encoder = found_again({"bundle": self.bundle, "fingerprint": self.fingerprint, **options})
+            self._encoder = found_again({"bundle": self.bundle, "fingerprint": self.fingerprint, **options})
             self.fingerprint = self._encoder.fingerprint
         return self._encoder
 

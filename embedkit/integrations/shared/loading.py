@@ -41,10 +41,10 @@ def described(encoder: BaseEncoder) -> dict[str, Any]:
 
 
 def found_again(about: Mapping[str, Any]) -> BaseEncoder:
-    """The encoder that was `described`; `BundleError` where another model is there now."""
+    """The encoder that was `described`; `BundleError` where another model is there now, if it says which it was."""
     options = {name: about[name] for name in ("variant", "decode") if name in about}
     encoder = encoder_of(about["bundle"], **options)
-    if not same_space(encoder.fingerprint, about["fingerprint"]):
+    if about["fingerprint"] is not None and not same_space(encoder.fingerprint, about["fingerprint"]):
         raise BundleError(
             f"{about['bundle']}: this was written with another model (fingerprint {about['fingerprint']:.12}, found "
             f"{encoder.fingerprint:.12}); put that bundle there, or make it anew"
