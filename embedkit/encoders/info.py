@@ -31,12 +31,14 @@ _GENERAL = ("default", "query", "document")
 @dataclass(slots=True)
 class Stats:
     """What an encoder has done since it was loaded. ``texts`` and ``truncated`` count every item; ``tokens``, and
-    ``slots`` with padding, what the model read: equal items that came together once."""
+    ``slots`` with padding, what the model read: equal items that came together once. ``preparing`` is the time that it took to
+    make tensors of items (tokens of texts), in seconds, of all threads together."""
 
     texts: int = 0
     truncated: int = 0
     tokens: int = 0
     slots: int = 0
+    preparing: float = 0.0
 
     def add(self, done: BatchResult) -> None:
         """Count what was encoded."""
@@ -44,6 +46,7 @@ class Stats:
         self.truncated += int(done.truncated.sum())
         self.tokens += done.tokens
         self.slots += done.slots
+        self.preparing += done.preparing
 
 
 class EncoderInfo:

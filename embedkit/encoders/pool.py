@@ -69,6 +69,11 @@ class EncoderPool(BaseEncoder):
         return [worker.process.pid or 0 for worker in self._crew.workers]
 
     @property
+    def restarts(self) -> int:
+        """How many workers ended and were replaced."""
+        return self._crew.restarts
+
+    @property
     def concurrency(self) -> int:
         """How many small batches are computed at the same time."""
         return len(self._crew.workers) * self.threads

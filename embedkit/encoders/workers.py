@@ -53,6 +53,7 @@ class _Done:
     tokens: int
     slots: int
     counts: bytes
+    preparing: float
 
 
 class _Ended(Exception):
@@ -66,11 +67,11 @@ class Crew:
     def __init__(
         self, path: str, options: LoadOptions, count: int, dim: int, modalities: Mapping[str, Modality]
     ) -> None:
-        self._modalities = modalities
+        self._modalities, self.restarts = modalities, 0
         self.workers: list[_Worker] = []
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="embedkit-pool")
-        self._closing = threading.Lock()
+        self._closing, self._counting = threading.Lock(), threading.Lock()
         self._open = True
         try:
             # Where the engine is left open the first worker decides, by a measurement perhaps, and all others follow.
@@ -116,6 +117,8 @@ class Crew:
             for attempt in range(1, ATTEMPTS + 1):
                 if not worker.process.is_alive():
                     worker.restart()
+                    with self._counting:
+                        self.restarts += 1
                 try:
                     return worker.run(job)
                 except _Ended as error:
@@ -196,7 +199,8 @@ class _Worker:
             shared: FloatArray = np.ndarray(done.shape, dtype=np.float32, buffer=self._memory.buf)
             values = {job[2][0]: shared.copy()}
         counts = np.frombuffer(done.counts, dtype=np.int64)
-        return BatchResult(values, np.frombuffer(done.truncated, dtype=np.bool_), done.tokens, done.slots, counts)
+        truncated = np.frombuffer(done.truncated, dtype=np.bool_)
+        return BatchResult(values, truncated, done.tokens, done.slots, counts, done.preparing)
 
     def close(self) -> None:
         if hasattr(self, "process") and self.process.pid is not None:
@@ -262,21 +266,21 @@ def _encode(loaded: LoadedBundle, job: Job, memory: SharedMemory) -> _Done:
     role, items, outputs = job
     truncated = np.empty(len(items), dtype=np.bool_)
     counts = np.empty(len(items), dtype=np.int64)
-    tokens = slots = 0
+    tokens, slots, preparing = 0, 0, 0.0
     parts: list[tuple[Rows, dict[str, Values]]] = []
     for rows, future in loaded.submit(role, items, outputs):
         part = future.result()
         truncated[rows], counts[rows] = part.truncated, part.counts
-        tokens, slots = tokens + part.tokens, slots + part.slots
+        tokens, slots, preparing = tokens + part.tokens, slots + part.slots, preparing + part.preparing
         parts.append((rows, part.values))
     about = loaded.towers[role].outputs[outputs[0]]
     if len(outputs) == 1 and about.kind == "dense":
         shared: FloatArray = np.ndarray((len(items), about.dim), np.float32, buffer=memory.buf)
         for rows, values in parts:
             shared[rows] = values[outputs[0]]  # type: ignore[assignment]
-        return _Done({}, shared.shape, truncated.tobytes(), tokens, slots, counts.tobytes())
+        return _Done({}, shared.shape, truncated.tobytes(), tokens, slots, counts.tobytes(), preparing)
     made = {name: scatter([(rows, values[name]) for rows, values in parts], len(items)) for name in outputs}
-    return _Done(made, None, truncated.tobytes(), tokens, slots, counts.tobytes())
+    return _Done(made, None, truncated.tobytes(), tokens, slots, counts.tobytes(), preparing)
 
 
 def _portable(error: Exception) -> Exception:

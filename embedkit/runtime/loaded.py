@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TypeAlias
 
 import msgspec
@@ -146,8 +147,10 @@ class LoadedBundle:
     ) -> list[PendingRows]:
         """Begin to compute the values of checked items on the threads; each item is in exactly one part."""
         tower, threads = self.towers[role], _threads(self.setup.threads)
+        began = perf_counter()
         batches = tower.prepare(items, budget or self.setup.token_budget)
-        return [(batch.rows, threads.submit(tower.run, batch, outputs)) for batch in batches]
+        share = (perf_counter() - began) / max(1, len(batches))
+        return [(batch.rows, threads.submit(tower.run, batch, outputs, share)) for batch in batches]
 
     def computed(
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None

@@ -121,7 +121,7 @@ def _collect(window: _Window, modality: Modality, submit: Submit, on_bad: OnBad 
     parts: list[tuple[Rows, BatchResult]] = []
     truncated = np.zeros(len(window.items), dtype=np.bool_)
     counts = np.zeros(len(window.items), dtype=np.int64)
-    tokens = slots = 0
+    tokens, slots, preparing = 0, 0, 0.0
     failures: list[Unencodable] = []
     while window.parts:
         rows, future = window.parts.popleft()
@@ -140,7 +140,7 @@ def _collect(window: _Window, modality: Modality, submit: Submit, on_bad: OnBad 
             raise
         parts.append((rows, part))
         truncated[rows], counts[rows] = part.truncated, part.counts
-        tokens, slots = tokens + part.tokens, slots + part.slots
+        tokens, slots, preparing = tokens + part.tokens, slots + part.slots, preparing + part.preparing
     if failures:
         raise _input_error(min(failures, key=lambda error: error.number), modality, window)
     kept = np.array([place not in window.bad for place in range(len(window.items))], dtype=np.bool_)
@@ -158,7 +158,7 @@ def _collect(window: _Window, modality: Modality, submit: Submit, on_bad: OnBad 
     good = window.inverse[kept[window.inverse]]
     if len(good) > len(window.items) or not np.array_equal(packed[good], np.arange(len(good))):
         values = {name: found[packed[good]] for name, found in values.items()}
-    return BatchResult(values, truncated[good], tokens, slots, counts[good])
+    return BatchResult(values, truncated[good], tokens, slots, counts[good], preparing)
 
 
 def _input_error(error: Unencodable, modality: Modality, window: _Window) -> InputError:

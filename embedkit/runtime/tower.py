@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,14 @@ from .outputs import of_tensor
 @dataclass(frozen=True, slots=True)
 class BatchResult:
     """The values of each output that was asked for, (rows,) whether an item was cut, the tokens that the model read (of equal
-    items once), the same with padding, and (rows,) the tokens of each item."""
+    items once), the same with padding, (rows,) the tokens of each item, and the seconds that it took to make tensors of them."""
 
     values: dict[str, Values]
     truncated: npt.NDArray[np.bool_]
     tokens: int
     slots: int
     counts: npt.NDArray[np.int64]
+    preparing: float = 0.0
 
 
 class Tower:
@@ -66,13 +68,15 @@ class Tower:
         except Unencodable as error:
             raise Unencodable(int(batch.rows[error.number]), error.reason) from error
 
-    def run(self, batch: Batch, outputs: Sequence[str] | None = None) -> BatchResult:
-        """The values of a batch, computed on the calling thread (on CPU). Raises `Unencodable`, with a row of the batch, where
-        the engine fails."""
+    def run(self, batch: Batch, outputs: Sequence[str] | None = None, preparing: float = 0.0) -> BatchResult:
+        """The values of a batch, which took ``preparing`` seconds to make, computed on the calling thread (on CPU). Raises
+        `Unencodable`, with a row of the batch, where the engine fails."""
         names = list(self.outputs) if outputs is None else list(outputs)
         rows = batch.graph_rows
         count = rows if self.session.rows is None else self.session.rows(rows)
+        began = perf_counter()
         tensors = batch.tensors(count)
+        preparing += perf_counter() - began
         given = graph_inputs(batch, tensors, self.inputs, count)
         try:
             found = compute(self.session, given, names, f"{self.where}.graph")
@@ -89,7 +93,7 @@ class Tower:
             values[name] = batch.joined(tensor[:rows]) if plain else of_tensor(output, tensor[:rows], tensors, rows)
         mask = tensors.get("mask")
         slots = batch.tokens if mask is None else mask.size
-        return BatchResult(values, batch.truncated, batch.tokens, slots, batch.counts)
+        return BatchResult(values, batch.truncated, batch.tokens, slots, batch.counts, preparing)
 
     def _check(self, name: str, tensor: npt.NDArray[Any], count: int, mask: npt.NDArray[np.int64] | None) -> None:
         """`BundleError` where a tensor has not the shape that the manifest says."""

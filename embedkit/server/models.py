@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from embedkit.bundle.manifest import Output
 from embedkit.encoders.asynchronous import AsyncEncoder
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.classifier import Classifier
@@ -89,7 +90,9 @@ class ServedModel:
             "variant": encoder.variant,
             "engine": encoder.engine,
             "roles": encoder.roles,
-            "outputs": {name: output.kind for name, output in encoder.outputs().items()},
+            "metric": encoder.metric,
+            "fields": encoder.fields(),
+            "outputs": {name: _told(output) for name, output in encoder.outputs().items()},
         }
 
     @contextmanager
@@ -110,6 +113,14 @@ class ServedModel:
         await self.queue.aclose()
         if (close := getattr(self.encoder, "close", None)) is not None:
             await asyncio.to_thread(close)
+
+
+def _told(output: Output) -> dict[str, Any]:
+    """What a client needs to know of an output."""
+    known = {"kind": output.kind, "dim": output.dim, "normalized": output.normalized, "default": output.default}
+    return {name: value for name, value in known.items() if value is not None} | (
+        {"matryoshka": output.matryoshka} if output.matryoshka else {}
+    )
 
 
 class Catalogue:

@@ -116,3 +116,14 @@ class _State:
             stats = model.encoder.stats
             padded.add_metric([name], max(0, stats.slots - stats.tokens))
         yield padded
+        preparing = counter(
+            "embedkit_tokenize_seconds", "Time to make tokens of texts, of all threads.", labels=["model"]
+        )
+        restarts = counter(
+            "embedkit_worker_restarts", "Worker processes that ended and were replaced.", labels=["model"]
+        )
+        for name, model in models.items():
+            preparing.add_metric([name], model.encoder.stats.preparing)
+            restarts.add_metric([name], getattr(model.encoder, "restarts", 0))
+        yield preparing
+        yield restarts

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from embedkit.runtime.options import EncodeOptions
 from embedkit.runtime.outputs import Answer
@@ -52,9 +53,9 @@ async def answer_embeddings(service: Service, call: Call, body: EmbeddingsBody, 
     answer = await service.encode_given(call, model, body.input, options)
     rows = await shown_rows(answer.values, packed=packed)
     data = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows)]
-    return Reply(
-        {"object": "list", "data": data, "model": model.name, "usage": usage(answer)}, truncation_header(answer)
-    )
+    cut = {"truncated": np.flatnonzero(answer.truncated).tolist()} if answer.truncated.any() else {}
+    whole = {"object": "list", "data": data, "model": model.name, "usage": usage(answer), **cut}
+    return Reply(whole, truncation_header(answer))
 
 
 def wanted_size(*given: int | None) -> int | None:

@@ -44,6 +44,8 @@ def test_what_is_counted(encoder: Encoder) -> None:
     assert value("embedkit_batch_tokens_sum", model="tiny") == 5 + 64 + 6
     assert value("embedkit_queue_seconds_count", model="tiny") == 2
     assert value("embedkit_waiting_texts", model="tiny") == value("embedkit_running_batches", model="tiny") == 0
+    assert value("embedkit_tokenize_seconds_total", model="tiny") > 0
+    assert value("embedkit_worker_restarts_total", model="tiny") == 0
     assert value("embedkit_ready") == 1
     info = [dict(labels) for name, labels in found if name == "embedkit_model_info"]
     assert [(one["model"], one["fingerprint"]) for one in info] == [("tiny", encoder.fingerprint)]

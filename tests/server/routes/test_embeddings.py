@@ -40,6 +40,7 @@ def test_the_vectors_are_those_of_encode(
     tokens = [len(text.encode()) + 2 for text in TEXTS]
     total = sum(min(count, 64) for count in tokens)
     assert got.json["usage"] == {"prompt_tokens": total, "total_tokens": total, "truncated_texts": 1}
+    assert got.json["truncated"] == [i for i, count in enumerate(tokens) if count > 64]
     assert got.headers["x-embedkit-truncated"] == "1"
     assert got.json["model"] == "tiny"
     assert got.json["object"] == "list"
@@ -49,6 +50,7 @@ def test_one_text_alone(server: Served, encoders: dict[str, Encoder]) -> None:
     got = server.ask("/v1/embeddings", {"input": "tea", "model": "text-embedding-3-small"})
     assert vectors(got.json).tobytes() == encoders["tiny"].encode(["tea"]).tobytes()
     assert got.json["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
+    assert "truncated" not in got.json
     assert "x-embedkit-truncated" not in got.headers
     assert got.json["model"] == "tiny"
 
