@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from embedkit.runtime.engines.onnxruntime import keep_products_exact
 from embedkit_export.graphs.attention.blocks import LEAST, cut_attention
 from embedkit_export.tensors import Feed, Floats
 
@@ -81,7 +82,7 @@ def open_session(model: ir.Model, outputs: Sequence[str] = (), feeds: Sequence[F
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as the runtime does
+    keep_products_exact(options)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # numpy computes between two runs
     tapped = model.clone()  # a value that was an output for a while may keep traces of it; weights are shared
     graph = tapped.graph

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from embedkit.errors import ExportError
 from embedkit_export.graphs.ir_tools import own_copy
+from embedkit_export.graphs.rows import as_rows
 from embedkit_export.tensors import Feed, Floats
 
 from . import blockwise, convolutions, fp16, rowwise
@@ -185,6 +186,7 @@ def _int8(ground: FusedGraph, keep: Sequence[str], first: float = 0.0, *, tables
         )
     if tables:
         rowwise.rowwise_tables(graph)
+    as_rows(graph)
     return graph
 
 

@@ -279,6 +279,7 @@ class _Rewrite:
         inputs = [q, self.const(f"{name}/int8", numbers), scale, self.const(f"{name}/scale", number_scale), zero]
         out = self.op("MatMulIntegerToFloat", inputs, "rows", domain=MICROSOFT)
         if source.shape is not None and source.shape.rank() >= 3:
+            out.shape, out.type = ir.Shape([None, numbers.shape[1]]), node.outputs[0].type
             out = self.op("Reshape", [out, self._shape(source, numbers.shape[1])], "out")
         out.shape, out.type = node.outputs[0].shape, node.outputs[0].type
         replace(node.outputs[0], out)
