@@ -29,7 +29,7 @@ def capture(plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
     """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, or what the plan's inputs say, its named outputs
     in float32. What a user should know of it is added to ``notes``. Raises `ExportError`."""
     with quiet(), torch.no_grad(), additive_masks():
-        graph = copy.deepcopy(plan.module)
+        graph = _with_the_same_weights(plan.module)
         given, axes = _examples(plan, graph)
         causal = causal_alone(graph, given)
         for part in graph.backbone.modules():
@@ -66,6 +66,12 @@ def capture(plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
     model: ir.Model = program.model
     _check_axes(model, plan)
     return own_copy(model)
+
+
+def _with_the_same_weights(module: Any) -> Any:
+    """A copy whose settings may be changed; its weights, which nothing changes here, are the module's own."""
+    kept = {id(weight): weight for weight in (*module.parameters(), *module.buffers())}
+    return copy.deepcopy(module, kept)
 
 
 def _examples(plan: GraphPlan, graph: Any) -> tuple[list[Tensor], list[dict[int, Any]]]:

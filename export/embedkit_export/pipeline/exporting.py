@@ -152,7 +152,7 @@ def _make(
         write_pair_graph(head, vectors, folder, parity=gates["fp32"].parity)
     description = Description(prepared, tokenizers.files)
     maker = Maker(captured, folder, judge, description, step, asked=asked)
-    maker.notes += notes
+    maker.notes += [*notes, *judge.notes]
     name = prepared.origin.name
     if not maker.make("fp32"):
         raise ExportError(_failure(name, maker.missing))
