@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
+from onnx_ir.tensor_adapters import TorchTensor
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
@@ -64,8 +65,16 @@ def capture(plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
             "is padded; the bundle gives what torch gives of an item alone (set its is_causal to False if a token should see all)"
         )
     model: ir.Model = program.model
+    _hold_numbers(model)
     _check_axes(model, plan)
     return own_copy(model)
+
+
+def _hold_numbers(model: ir.Model) -> None:
+    """Let the graph hold its weights' numbers where they are, and not the parameters of torch that have them too."""
+    for value in model.graph.initializers.values():
+        if isinstance(value.const_value, TorchTensor):
+            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
 
 
 def _with_the_same_weights(module: Any) -> Any:
