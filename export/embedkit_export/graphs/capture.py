@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
+from onnx_ir.tensor_adapters import TorchTensor
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
@@ -29,7 +30,7 @@ def capture(plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
     """The ONNX model of a planned graph: int64 (batch, tokens) ids and masks in, or what the plan's inputs say, its named outputs
     in float32. What a user should know of it is added to ``notes``. Raises `ExportError`."""
     with quiet(), torch.no_grad(), additive_masks():
-        graph = copy.deepcopy(plan.module)
+        graph = _with_the_same_weights(plan.module)
         given, axes = _examples(plan, graph)
         causal = causal_alone(graph, given)
         for part in graph.backbone.modules():
@@ -64,8 +65,22 @@ def capture(plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
             "is padded; the bundle gives what torch gives of an item alone (set its is_causal to False if a token should see all)"
         )
     model: ir.Model = program.model
+    _hold_numbers(model)
     _check_axes(model, plan)
     return own_copy(model)
+
+
+def _hold_numbers(model: ir.Model) -> None:
+    """Let the graph hold its weights' numbers where they are, and not the parameters of torch that have them too."""
+    for value in model.graph.initializers.values():
+        if isinstance(value.const_value, TorchTensor):
+            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+
+
+def _with_the_same_weights(module: Any) -> Any:
+    """A copy whose settings may be changed; its weights, which nothing changes here, are the module's own."""
+    kept = {id(weight): weight for weight in (*module.parameters(), *module.buffers())}
+    return copy.deepcopy(module, kept)
 
 
 def _examples(plan: GraphPlan, graph: Any) -> tuple[list[Tensor], list[dict[int, Any]]]:

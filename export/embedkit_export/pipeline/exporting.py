@@ -25,6 +25,7 @@ from embedkit_export.reporting.picture import Point, draw
 from embedkit_export.reporting.profile import speeds
 from embedkit_export.reporting.report import ExportReport
 from embedkit_export.reporting.tables import write_tables
+from embedkit_export.sources.weight_files import let_go
 from embedkit_export.tensors import DENSE, VARIANTS
 from embedkit_export.verification.gates import Gates, GatesByVariant, by_variant
 from embedkit_export.verification.judge import Judge
@@ -151,8 +152,9 @@ def _make(
         assert isinstance(vectors, np.ndarray), "what a dense output gives"
         write_pair_graph(head, vectors, folder, parity=gates["fp32"].parity)
     description = Description(prepared, tokenizers.files)
+    let_go([graph.module for graph in plan.graphs.values()])  # torch has said all it had to
     maker = Maker(captured, folder, judge, description, step, asked=asked)
-    maker.notes += notes
+    maker.notes += [*notes, *judge.notes]
     name = prepared.origin.name
     if not maker.make("fp32"):
         raise ExportError(_failure(name, maker.missing))

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from embedkit import bundle
-from embedkit.bundle.manifest import Quality, Variant
+from embedkit.bundle.manifest import IdsFrontend, Quality, TextFrontend, Variant
 from embedkit.errors import ExportError
 from embedkit_export import files
 from embedkit_export.graphs.attention.blocks import LEAST, cut_attention
@@ -22,6 +22,8 @@ from embedkit_export.plan.plan import GraphPlan, Plan
 from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.quantization.forms import Form, FusedGraph, NothingToQuantise, forms
 from embedkit_export.reporting.manifest import Description
+from embedkit_export.tensors import IDS
+from embedkit_export.verification import extent
 from embedkit_export.verification.judge import Judge
 from embedkit_export.verification.media.samples import sample_key
 from embedkit_export.verification.parity import Verdict
@@ -53,12 +55,17 @@ def _ground(
     notes += check_fused(captured, graph.config, layers=graph.module.deepest(known), attentions=extra)
     roles = [name for name, role in plan.roles.items() if role.graph == owner]
     feeds = []
-    own = sample[sample_key(plan.roles[owner].frontend)]
+    frontend = plan.roles[owner].frontend
+    own = sample[sample_key(frontend)]
     for i, item in enumerate(own.calibration()):
         role = roles[i % len(roles)]
         given = tokenizers.items(role, [item])
         if given:
             feeds.append(tokenizers.feed(role, given[0]))
+    if isinstance(frontend, TextFrontend | IdsFrontend):
+        least = extent.CALIBRATED * extent.widest_of(graph.module)
+        rows = [feed[IDS].size for feed in feeds]
+        feeds = extent.enough(feeds, rows, extent.weights_of(graph.module), least=least)
     return FusedGraph(captured, feeds, graph.max_tokens)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -42,6 +41,12 @@ class Description:
 
     def __init__(self, prepared: Prepared, tokenizers: Mapping[str, str]) -> None:
         self.prepared, self.tokenizers = prepared, tokenizers
+        self._source = SourceEntry(
+            name=prepared.origin.name,
+            checkpoint_sha256=weights_sha256([graph.module for graph in prepared.plan.graphs.values()]),
+            surgery=prepared.plan.records,
+            tools=files.tools(),
+        )
 
     def manifest(self, variants: Mapping[str, dict[str, Variant]]) -> Manifest:
         """With the variants of each graph, by the role that owns it; `bundle.write_manifest` fills in the files and
@@ -106,16 +111,6 @@ class Description:
             return None
         scale, bias = found
         return Matching(fn="softmax", scale=scale) if bias is None else Matching(fn="sigmoid", scale=scale, bias=bias)
-
-    @cached_property
-    def _source(self) -> SourceEntry:
-        plan = self.prepared.plan
-        return SourceEntry(
-            name=self.prepared.origin.name,
-            checkpoint_sha256=weights_sha256([graph.module for graph in plan.graphs.values()]),
-            surgery=plan.records,
-            tools=files.tools(),
-        )
 
 
 def _with_tokenizer(frontend: Frontend, file: str) -> Frontend:

@@ -65,3 +65,15 @@ def weights_sha256(modules: list[Any]) -> str:
             if tensor.numel():
                 digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
     return digest.hexdigest()
+
+
+def let_go(modules: list[Any]) -> None:
+    """Give back the memory of the modules' large weights, which are empty then: they cannot be run any more. What else holds
+    a weight's numbers keeps them."""
+    for module in modules:
+        for weight in module.parameters():
+            if weight.numel() >= _LARGE:
+                weight.data = torch.empty(0, dtype=weight.dtype)
+
+
+_LARGE = 1 << 16

@@ -14,7 +14,6 @@ from embedkit.bundle.manifest import (
     AudioFrontend,
     ComposedFrontend,
     FeaturesFrontend,
-    Frontend,
     ImageFrontend,
     TextFrontend,
 )
@@ -26,9 +25,10 @@ from embedkit_export import files
 from embedkit_export.plan.prepare import Prepared
 from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.sources import routes as pipelines
+from embedkit_export.tensors import IDS
 
+from . import extent, reference, texts
 from . import parity as verify
-from . import reference, texts
 from . import sample as samples
 from .gates import Gates
 from .labels import LabelledSample
@@ -58,12 +58,15 @@ class Judge:
         """What torch makes of the golden texts, by role and output."""
         self.media: dict[str, Any] = {}
         """The arrays of golden items that are no texts."""
+        self.notes: list[str] = []
+        """What is proved on fewer texts than there are."""
         self._seen: dict[Any, dict[Any, dict[str, Values]]] = {}
         self.cases = [self._case(name) for name in prepared.plan.roles]
         self._fp32_labels: dict[str, float] = {}
 
     def _case(self, name: str) -> verify.Case:
-        """A role with a graph of its own is judged on all texts, others on the fixed ones."""
+        """A role with a graph of its own is judged on all texts, others on the fixed ones; one that reads as the owner of its
+        graph does on the golden ones, for all else would be the same again."""
         plan = self.prepared.plan
         frontend = plan.roles[name].frontend
         fixed: Any
@@ -75,21 +78,26 @@ class Judge:
             fixed = pictures.fixed(frontend)
         else:
             fixed = texts.fixed(plan.roles["default"].frontend)
+        again = name not in plan.graphs and self._is_shared(name)
         hostile, golden = (self.tokenizers.items(name, given) for given in (fixed.hostile, fixed.golden))
         if len(golden) < len(fixed.golden):
             raise ExportError(
                 f"role {name!r}: of a usual text no token is left to pool; look at the template, `without` and the maximal length"
             )
-        typical = self.tokenizers.items(name, self._typical(frontend)) if name in plan.graphs else []
+        typical, large = self._typical(name) if name in plan.graphs else ([], False)
         items = [*hostile, *golden, *typical]
         verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
+        if again:
+            hostile, items = [], golden
         expected = self._expected(name, items)
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
             kept = media_files if isinstance(frontend, ImageFrontend | AudioFrontend) else composed
             self.media |= kept.golden_arrays(name, self.tokenizers.modalities[name], golden)
-        return verify.Case(name, items, expected, len(hostile), owns=name in plan.graphs)
+        # Of a large model all items are encoded alone and together, of another the first in odd batches too.
+        budgets = verify.BUDGETS[:1] if large else verify.BUDGETS
+        return verify.Case(name, items, expected, len(hostile), name in plan.graphs, again, budgets)
 
     def _expected(self, name: str, items: list[Any]) -> dict[str, Values]:
         """What torch makes of the items of a role; of pictures and sounds once for all roles that prepare them alike."""
@@ -110,12 +118,27 @@ class Judge:
         roles = self.prepared.plan.roles
         return roles[name].frontend == roles[roles[name].graph].frontend
 
-    def _typical(self, frontend: Frontend) -> list[Any]:
+    def _typical(self, name: str) -> tuple[list[Any], bool]:
+        """What a role is judged on beside the fixed texts: of texts as many as are enough for its model, and long ones; and
+        whether that are fewer than there are."""
+        plan = self.prepared.plan
+        frontend, graph = plan.roles[name].frontend, plan.graphs[plan.roles[name].graph]
         gate: list[Any] = self.samples[sample_key(frontend)].judged(texts.GATE_TEXTS)
+        found = self.tokenizers.items(name, gate)
         if isinstance(frontend, MEDIA):
-            return gate
+            return found, False
         plain = [item if isinstance(item, str) else " ".join(item.values()) for item in gate]
-        return [*gate, *texts.longest(plain)]
+        long = self.tokenizers.items(name, texts.longest(plain))
+        rows = (self.tokenizers.feed(name, item)[IDS].size for item in found)
+        few = extent.enough(found, rows, extent.weights_of(graph.module))
+        if len(few) == len(found):
+            return [*found, *long], False
+        self.notes.append(
+            f"role {name!r}: is judged on {len(few)} of {len(found)} texts, because its model is large: among their rows is a wrong one "
+            f"with {extent.CERTAINTY:.0%} where one row in {1 / extent.SHARE:,.0f} is wrong"
+        )
+        verify.check_tokens(self.tokenizers, name, plan.roles[name], [*found, *long])
+        return [*few, *self.tokenizers.items(name, texts.longest(plain, 1, texts.RATHER_LONG))], True
 
     def _model(self, role: str) -> Any:
         """The model of sentence-transformers with the length that is exported, where it is exported as it is."""

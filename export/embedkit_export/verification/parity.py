@@ -48,8 +48,12 @@ from .tokens import sequence, tokens
 _MAXSIM_TEXTS = 128
 _TIE = 4e-6
 """How far apart, as a share of the largest, two scores are equal: what float32 sums of some hundred products differ by."""
-_BUDGETS = (1, 333, 4096)
-"""One text a batch; odd batches; many texts padded together."""
+_TOGETHER = 4096
+"""Token slots of the batches that are judged: many texts padded together."""
+BUDGETS = (1, 333)
+"""One text a batch; odd batches."""
+_INDEPENDENT, _FEW = 96, 24
+"""Items that are encoded again in other batches, of the first role and of the others."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class Case:
     hostile: int = 0
     owns: bool = False
     """Whether the role's graph is its own, and gated by itself."""
+    again: bool = False
+    """Whether another role reads the same by the same graph, and is judged on more."""
+    budgets: Sequence[int] = BUDGETS
+    """Token slots of the batches in which items are encoded again."""
 
 
 @dataclass
@@ -134,7 +142,8 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
     for number, case in enumerate(cases):
         try:
             modality = encoder.modality(case.role)  # whole vectors are compared, not those of the default size
-            found = encoder.loaded.computed(case.role, [modality.check(item, modality.noun) for item in case.items])
+            checked = [modality.check(item, modality.noun) for item in case.items]
+            found = encoder.loaded.computed(case.role, checked, budget=_TOGETHER)
         except EmbedkitError:
             raise
         except Exception as error:
@@ -159,9 +168,11 @@ def judge(encoder: Encoder, cases: Sequence[Case], gates: Gates, *, sizes: Seque
                 else:
                     qualities.append(quality)
                 of_roles[case.role] = qualities[-1]
-        few = slice(0, 96 if not number else 24)
+        if case.again:
+            continue
+        few = slice(0, _FEW if number else _INDEPENDENT)
         together = {name: values[few] for name, values in found.items()}
-        problems.extend(independence(encoder, case.role, case.items[few], together))
+        problems.extend(independence(encoder, case.role, case.items[few], together, case.budgets))
     return Verdict(qualities[0], problems, notes, {case.role: of_roles[case.role] for case in cases[1:] if case.owns})
 
 
@@ -328,13 +339,19 @@ def _unit(x: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
-def independence(encoder: Encoder, role: str, items: Sequence[Item], together: Mapping[str, Values]) -> list[str]:
+def independence(
+    encoder: Encoder,
+    role: str,
+    items: Sequence[Item],
+    together: Mapping[str, Values],
+    budgets: Sequence[int] = BUDGETS,
+) -> list[str]:
     """Problems where what is made of a text depends on its batch: alone, in another order and in other batch sizes it must
-    be the same bytes."""
+    be the same bytes as ``together``."""
     modality = encoder.modality(role)
     checked = [modality.check(item, modality.noun) for item in items]
     found = dependence(
-        checked, lambda items, budget: encoder.loaded.computed(role, items, budget=budget), _BUDGETS, expected=together
+        checked, lambda items, budget: encoder.loaded.computed(role, items, budget=budget), budgets, expected=together
     )
     if found is None:
         return []

@@ -41,9 +41,13 @@ HOSTILE = (
 GATE_TEXTS = 300
 
 
-def longest(gate: list[str]) -> list[str]:
-    """Three texts that are longer than any model here reads, joined from ``gate`` texts."""
-    return ["\n".join((gate * 1000)[start : start + 1000])[:40_000] for start in range(3)]
+LONG, RATHER_LONG = 40_000, 6_000
+"""Characters of texts that most models cut, and of one that is longer than what attention computes at once."""
+
+
+def longest(gate: list[str], count: int = 3, characters: int = LONG) -> list[str]:
+    """Texts that are longer than most models here read, joined from ``gate`` texts."""
+    return ["\n".join((gate * 1000)[start : start + 1000])[:characters] for start in range(count)]
 
 
 @dataclass(frozen=True)

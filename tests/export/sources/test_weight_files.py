@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from embedkit.errors import ExportError
-from embedkit_export.sources.weight_files import Weights
+from embedkit_export.sources.weight_files import Weights, let_go
 
 
 def test_the_first_folder_that_has_the_file_and_the_checkpoint(tmp_path: Path) -> None:
@@ -40,3 +41,16 @@ def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         Weights([tmp_path], None).get("w.npz")
+
+
+def test_large_weights_are_let_go_and_what_else_holds_their_numbers_keeps_them() -> None:
+    module = nn.Sequential(nn.Embedding(1024, 64), nn.Linear(64, 8))
+    table, small = module[0].weight, module[1].weight
+    numbers = table.detach().numpy()
+    before, kept = numbers.copy(), small.detach().clone()
+    let_go([module])
+    assert table.numel() == 0
+    assert np.array_equal(numbers, before)
+    assert torch.equal(small, kept)
+    with pytest.raises(RuntimeError):
+        module(torch.zeros(1, dtype=torch.int64))
