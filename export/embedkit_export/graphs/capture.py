@@ -8,7 +8,6 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-from onnx_ir.tensor_adapters import TorchTensor
 from torch import Tensor, nn
 
 from embedkit.errors import ExportError
@@ -73,8 +72,9 @@ def capture(plan: GraphPlan, notes: list[str] | None = None) -> ir.Model:
 def _hold_numbers(model: ir.Model) -> None:
     """Let the graph hold its weights' numbers where they are, and not the parameters of torch that have them too."""
     for value in model.graph.initializers.values():
-        if isinstance(value.const_value, TorchTensor):
-            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+        tensor = value.const_value
+        if isinstance(tensor, ir.Tensor) and isinstance(tensor.raw, Tensor):  # of torch's own class, or of onnx_ir's
+            value.const_value = ir.tensor(tensor.numpy(), name=value.name)
 
 
 def _with_the_same_weights(module: Any) -> Any:

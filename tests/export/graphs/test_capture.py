@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 import pytest
+import torch
 import transformers
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -30,6 +31,15 @@ def test_capture_leaves_the_plan_and_transformers_as_they_were(tmp_path: Path) -
     after = plan.module.state_dict()
     assert all(tensor.equal(after[name]) for name, tensor in before.items())
     assert list(after) == list(before)
+
+
+def test_a_captured_graph_keeps_the_numbers_that_the_model_lets_go(tmp_path: Path) -> None:
+    plan = prepare(models.save("bert", tmp_path / "bert", layers=1)).plan.graphs["default"]
+    captured = capture.capture(plan)
+    before = ir.to_proto(captured).SerializeToString()
+    for weight in plan.module.parameters():
+        weight.data = torch.empty(0)
+    assert ir.to_proto(captured).SerializeToString() == before
 
 
 def test_a_graph_of_one_length_is_refused() -> None:
