@@ -57,6 +57,7 @@ test-clients: .venv-clients/.ready
 bench: $(READY)
 	$(BIN)/python $(INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/question.py
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/ingest.py

@@ -33,12 +33,18 @@ MAX_TOKENS = 256
 @dataclass(frozen=True)
 class System:
     """One way to encode. ``open`` loads it from the work folder and gives its function, with what counts its tokens and
-    its padded slots."""
+    its padded slots, and so many threads, or as many as it takes by itself. ``weights`` is the file of its numbers."""
 
     name: str
     packages: tuple[str, ...]
-    open: Callable[[Path, Counter], Encode]
+    weights: str
+    open: Callable[[Path, Counter, int | None], Encode]
     build: Callable[[Path, Sequence[str]], None] = lambda work, texts: None
+
+    def weights_file(self, work: Path) -> Path:
+        """Where ``weights`` are: in the work folder, or in the model's own."""
+        own = model_folder() / self.weights
+        return own if own.exists() else work / self.weights
 
 
 class Counter:
@@ -59,11 +65,11 @@ def model_folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _embedkit(**options: Any) -> Callable[[Path, Counter], Encode]:
-    def open_(work: Path, counter: Counter) -> Encode:
+def _embedkit(**options: Any) -> Callable[[Path, Counter, int | None], Encode]:
+    def open_(work: Path, counter: Counter, threads: int | None) -> Encode:
         from embedkit import Encoder
 
-        encoder = Encoder.load(work / "bundle", on_truncate="ignore", **options)
+        encoder = Encoder.load(work / "bundle", on_truncate="ignore", threads=threads, **options)
 
         def encode(texts: list[str]) -> npt.NDArray[np.float32]:
             vectors = encoder.encode(texts)
@@ -75,7 +81,7 @@ def _embedkit(**options: Any) -> Callable[[Path, Counter], Encode]:
     return open_
 
 
-def _fastembed(work: Path, counter: Counter) -> Encode:
+def _fastembed(work: Path, counter: Counter, threads: int | None) -> Encode:
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
 
@@ -87,7 +93,7 @@ def _fastembed(work: Path, counter: Counter) -> Encode:
         dim=384,
         model_file="model.onnx",
     )
-    model = TextEmbedding("local/minilm", specific_model_path=str(work / "fastembed"))
+    model = TextEmbedding("local/minilm", specific_model_path=str(work / "fastembed"), threads=threads)
     tokenize = model.model.tokenize
 
     def counted(documents: list[str], **options: Any) -> Any:
@@ -99,19 +105,24 @@ def _fastembed(work: Path, counter: Counter) -> Encode:
     return lambda texts: np.array(list(model.embed(texts)))
 
 
-def _sentence_transformers(session: Callable[[Path], Callable[[dict[str, Any]], Any]] | None) -> Any:
+Run = Callable[[dict[str, Any]], Any]
+
+
+def _sentence_transformers(session: Callable[[Path, int | None], Run] | None) -> Any:
     """Its pipeline, in torch, or with what ``session`` makes of the work folder in the place of the model."""
 
-    def open_(work: Path, counter: Counter) -> Encode:
+    def open_(work: Path, counter: Counter, threads: int | None) -> Encode:
         import torch
         from sentence_transformers import SentenceTransformer
         from transformers.modeling_outputs import BaseModelOutput
 
+        if threads is not None:
+            torch.set_num_threads(threads)
         model = SentenceTransformer(str(model_folder()), device="cpu")
         inner = model[0].model
         forward = inner.forward
         if session is not None:
-            run = session(work)
+            run = session(work, threads)
             for parameter in inner.parameters():  # the weights are the session's now
                 parameter.data = torch.empty(0)
 
@@ -128,20 +139,23 @@ def _sentence_transformers(session: Callable[[Path], Callable[[dict[str, Any]], 
     return open_
 
 
-def _onnxruntime(file: str) -> Callable[[Path], Callable[[dict[str, Any]], Any]]:
-    def session(work: Path) -> Callable[[dict[str, Any]], Any]:
+def _onnxruntime(file: str) -> Callable[[Path, int | None], Run]:
+    def session(work: Path, threads: int | None) -> Run:
         import onnxruntime
 
-        opened = onnxruntime.InferenceSession(str(work / file), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        opened = onnxruntime.InferenceSession(str(work / file), options, providers=["CPUExecutionProvider"])
         return lambda inputs: opened.run(None, inputs)[0]
 
     return session
 
 
-def _openvino(work: Path) -> Callable[[dict[str, Any]], Any]:
+def _openvino(work: Path, threads: int | None) -> Run:
     import openvino
 
-    compiled = openvino.Core().compile_model(str(work / "openvino-int8.xml"), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    settings = {"PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    compiled = openvino.Core().compile_model(str(work / "openvino-int8.xml"), "CPU", settings)
     return lambda inputs: compiled(inputs)[0]
 
 
@@ -194,24 +208,29 @@ TORCH = "sentence-transformers torch"
 SYSTEMS = {
     system.name: system
     for system in (
-        System("embedkit int8", (), _embedkit(variant="int8")),
-        System("embedkit fp32", (), _embedkit(variant="fp32")),
-        System("embedkit openvino:bf16", ("openvino",), _embedkit(engine="openvino:bf16")),
-        System("embedkit openvino:int8", ("openvino",), _embedkit(engine="openvino:int8")),
-        System("fastembed fp32", ("fastembed",), _fastembed, _fastembed_folder),
-        System(TORCH, ("sentence_transformers",), _sentence_transformers(None)),
+        System("embedkit int8", (), "bundle/model.int8.onnx", _embedkit(variant="int8")),
+        System("embedkit fp32", (), "bundle/model.fp32.onnx", _embedkit(variant="fp32")),
+        System("embedkit openvino:bf16", ("openvino",), "bundle/model.fp32.onnx", _embedkit(engine="openvino:bf16")),
+        System("embedkit openvino:int8", ("openvino",), "bundle/model.fp32.onnx", _embedkit(engine="openvino:int8")),
+        System("fastembed fp32", ("fastembed",), "fastembed/model.onnx", _fastembed, _fastembed_folder),
+        System(TORCH, ("sentence_transformers",), "model.safetensors", _sentence_transformers(None)),
         System(
-            "sentence-transformers ONNX fp32", ("sentence_transformers",), _sentence_transformers(_onnxruntime(HIDDEN))
+            "sentence-transformers ONNX fp32",
+            ("sentence_transformers",),
+            HIDDEN,
+            _sentence_transformers(_onnxruntime(HIDDEN)),
         ),
         System(
             "sentence-transformers ONNX int8",
             ("sentence_transformers",),
+            "int8.onnx",
             _sentence_transformers(_onnxruntime("int8.onnx")),
             _onnxruntime_int8,
         ),
         System(
             "sentence-transformers OpenVINO int8",
             ("sentence_transformers", "openvino", "nncf"),
+            "openvino-int8.bin",
             _sentence_transformers(_openvino),
             _openvino_int8,
         ),

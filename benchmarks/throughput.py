@@ -36,7 +36,7 @@ def child(name: str, work: Path, chosen: list[str]) -> None:
     """Encode the corpora with one system, and print what it took as one JSON line."""
     texts = json.loads((work / "texts.json").read_text())
     counter = Counter()
-    encode = SYSTEMS[name].open(work, counter)
+    encode = SYSTEMS[name].open(work, counter, None)
     encode(texts["mixed"][:8])
     out = {}
     for corpus in chosen:

@@ -41,8 +41,5 @@ def fingerprint(manifest: Manifest) -> str:
 
 def sha256_file(path: Path) -> str:
     """The hex sha256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
