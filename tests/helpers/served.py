@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import json
 import threading
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+import numpy as np
 
 from embedkit import AsyncEncoder
 from embedkit.encoders.base import BaseEncoder
@@ -66,6 +69,14 @@ class Served:
             return Got(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:
             connection.close()
+
+
+def vectors_of(answer: Any) -> np.ndarray:
+    """(n, dim) the vectors of an answer in OpenAI's shape, in either format."""
+    rows = [one["embedding"] for one in answer["data"]]
+    if isinstance(rows[0], str):
+        return np.stack([np.frombuffer(base64.b64decode(row), "<f4") for row in rows])
+    return np.array(rows, dtype=np.float32)
 
 
 def catalogue_of(encoders: Mapping[str, BaseEncoder], settings: ServeSettings, **options: Any) -> Catalogue:

@@ -13,17 +13,10 @@ import pytest
 from embedkit import Encoder
 from embedkit.server.settings import ServeSettings
 from embedkit.testing.tiny import tiny_bundle
-from helpers.served import Served, served
+from helpers.served import Served, served, vectors_of
 from helpers.small_bundles import with_decoder
 
 TEXTS = ["tea", "", "héllo 日本語 🎉", "x" * 500, "tea"]
-
-
-def vectors(answer: Any) -> np.ndarray:
-    rows = [one["embedding"] for one in answer["data"]]
-    if isinstance(rows[0], str):
-        return np.stack([np.frombuffer(base64.b64decode(row), "<f4") for row in rows])
-    return np.array(rows, dtype=np.float32)
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings"])
@@ -35,7 +28,7 @@ def test_the_vectors_are_those_of_encode(
         path, {"input": TEXTS, "model": "tiny", "encoding_format": form, "user": "me", "unknown": {"a": 1}}
     )
     assert got.status == 200
-    assert vectors(got.json).tobytes() == encoders["tiny"].encode(TEXTS).tobytes()
+    assert vectors_of(got.json).tobytes() == encoders["tiny"].encode(TEXTS).tobytes()
     assert [one["index"] for one in got.json["data"]] == [0, 1, 2, 3, 4]
     tokens = [len(text.encode()) + 2 for text in TEXTS]
     total = sum(min(count, 64) for count in tokens)
@@ -48,7 +41,7 @@ def test_the_vectors_are_those_of_encode(
 
 def test_one_text_alone(server: Served, encoders: dict[str, Encoder]) -> None:
     got = server.ask("/v1/embeddings", {"input": "tea", "model": "text-embedding-3-small"})
-    assert vectors(got.json).tobytes() == encoders["tiny"].encode(["tea"]).tobytes()
+    assert vectors_of(got.json).tobytes() == encoders["tiny"].encode(["tea"]).tobytes()
     assert got.json["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
     assert "truncated" not in got.json
     assert "x-embedkit-truncated" not in got.headers
@@ -71,24 +64,24 @@ def test_one_text_alone(server: Served, encoders: dict[str, Encoder]) -> None:
 )
 def test_roles(server: Served, encoders: dict[str, Encoder], asked: dict[str, str], role: str) -> None:
     got = server.ask("/v1/embeddings", {"model": "tiny", "input": "tea", **asked})
-    assert vectors(got.json).tobytes() == encoders["tiny"].encode(["tea"], role=role).tobytes()
+    assert vectors_of(got.json).tobytes() == encoders["tiny"].encode(["tea"], role=role).tobytes()
 
 
 def test_the_default_role_is_an_option(encoders: dict[str, Encoder]) -> None:
     with served({"tiny": encoders["tiny"]}, ServeSettings(default_role="query", access_log=False, drain=0)) as running:
         got = running.ask("/v1/embeddings", {"input": "tea"})
-        assert vectors(got.json).tobytes() == encoders["tiny"].encode_query(["tea"]).tobytes()
+        assert vectors_of(got.json).tobytes() == encoders["tiny"].encode_query(["tea"]).tobytes()
 
 
 @pytest.mark.parametrize("size", [{"dimensions": 3}, {"output_dimension": 3}, {"dimensions": 0, "output_dimension": 3}])
 def test_sizes(server: Served, encoders: dict[str, Encoder], size: dict[str, int]) -> None:
     got = server.ask("/v1/embeddings", {"model": "tiny", "input": TEXTS, "encoding_format": "base64", **size})
-    assert vectors(got.json).tobytes() == encoders["tiny"].encode(TEXTS, dim=3).tobytes()
+    assert vectors_of(got.json).tobytes() == encoders["tiny"].encode(TEXTS, dim=3).tobytes()
 
 
 def test_no_size_is_none(server: Served) -> None:
     for size in (0, None):
-        assert vectors(
+        assert vectors_of(
             server.ask("/v1/embeddings", {"model": "tiny", "input": "a", "dimensions": size}).json
         ).shape == (1, 8)
 
@@ -153,9 +146,9 @@ def test_token_ids_of_the_bundles_own_tokenizer(tmp_path: Path) -> None:
     with served({"tiny": encoder}, ServeSettings(token_ids="model", access_log=False, drain=0)) as running:
         ids = [list(b"tea"), [256, *b"ab", 257]]
         got = running.ask("/v1/embeddings", {"input": ids, "encoding_format": "base64"})
-        assert vectors(got.json).tobytes() == encoder.encode(["tea", "ab"]).tobytes()
+        assert vectors_of(got.json).tobytes() == encoder.encode(["tea", "ab"]).tobytes()
         assert (
-            vectors(running.ask("/v1/embeddings", {"input": ids[0]}).json).tobytes()
+            vectors_of(running.ask("/v1/embeddings", {"input": ids[0]}).json).tobytes()
             == encoder.encode(["tea"]).tobytes()
         )
         for wrong in ([1, 100_277], [-1], [2**40]):
@@ -176,7 +169,7 @@ def test_too_many_texts(encoder: Encoder) -> None:
 def test_2048_texts_in_one_request(lone: Served, encoder: Encoder) -> None:
     texts = [f"text {i} " + "y" * (i % 50) for i in range(2048)]
     got = lone.ask("/v1/embeddings", {"input": texts, "encoding_format": "base64"})
-    assert vectors(got.json).tobytes() == encoder.encode(texts).tobytes()
+    assert vectors_of(got.json).tobytes() == encoder.encode(texts).tobytes()
 
 
 def test_pictures_by_data_uri(server: Served, encoders: dict[str, Encoder], tmp_path: Any) -> None:
@@ -190,9 +183,9 @@ def test_pictures_by_data_uri(server: Served, encoders: dict[str, Encoder], tmp_
     forms: list[Any] = [uri, {"image": uri}, {"type": "image_url", "image_url": {"url": uri}}]
     for form in forms:
         got = server.ask("/v1/embeddings", {"model": "pictures", "input": [form]})
-        assert vectors(got.json).tobytes() == red.tobytes()
+        assert vectors_of(got.json).tobytes() == red.tobytes()
     got = server.ask("/v1/embeddings", {"model": "pictures", "input": ["red", uri, "red"]})
-    assert vectors(got.json).tobytes() == np.concatenate([text, red, text]).tobytes()
+    assert vectors_of(got.json).tobytes() == np.concatenate([text, red, text]).tobytes()
     for wrong, words in (
         ({"image": str(path)}, "files and addresses are not opened"),
         ({"image": "https://example.org/a.png"}, "files and addresses are not opened"),
