@@ -30,6 +30,11 @@ def text_frontend(role: Role, origin: Source, where: str, max_tokens: int | None
             f"{where}: the tokenizer cuts long texts at their beginning (truncation_side = 'left'), which a bundle cannot; set it to "
             "'right' in tokenizer_config.json, if the model may read beginnings"
         )
+    if getattr(tokenizer, "split_special_tokens", False):
+        raise ExportError(
+            f"{where}: the tokenizer cuts special tokens that stand in a text like any other word (split_special_tokens = true), which "
+            "tokenizer.json cannot say; set it to false in tokenizer_config.json, if the model may read them as special"
+        )
     cut = role.cut or ("content" if mask and role.truncate != "slice" else "all")
     limit = _limit(role, origin, where, max_tokens)
     if mask:
