@@ -94,6 +94,7 @@ def export(
     chosen = _checked_variants(DEFAULT if variants is None else variants)
     required = by_variant(gates)
     target = Path(output)
+    own = isinstance(model, str | os.PathLike) and not isinstance(recipe, Recipe)  # which may hold modules
     bundle.check_target(target, overwrite=overwrite)
     with Steps(progress, 5 + 2 * len({"fp32", *chosen})) as step:
         step("load the model")
@@ -111,7 +112,7 @@ def export(
         sampled = samples(prepared.plan, sample)
         with bundle.writing(target, overwrite=overwrite) as folder:
             manifest, made = _make(
-                prepared, sampled, folder, chosen, required, step, timing=timing, asked=variants is not None
+                prepared, sampled, folder, chosen, required, step, timing=timing, asked=variants is not None, own=own
             )
     notes = [*prepared.plan.notes, *prepared.inferred.notes, *made.notes]
     notes += [note for one in sampled.values() for note in one.notes]
@@ -136,8 +137,9 @@ def _make(
     *,
     timing: bool,
     asked: bool,
+    own: bool,
 ) -> tuple[Manifest, Maker]:
-    """Write all of the bundle into ``folder``."""
+    """Write all of the bundle into ``folder``; ``own`` tells that nobody else holds the model's weights."""
     plan = prepared.plan
     tokenizers = Tokenizers(plan, folder)
     write_tables(plan, folder)
@@ -152,7 +154,8 @@ def _make(
         assert isinstance(vectors, np.ndarray), "what a dense output gives"
         write_pair_graph(head, vectors, folder, parity=gates["fp32"].parity)
     description = Description(prepared, tokenizers.files)
-    let_go([graph.module for graph in plan.graphs.values()])  # torch has said all it had to
+    if own:
+        let_go([graph.module for graph in plan.graphs.values()])  # torch has said all it had to
     maker = Maker(captured, folder, judge, description, step, asked=asked)
     maker.notes += [*notes, *judge.notes]
     name = prepared.origin.name

@@ -72,8 +72,9 @@ def let_go(modules: list[Any]) -> None:
     a weight's numbers keeps them."""
     for module in modules:
         for weight in module.parameters():
-            if weight.numel() >= _LARGE:
+            if weight.numel() >= LARGE:
                 weight.data = torch.empty(0, dtype=weight.dtype)
 
 
-_LARGE = 1 << 16
+LARGE = 1 << 16
+"""Numbers of a weight that is worth letting go."""

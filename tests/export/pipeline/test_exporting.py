@@ -16,10 +16,13 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
 
 import embedkit_export
 from embedkit import BundleError, Encoder, ExportError, InputError
 from embedkit_export import Gates, cli, files
+from embedkit_export.sources import weight_files
 from embedkit_export.verification import parity as verify
 from embedkit_export.verification.parity import Case
 from helpers import models
@@ -289,3 +292,18 @@ def test_two_sets_of_weights_in_one_bundle(sample: Path, tmp_path: Path) -> None
         )
         expected = Encoder.load(alone.path).encode(list(models.SENTENCES))
         assert np.abs(both.encode(list(models.SENTENCES), role=role) - expected).max() < 1e-6
+
+
+def test_weights_are_let_go_of_what_was_loaded_and_never_of_what_was_handed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = models.save("bert", tmp_path / "model")
+    embedkit_export.export(folder, output=tmp_path / "kept", variants=["fp32"], timing=False)
+    monkeypatch.setattr(weight_files, "LARGE", 1)
+    embedkit_export.export(folder, output=tmp_path / "let-go", variants=["fp32"], timing=False)
+    graphs = [next((tmp_path / name).glob("*.onnx")).read_bytes() for name in ("kept", "let-go")]
+    assert graphs[0] == graphs[1]
+    model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    embedkit_export.export((model, tokenizer), output=tmp_path / "live", variants=["fp32"], timing=False)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
