@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 CONSTRAINTS ?= constraints.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-images test test-all test-newest test-clients bench faults lint constraints clean
+.PHONY: demo demo-images test test-all test-newest test-clients bench faults lint docs man constraints clean
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -73,6 +73,19 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site, in build/docs; a warning is an error. The man pages, in man/, which an sdist then has.
+build/.docs-ready: $(READY)
+	$(BIN)/python $(INSTALL) -e '.[docs]'
+	mkdir -p build && touch $@
+
+docs: build/.docs-ready
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+man: build/.docs-ready
+	mkdir -p man
+	$(BIN)/click-man embedkit --target man
+	$(BIN)/click-man embedkit-export --target man
+
 # Write constraints.txt anew: the newest versions that pyproject.toml allows, with the torch of above.
 constraints:
 	work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && python="$$work/venv/bin/python" && \
@@ -83,4 +96,4 @@ constraints:
 	sed 's/+.*//' "$$work/versions"; } > constraints.txt
 
 clean:
-	rm -rf .venv .venv-newest .venv-clients .demo .demo-images build dist
+	rm -rf .venv .venv-newest .venv-clients .demo .demo-images build dist man

@@ -36,7 +36,7 @@ def test_a_folder_with_bad_ones_among_good_ones(
     monkeypatch.setattr(
         encoder.loaded.towers["document"],
         "run",
-        lambda batch, outputs: run.append(len(batch.rows)) or true(batch, outputs),
+        lambda batch, outputs, preparing: run.append(len(batch.rows)) or true(batch, outputs, preparing),
     )
     rows = FileRows([tmp_path / "photos"], format="image")
     report = ingest(rows, encoder, "memory:bad", collection="photos", dead_letters=tmp_path / "dead.jsonl")
