@@ -43,10 +43,11 @@ def laid_out(folder: Path, name: str, request: pytest.FixtureRequest) -> None:
         (folder / "my-model").symlink_to(request.getfixturevalue("minilm_folder"))
         (folder / "bundle").symlink_to(request.getfixturevalue("minilm_bundle"))
     else:
-        tiny_bundle(folder / "bundle", max_tokens=300)
         tiny_bundle(folder / "bundle-new", seed=1)
-    if name in EXPORTS:
-        small_model(folder / "my-model")
+        if name in EXPORTS:
+            small_model(folder / "my-model")
+        else:
+            tiny_bundle(folder / "bundle", max_tokens=300)
     (folder / "manual").mkdir()
     (folder / "manual" / "guide.md").write_text(
         "# Guide\n\n## Chunks\n\n--chunk-by headings cuts. " + "A sentence. " * 60
