@@ -1,7 +1,7 @@
 # A server of a bundle: embedkit-onnx[cpu,serve] on a slim Python, without a compiler, torch or root.
 #   docker build -t embedkit .
 #   docker run --read-only --tmpfs /tmp -v "$PWD/bundle:/bundle:ro" -v embedkit-cache:/cache -p 8080:8080 embedkit
-ARG PYTHON=3.13-slim
+ARG PYTHON=3.11-slim
 FROM python:${PYTHON} AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE constraints.txt ./

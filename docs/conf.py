@@ -23,6 +23,7 @@ suppress_warnings = ["myst.strikethrough"]
 
 # In docstrings a name in single backticks is one of this project: a link where the reference has it, else code.
 default_role = "name"
+smartquotes = False  # `--option` in a text of the command line is two hyphens
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

@@ -76,7 +76,7 @@ class Commands(Generated):
         command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Group):
             return self._command(command, command.name or "", None)
-        context = click.Context(command, info_name=command.name)
+        context = click.Context(command, info_name=command.name, **command.context_settings)
         found: list[nodes.Node] = []
         for name in command.list_commands(context):
             below = command.get_command(context, name)

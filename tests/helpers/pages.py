@@ -95,10 +95,12 @@ def check_command(words: list[str]) -> None:
     if words[0] == "embedkit-export":
         export_app.make_context("embedkit-export", words[1:])
     elif words[1:2] not in (["--help"], ["--version"], []):
-        command = app.get_command(app.make_context("embedkit", ["stores"], resilient_parsing=True), words[1])
+        # with the group's own context: click keeps the names of the option for help from the first one
+        group = app.make_context("embedkit", ["stores"], resilient_parsing=True)
+        command = app.get_command(group, words[1])
         assert command is not None, words
         try:
-            command.make_context(words[1], words[2:])
+            command.make_context(words[1], words[2:], parent=group)
         except click.BadParameter as error:
             if "does not exist" not in error.message:  # a file of the reader's own
                 raise
