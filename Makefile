@@ -65,7 +65,7 @@ bench: $(READY)
 
 # The tests of faults with more kills than the suite has, at other moments each time.
 faults: $(READY)
-	EMBEDKIT_KILLS=20 EMBEDKIT_SEQUENCES=30 EMBEDKIT_SEED=$$(date +%s) $(BIN)/python -m pytest tests/faults
+	EMBEDKIT_KILLS=20 EMBEDKIT_SEQUENCES=30 EMBEDKIT_REQUESTS=100000 EMBEDKIT_SEED=$$(date +%s) $(BIN)/python -m pytest tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff check .

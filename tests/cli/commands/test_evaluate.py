@@ -185,10 +185,10 @@ def test_errors_are_a_line(run, bundle, options, message):
     assert message in err
 
 
-def test_the_commands_of_the_readme_run(run, bundle, tmp_path):
+def test_the_commands_of_the_page_run(run, bundle, tmp_path):
     (tmp_path / "bundle").symlink_to(bundle)
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^embedkit eval (.*)$", readme, re.MULTILINE)
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "evaluate.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^embedkit eval (.*)$", page, re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
         code, _, err = run(*command.split())
