@@ -129,6 +129,7 @@ def main() -> None:
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(str(folder), there), daemon=True)
     process.start()
+    there.close()  # else a server that does not start is waited for
     url = here.recv()
     encoder = Encoder.load(folder, engine="onnxruntime", on_truncate="ignore")
     texts = [text for request in requests for text in request]
