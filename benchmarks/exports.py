@@ -71,6 +71,19 @@ SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "qwen3-0.6b": ("Qwen3", {**_QWEN, "hidden_size": 1024, "intermediate_size": 3072}),
     "qwen3-1.7b": ("Qwen3", {**_QWEN, "hidden_size": 2048, "intermediate_size": 6144}),
+    "gte-modernbert-base": ("ModernBert", {"max_position_embeddings": 8192}),
+    "bge-m3": (
+        "XLMRoberta",
+        {
+            "vocab_size": 250_002,
+            "hidden_size": 1024,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "intermediate_size": 4096,
+            "max_position_embeddings": 8194,
+            "type_vocab_size": 1,
+        },
+    ),
     "gemma3-300m": ("Gemma3Text", {**_GEMMA, "hidden_size": 768, "intermediate_size": 1152}),
 }
 """The class and the configuration of each model beside MiniLM, by name."""
@@ -86,7 +99,7 @@ def save(name: str, folder: Path) -> Path:
     if folder.exists():
         return folder
     kind, sizes = SIZES[name]
-    decoder = kind != "Bert"
+    decoder = kind in ("Qwen3", "Gemma3Text")
     tokenizer = transformers.AutoTokenizer.from_pretrained(
         model_folder(), model_max_length=sizes["max_position_embeddings"]
     )

@@ -58,7 +58,9 @@ def backbone_of(model: Any) -> tuple[Any, list[str]]:
                 f'class in a recipe, such as  model_class = "{kind}TextModelWithProjection"'
             )
         model = model.text_model
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
+    # Of an encoder alone the configuration may say so too (BERT's, of a model that was taken from its decoder).
+    halves = getattr(model, "decoder", None) is not None and hasattr(model, "get_encoder")
+    if halves and getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         model = model.get_encoder()
     return model, notes
 

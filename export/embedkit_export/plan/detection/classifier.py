@@ -13,17 +13,25 @@ from embedkit_export.sources.source import Source
 
 OUTPUT = "logits"
 PAIR = ["{query}", "{document}"]
-_ACTIVATIONS: dict[str, Literal["identity", "sigmoid", "softmax", "tanh"]] = {
+Activation = Literal["identity", "sigmoid", "softmax", "tanh"]
+_ACTIVATIONS: dict[str, Activation] = {
     "Identity": "identity",
     "Sigmoid": "sigmoid",
     "Softmax": "softmax",
     "Tanh": "tanh",
 }
+_MEASURES = (
+    f"this model measures (problem type regression) and chooses no classes: encode(texts, output={OUTPUT!r}) gives its numbers; a "
+    "Classifier would make probabilities of them"
+)
 
 
-def activation(function: Any) -> Literal["identity", "sigmoid", "softmax", "tanh"]:
+def activation(function: Any) -> Activation:
     """The name of what makes scores of logits, of a module of torch. Raises `ExportError` for one that a bundle has not."""
-    name = type(function).__name__
+    return _named(type(function).__name__)
+
+
+def _named(name: str) -> Activation:
     if name not in _ACTIVATIONS:
         raise ExportError(
             f"activation: expected one of {', '.join(_ACTIVATIONS)}, found {name}; set activation_fn to one of these"
@@ -46,12 +54,32 @@ def of_texts(origin: Source, *, pairs: bool) -> Inferred:
             "...ForSequenceClassification"
         )
     config = origin.whole.config
-    several = getattr(config, "problem_type", None) == "multi_label_classification" or config.num_labels == 1
-    function: Literal["sigmoid", "softmax"] = "sigmoid" if several else "softmax"
-    why = f"activation: {function}, for {config.num_labels} label(s), problem type {getattr(config, 'problem_type', None)}"
+    function, why = _of_pairs(config) if pairs else _of_classes(config)
     head = Logits(labels=label_names(config), activation=function)
     recipe = Recipe(dense=False, outputs={OUTPUT: head}, template=PAIR if pairs else "{text}")
-    return Inferred(recipe, [f"head: {type(origin.whole).__name__}, {config.num_labels} numbers", why])
+    notes = [_MEASURES] if not pairs and function == "identity" else []
+    reasons = [f"head: {type(origin.whole).__name__}, {config.num_labels} numbers", f"activation: {function}, {why}"]
+    return Inferred(recipe, reasons, notes)
+
+
+def _of_classes(config: Any) -> tuple[Activation, str]:
+    """What transformers' pipeline of classes makes of the numbers, and why."""
+    problem = getattr(config, "problem_type", None)
+    why = f"for {config.num_labels} label(s), problem type {problem}"
+    if problem == "regression":
+        return "identity", why
+    return ("sigmoid" if problem == "multi_label_classification" or config.num_labels == 1 else "softmax"), why
+
+
+def _of_pairs(config: Any) -> tuple[Activation, str]:
+    """What a CrossEncoder of sentence-transformers makes of the numbers, and why."""
+    stated = (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
+    stated = stated or getattr(config, "sbert_ce_default_activation_function", None)
+    if stated:
+        return _named(str(stated).rpartition(".")[2]), f"by the configuration ({stated})"
+    return (
+        "sigmoid" if config.num_labels == 1 else "identity"
+    ), f"as a CrossEncoder takes it for {config.num_labels} label(s)"
 
 
 def has_classes(whole: Any) -> bool:

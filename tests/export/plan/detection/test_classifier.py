@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import sentence_transformers as st
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import embedkit_export
 from embedkit import Classifier, InputError, Reranker
 from embedkit.errors import ExportError
+from embedkit.runtime.outputs import activated
 from embedkit.runtime.verification import verify
+from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.recipes.recipe import Recipe
 from helpers import models, slow
 from helpers.systems import TEXTS, load, sample
@@ -173,6 +175,40 @@ def test_classes_of_pairs_by_a_recipe(tmp_path: Path) -> None:
     found = Classifier.load(report.path).predict_proba([{"premise": a, "claim": b} for a, b in PAIRS])
     logits = torch.from_numpy(logits_of_torch(folder, PAIRS))
     assert np.abs(found - logits.softmax(1).numpy()).max() < 1e-4
+
+
+def test_a_regression_gives_its_numbers(tmp_path: Path) -> None:
+    folder = saved("bert", tmp_path / "model", problem_type="regression")
+    prepared = embedkit_export.prepare(folder, kind="classifier")
+    output = prepared.plan.graphs["default"].outputs["logits"]
+    measured = pipeline("text-classification", model=str(folder), device="cpu")
+    tokenizers = Tokenizers(prepared.plan, tmp_path)
+    module = prepared.plan.graphs["default"].module
+    for text in TEXTS[:3]:
+        feed = tokenizers.feed("default", text)
+        with torch.no_grad():
+            found = module(*(torch.from_numpy(np.asarray(feed[name])) for name in module.inputs)).numpy()
+        assert activated(found, output.activation)[0, 0] == pytest.approx(measured(text)[0]["score"], abs=1e-5)
+    assert "this model measures (problem type regression)" in prepared.text()
+
+
+@pytest.mark.parametrize(
+    ("labels", "config", "expected"),
+    [
+        (1, {}, "sigmoid"),
+        (3, {}, "identity"),
+        (1, {"problem_type": "regression"}, "sigmoid"),
+        (1, {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, "identity"),
+        (1, {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Tanh"}}, "tanh"),
+    ],
+)
+def test_a_live_model_of_pairs_scores_as_its_folder(
+    labels: int, config: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    live = models.make("bert", head="ForSequenceClassification", num_labels=labels, **config)
+    for model in (live, saved("bert", tmp_path / "model", labels=labels, **config)):
+        plan = embedkit_export.prepare(model, kind="reranker").plan
+        assert plan.graphs["default"].outputs["logits"].activation == expected
 
 
 def test_a_head_that_is_left_out_is_told(tmp_path: Path, minilm_folder: Path) -> None:
