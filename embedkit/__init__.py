@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ._version import __version__ as __version__
 
 _HOME = {
+    "Alias": "stores.guarding.aliases",
     "AsyncEncoder": "encoders.asynchronous",
     "Audio": "records.media",
     "BadRow": "ingestion",
@@ -53,6 +54,7 @@ _HOME = {
     "IngestReport": "ingestion",
     "InputError": "errors",
     "LexicalIndex": "retrieval.lexical",
+    "MigrateReport": "ingestion",
     "MissingExtraError": "errors",
     "MultiVectors": "vectors.multivector",
     "OptionError": "errors",
@@ -93,6 +95,7 @@ _HOME = {
     "ingest_table": "ingestion",
     "isotropy": "vectors.geometry",
     "knn": "retrieval.knn",
+    "migrate": "ingestion",
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
     "powered": "vectors.similarity",
@@ -164,6 +167,7 @@ if TYPE_CHECKING:
     from embedkit.stores.contract import VectorStore as VectorStore
     from embedkit.stores.guarded import GuardedCollection as GuardedCollection
     from embedkit.stores.guarded import GuardedStore as GuardedStore
+    from embedkit.stores.guarding.aliases import Alias as Alias
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
     from embedkit.vectors.geometry import combine as combine
@@ -209,9 +213,11 @@ if TYPE_CHECKING:
     from .ingestion import IngestEstimate as IngestEstimate
     from .ingestion import IngestInterrupted as IngestInterrupted
     from .ingestion import IngestReport as IngestReport
+    from .ingestion import MigrateReport as MigrateReport
     from .ingestion import check as check
     from .ingestion import chunked as chunked
     from .ingestion import copy as copy
     from .ingestion import ingest as ingest
     from .ingestion import ingest_table as ingest_table
+    from .ingestion import migrate as migrate
     from .ingestion import retry as retry

@@ -6,6 +6,7 @@ from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.jobs.check import CheckReport, check
 from embedkit.ingestion.jobs.copy import CopyReport, copy
 from embedkit.ingestion.jobs.estimate import IngestEstimate, estimate
+from embedkit.ingestion.jobs.migrate import MigrateReport, migrate
 from embedkit.ingestion.jobs.retry import retry
 from embedkit.ingestion.jobs.table import ingest_table
 from embedkit.ingestion.pipeline.ingest import ingest
@@ -27,6 +28,7 @@ __all__ = [
     "IngestEstimate",
     "IngestInterrupted",
     "IngestReport",
+    "MigrateReport",
     "SourcedDocument",
     "check",
     "chunked",
@@ -34,5 +36,6 @@ __all__ = [
     "estimate",
     "ingest",
     "ingest_table",
+    "migrate",
     "retry",
 ]

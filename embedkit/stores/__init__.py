@@ -35,6 +35,7 @@ from .contract import (
     VectorStore,
 )
 from .guarded import GuardedCollection, GuardedStore
+from .guarding.aliases import Alias
 from .opening import open_store
 from .plugin_kit.disk import require_room
 from .plugin_kit.naming import check_cursor, safe_name, term
@@ -47,6 +48,7 @@ __all__ = [
     "METRICS",
     "OPS",
     "ORDERINGS",
+    "Alias",
     "Capabilities",
     "Collection",
     "CollectionInfo",

@@ -46,7 +46,7 @@ class Capabilities:
     """Whether several processes may write to the same address."""
     filter_ops: frozenset[str] = OPS
     """The filter operators that the store answers exactly. What needs another one embedkit finishes itself: it asks the
-    store for the rows that satisfy the rest, and compares each (``post_filter.py``), which reads all of them."""
+    store for the rows that satisfy the rest, and compares each (``guarding/post_filter.py``), which reads all of them."""
     orders_text: bool = True
     """Whether ``< <= > >=`` order text, by code point; where not, embedkit finishes that too."""
     orders_integers: bool = True

@@ -84,7 +84,7 @@ class MemoryStore:
         """Open the collection."""
         found = self._collections.get(name)
         if found is None:
-            raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+            raise CollectionNotFoundError(f"no collection {name!r}")
         return MemoryCollection(found)
 
     def names(self) -> list[str]:

@@ -11,7 +11,7 @@ from embedkit.records.filters import ORDERINGS, F, Filter, Not, push_down_not, s
 from embedkit.records.metadata import Metadata, filterable
 from embedkit.stores.contract import Collection, VectorStore
 from embedkit.stores.guarded import GuardedCollection
-from embedkit.stores.post_filter import answers
+from embedkit.stores.guarding.post_filter import answers
 
 from .samples import (
     FILTER_FIELDS,

@@ -89,6 +89,34 @@ class LifecycleTests:
         assert set(names[1:]) <= set(store.names())
         assert names[0] not in store.names()
 
+    def test_a_name_leads_to_another_collection_and_back(self, store: GuardedStore) -> None:
+        name, other, later = (fresh_name(each) for each in ("docs", "other", "later"))
+        for each in (name, other, later):
+            store.ensure(CollectionSpec(each, DIM)).upsert(text_batch(["a"], texts=[each]))
+
+        def text() -> list[str]:
+            return [row.text for row in store.open(name).get(["a"])]
+
+        before = store.open(name)
+        assert (text(), store.resolve(name)) == ([name], name)
+        store.switch(name, other)
+        assert (text(), store.resolve(name), before.get(["a"])[0].text) == ([other], other, name)
+        store.switch(name, later)
+        assert text() == [later]
+        assert [alias.former for alias in store.aliases() if alias.name == name] == [(name, other)]
+        assert store.switch_back(name).collection == other
+        assert text() == [other]
+        store.ensure(CollectionSpec(name, DIM)).upsert(text_batch(["b"]))
+        assert (store.open(other).count(), store.exact().open(name).count()) == (2, 1)
+        with pytest.raises(StoreError, match="leads to it"):
+            store.drop(other)
+        assert set(store.drop_former(name)) == {name, later}
+        assert (text(), name in store.names(), later in store.names()) == ([other], True, False)
+        store.drop(name)
+        assert {name, other}.isdisjoint(store.names())
+        with pytest.raises(CollectionNotFoundError):
+            store.open(name)
+
     def test_the_store_keeps_its_contract_in_types(self, store: GuardedStore, docs: GuardedCollection) -> None:
         assert isinstance(store.inner, VectorStore)
         assert isinstance(docs.inner, Collection)

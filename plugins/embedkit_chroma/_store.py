@@ -125,9 +125,7 @@ class ChromaStore:
             try:
                 found = self._client.get_collection(safe_name(name), embedding_function=None)
             except NotFoundError:
-                raise CollectionNotFoundError(
-                    f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}"
-                ) from None
+                raise CollectionNotFoundError(f"no collection {name!r}") from None
         return self._collection(name, found)
 
     def names(self) -> list[str]:

@@ -90,9 +90,7 @@ class LancedbStore:
             except ValueError as error:
                 if "not found" not in str(error):
                     raise
-                raise CollectionNotFoundError(
-                    f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}"
-                ) from None
+                raise CollectionNotFoundError(f"no collection {name!r}") from None
         info = _info(table)
         if info is None:
             raise StoreError(f"the table {key!r} was not made by embedkit; choose another name than {name!r}")

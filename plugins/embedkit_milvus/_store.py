@@ -102,7 +102,7 @@ class MilvusStore:
         key = collection_key(name)
         with self.request(f"opening the collection {name!r}"):
             if not self._client.has_collection(key, timeout=request_seconds()):
-                raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+                raise CollectionNotFoundError(f"no collection {name!r}")
             info = self._infos().get(key)
             if info is None:
                 raise StoreError(

@@ -73,7 +73,7 @@ class PgvectorStore:
             )
             found = cursor.fetchone()
         if found is None:
-            raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+            raise CollectionNotFoundError(f"no collection {name!r}")
         number, dim, metric, fingerprint, *others = found
         return PgvectorCollection(
             self._database, number, CollectionInfo(name, dim, metric, restore(fingerprint), *others)

@@ -111,7 +111,7 @@ class QdrantStore:
         key = safe_name(name)
         with translated(f"opening the collection {name!r}"):
             if not self._client.collection_exists(key):
-                raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+                raise CollectionNotFoundError(f"no collection {name!r}")
             info = self._info(key)
         if info is None:
             raise StoreError(

@@ -117,7 +117,7 @@ class EdgeStore:
         folder = self._folder(name)
         with self._opening, translated(f"opening the collection {name!r}"):
             if not folder.exists():
-                raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+                raise CollectionNotFoundError(f"no collection {name!r}")
             info = _info(folder)
             if info is None:
                 raise StoreError(f"the folder {folder} was not made by embedkit; choose another name than {name!r}")

@@ -79,7 +79,7 @@ class SqliteVecStore:
                 "SELECT number, dim, metric, fingerprint FROM embedkit_collections WHERE name = ?", [name]
             ).fetchone()
         if found is None:
-            raise CollectionNotFoundError(f"no collection {name!r}; there are: {', '.join(self.names()) or 'none'}")
+            raise CollectionNotFoundError(f"no collection {name!r}")
         number, dim, metric, fingerprint = found
         return SqliteVecCollection(self._database, number, CollectionInfo(name, dim, metric, fingerprint))
 

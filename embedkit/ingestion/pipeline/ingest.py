@@ -115,7 +115,8 @@ def ingest(
             f"metric: this model's vectors are compared by {encoder.metric!r} and are not of unit length, so an index by {metric!r} "
             "would rank them otherwise; leave metric out"
         )
-    columns = Columns.of(encoder, role, outputs)
+    Columns.of(encoder, role, outputs)
+    options = IngestOptions(role, metric, metadata_policy, window, sync, filter, outputs, progress)
     with (
         DeadLetters(
             f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters,
@@ -123,17 +124,43 @@ def ingest(
         ) as dead,
         opened(store) as connection,
         one_writer(connection, collection),
-        tqdm(total=None, unit="row", disable=None if progress is None else not progress) as bar,
     ):
+        return fill(documents, encoder, connection, collection, dead, options)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """What `ingest` takes beside documents, encoder and place."""
+
+    role: str = "document"
+    metric: Metric | None = None
+    metadata_policy: MetadataMode = "strict"
+    window: int | None = None
+    sync: bool = False
+    filter: Filter | None = None
+    outputs: Sequence[str] | None = None
+    progress: bool | None = False
+
+
+def fill(
+    documents: Iterable[object],
+    encoder: BaseEncoder,
+    connection: GuardedStore,
+    collection: str,
+    dead: DeadLetters,
+    options: IngestOptions,
+) -> IngestReport:
+    """`ingest` for whoever holds the lock of the collection, and has checked what is given."""
+    role, outputs, progress = options.role, options.outputs, options.progress
+    with tqdm(total=None, unit="row", disable=None if progress is None else not progress) as bar:
         if not bar.disable:
             bar.total = length_hint(documents) or None
         known = existing(connection, collection)
-        if known:
-            columns = Columns.of(encoder, role, outputs, known.info)
-        spec = columns.spec(collection, metric or encoder.metric)
+        columns = Columns.of(encoder, role, outputs, known.info if known else None)
+        spec = columns.spec(collection, options.metric or encoder.metric)
         writer = Writer(connection.ensure(spec), stopping=threading.Event())
-        run = _Run(encoder, role, columns, writer, dead, bar, window)
-        return run.run(documents, metadata_policy, sync=sync, filter=filter)
+        run = _Run(encoder, role, columns, writer, dead, bar, options.window)
+        return run.run(documents, options.metadata_policy, sync=options.sync, filter=options.filter)
 
 
 @dataclass(slots=True)
@@ -209,7 +236,7 @@ class _Run:
                 "tokens that the model reads and were cut; split them into chunks to have all of their text in the "
                 "vectors",
                 TruncationWarning,
-                stacklevel=4,  # run, ingest and what takes its old keywords
+                stacklevel=5,  # run, fill, ingest and what takes its old keywords
             )
         return report
 

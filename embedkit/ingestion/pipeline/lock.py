@@ -13,7 +13,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,16 +25,25 @@ from embedkit.system import cache
 
 
 @contextmanager
-def one_writer(store: GuardedStore, collection: str) -> Iterator[None]:
-    """Hold the lock for the block. Raises `StoreError`, which says who holds it, where it is taken, and `DiskError`
-    where it cannot be made.
+def one_writer(store: GuardedStore, *collections: str) -> Iterator[None]:
+    """Hold the locks of some collections for the block, of those that their names lead to. Raises `StoreError`, which says who holds
+    it, where one is taken, and `DiskError` where one cannot be made.
 
-    A store in memory, and one that was not opened by its URL, has none.
+    Who lets a name lead to another collection holds the lock of the one that it led to: within the block it stays what it is. A store
+    in memory, and one that was not opened by its URL, has none.
     """
-    path = _path(store, collection)
-    if path is None:
-        yield
-        return
+    while True:
+        meant = [store.resolve(name) for name in collections]
+        with ExitStack() as held:
+            for path, name in {path: name for name in meant if (path := _path(store, name))}.items():
+                held.enter_context(_locked(path, _what(store, name)))
+            if meant == [store.resolve(name) for name in collections]:
+                yield
+                return
+
+
+@contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
     lock = FileLock(path, timeout=0, thread_local=False)
     note = path.with_suffix(".holder")
     try:
@@ -42,7 +51,7 @@ def one_writer(store: GuardedStore, collection: str) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise StoreError(
-            f"another ingest{_holder(note)} writes to {_what(store, collection)}; wait until it has ended, or stop it"
+            f"another ingest{_holder(note)} writes to {what}; wait until it has ended, or stop it"
         ) from None
     except OSError as error:
         raise DiskError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from embedkit.errors import FilterError, InputError
+from embedkit.errors import CollectionNotFoundError, FilterError, InputError
 from embedkit.ingestion import ingest
 from embedkit.records.documents import Hit
 from embedkit.records.filter_text import parse_filter
@@ -22,6 +23,7 @@ from embedkit.server.http.failures import Refusal
 from embedkit.server.models import ServedModel
 from embedkit.server.service import Service
 from embedkit.server.shapes.items import given_items
+from embedkit.stores.fingerprint import bundle_of, same_space
 from embedkit.stores.opening import opened
 
 _MOST_HITS = 1000
@@ -68,7 +70,7 @@ async def answer_search(service: Service, call: Call, body: SearchBody, path: Ma
         raise Refusal(
             400, f"k: expected 1 to {_MOST_HITS}, and offset up to 100000, found {body.k} and {body.offset}", param="k"
         )
-    model, _ = service.model(call, body.model, lambda one: one.embeds)
+    model = await _model(service, call, body.model, name)
     single = not isinstance(body.query, list)
     items = [
         item
@@ -101,7 +103,7 @@ async def answer_search(service: Service, call: Call, body: SearchBody, path: Ma
 async def answer_documents(service: Service, call: Call, body: DocumentsBody, path: Mapping[str, str]) -> Reply:
     """What became of each document: written, unchanged, or why it was refused."""
     store, name = _store(service), path["name"]
-    model, _ = service.model(call, body.model, lambda one: one.embeds)
+    model = await _model(service, call, body.model, name)
     if not body.documents or len(body.documents) > service.settings.max_texts:
         raise Refusal(
             400,
@@ -131,6 +133,27 @@ def _written(
         "report": counts,
         "refused": [{name: one[name] for name in ("id", "reason") if name in one} for one in refused],
     }
+
+
+async def _model(service: Service, call: Call, asked: str | None, name: str) -> ServedModel:
+    """The model that is asked for; else, of several, that whose vectors the collection holds now, wherever its name leads."""
+    store = _store(service)
+
+    def fitting(one: ServedModel) -> bool:
+        return one.embeds and same_space(fingerprint, one.encoder.fingerprint)
+
+    if not asked and sum(one.embeds for one in service.catalogue.models.values()) > 1:
+        fingerprint = await service.beside(lambda: _made_with(store, name))
+        if any(map(fitting, service.catalogue.models.values())):
+            return service.model(call, None, fitting)[0]
+    return service.model(call, asked, lambda one: one.embeds)[0]
+
+
+def _made_with(store: Any, name: str) -> str:
+    """The fingerprint of the bundle that a collection was made with; empty where there is none."""
+    with opened(store) as connection, suppress(CollectionNotFoundError):
+        return bundle_of(connection.open(name).info.fingerprint)
+    return ""
 
 
 def _store(service: Service) -> Any:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from embedkit.errors import InputError, StoreError
+from embedkit.errors import CollectionNotFoundError, InputError, StoreError
 from embedkit.ingestion.pipeline.lock import one_writer
-from embedkit.stores.contract import Capabilities, StoreURL
+from embedkit.stores.contract import Capabilities, CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store as open_memory
 
@@ -21,6 +21,9 @@ from embedkit.stores.memory import open_store as open_memory
 class Nothing:
     def __init__(self, *, multi_process: bool) -> None:
         self.caps = Capabilities(multi_process=multi_process)
+
+    def open(self, name: str) -> None:
+        raise CollectionNotFoundError(name)
 
 
 def store(url: str, *, multi_process: bool = False) -> GuardedStore:
@@ -37,7 +40,9 @@ HOLD = (
     "from embedkit.stores.guarded import GuardedStore\n"
     "from embedkit.ingestion.pipeline.lock import one_writer\n"
     "from embedkit.stores.contract import Capabilities, StoreURL\n"
-    "class Nothing: caps = Capabilities(multi_process=False)\n"
+    "from embedkit.stores.memory import open_store\n"
+    "class Nothing:\n"
+    "    caps, open = Capabilities(multi_process=False), open_store(StoreURL.parse('memory:none')).open\n"
     "with one_writer(GuardedStore(Nothing(), StoreURL.parse(sys.argv[1])), 'docs'):\n"
     "    print('held', flush=True); time.sleep(60)\n"
 )
@@ -147,3 +152,42 @@ def test_a_place_that_cannot_be_written_says_so(working_folder: Path, monkeypatc
     monkeypatch.setenv("EMBEDKIT_CACHE", str(working_folder / "file"))
     with pytest.raises(InputError, match="EMBEDKIT_CACHE"):
         one_writer(store("chroma://localhost:8000"), "docs").__enter__()
+
+
+def test_a_name_that_leads_to_a_collection_is_locked_as_that():
+    inner = open_memory(StoreURL.parse("memory:led"))
+    inner.caps = Capabilities()  # type: ignore[misc]
+    here = GuardedStore(inner, StoreURL.parse("pgvector://localhost/led"))
+    for name in ("docs", "new"):
+        here.ensure(CollectionSpec(name, 2))
+    here.switch("docs", "new")
+    with one_writer(here, "docs"), pytest.raises(StoreError, match="collection 'new'"):
+        one_writer(here.exact(), "new").__enter__()
+    with one_writer(here.exact(), "docs"), one_writer(here, "docs"):
+        pass
+
+
+def test_a_name_that_is_switched_while_its_lock_is_taken_is_locked_as_what_it_became(monkeypatch):
+    inner = open_memory(StoreURL.parse("memory:moved"))
+    inner.caps = Capabilities()  # type: ignore[misc]
+    here = GuardedStore(inner, StoreURL.parse("pgvector://localhost/moved"))
+    for name in ("docs", "new"):
+        here.ensure(CollectionSpec(name, 2))
+    exact, answers = here.exact(), iter(["docs"])
+    monkeypatch.setattr(here, "resolve", lambda name: next(answers, "new"))
+    with one_writer(here, "docs"):
+        with one_writer(exact, "docs"):
+            pass
+        with pytest.raises(StoreError, match="collection 'new'"):
+            one_writer(exact, "new").__enter__()
+
+
+def test_several_at_once_are_held_together_once_where_a_store_has_one_lock(working_folder: Path):
+    (working_folder / "index").mkdir()
+    with one_writer(store("chroma:index"), "a", "b"), pytest.raises(StoreError, match="another ingest"):
+        one_writer(store("chroma:index"), "c").__enter__()
+    many = store("pgvector://localhost/db", multi_process=True)
+    with one_writer(many, "b"), pytest.raises(StoreError, match="collection 'b'"):
+        one_writer(many, "a", "b").__enter__()
+    with one_writer(many, "a"), one_writer(many, "b"):
+        pass

@@ -6,7 +6,7 @@ import numpy as np
 
 from embedkit.records.batch import RecordBatch
 from embedkit.stores.contract import Capabilities, CollectionInfo
-from embedkit.stores.row_checks import unusable_rows, unusable_weights
+from embedkit.stores.guarding.row_checks import unusable_rows, unusable_weights
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 

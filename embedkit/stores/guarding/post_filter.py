@@ -17,8 +17,7 @@ import numpy as np
 from embedkit.records.documents import Hit, Page, Record
 from embedkit.records.filters import ORDERINGS, Combine, Compare, F, Filter, Not, depth, push_down_not
 from embedkit.records.metadata import filterable
-
-from .contract import Capabilities, Collection
+from embedkit.stores.contract import Capabilities, Collection
 
 _FIRST, _GROWTH = 4, 4
 _PAGE = 1000

@@ -11,11 +11,10 @@ from embedkit.errors import InputError
 from embedkit.records.batch import RecordBatch
 from embedkit.records.coercion import MetadataMode, converted
 from embedkit.records.metadata import Metadata, dump_metadata
+from embedkit.stores.contract import Capabilities, CollectionInfo
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
-
-from .contract import Capabilities, CollectionInfo
 
 
 def unusable_rows(

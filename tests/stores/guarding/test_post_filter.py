@@ -19,8 +19,8 @@ from embedkit.records.filters import OPS, ORDERINGS, Combine, Compare, F, Filter
 from embedkit.records.metadata import filterable
 from embedkit.stores.contract import Capabilities, CollectionSpec, StoreURL
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.guarding.post_filter import answers, pushed_down
 from embedkit.stores.memory import open_store
-from embedkit.stores.post_filter import answers, pushed_down
 from embedkit.testing.samples import FILTER_ROWS, LARGE, comparison, random_filter
 
 CAPS = st.builds(

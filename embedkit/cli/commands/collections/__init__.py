@@ -1,0 +1,1 @@
+"""The commands that keep collections over the years."""
