@@ -39,7 +39,13 @@ def _gate_option(name: str, help: str) -> Callable[[Callable[..., None]], Callab
     metavar="MODEL",
     help="A sentence-transformers or transformers folder, a peft adapter's, a .gguf file, or a hub name; a bundle with --explain.",
 )
-@click.option("--output", "-o", type=_PATH, help="The bundle's folder. Nothing is left there if the export fails.")
+@click.option(
+    "--output",
+    "-o",
+    type=_PATH,
+    help="The bundle's folder. Nothing is left there if the export fails; one that was cut goes on "
+    "when the same command is given again.",
+)
 @click.option(
     "--variants",
     help="Precisions to write, separated by commas: fp32, fp16 (for a GPU), int8 (the fastest on CPU), w8 and w4 (weights in "

@@ -33,6 +33,7 @@ from embedkit_export.verification.media.samples import named, samples
 from embedkit_export.verification.sample import Sample
 
 from .progress import Steps
+from .unfinished import Unfinished, export_key, until_ended
 from .variant_maker import Maker, grounds
 
 DEFAULT = ("fp32", "int8")
@@ -59,6 +60,9 @@ def export(
     progress: bool = False,
 ) -> ExportReport:
     """Export a trained encoder as a bundle, checked against torch before it is written.
+
+    What is proved is kept beside ``output`` until the export ends: one that was cut goes on from there when it is called again in
+    the same way, in another process too.
 
     Args:
         model: a sentence-transformers or transformers folder, a peft adapter's, a ``.gguf`` file, a hub name, a live SentenceTransformer,
@@ -110,9 +114,18 @@ def export(
         )
         step("read the sample")
         sampled = samples(prepared.plan, sample)
-        with bundle.writing(target, overwrite=overwrite) as folder:
+        with until_ended(target), bundle.writing(target, overwrite=overwrite) as folder:
             manifest, made = _make(
-                prepared, sampled, folder, chosen, required, step, timing=timing, asked=variants is not None, own=own
+                prepared,
+                sampled,
+                target,
+                folder,
+                chosen,
+                required,
+                step,
+                timing=timing,
+                asked=variants is not None,
+                own=own,
             )
     notes = [*prepared.plan.notes, *prepared.inferred.notes, *made.notes]
     notes += [note for one in sampled.values() for note in one.notes]
@@ -130,6 +143,7 @@ def _checked_variants(variants: Sequence[str]) -> list[str]:
 def _make(
     prepared: Prepared,
     sampled: dict[str, Sample],
+    target: Path,
     folder: Path,
     chosen: list[str],
     gates: dict[str, Gates],
@@ -139,24 +153,26 @@ def _make(
     asked: bool,
     own: bool,
 ) -> tuple[Manifest, Maker]:
-    """Write all of the bundle into ``folder``; ``own`` tells that nobody else holds the model's weights."""
+    """Write all of the bundle into ``folder``, which becomes ``target``; ``own`` tells that nobody else holds the model's weights."""
     plan = prepared.plan
     tokenizers = Tokenizers(plan, folder)
     write_tables(plan, folder)
     head = pair_head(plan) if plan.recipe.pair is not None else None
     step("capture the graph")
     captured, notes = grounds(plan, tokenizers, sampled)
+    description = Description(prepared, tokenizers.files)
+    key = export_key(captured, description, sampled, tokenizers.modalities, gates)
+    unfinished = Unfinished(target, key)
     step("encode with torch")
-    judge = Judge(prepared, sampled, tokenizers, gates)
+    judge = Judge(prepared, sampled, tokenizers, gates, unfinished.values)
     judge.write_golden(folder / GOLDEN_FILE)
     if head is not None:
         vectors = judge.golden["default"][DENSE]
         assert isinstance(vectors, np.ndarray), "what a dense output gives"
         write_pair_graph(head, vectors, folder, parity=gates["fp32"].parity)
-    description = Description(prepared, tokenizers.files)
     if own:
         let_go([graph.module for graph in plan.graphs.values()])  # torch has said all it had to
-    maker = Maker(captured, folder, judge, description, step, asked=asked)
+    maker = Maker(captured, folder, judge, description, step, unfinished, asked=asked)
     maker.notes += [*notes, *judge.notes]
     name = prepared.origin.name
     if not maker.make("fp32"):

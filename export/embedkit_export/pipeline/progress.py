@@ -36,6 +36,7 @@ class Steps:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self("done")
+            self._bar.update((self._bar.total or 0) - self._bar.n)
         else:
             self._end(failed=True)
         self._bar.close()

@@ -29,6 +29,8 @@ from embedkit_export.verification.media.samples import sample_key
 from embedkit_export.verification.parity import Verdict
 from embedkit_export.verification.sample import Sample
 
+from .unfinished import Proven, Unfinished
+
 _UNKNOWN = Quality(texts=0, max_abs=0.0, cosine_mean=0.0, cosine_min=0.0, top10_overlap=0.0)
 
 
@@ -79,13 +81,14 @@ class Maker:
         judge: Judge,
         description: Description,
         step: Callable[..., None],
+        unfinished: Unfinished,
         *,
         asked: bool = True,
     ) -> None:
-        """``asked`` is whether the variants were asked for: of those made by default, one that would be fp32 again is
-        no loss."""
+        """``unfinished`` knows what a run that was cut has proved; ``asked`` is whether the variants were asked for: of those made
+        by default, one that would be fp32 again is no loss."""
         self.grounds, self.folder, self.judge, self.description, self.step = grounds, folder, judge, description, step
-        self.asked = asked
+        self.unfinished, self.asked = unfinished, asked
         self.passed: dict[str, dict[str, Variant]] = {owner: {} for owner in grounds}
         """By the role that owns the graph, by name."""
         self.missing: dict[str, str] = {}
@@ -97,6 +100,29 @@ class Maker:
     def make(self, variant: str) -> bool:
         """Write one variant in the first of its forms that passes, or say in ``missing`` why there is none; whether it
         is there."""
+        if known := self.unfinished.find(variant, self.folder):
+            self.step(f"take {variant} over from the run that was cut")
+            self._take(variant, known)
+            return variant in self.operators
+        before = len(self.notes)
+        there = self._made(variant)
+        variants = {owner: made[variant] for owner, made in self.passed.items() if variant in made}
+        operators, missing = self.operators.get(variant, {}), self.missing.get(variant)
+        self.unfinished.keep(
+            variant, self.folder, Proven(variants, operators, self.notes[before:], self.judge.labels, missing)
+        )
+        return there
+
+    def _take(self, variant: str, known: Proven) -> None:
+        for owner, made in known.variants.items():
+            self.passed[owner][variant] = made
+            self.operators[variant] = known.operators
+        self.notes += known.notes
+        self.judge.labels = known.labels
+        if known.missing is not None:
+            self.missing[variant] = known.missing
+
+    def _made(self, variant: str) -> bool:
         self.step(f"write {variant}")
         failures: list[tuple[str, list[str]]] = []
         for number, form in enumerate(forms(variant)):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from embedkit.bundle.manifest import (
     ComposedFrontend,
     FeaturesFrontend,
     ImageFrontend,
+    Output,
     TextFrontend,
 )
 from embedkit.encoders.encoder import Encoder
@@ -40,6 +41,16 @@ MEDIA = (ImageFrontend, AudioFrontend, ComposedFrontend, FeaturesFrontend)
 """What reads no texts, and no ids that these stand for."""
 
 
+Keep: TypeAlias = Callable[[str, Mapping[str, Output], int, Callable[[], dict[str, Values]]], dict[str, Values]]
+"""Of a role, its outputs, the number of its items, and what makes their values."""
+
+
+def _made(
+    role: str, outputs: Mapping[str, Output], count: int, make: Callable[[], dict[str, Values]]
+) -> dict[str, Values]:
+    return make()
+
+
 class Judge:
     """Judges variants that lie in a folder as a bundle; fp32 comes first, for the labels are compared with its.
     ``gates`` are those of each variant, and
@@ -51,7 +62,10 @@ class Judge:
         sample: Mapping[str, samples.Sample],
         tokenizers: Tokenizers,
         gates: Mapping[str, Gates],
+        keep: Keep = _made,
     ) -> None:
+        """``keep`` gives what torch makes of a role's items, as it is known already or by the call that it is handed."""
+        self._keep = keep
         self.prepared, self.samples, self.tokenizers, self.gates = prepared, sample, tokenizers, gates
         self.sample = sample[sample_key(prepared.plan.roles["default"].frontend)]
         self.golden: dict[str, dict[str, Values]] = {}
@@ -62,7 +76,8 @@ class Judge:
         """What is proved on fewer texts than there are."""
         self._seen: dict[Any, dict[Any, dict[str, Values]]] = {}
         self.cases = [self._case(name) for name in prepared.plan.roles]
-        self._fp32_labels: dict[str, float] = {}
+        self.labels: dict[str, float] = {}
+        """What the labels of the sample say of fp32."""
 
     def _case(self, name: str) -> verify.Case:
         """A role with a graph of its own is judged on all texts, others on the fixed ones; one that reads as the owner of its
@@ -89,7 +104,8 @@ class Judge:
         verify.check_tokens(self.tokenizers, name, plan.roles[name], items)
         if again:
             hostile, items = [], golden
-        expected = self._expected(name, items)
+        outputs = plan.graphs[plan.roles[name].graph].outputs
+        expected = self._keep(name, outputs, len(items), lambda: self._expected(name, items))
         places = slice(len(hostile), len(hostile) + len(golden))
         self.golden[name] = {output: values[places] for output, values in expected.items()}
         if isinstance(frontend, MEDIA) and (name in plan.graphs or not self._is_shared(name)):
@@ -174,9 +190,9 @@ class Judge:
             labelled = LabelledSample(self.sample, encoder)
             labels = labelled.figures()
             if variant == "fp32":
-                self._fp32_labels = labels
+                self.labels = labels
             else:
-                verdict.problems += verify.judge_labels(labels, self._fp32_labels, self.gates[variant])
+                verdict.problems += verify.judge_labels(labels, self.labels, self.gates[variant])
             sized = [
                 msgspec.structs.replace(cut, labels=_rounded(labelled.figures(cut.dim)))
                 for cut in verdict.quality.matryoshka
