@@ -44,7 +44,7 @@ _HOME = {
     "FileRows": "ingestion",
     "Filter": "records.filters",
     "FilterError": "errors",
-    "GuardedCollection": "stores.guarded",
+    "GuardedCollection": "stores.guarding.collection",
     "GuardedStore": "stores.guarded",
     "Hit": "records.documents",
     "Image": "records.media",
@@ -165,9 +165,9 @@ if TYPE_CHECKING:
     from embedkit.stores.contract import CollectionSpec as CollectionSpec
     from embedkit.stores.contract import StoreURL as StoreURL
     from embedkit.stores.contract import VectorStore as VectorStore
-    from embedkit.stores.guarded import GuardedCollection as GuardedCollection
     from embedkit.stores.guarded import GuardedStore as GuardedStore
     from embedkit.stores.guarding.aliases import Alias as Alias
+    from embedkit.stores.guarding.collection import GuardedCollection as GuardedCollection
     from embedkit.stores.opening import open_store as open_store
     from embedkit.stores.plugins import store_plugins as store_plugins
     from embedkit.vectors.geometry import combine as combine

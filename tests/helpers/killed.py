@@ -90,9 +90,10 @@ def rows(version: int) -> list[dict[str, Any]]:
 
 
 def do(kind: str, bundle: str, url: str, version: int, other: str = "") -> None:
-    """One job; ``damage`` is what a repair is needed after, ``compare`` an assertion that the collection is the source."""
+    """One job; ``damage`` is what a repair is needed after, ``compare`` an assertion that the collection is the source, ``whole`` that it is
+    so with the one model or the other, which is written to the file ``model``."""
     from embedkit.encoders.encoder import Encoder
-    from embedkit.ingestion import check, copy, ingest, retry
+    from embedkit.ingestion import check, copy, ingest, migrate, retry
     from embedkit.records.documents import Document
     from embedkit.stores.opening import open_store
 
@@ -105,6 +106,17 @@ def do(kind: str, bundle: str, url: str, version: int, other: str = "") -> None:
         ingest(source, encoder, url, window=16, sync=True, **place)
     elif kind == "copy":
         copy(other, url, **place)
+    elif kind == "migrate":
+        newer = Encoder.load(other, variant="fp32", threads=1, on_truncate="ignore")
+        migrate(newer, url, **place)
+    elif kind == "whole":
+        with open_store(url) as store:
+            made_with = store.open("docs").info.fingerprint
+            if made_with != encoder.fingerprint:
+                encoder = Encoder.load(other, variant="fp32", threads=1, on_truncate="ignore")
+            report = check(source, encoder, store, vectors=SIZE, **place)
+        assert report.consistent, str(report)
+        Path("model").write_text(made_with)
     elif kind == "retry" and Path("docs.dead.jsonl").exists():
         retry("docs.dead.jsonl", encoder, url, window=16, **place)
     elif kind == "repair":
@@ -186,13 +198,13 @@ def _logged(file: int, log: str) -> None:
     """Let each request to a store have a line in the log, before it and after it."""
     import importlib
 
-    from embedkit.ingestion.jobs import copy
+    from embedkit.ingestion.jobs import copy, migrate
     from embedkit.stores.guarded import GuardedCollection
 
     for name in ("chromadb", "psycopg", "onnxruntime", "embedkit_chroma._store", "embedkit_pgvector._store"):
         with suppress(ImportError):
             importlib.import_module(name)
-    copy._PAGE = 16
+    copy._PAGE = migrate._PAGE = 16
     for name in ("upsert", "delete", "scan", "hashes"):
 
         def logged(

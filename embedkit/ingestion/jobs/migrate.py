@@ -159,9 +159,11 @@ def migrate(
                 old, encoder, exact, collection=target, role=role, vectors=vectors, searches=searches, progress=progress
             )
             report = replace(report, check=checked)
-            why = _refusal(report, switch)
+            why = _refusal(report)
             if not why and judge is not None and not judge(old.rows, exact.open(target)):
                 why = "the judge says no"
+            elif not why and not switch:
+                why = f"{target} is complete; run it again to switch"
             if not why:
                 connection.switch(collection, target)
     return replace(report, switched=not why, why=why, seconds=time.perf_counter() - started)
@@ -239,12 +241,12 @@ def _filled(
     )
 
 
-def _refusal(report: MigrateReport, switch: bool) -> str:
+def _refusal(report: MigrateReport) -> str:
     if report.dead:
         return f"{report.dead:,} rows have no vector of the new model; repair or delete them in {report.source}, and run it again"
     if not report.complete:
         return f"{report.target} is not what {report.source} holds; run it again"
-    return "" if switch else f"{report.target} is complete; run it again to switch"
+    return ""
 
 
 def _holds(info: CollectionInfo, spec: CollectionSpec) -> bool:

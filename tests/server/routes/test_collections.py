@@ -10,7 +10,9 @@ import pytest
 
 import embedkit
 from embedkit import Encoder, F, FilterError
+from embedkit.ingestion.jobs.migrate import go_back
 from embedkit.server.routes.collections import asked_filter
+from embedkit.testing.tiny import tiny_bundle
 from helpers.served import Served, quiet, served
 
 DOCUMENTS = [
@@ -110,3 +112,29 @@ def test_filters(tmp_path: Path) -> None:
     assert asked_filter([{"a": None}]) == (F("a") == None)  # noqa: E711
     with pytest.raises(FilterError, match="clauses"):
         asked_filter([7])
+
+
+def test_of_several_models_that_answers_whose_vectors_a_name_leads_to(
+    encoders: dict[str, Encoder], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytest.importorskip("sqlite_vec", reason="the extra sqlite-vec is not installed")
+    url = f"sqlite-vec:{tmp_path / 'db'}"
+    newer = Encoder.load(tiny_bundle(tmp_path / "newer", dim=12, seed=5), variant="fp32", threads=1)
+    embedkit.ingest(DOCUMENTS, encoders["tiny"], url, collection="docs", outputs=["dense"])
+    with served({"tiny": encoders["tiny"], "newer": newer}, quiet(store=url)) as running:
+
+        def answered() -> str:
+            got = running.ask("/v1/collections/docs/search", {"query": "tea"})
+            assert got.status == 200, got.data
+            assert len(got.json["hits"]) == 3
+            return str(got.json["model"])
+
+        assert answered() == "tiny"
+        assert embedkit.migrate(newer, url, collection="docs").switched
+        assert answered() == "newer"
+        more = {"documents": [{"id": "4", "text": "more tea"}]}
+        assert running.ask("/v1/collections/docs/documents", more).json["report"]["written"] == 1
+        assert go_back(url, collection="docs").left_rows == 4
+        assert answered() == "tiny"
+        assert running.ask("/v1/collections/docs/search", {"query": "tea", "model": "newer"}).status == 409
+        assert running.ask("/v1/collections/none/search", {"query": "tea"}).status == 404
