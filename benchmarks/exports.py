@@ -5,6 +5,8 @@
 MiniLM is the trained model; the others are the real transformers classes in the published sizes with random weights and
 MiniLM's tokenizer (a table has all of its rows, of which a text reads some). With random weights a variant's quality
 means nothing, so gates are wide open: the same work is done, and no safer form is tried. Writes JSON.
+
+gte-modernbert-base (fp32 and int8, one thread of torch, two processors): 306 s, 241 of processors, at most 4.1 GB.
 """
 
 from __future__ import annotations

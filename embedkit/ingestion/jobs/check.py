@@ -6,6 +6,7 @@ import json
 import random
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from itertools import islice
@@ -20,7 +21,7 @@ from embedkit.encoders.info import check_encoder
 from embedkit.errors import OptionError
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.lock import one_writer
-from embedkit.ingestion.pipeline.prune import compared
+from embedkit.ingestion.pipeline.prune import compared, source_of
 from embedkit.ingestion.rows.media import located
 from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.records.coercion import MetadataMode
@@ -147,7 +148,7 @@ def check(
     Args:
         documents: what was ingested, as `embedkit.ingest` takes it.
         encoder: the bundle that the collection was made with; None to compare no vectors. By it a row without a text is known as one
-            that was ingested with its id in the place of it.
+            that was ingested with its id in the place of it; without it, where the collection has such rows.
         store: what `embedkit.open_store` returned, or a store URL.
         collection: its name.
         metadata_policy: what the rows were ingested with; ``strict`` by default.
@@ -178,12 +179,16 @@ def check(
     modality = None if encoder is None else encoder.modality(role)
     with (
         opened(store) as connection,
-        SourceReader(documents, modality=modality, metadata_policy=metadata_policy) as reading,
+        ExitStack() as opening,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):
         rows = connection.open(collection)
         if encoder is not None:
             rows.require_fingerprint(encoder.fingerprint)
+        textless = modality is None and _has_textless(rows)
+        reading = opening.enter_context(
+            SourceReader(documents, modality=modality, textless=textless, metadata_policy=metadata_policy)
+        )
         for window in reading.windows(lambda: _WINDOW):
             bar.update(len(window))
         run = _Check(rows, reading, filter, CheckReport(collection, source=len(reading.ledger), bad=reading.bad))
@@ -196,6 +201,11 @@ def check(
             with one_writer(connection, collection):
                 rows.delete(ids=run.broken)
     return run.report
+
+
+def _has_textless(rows: GuardedCollection) -> bool:
+    """Whether a row was ingested without a text, so that its id, or that of the document it is a chunk of, stands there."""
+    return any(row.text in (row.id, source_of(row)) for page in rows.pages(None, size=_WINDOW) for row in page)
 
 
 class _Sample(Generic[_Item]):

@@ -53,13 +53,13 @@ def compared(
     for page in collection.pages(filter, size=_PAGE):
         known = reading.ledger.hashes([row.id for row in page])
         lost = [row for row in page if row.id not in known]
-        sources = {row.id: _source(row) for row in lost}
+        sources = {row.id: source_of(row) for row in lost}
         spared = reading.ledger.spared([*sources, *sources.values()])
         known |= {row.id: row.hash for row in lost if row.id in spared or sources[row.id] in spared}
         yield from ((row, known.get(row.id)) for row in page)
 
 
-def _source(row: Record) -> str:
+def source_of(row: Record) -> str:
     """The id of the document that a row was made of."""
     place = place_of(row.id, row.metadata)
     return place.source if place else row.id

@@ -24,14 +24,16 @@ _WINDOW_CHARACTERS = 1 << 20
 
 class SourceReader:
     """One pass over a source. Where ``modality``, by which the rows are encoded, reads no text of a row that has none, its id is kept in
-    the place of it. ``on_bad_row`` is given each row that cannot be used, ``on_duplicate`` is called for each that repeats
-    an earlier one. ``ledger`` holds the ids that were met; ``nameless`` counts bad rows that have none."""
+    the place of it; without a modality where the source is ``textless``. ``on_bad_row`` is given each row that cannot be used,
+    ``on_duplicate`` is called for each that repeats an earlier one. ``ledger`` holds the ids that were met; ``nameless`` counts bad rows
+    that have none."""
 
     def __init__(
         self,
         documents: Iterable[object],
         *,
         modality: Modality | None = None,
+        textless: bool = False,
         metadata_policy: MetadataMode = "strict",
         on_bad_row: Callable[[BadRow], None] = lambda row: None,
         on_duplicate: Callable[[], object] = lambda: None,
@@ -39,7 +41,8 @@ class SourceReader:
         check_mode(metadata_policy)
         documents = items_of("documents", documents, "document", ordered=False)
         self._modality = modality if modality is not None and modality.frontend.kind != "text" else None
-        if self._modality is not None and hasattr(documents, "textless"):
+        self._textless = textless if modality is None else self._modality is not None
+        if self._textless and hasattr(documents, "textless"):
             documents = documents.textless()
         self._documents, self._policy = documents, metadata_policy
         self._on_bad_row, self._on_duplicate = on_bad_row, on_duplicate
@@ -51,7 +54,7 @@ class SourceReader:
         rows: list[Fresh] = []
         characters = 0
         for ordinal, item in enumerate(items_of("documents", self._documents, "document", ordered=False), start=1):
-            row = sourced(item, ordinal, textless=self._modality is not None)
+            row = sourced(item, ordinal, textless=self._textless)
             self.read += 1
             usable = row if isinstance(row, BadRow) else self._usable(row)
             if isinstance(usable, BadRow):
@@ -98,9 +101,10 @@ class SourceReader:
     def _named(self, document: SourcedDocument) -> SourcedDocument:
         """The document, with its id as its text where it has none and none is read."""
         text = document.text
-        if self._modality is None or not isinstance(text, str) or text.strip() or not isinstance(document.id, str):
+        if not self._textless or not isinstance(text, str) or text.strip() or not isinstance(document.id, str):
             return document
-        return document if self._modality.reads_text(document.about) else replace(document, text=document.id)
+        read = self._modality is not None and self._modality.reads_text(document.about)
+        return document if read else replace(document, text=document.id)
 
     def _refuse(self, row: BadRow) -> None:
         self.bad += 1

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from embedkit import Encoder, FileRows
 from embedkit.errors import CollectionNotFoundError, InputError
 from embedkit.ingestion import check, ingest
 from embedkit.records.batch import RecordBatch
@@ -21,6 +22,8 @@ from embedkit.records.filters import F
 from embedkit.stores.contract import StoreURL
 from embedkit.stores.guarded import GuardedStore
 from embedkit.stores.memory import open_store
+from helpers.image_bundles import picture_bundle
+from helpers.pictures import folder
 
 
 def fresh_store() -> GuardedStore:
@@ -164,3 +167,21 @@ def test_a_row_whose_time_an_earlier_version_could_not_read_is_named_and_mended(
     assert ingest(source, encoder, made, collection="docs").written == 1
     assert check(source, encoder, made, collection="docs").consistent
     assert docs.get(["b"])[0].metadata == {"t": None}
+
+
+def test_rows_without_a_text_are_known_by_what_is_stored(store, tmp_path):
+    pytest.importorskip("PIL")
+    bundle = picture_bundle(tmp_path / "bundle")
+    photos = [{"id": path.name, "uri": str(path)} for path in folder(tmp_path / "photos", 5)]
+    documents = [Document(row["id"], "", {"uri": row["uri"]}) for row in photos]
+    table = tmp_path / "photos.csv"
+    table.write_text("\n".join(["id,uri", *(f"{row['id']},{row['uri']}" for row in photos)]))
+    for source in (photos, documents, FileRows([table])):
+        pictures = fresh_store()
+        ingest(source, Encoder.load(bundle), pictures, collection="photos")
+        report = check(source, None, pictures, collection="photos")
+        assert (report.rows, report.source, report.bad, report.consistent) == (5, 5, 0, True)
+        pictures.open("photos").delete(ids=[photos[3]["id"]])
+        assert check(source, None, pictures, collection="photos").ids == {"missing": [photos[3]["id"]]}
+    report = check([*SOURCE, Document("none", "")], None, store, collection="docs")  # rows of texts
+    assert (report.source, report.bad, report.consistent) == (50, 1, True)

@@ -92,6 +92,7 @@ _AST = {
 def _whisper(extractor: Any) -> AudioInput:
     most = int(extractor.n_samples)
     _no_dither(extractor)
+    _silent(extractor)
     mel = MelInput(
         frame=extractor.n_fft,
         hop=extractor.hop_length,
@@ -157,6 +158,14 @@ def _no_dither(extractor: Any) -> None:
     if getattr(extractor, "dither", 0.0):
         raise ExportError(
             "dither: noise that is drawn anew makes another vector each time; set it to 0 in the model's files"
+        )
+
+
+def _silent(extractor: Any) -> None:
+    if getattr(extractor, "padding_value", 0.0):
+        raise ExportError(
+            f"padding_value: a bundle fills what is short with silence (0), and this model states {extractor.padding_value}; set it to 0 in "
+            "the model's files"
         )
 
 

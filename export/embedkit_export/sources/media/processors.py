@@ -132,7 +132,8 @@ def of_processor(processor: Any, where: str = "") -> Preparing:
     if kind.startswith("EfficientNet"):
         numbers = _efficient(processor, numbers, reasons, source)
     reasons.append(f"image: scale, mean and std: rescale_factor, image_mean, image_std of {source}")
-    color: Any = "BGR" if getattr(processor, "do_flip_channel_order", False) else "RGB"
+    flips = hasattr(type(processor), "do_flip_channel_order") and processor.do_flip_channel_order  # others pay no heed
+    color: Any = "BGR" if flips else "RGB"
     made = ImageInput(size=final, steps=steps, alpha=alpha, color=color, scale=scale, **numbers)
     return Preparing(made, reasons, processor)
 

@@ -63,3 +63,16 @@ def test_a_long_clip_is_read_from_its_head() -> None:
 def test_another_extractor_is_refused() -> None:
     with pytest.raises(ExportError, match="SpeechT5FeatureExtractor, which is not known here"):
         of_extractor(tf.SpeechT5FeatureExtractor())
+
+
+def test_what_is_filled_with_a_number_is_refused() -> None:
+    """Whisper's extractor fills with it; CLAP's has the same key and fills with 0."""
+    short = sound(0.5)
+    feature = [tf.WhisperFeatureExtractor(chunk_length=2, padding_value=value) for value in (0.0, 0.5)]
+    made = [one(short, sampling_rate=16_000)["input_features"] for one in feature]
+    assert np.abs(made[0] - made[1]).max() > 1e-3
+    with pytest.raises(ExportError, match="padding_value"):
+        of_extractor(feature[1])
+    assert (
+        of_extractor(tf.ClapFeatureExtractor(padding_value=0.5)).audio == of_extractor(tf.ClapFeatureExtractor()).audio
+    )

@@ -121,6 +121,11 @@ def test_of_a_folder(tmp_path: Path) -> None:
         tf.MobileViTImageProcessorPil(),
         tf.MobileViTImageProcessorPil(do_flip_channel_order=False),
         tf.BlipImageProcessorPil(size=CENTER),
+        tf.CLIPImageProcessorPil(do_flip_channel_order=True, size=CENTER, do_center_crop=False),
+        tf.ViTImageProcessorPil(size=CENTER, do_rescale=False, resample=1),
+        tf.SiglipImageProcessorPil(size=CENTER, do_normalize=False, rescale_factor=1 / 127.5),
+        tf.ConvNextImageProcessorPil(size={"shortest_edge": 30}, crop_pct=0.7, resample=4),
+        tf.DeiTImageProcessorPil(size=CENTER, crop_size={"height": 20, "width": 30}, image_mean=0.4),
     ],
 )
 def test_numbers_that_a_processor_alone_makes(processor: Any) -> None:
