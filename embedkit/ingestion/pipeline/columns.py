@@ -104,7 +104,7 @@ def check_metric(encoder: BaseEncoder, metric: Metric | None) -> None:
         )
 
 
-def kept(
+def kept_in(
     encoder: BaseEncoder,
     role: str,
     outputs: Sequence[str] | None,

@@ -29,7 +29,7 @@ from embedkit.stores.plugin_kit.naming import safe_name
 from embedkit.stores.writer import Writer
 from embedkit.system.renames import renamed
 
-from .columns import Columns, check_metric, kept
+from .columns import Columns, check_metric, kept_in
 from .flow.flow import Flow
 from .flow.pace import Pace
 from .lock import one_writer
@@ -113,7 +113,7 @@ def ingest(
     ):
         if not bar.disable:
             bar.total = length_hint(documents) or None
-        columns, rows = kept(encoder, role, outputs, connection, collection, metric)
+        columns, rows = kept_in(encoder, role, outputs, connection, collection, metric)
         writer = Writer(rows, stopping=threading.Event())
         run = _Run(encoder, role, columns, writer, dead, bar, window)
         return run.run(documents, metadata_policy, sync=sync, filter=filter)

@@ -26,7 +26,7 @@ _WINDOWS_WAITING = 2
 
 
 @dataclass(slots=True)
-class Counts:
+class RowCounts:
     """What became of rows; the fields are those of `embedkit.IngestReport`."""
 
     written: int = 0
@@ -56,7 +56,7 @@ class Flow:
         on_done: Callable[[int], object] = lambda rows: None,
     ) -> None:
         self.columns, self.writer, self.pace = columns, writer, pace
-        self.counts = Counts()
+        self.counts = RowCounts()
         self._on_bad_row, self._on_done = on_bad_row, on_done
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
         self._encoding: Background[list[Fresh], Encoded] = Background(
