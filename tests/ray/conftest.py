@@ -20,8 +20,9 @@ STORE_BYTES = 100 << 20
 @pytest.fixture(scope="session")
 def cluster(_own_cache: None) -> Iterator[Any]:
     """With two nodes that have a CPU each."""
-    import ray
     from ray.cluster_utils import Cluster
+
+    import ray
 
     made = Cluster(
         initialize_head=True,
