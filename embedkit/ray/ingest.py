@@ -18,7 +18,7 @@ from embedkit.errors import EmbedkitError, InputError, OptionError, StoreError, 
 from embedkit.ingestion.chunking.chunked import Chunking
 from embedkit.ingestion.distributed.bundle_ref import pack
 from embedkit.ingestion.distributed.letters import letter_box
-from embedkit.ingestion.distributed.plan import Plan, Work, check_shared, plan
+from embedkit.ingestion.distributed.plan import Plan, Work, check_shared, plan_run
 from embedkit.ingestion.distributed.preflight import require_ready
 from embedkit.ingestion.distributed.report import Account, DistributedReport
 from embedkit.ingestion.pipeline.columns import check_metric
@@ -144,7 +144,7 @@ def ingest_dataset(
             one_writer(connection, collection),
             lease(_key(store, collection), f"the collection {collection!r}") as actor,
         ):
-            made = plan(encoder, connection, collection, work, threads=num_cpus)
+            made = plan_run(encoder, connection, collection, work, threads=num_cpus)
             packed: Packed = [ray.put(pack(encoder.bundle))] if send_bundle else []
             if preflight:
                 require_ready(check_nodes(made, packed, num_cpus=num_cpus, num_gpus=num_gpus))

@@ -55,7 +55,7 @@ class BlockAnswer:
 Line: TypeAlias = "BlockCounts | BadRow | tuple[str, str]"
 
 
-def lines(table: Any) -> Iterator[Line]:
+def answer_lines(table: Any) -> Iterator[Line]:
     """What tables of `BlockAnswer.table` say, in their order."""
     for kind, row_id, data in zip(*(table[name].to_pylist() for name in ("kind", "id", "data")), strict=True):
         yield (row_id, data.decode()) if kind == "row" else pickle.loads(data)

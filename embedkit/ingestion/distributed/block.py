@@ -17,7 +17,7 @@ from embedkit.ingestion.chunking.chunked import chunked
 from embedkit.ingestion.pipeline.flow.flow import Flow
 from embedkit.ingestion.pipeline.flow.pace import Pace
 from embedkit.ingestion.readers.source import Source
-from embedkit.ingestion.readers.tables.arrow import table_rows
+from embedkit.ingestion.readers.tables.arrow import arrow_rows
 from embedkit.ingestion.rows.reading import Fresh, SourceReader
 from embedkit.ingestion.rows.row import BadRow, Row, refused
 from embedkit.stores.writer import Writer
@@ -73,7 +73,7 @@ class BlockIngest:
     def _rows(self, table: Any) -> Iterator[Row]:
         if table.column_names == [PICKLED]:
             return (pickle.loads(row) for row in table[PICKLED].to_pylist())
-        return table_rows(table.schema, table.to_batches(), _TABLE, self.plan.fields)
+        return arrow_rows(table.schema, table.to_batches(), _TABLE, self.plan.fields)
 
     def _one_by_one(self, rows: list[Row], key: str, answer: BlockAnswer) -> None:
         """A block on which a process has ended: a row of it may be why."""

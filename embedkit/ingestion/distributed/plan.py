@@ -84,7 +84,7 @@ class Work:
     keep_ids: bool = False
 
 
-def plan(encoder: Encoder, store: GuardedStore, collection: str, work: Work, *, threads: int) -> Plan:
+def plan_run(encoder: Encoder, store: GuardedStore, collection: str, work: Work, *, threads: int) -> Plan:
     """Make the plan and the collection.
 
     Raises:

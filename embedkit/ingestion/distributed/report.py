@@ -11,7 +11,7 @@ from embedkit.ingestion.pipeline.report import IngestReport
 from embedkit.ingestion.rows.ledger import Ledger
 from embedkit.ingestion.rows.row import BadRow
 
-from .answers import BlockCounts, lines
+from .answers import BlockCounts, answer_lines
 from .letters import LetterBox
 
 
@@ -51,7 +51,7 @@ class Account:
     def take(self, table: Any) -> int:
         """A table of answers; how many rows of the source it is about."""
         before = self.counts.read
-        for line in lines(table):
+        for line in answer_lines(table):
             if isinstance(line, BlockCounts):
                 self.counts.add(line)
                 self.nodes.setdefault(line.node, BlockCounts(node=line.node)).add(line)

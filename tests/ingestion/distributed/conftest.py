@@ -6,7 +6,7 @@ import pyarrow as arrow
 import pytest
 
 from embedkit.encoders.encoder import Encoder
-from embedkit.ingestion.distributed.plan import Work, plan
+from embedkit.ingestion.distributed.plan import Work, plan_run
 from embedkit.stores.opening import open_store
 
 
@@ -16,7 +16,7 @@ def planned(bundle, tmp_path):
 
     def make(**work):
         with open_store(f"sqlite-vec:{tmp_path}/rows.db") as store:
-            return plan(Encoder.load(bundle, variant="fp32", threads=1), store, "docs", Work(**work), threads=1)
+            return plan_run(Encoder.load(bundle, variant="fp32", threads=1), store, "docs", Work(**work), threads=1)
 
     return make
 

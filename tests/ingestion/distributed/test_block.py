@@ -9,7 +9,7 @@ import pyarrow as arrow
 
 from embedkit.encoders.encoder import Encoder
 from embedkit.ingestion import Chunking, ingest
-from embedkit.ingestion.distributed.answers import BlockCounts, lines
+from embedkit.ingestion.distributed.answers import BlockCounts, answer_lines
 from embedkit.ingestion.distributed.attempts import Tries
 from embedkit.ingestion.distributed.block import PICKLED, BlockIngest
 from embedkit.ingestion.rows.row import BadRow, SourcedDocument
@@ -17,7 +17,7 @@ from embedkit.stores.opening import open_store
 
 
 def counted(answer):
-    (found,) = [line for line in lines(answer) if isinstance(line, BlockCounts)]
+    (found,) = [line for line in answer_lines(answer) if isinstance(line, BlockCounts)]
     return found
 
 
@@ -44,7 +44,7 @@ def test_a_block_is_written_as_an_ingest_writes_it_and_encoded_once(planned, tab
 
 def test_bad_rows_come_back_with_their_reason_and_cost_no_other(planned, table):
     answer = BlockIngest(planned())(table({"a": "text", "b": " ", "c": "other"}))
-    dead = [line for line in lines(answer) if isinstance(line, BadRow)]
+    dead = [line for line in answer_lines(answer) if isinstance(line, BadRow)]
     assert [(row.id, "whitespace" in row.reason) for row in dead] == [("b", True)]
     assert counted(answer).written == 2
 
@@ -60,7 +60,7 @@ def test_chunks_shrink_across_runs(planned, table):
 
 def test_the_ids_come_back_where_they_are_wanted(planned, table):
     answer = BlockIngest(planned(keep_ids=True))(table({"a": "x", "b": "y"}))
-    assert [line[0] for line in lines(answer) if isinstance(line, tuple)] == ["a", "b"]
+    assert [line[0] for line in answer_lines(answer) if isinstance(line, tuple)] == ["a", "b"]
 
 
 def test_rows_that_were_read_elsewhere_are_taken_as_they_are(planned):
@@ -68,7 +68,7 @@ def test_rows_that_were_read_elsewhere_are_taken_as_they_are(planned):
     made = planned()
     answer = BlockIngest(made)(arrow.table({PICKLED: [pickle.dumps(row) for row in rows]}))
     assert rows_in(made.store)["a"][:2] == ("text", {"k": 1})
-    assert [line for line in lines(answer) if isinstance(line, BadRow)] == rows[1:]
+    assert [line for line in answer_lines(answer) if isinstance(line, BadRow)] == rows[1:]
 
 
 class Died(BaseException):
@@ -97,7 +97,7 @@ def test_a_row_that_ends_its_process_three_times_is_a_dead_letter_and_the_others
         except Died:
             ends += 1
     assert ends == 3
-    dead = [line for line in lines(answer) if isinstance(line, BadRow)]
+    dead = [line for line in answer_lines(answer) if isinstance(line, BadRow)]
     assert [(row.id, row.reason) for row in dead] == [("d3", "3 worker processes ended while it was encoded")]
     assert sorted(rows_in(made.store)) == [f"d{i}" for i in range(8) if i != 3]
     assert counted(BlockIngest(made, attempts=tries)(table({"new": "text"}))).written == 1
