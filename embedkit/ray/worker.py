@@ -68,18 +68,25 @@ def lease(key: str, what: str) -> Iterator[Any]:
 
 
 def check_nodes(plan: Plan, packed: Packed, *, num_cpus: float, num_gpus: float) -> list[NodeCheck]:
-    """`check_node` on each node that has room for a worker."""
+    """`check_node` on each node that has room for a worker, but those that leave the cluster meanwhile."""
     run: Any = ray.remote(num_cpus=0, max_retries=1)(_check_here)
-    waiting = [
-        run.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            plan, packed, time.time()
-        )
+    waiting = {
+        node["NodeID"]: run.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(plan, packed, time.time())
         for node in ray.nodes()
         if node["Alive"]
         and node["Resources"].get("CPU", 0) >= max(num_cpus, 1e-9)
         and node["Resources"].get("GPU", 0) >= num_gpus
-    ]
-    return list(ray.get(waiting))
+    }
+    found = []
+    for node_id, answer in waiting.items():
+        try:
+            found.append(ray.get(answer))
+        except ray.exceptions.RayError as error:
+            if any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes()):
+                found.append(NodeCheck(node_id[:8], (f"it could not be looked at: {type(error).__name__}: {error}",)))
+    return found  # without those that have left the cluster meanwhile
 
 
 def fetching(packed: Packed) -> Callable[[], bytes] | None:
