@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 CONSTRAINTS ?= constraints.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-images test test-all test-newest test-clients bench faults lint docs man constraints clean
+.PHONY: demo demo-images test test-all test-newest test-clients test-ray bench faults lint docs man constraints clean
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,6 +54,16 @@ CLIENTS := langchain-core langchain-tests langchain-qdrant mteb haystack-ai llam
 test-clients: .venv-clients/.ready
 	.venv-clients/bin/python -m pytest -o asyncio_mode=auto tests/integrations tests/cli/commands/serving/test_mcp.py tests/clients
 
+# Clusters of Ray on this machine, of several nodes, in an environment of their own; `make test` skips them where Ray is absent.
+.venv-ray/.ready: pyproject.toml
+	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python $(INSTALL) $(CONSTRAINTS:%=-c %) -e '.[cpu,ray,sqlite-vec,qdrant]' \
+		onnx hypothesis pytest pytest-xdist
+	touch $@
+
+test-ray: .venv-ray/.ready
+	RAY_USAGE_STATS_ENABLED=0 .venv-ray/bin/python -m pytest tests/ray tests/ingestion/distributed
+
 bench: $(READY)
 	$(BIN)/python $(INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
@@ -96,4 +106,4 @@ constraints:
 	sed 's/+.*//' "$$work/versions"; } > constraints.txt
 
 clean:
-	rm -rf .venv .venv-newest .venv-clients .demo .demo-images build dist man
+	rm -rf .venv .venv-newest .venv-clients .venv-ray .demo .demo-images build dist man

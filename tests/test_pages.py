@@ -20,6 +20,7 @@ ELSEWHERE = {
     "serving.md": "tests/test_serving.py",
     "integrations.md": "tests/integrations/test_docs.py",
     "writing-a-store.md": "tests/test_writing_a_store.py",
+    "clusters.md": "needs a cluster: its calls are those of tests/ray",
     "models.md": "a table, made by benchmarks/lookalikes.py",
     "reference/recipe.md": "tests/test_readme.py",
 }

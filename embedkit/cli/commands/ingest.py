@@ -10,6 +10,7 @@ import click
 
 from embedkit.cli.app import app
 from embedkit.cli.click_ext import INTERRUPTED, argument
+from embedkit.cli.cluster import by_cluster, cluster_option
 from embedkit.cli.options import (
     Cutting,
     FieldOptions,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     "  embedkit ingest bundle manual/ table.csv rows.parquet big.jsonl.gz --store chroma:index --collection all\n"
     "  embedkit ingest bundle manual/ --chunk 256 --overlap 32 --store chroma:index --collection manual\n"
     "  psql -c 'copy t to stdout csv header' | embedkit ingest bundle - --format csv --id-field key --text-field '{a}: {b}' ...\n"
+    "  embedkit ingest bundle corpus/ --on ray:10.0.0.1:6379 --threads 4 --store qdrant://10.0.0.2:6333 --collection docs\n"
     "  embedkit ingest clip photos/ --root photos --store chroma:index --collection photos\n"
     "  embedkit ingest clip photos/table.csv --image-field file --text-field caption --store chroma:index --collection photos\n"
     "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 @dry_run_option
 @loading_options
 @dead_letters_option
+@cluster_option
 @fail_option
 @json_option
 @quiet_option
@@ -83,6 +86,7 @@ def ingest(
     dry_run: bool,
     loading: Loading,
     dead_letters: str | None,
+    cluster: str | None,
     fail_on_dead: bool,
     json: bool,
     quiet: bool,
@@ -90,7 +94,10 @@ def ingest(
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
     rows = reading.rows(files, columns)
     run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
-    run.estimate(outputs) if dry_run else run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead)
+    if dry_run:
+        run.estimate(outputs)
+    else:
+        run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, cluster=cluster)
 
 
 @app.command(
@@ -305,11 +312,26 @@ class _Run:
         fail_on_dead: bool = False,
         sync: bool = False,
         filter: Filter | None = None,
+        cluster: str | None = None,
     ) -> None:
         from embedkit.ingestion import ingest as run
 
         def action() -> IngestReport:
             encoder = self.loading.load(self.bundle)
+            if cluster is not None:
+                return by_cluster(
+                    cluster,
+                    suited(self.rows, encoder),
+                    encoder,
+                    self.store,
+                    collection=self.collection,
+                    chunking=self.chunking,
+                    metric=metric or None,
+                    metadata_policy=self.policy,
+                    outputs=_names(outputs),
+                    dead_letters=dead_letters or None,
+                    num_cpus=self.loading.threads or 1,
+                )
             return run(
                 self._documents(encoder),
                 encoder,

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from embedkit.checks import items_of
+from embedkit.checks import items_of, one_of
 from embedkit.encoders.base import BaseEncoder
-from embedkit.errors import CollectionNotFoundError, InputError
+from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError
 from embedkit.runtime.outputs import empty_values
-from embedkit.stores.contract import CollectionInfo, CollectionSpec, Metric
+from embedkit.stores.contract import METRICS, CollectionInfo, CollectionSpec, Metric
 from embedkit.stores.fingerprint import bundle_of, chosen, firsts, same_space, space
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.vectors.arrays import FloatArray
@@ -90,6 +90,33 @@ class Columns:
         assert sparse is None or isinstance(sparse, SparseVectors)
         assert several is None or isinstance(several, MultiVectors)
         return {"vectors": dense, "sparse": sparse, "multivectors": several}
+
+
+def check_metric(encoder: BaseEncoder, metric: Metric | None) -> None:
+    """`OptionError` for what is no metric, `CollectionMismatchError` for one by which this model's vectors cannot be ranked."""
+    if metric is None:
+        return
+    one_of("metric", metric, sorted(METRICS))
+    if not encoder.allows(metric):
+        raise CollectionMismatchError(
+            f"metric: this model's vectors are compared by {encoder.metric!r} and are not of unit length, so an index by {metric!r} "
+            "would rank them otherwise; leave metric out"
+        )
+
+
+def kept_in(
+    encoder: BaseEncoder,
+    role: str,
+    outputs: Sequence[str] | None,
+    store: GuardedStore,
+    name: str,
+    metric: Metric | None,
+) -> tuple[Columns, GuardedCollection]:
+    """What is kept in the collection of this name, as `Columns.of` says, and the collection, made where it is not there. Raises
+    `CollectionMismatchError` where it belongs to another model."""
+    known = existing(store, name)
+    columns = Columns.of(encoder, role, outputs, known.info if known else None)
+    return columns, store.ensure(columns.spec(name, metric or encoder.metric))
 
 
 def existing(store: GuardedStore, name: str) -> GuardedCollection | None:

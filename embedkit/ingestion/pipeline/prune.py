@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from embedkit.errors import InputError
 from embedkit.ingestion.chunking.places import place_of
-from embedkit.ingestion.rows.reading import SourceReader
+from embedkit.ingestion.rows.ledger import Ledger
 from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
 from embedkit.stores.guarded import GuardedCollection
@@ -15,7 +16,14 @@ _PAGE = 1000
 _AT_ONCE = 100_000
 
 
-def check_prunable(reading: SourceReader) -> None:
+class Known(Protocol):
+    """What is known of a source that was read to its end: its ids, and how many bad rows have none."""
+
+    ledger: Ledger
+    nameless: int
+
+
+def check_prunable(reading: Known) -> None:
     """Raise `InputError` where the source says too little to delete by it: it is empty, or has bad rows without an id,
     any of which may be a row of the collection."""
     if not len(reading.ledger):
@@ -29,7 +37,7 @@ def check_prunable(reading: SourceReader) -> None:
         )
 
 
-def prune(collection: GuardedCollection, reading: SourceReader, filter: Filter | None) -> int:
+def prune(collection: GuardedCollection, reading: Known, filter: Filter | None) -> int:
     """Delete the rows that `gone` names; how many. Afterwards a scan finds none."""
     deleted = 0
     while True:
@@ -40,13 +48,13 @@ def prune(collection: GuardedCollection, reading: SourceReader, filter: Filter |
         deleted += len(ids)
 
 
-def gone(collection: GuardedCollection, reading: SourceReader, filter: Filter | None) -> Iterator[Record]:
+def gone(collection: GuardedCollection, reading: Known, filter: Filter | None) -> Iterator[Record]:
     """The rows of the collection that satisfy ``filter`` and that a source, which was read to its end, does not have."""
     return (row for row, digest in compared(collection, reading, filter) if digest is None)
 
 
 def compared(
-    collection: GuardedCollection, reading: SourceReader, filter: Filter | None
+    collection: GuardedCollection, reading: Known, filter: Filter | None
 ) -> Iterator[tuple[Record, str | None]]:
     """Each row of the collection that satisfies ``filter``, with the hash that it has in the source, or None. A row of the
     source that cannot be used stands for the row of its id, and for all chunks of it, as they are."""

@@ -104,13 +104,21 @@ class FileRows:
             raise InputError("id_from: 'row' would give rows of several files the same ids; use 'path' or 'text'")
 
     def __iter__(self) -> Iterator[Row]:
+        for found in self.sources():
+            if isinstance(found, BadRow):
+                yield found
+            else:
+                yield from read(found, self.fields)
+
+    def sources(self) -> Iterator[Source | BadRow]:
+        """The files, in order, each to be `read` with ``fields``; a folder that cannot be listed is a bad row."""
         self.skipped.clear()
         for path in self.paths:
             if os.path.isdir(path):
                 yield from self._folder(path)
             else:
                 form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
-                yield from read(Source(path, path, form, self.delimiter, self.encoding), self.fields)
+                yield Source(path, path, form, self.delimiter, self.encoding)
 
     def media(self, form: str) -> FileRows:
         """The same as files of a format of media (``image``, ``audio``), where neither a format nor a field of files was given and all
@@ -144,7 +152,7 @@ class FileRows:
             total += count
         return total
 
-    def _folder(self, path: str) -> Iterator[Row]:
+    def _folder(self, path: str) -> Iterator[Source | BadRow]:
         folder = Folder(path)
         for relative in folder:
             place = os.path.join(path, relative)
@@ -156,7 +164,7 @@ class FileRows:
                 self.skipped.append(place)
                 continue
             if form or _is_text(place, self.encoding):
-                yield from read(Source(place, relative, form or "text", self.delimiter, self.encoding), self.fields)
+                yield Source(place, relative, form or "text", self.delimiter, self.encoding)
             else:
                 self.skipped.append(place)
         for place, reason in folder.failed:

@@ -40,7 +40,7 @@ class DeadLetters:
         try:
             if self._file is None:
                 self._file = self.path.open("w", encoding="utf-8", newline="\n")
-            self._file.write(json.dumps(_letter(bad)) + "\n")
+            self._file.write(json.dumps(letter(bad)) + "\n")
             self._file.flush()
         except OSError as error:
             raise DiskError(f"dead letters: writing {self.path} failed: {error}", error) from error
@@ -85,7 +85,8 @@ class DeadLetters:
             raise OptionError(f"dead letters: {self.path} holds something else; choose another path for them")
 
 
-def _letter(bad: BadRow) -> dict[str, Any]:
+def letter(bad: BadRow) -> dict[str, Any]:
+    """What is written of a bad row."""
     return {
         "source": bad.source,
         "line": bad.line,

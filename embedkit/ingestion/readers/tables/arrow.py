@@ -27,7 +27,7 @@ def read_parquet(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row
     from pyarrow import parquet
 
     with _broken_as_os_error(), parquet.ParquetFile(file, pre_buffer=False, coerce_int96_timestamp_unit="us") as table:
-        yield from _rows(table.schema_arrow, table.iter_batches(batch_size=_ROWS), source, fields)
+        yield from arrow_rows(table.schema_arrow, table.iter_batches(batch_size=_ROWS), source, fields)
 
 
 def read_arrow(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
@@ -40,10 +40,10 @@ def read_arrow(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
         if seekable:
             with arrow.ipc.open_file(file) as table:
                 batches = (table.get_batch(i) for i in range(table.num_record_batches))
-                yield from _rows(table.schema, batches, source, fields)
+                yield from arrow_rows(table.schema, batches, source, fields)
         else:
             with arrow.ipc.open_stream(file) as stream:
-                yield from _rows(stream.schema, stream, source, fields)
+                yield from arrow_rows(stream.schema, stream, source, fields)
 
 
 def count_parquet(path: str) -> int:
@@ -68,7 +68,9 @@ def _broken_as_os_error() -> Iterator[None]:
         raise OSError(str(error).split("\n")[0]) from error
 
 
-def _rows(schema: Any, batches: Any, source: Source, fields: Fields) -> Iterator[Row]:
+def arrow_rows(schema: Any, batches: Any, source: Source, fields: Fields) -> Iterator[Row]:
+    """The rows of batches of Arrow with one schema, as `read_parquet` gives them; raises `InputError` where columns are missing or
+    doubled."""
     fields.check_columns(schema.names, source.name)
     line = 0
     for batch in batches:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedkit import Encoder, ingest, open_store
-from embedkit.ingestion.pipeline.pace import Pace
+from embedkit.ingestion.pipeline.flow.pace import Pace
 from embedkit.records.batch import RecordBatch
 from embedkit.records.documents import WriteResult
 from embedkit.stores.guarded import GuardedCollection

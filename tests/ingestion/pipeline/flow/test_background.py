@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from embedkit.ingestion.pipeline.background import Background
+from embedkit.ingestion.pipeline.flow.background import Background
 
 
 def test_results_come_in_order_and_wait_only_as_asked():

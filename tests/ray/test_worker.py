@@ -1,0 +1,27 @@
+"""What the workers of a run share."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.ray
+
+
+def test_attempts_outlive_a_worker_and_nodes_have_names(cluster):
+    from embedkit.ray.worker import RemoteAttempts, fetching, lease, node_name
+
+    with lease("some key", "it") as actor:
+        assert [RemoteAttempts(actor).begin("a") for _ in range(2)] == [0, 1]
+        RemoteAttempts(actor).end("a")
+        assert RemoteAttempts(actor).begin("a") == 0
+    assert fetching([]) is None
+    assert node_name().count("-") >= 1
+
+
+def test_a_packed_bundle_is_fetched_from_the_object_store(cluster):
+    import ray
+    from embedkit.ray.worker import fetching
+
+    fetch = fetching([ray.put(b"packed")])
+    assert fetch is not None
+    assert fetch() == b"packed"
