@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 from tqdm import tqdm
 
-from embedkit.checks import boolean, integer
+from embedkit.checks import boolean, integer, items_of
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
 from embedkit.errors import OptionError
@@ -176,6 +176,7 @@ def check(
         check_encoder(encoder)
     if vectors and encoder is None:
         raise OptionError("check: vectors can be compared with an encoder only; give the bundle's")
+    documents = items_of("documents", documents, "document", ordered=False)
     modality = None if encoder is None else encoder.modality(role)
     with (
         opened(store) as connection,
