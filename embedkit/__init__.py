@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ._version import __version__ as __version__
+from .system.version import __version__ as __version__
 
 _HOME = {
     "Alias": "stores.guarding.aliases",

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import click
 
-from embedkit._version import __version__
+from embedkit.system.version import __version__
 
 from .click_ext import Group
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
-from embedkit._version import __version__
 from embedkit.bundle.folder import Bundle
 from embedkit.system import cache
+from embedkit.system.version import __version__
 
 from .engines.base import Engine
 from .engines.selection import DEFAULT, choose_variant, engines, find_engine

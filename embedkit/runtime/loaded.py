@@ -16,11 +16,11 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
-from embedkit._version import __version__
 from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import MANIFEST, Variant
 from embedkit.errors import BundleError, InputError, OptionError
 from embedkit.system import cache
+from embedkit.system.version import __version__
 from embedkit.vectors.values import Values, scatter
 
 from .engines.base import Device, Session

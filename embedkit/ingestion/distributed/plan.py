@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from embedkit._version import __version__
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import StoreError
 from embedkit.ingestion.chunking.chunked import Chunking
@@ -18,6 +17,7 @@ from embedkit.runtime.options import Decode
 from embedkit.stores.contract import Metric
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import open_store
+from embedkit.system.version import __version__
 
 from .bundle_ref import BundleRef
 

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from embedkit._version import __version__
 from embedkit.errors import EmbedkitError
+from embedkit.system.version import __version__
 
 from .toolbox import Toolbox
 
