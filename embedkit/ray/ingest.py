@@ -91,7 +91,7 @@ def ingest_dataset(
             file of the driver meanwhile.
         filter: a sync deletes only among the rows that satisfy it.
         workers: how many, or the least and the most of them; the cluster grows as Ray is set up to.
-        num_cpus: CPUs of a worker, which are its threads.
+        num_cpus: CPUs of a worker, which are its threads. Those of all workers must leave one of the cluster free for reading.
         num_gpus: GPUs of a worker, with ``device="cuda"``; a part of one too.
         batch_size: rows of a block.
         device: ``cpu`` or ``cuda``.
