@@ -24,7 +24,8 @@ from embedkit.vectors.similarity import similarity
 from .fusion import Fusion, scaled
 from .lexical import LexicalIndex
 from .mmr import diverse
-from .rankers import Answers, HybridRanker, LexicalRanker, VectorCache, vector_rankers
+from .questions.groups import ranked_in_groups
+from .rankers import Answers, HybridRanker, LexicalRanker, Ranker, VectorCache, vector_rankers
 from .rerank import RerankerLike, reranked
 
 _DIVERSE_AMONG = 200
@@ -48,6 +49,8 @@ def search(  # type: ignore[overload-overlap]
     min_score: float | None = ...,
     diversity: float = ...,
     candidates: int | None = ...,
+    group_by: str | None = ...,
+    group_size: int = ...,
     rescore: bool = ...,
     hybrid: Fusion | None = ...,
     lexical: LexicalIndex | str | os.PathLike[str] | None = ...,
@@ -68,6 +71,8 @@ def search(
     min_score: float | None = ...,
     diversity: float = ...,
     candidates: int | None = ...,
+    group_by: str | None = ...,
+    group_size: int = ...,
     rescore: bool = ...,
     hybrid: Fusion | None = ...,
     lexical: LexicalIndex | str | os.PathLike[str] | None = ...,
@@ -88,6 +93,8 @@ def search(
     min_score: float | None = None,
     diversity: float = 0.0,
     candidates: int | None = None,
+    group_by: str | None = None,
+    group_size: int = 1,
     rescore: bool = False,
     hybrid: Fusion | None = None,
     lexical: LexicalIndex | str | os.PathLike[str] | None = None,
@@ -111,6 +118,10 @@ def search(
             fused scores count as scaled to 0..1 there. A hit's ``score`` stays what it is.
         candidates: how many rows each ranking gives to what follows it; by default four times as many as are wanted for
             ``rescore``, 100 for ``hybrid``, 200 for ``diversity``, and as many as are wanted where that is more.
+        group_by: a field of the metadata: of the rows with one value in it the best ``group_size`` are hits, and ``k`` counts
+            what is left. ``source`` gives the best chunk of each document that `embedkit.chunked` cut. A row without the field is
+            a group by itself; a reranker reads what is left. Of a query no more than its 10,000 nearest rows are read.
+        group_size: the most hits of a group; 1 by default.
         rescore: reads the full dense vectors of the candidates and ranks them by these, for an index that is approximate or
             keeps rounded vectors; False by default.
         hybrid: fuses several rankings, by ``minmax``, ``dbsf`` or ``rrf`` (`embedkit.retrieval.fusion`): those by each kind of vectors that
@@ -142,7 +153,9 @@ def search(
             raise InputError(f"query {i}: expected some text, found {text!r}")
     fused = hybrid is not None or lexical is not None
     method: Fusion | None = ("minmax" if hybrid is None else hybrid) if fused else None
-    wanted = _Wanted(k, offset, min_score, diversity, candidates, rescore, method, weights, rerank, rerank_top)
+    wanted = _Wanted(
+        k, offset, min_score, diversity, candidates, group_by, group_size, rescore, method, weights, rerank, rerank_top
+    )
     with opened(store) as connection:
         rows = connection.open(collection)
         rows.require_fingerprint(encoder.fingerprint)
@@ -168,7 +181,7 @@ def search(
                     "index of words (LexicalIndex.build)"
                 )
             name, ranker = "hybrid", HybridRanker(rankers, wanted.hybrid, wanted.weights)
-        answers = ranker(queries, wanted.fetched, filter)
+        answers = _ranked(ranker, queries, filter, wanted)
         if index is not None:
             index.require(hit for hits in answers for hit in hits)
         answers = _chosen(answers, wanted, vectors, rows.info.metric)
@@ -188,6 +201,8 @@ class _Wanted:
     min_score: float | None
     diversity: float
     candidates: int | None
+    group_by: str | None
+    group_size: int
     rescore: bool
     hybrid: Fusion | None
     weights: Mapping[str, float] | None
@@ -207,10 +222,15 @@ class _Wanted:
             ("k", self.k, 1),
             ("offset", self.offset, 0),
             ("candidates", self.candidates, 1),
+            ("group_size", self.group_size, 1),
             ("rerank_top", self.rerank_top, 1),
         ):
             if value is not None:
                 integer(name, value, least=least)
+        if self.group_by is not None and (not isinstance(self.group_by, str) or not self.group_by):
+            raise OptionError(f"group_by: expected the name of a field of the metadata, found {self.group_by!r}")
+        if self.group_by is None and self.group_size != 1:
+            raise OptionError("group_by: expected a field beside group_size, found None")
         real("diversity", self.diversity, least=0.0, most=1.0)
         if self.min_score is not None:
             real("min_score", self.min_score)
@@ -239,6 +259,14 @@ class _Wanted:
         if self.hybrid:
             return max(self.end, _FUSED)
         return 4 * self.end if self.rescore else self.end
+
+
+def _ranked(ranker: Ranker, queries: list[Any], filter: Filter | None, wanted: _Wanted) -> Answers:
+    if wanted.group_by is None:
+        return ranker(queries, wanted.fetched, filter)
+    return ranked_in_groups(
+        ranker, queries, wanted.fetched, filter, wanted=wanted.end, field=wanted.group_by, size=wanted.group_size
+    )
 
 
 def _chosen(answers: Answers, wanted: _Wanted, vectors: VectorCache, metric: str) -> Answers:

@@ -85,6 +85,12 @@ if TYPE_CHECKING:
     default=0.0,
     help="Above 0: hits that are also unlike each other (maximal marginal relevance).",
 )
+@click.option(
+    "--group-by",
+    metavar="FIELD",
+    help="Of documents with one value in this field of the metadata only the best: source gives the best chunk of each document.",
+)
+@click.option("--group-size", type=click.IntRange(min=1), default=1, help="With --group-by: the most hits of a group.")
 @click.option("--rescore", is_flag=True, help="Fetch more, and rank them by their full vectors: for a rounded index.")
 @click.option(
     "--candidates", type=click.IntRange(min=1), help="How many hits --rescore, --diversity and --hybrid choose from."
@@ -107,6 +113,8 @@ def search(
     filter: tuple[str, ...],
     min_score: float | None,
     diversity: float,
+    group_by: str | None,
+    group_size: int,
     rescore: bool,
     candidates: int | None,
     ranking: RankingOptions,
@@ -120,6 +128,8 @@ def search(
         )
     if root and not sheet:
         raise click.BadParameter("give --root with --sheet only")
+    if group_size != 1 and not group_by:
+        raise click.BadParameter("give --group-by with --group-size")
     ranking.check()
     if sheet:
         from embedkit.retrieval.sheets import check_sheet
@@ -132,6 +142,8 @@ def search(
         "filter": condition(filter),
         "min_score": min_score,
         "diversity": diversity,
+        "group_by": group_by,
+        "group_size": group_size,
         "rescore": rescore,
         "candidates": candidates,
     }

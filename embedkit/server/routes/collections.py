@@ -47,6 +47,8 @@ class SearchBody(msgspec.Struct):
     filter: Any = None
     min_score: float | None = None
     diversity: float = 0.0
+    group_by: str | None = None
+    group_size: int = 1
     rescore: bool = False
     hybrid: str | None = None
     rerank: bool | str = False
@@ -82,6 +84,8 @@ async def answer_search(service: Service, call: Call, body: SearchBody, path: Ma
         "filter": asked_filter(body.filter),
         "min_score": body.min_score,
         "diversity": body.diversity,
+        "group_by": body.group_by,
+        "group_size": body.group_size,
         "rescore": body.rescore,
         "hybrid": body.hybrid,
         "rerank": _reranker(service, body.rerank),

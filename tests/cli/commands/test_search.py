@@ -33,12 +33,25 @@ def test_pages_thresholds_and_many_queries(run, bundle, docs, folder):
     assert spread[0] == whole[0]
     again = json.loads(run("search", bundle, "text number 7", *STORE, "--rescore", "--json")[1])["hits"]
     assert [hit["id"] for hit in again] == [hit["id"] for hit in whole[:10]]
+    assert run("search", bundle, "x", *STORE, "--group-size", 2)[0] == 2
     (folder / "questions.txt").write_text("text number 7\n\ntext number 9\n")
     code, out, _ = run("search", bundle, "--input", "questions.txt", *STORE, "-k", 1)
     assert code == 0
     answers = [json.loads(line) for line in out.splitlines()]
     assert [(one["query"], one["hits"][0]["id"]) for one in answers] == [("text number 7", "7"), ("text number 9", "9")]
     assert run("search", bundle, *STORE)[0] == 2
+
+
+def test_the_best_of_each_group(run, bundle, folder):
+    (folder / "d.jsonl").write_text(
+        "".join(json.dumps({"id": str(i), "text": f"text number {i}", "shelf": i % 3}) + "\n" for i in range(30))
+    )
+    run("ingest", bundle, "d.jsonl", *STORE)
+    asked = ("search", bundle, "text number 7", *STORE, "--group-by", "shelf", "--json")
+    hits = json.loads(run(*asked)[1])["hits"]
+    assert sorted(hit["metadata"]["shelf"] for hit in hits) == [0, 1, 2]
+    assert hits[0]["id"] == "7"
+    assert len(json.loads(run(*asked, "--group-size", 2)[1])["hits"]) == 6
 
 
 def test_what_comes_from_a_store_cannot_steer_the_terminal(run, bundle, folder):

@@ -54,6 +54,8 @@ def test_hits_are_those_of_search(filled: Served, encoders: dict[str, Encoder]) 
     assert [(hit["id"], hit["text"]) for hit in got["hits"]] == [(hit.id, hit.text) for hit in expected]
     assert [hit["score"] for hit in got["hits"]] == pytest.approx([hit.score for hit in expected])
     assert got["hits"][0]["metadata"] == dict(expected[0].metadata)
+    languages = [hit["metadata"].get("lang") for hit in search(filled, query="tea", k=10, group_by="lang")["hits"]]
+    assert len(languages) == len(set(languages)) > 1
     several = search(filled, query=["tea", "rain"], k=1)["answers"]
     assert [len(one["hits"]) for one in several] == [1, 1]
 
