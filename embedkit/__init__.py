@@ -104,6 +104,7 @@ _HOME = {
     "retry": "ingestion",
     "score_maps": "vectors.similarity",
     "search": "retrieval.searching",
+    "similar": "retrieval.questions.likeness",
     "similarity": "vectors.similarity",
     "store_plugins": "stores.plugins",
     "verify": "runtime.verification",
@@ -154,6 +155,7 @@ if TYPE_CHECKING:
     from embedkit.records.media import Image as Image
     from embedkit.retrieval.knn import knn as knn
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
+    from embedkit.retrieval.questions.likeness import similar as similar
     from embedkit.retrieval.searching import search as search
     from embedkit.runtime.frontends.text.token_counter import TokenCounter as TokenCounter
     from embedkit.runtime.frontends.text.token_counter import count_tokens as count_tokens

@@ -9,11 +9,14 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from embedkit.errors import DiskError, InputError
+
+if TYPE_CHECKING:
+    from embedkit.records.documents import Hit
 
 _LONE = re.compile("[\ud800-\udfff]+")
 _NOT_ASCII = re.compile("[^\0-\x7f]+")
@@ -29,6 +32,28 @@ def one_line(text: str, width: int) -> str:
 def first_few(names: Sequence[str]) -> str:
     """The first few names."""
     return ", ".join(one_line(name, 80) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def print_hits(hits: Sequence[Hit], first: int) -> None:
+    """Hits for people, the best of which has the number ``first``."""
+    for rank, hit in enumerate(hits, start=first):
+        print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
+
+
+def hits_as_objects(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """Hits as the objects of an answer in JSON."""
+    from embedkit.records.metadata import dump_metadata
+
+    return [
+        {
+            "id": hit.id,
+            "score": hit.score,
+            "text": hit.text,
+            "metadata": json.loads(dump_metadata(hit.metadata)),
+            **({"parts": dict(hit.parts)} if hit.parts else {}),
+        }
+        for hit in hits
+    ]
 
 
 def as_json(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from embedkit.cli.options import (
     store_option,
 )
 from embedkit.cli.ranking_options import RankingOptions, ranking_options
-from embedkit.cli.text_io import as_json, input_lines, one_line, print_json, print_json_line
+from embedkit.cli.text_io import as_json, hits_as_objects, input_lines, print_hits, print_json, print_json_line
 
 if TYPE_CHECKING:
     from embedkit.records.documents import Hit
@@ -164,8 +163,7 @@ def search(
     elif json:
         print_json(as_json(_answer(query, answers[0])))
     else:
-        for rank, hit in enumerate(answers[0], start=offset + 1):
-            print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
+        print_hits(answers[0], offset + 1)
         if not answers[0]:
             print(_why_none(filter, offset, min_score), file=sys.stderr)
     if sheet:  # last, so that one that cannot be drawn costs no answer
@@ -187,18 +185,4 @@ def _why_none(filter: tuple[str, ...], offset: int, min_score: float | None) -> 
 
 
 def _answer(query: str, hits: list[Hit]) -> dict[str, Any]:
-    from embedkit.records.metadata import dump_metadata
-
-    return {
-        "query": query,
-        "hits": [
-            {
-                "id": hit.id,
-                "score": hit.score,
-                "text": hit.text,
-                "metadata": json_format.loads(dump_metadata(hit.metadata)),
-                **({"parts": dict(hit.parts)} if hit.parts else {}),
-            }
-            for hit in hits
-        ],
-    }
+    return {"query": query, "hits": hits_as_objects(hits)}
