@@ -22,6 +22,8 @@ def test_version_and_help(run):
         "eval",
         "serve",
         "mcp",
+        "migrate",
+        "similar",
     ):
         assert f"  {command}" in out
         text = run(command, "--help")[1]
@@ -35,7 +37,7 @@ def test_version_and_help(run):
 def test_the_help_tells_what_is_needed_and_what_is_the_default(run):
     assert run() == (2, "", run("--help")[1])
     listed = run("--help")[1].split("Commands:\n")[1].split("\n\n")[0]
-    names = "encode rerank classify ingest sync check retry search copy stores load-table inspect verify eval mcp serve completion demo"
+    names = "encode rerank classify ingest sync check retry search copy stores load-table inspect verify eval migrate similar mcp serve completion demo"
     assert [line.split()[0] for line in listed.splitlines()] == names.split()
     text = run("search", "--help")[1]
     assert text.startswith("Usage: embedkit search [OPTIONS] BUNDLE [QUERY]\n")
