@@ -35,8 +35,10 @@ class Steps:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self("done")
+            self._end()
+            self._bar.set_description_str("done", refresh=False)
             self._bar.update((self._bar.total or 0) - self._bar.n)
+            self._bar.refresh()
         else:
             self._end(failed=True)
         self._bar.close()

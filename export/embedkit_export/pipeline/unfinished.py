@@ -146,7 +146,9 @@ def export_key(
         for feed in graph.feeds:
             add([(name, array.dtype.str, array.shape, array.tobytes()) for name, array in sorted(feed.items())])
         own = samples[sample_key(description.prepared.plan.roles[owner].frontend)]
-        add([_ordered(modalities[owner].key(item)) for item in own.texts], own.pairs, own.queries, own.documents)
+        modality = modalities[owner]
+        add([_ordered(modality.key(modality.check(item, modality.noun))) for item in own.texts])
+        add(own.pairs, own.queries, own.documents)
     return digest.hexdigest()[:16]
 
 

@@ -49,7 +49,7 @@ def test_a_terminal_has_a_bar_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = [
         re.sub(r"\|.*\| \d\d:\d\d ", " ", part).strip() for part in written.split("\r") if re.search(r"\| \d\d:", part)
     ]
-    assert list(dict.fromkeys(drawn[1:])) == ["0% first", "25% second", "25% second: again", "50% third", "75% done"]
+    assert list(dict.fromkeys(drawn[1:])) == ["0% first", "25% second", "25% second: again", "50% third", "100% done"]
     assert " ... " not in written
 
 
