@@ -138,6 +138,11 @@ def test_a_block_that_fails_or_prints_something_else_is_told(tmp_path: Path) -> 
         Runner(tmp_path).run("```python\n1 / 0\n```\n")
     with pytest.raises(AssertionError):
         Runner(tmp_path).run("```sh\npip install 'embedkit-onnx[nothing]'\n```\n")
+    shell = "```sh\necho '4 written in 0.31 s, 1,234 documents/s, at   0.87'\n```\n\n"
+    Runner(tmp_path).run(shell + "```text\n4 written in 0.5 s, 20 documents/s,\nat 0.9\n```\n")
+    for wrong in ("5 written in 0.31 s, 1,234 documents/s, at 0.87", "4 written in 0.31 s, 1,234 documents/s, at 1"):
+        with pytest.raises(AssertionError, match="4 written"):
+            Runner(tmp_path).run(f"{shell}```text\n{wrong}\n```\n")
 
 
 def test_a_command_that_is_not_run_is_read() -> None:

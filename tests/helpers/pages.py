@@ -1,9 +1,10 @@
 """The blocks of a page of documentation, and what runs them as a reader would: Python in one process, shell commands in a
 shell, a server at a port of its own.
 
-A block of ``text`` behind another is what that prints, ``...`` standing for anything. A comment ``<!-- not run: REASON -->``
-before a block leaves it out; its commands are then only read, as click reads them. Blocks of ``pip install`` and ``docker`` are
-left out by themselves: of the first the extras are looked up.
+A block of ``text`` behind another is what that prints, ``...`` standing for anything. What a command measures (numbers with a
+fraction, seconds, speeds) and fingerprints are other ones each time, and so are the width of a column and where a line is
+folded. A comment ``<!-- not run: REASON -->`` before a block leaves it out; its commands are then only read, as click reads
+them. Blocks of ``pip install`` and ``docker`` are left out by themselves: of the first the extras are looked up.
 """
 
 from __future__ import annotations
@@ -65,12 +66,20 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
-def same(expected: str, printed: str) -> bool:
-    """Whether an output is the one of the page, in which ``...`` stands for anything."""
-    parts = [re.escape(part) for part in "\n".join(map(str.rstrip, expected.strip().splitlines())).split("...")]
-    return (
-        re.fullmatch(".*?".join(parts), "\n".join(map(str.rstrip, printed.strip().splitlines())), re.DOTALL) is not None
-    )
+_MEASURED = re.compile(
+    r"[+-]?\d[\d,]*\.\d+(?:e[+-]\d+)?|\b\d{1,3}(?:,\d{3})+\b|\b\d+(?= (?:s|documents/s)\b)|\b[0-9a-f]{8,}\b"
+)
+
+
+def same(expected: str, printed: str, *, measured: bool = False) -> bool:
+    """Whether an output is the one of the page, in which ``...`` stands for anything; ``measured``: whatever was measured."""
+
+    def lines(text: str) -> str:
+        text = "\n".join(map(str.rstrip, text.strip().splitlines()))
+        return re.sub(r"\s+", " ", _MEASURED.sub("#", text)) if measured else text
+
+    pattern = ".*?".join(map(re.escape, lines(expected).split("...")))
+    return re.fullmatch(pattern, lines(printed), re.DOTALL) is not None
 
 
 def commands(code: str) -> Iterator[list[str]]:
@@ -165,7 +174,8 @@ class Runner:
             printed = self._python(code, block.line) if block.language == "python" else self._shell(code)
             self.ran += 1
             if block.prints is not None:
-                assert same(block.prints, printed), f"line {block.line} prints\n{printed}\nand not\n{block.prints}"
+                found = same(block.prints, printed, measured=block.language == "sh")
+                assert found, f"line {block.line} prints\n{printed}\nand not\n{block.prints}"
 
     def _python(self, code: str, line: int) -> str:
         out = io.StringIO()
