@@ -161,7 +161,7 @@ def _make(
     step("capture the graph")
     captured, notes = grounds(plan, tokenizers, sampled)
     description = Description(prepared, tokenizers.files)
-    key = export_key(captured, description, sampled, tokenizers.modalities, gates)
+    key = export_key(captured, description, sampled, tokenizers, gates)
     unfinished = Unfinished(target, key)
     step("encode with torch")
     judge = Judge(prepared, sampled, tokenizers, gates, unfinished.values)

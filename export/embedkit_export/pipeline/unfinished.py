@@ -19,11 +19,11 @@ from embedkit import bundle
 from embedkit.bundle.hashes import sha256_file
 from embedkit.bundle.manifest import Output, Variant
 from embedkit.errors import ExportError
-from embedkit.runtime.frontends.base import Modality
 from embedkit.system.atomic import atomic_file
 from embedkit.system.cache import processor
 from embedkit.vectors.values import Values
 from embedkit_export import files
+from embedkit_export.plan.tokenizers import Tokenizers
 from embedkit_export.quantization.forms import FusedGraph
 from embedkit_export.reporting.manifest import Description
 from embedkit_export.verification.gates import Gates
@@ -121,7 +121,7 @@ def export_key(
     graphs: Mapping[str, FusedGraph],
     description: Description,
     samples: Mapping[str, Sample],
-    modalities: Mapping[str, Modality],
+    tokenizers: Tokenizers,
     gates: Mapping[str, Gates],
 ) -> str:
     """What an export's proofs depend on, as a short name: the weights and all that the manifest says, the captured graphs, the sample,
@@ -146,9 +146,7 @@ def export_key(
         for feed in graph.feeds:
             add([(name, array.dtype.str, array.shape, array.tobytes()) for name, array in sorted(feed.items())])
         own = samples[sample_key(description.prepared.plan.roles[owner].frontend)]
-        modality = modalities[owner]
-        add([_ordered(modality.key(modality.check(item, modality.noun))) for item in own.texts])
-        add(own.pairs, own.queries, own.documents)
+        add([_ordered(key) for key in tokenizers.keys(owner, own.texts)], own.pairs, own.queries, own.documents)
     return digest.hexdigest()[:16]
 
 

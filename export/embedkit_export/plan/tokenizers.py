@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -57,20 +57,32 @@ class Tokenizers:
     def items(self, role: str, given: Sequence[Any]) -> list[Item]:
         """What the role can encode of texts (which stand for sequences of ids too), fields or pictures; what it refuses
         (nothing to pool, no picture) is left out."""
-        modality = self.modalities[role]
         out: list[Item] = []
-        for i, item in enumerate(given):
-            if not isinstance(modality.frontend, TextFrontend | IdsFrontend):
-                whole = item
-            elif isinstance(item, str):
-                whole = modality.fill(item, i)
-            else:  # a record may have fields that another role reads
-                whole = {**_as_dict(modality.fill("", i)), **{k: v for k, v in item.items() if k in modality.fields}}
+        for whole in self._whole(role, given):
             with suppress(Unencodable):
-                batch = self.batch(role, modality.check(whole, "sample"))
+                batch = self.batch(role, self.modalities[role].check(whole, "sample"))
                 batch.tensors(batch.graph_rows)
                 out.append(whole)
         return out
+
+    def keys(self, role: str, given: Sequence[Any]) -> list[Hashable]:
+        """What tells apart the items that the role reads of texts, fields or pictures."""
+        modality = self.modalities[role]
+        found: list[Hashable] = []
+        for whole in self._whole(role, given):
+            with suppress(Unencodable):
+                found.append(modality.key(modality.check(whole, "sample")))
+        return found
+
+    def _whole(self, role: str, given: Sequence[Any]) -> Iterator[Item]:
+        modality = self.modalities[role]
+        for i, item in enumerate(given):
+            if not isinstance(modality.frontend, TextFrontend | IdsFrontend):
+                yield item
+            elif isinstance(item, str):
+                yield modality.fill(item, i)
+            else:  # a record may have fields that another role reads
+                yield {**_as_dict(modality.fill("", i)), **{k: v for k, v in item.items() if k in modality.fields}}
 
     def feed(self, role: str, item: Item) -> Feed:
         """The inputs of the role's graph for one item."""

@@ -62,6 +62,8 @@ def test_texts_fill_the_fields_of_a_role(tokenizers: Tokenizers) -> None:
     filled = tokenizers.items("document", ["word"])[0]
     assert set(filled) == {"title", "text"}
     assert filled["text"] == "word"
+    first, again, other = tokenizers.keys("document", ["word", filled, {**filled, "title": "another"}])
+    assert first == again != other
 
 
 def test_what_leaves_nothing_to_pool_is_left_out(pair: tuple[Any, Any], tmp_path: Path) -> None:
