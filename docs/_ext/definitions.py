@@ -15,7 +15,6 @@ from typing import Any
 
 import click
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -56,6 +55,7 @@ class Generated(SphinxDirective):
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
         lines = "\n".join(self.markdown()).splitlines()
         holder = nodes.container()
         self.state.nested_parse(StringList(lines, source=self.env.docname), 0, holder)
@@ -72,6 +72,7 @@ class Commands(Generated):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # what it reads is no page
         module, _, attribute = self.arguments[0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Group):
@@ -120,12 +121,13 @@ def definitions(rows: list[tuple[str, str]]) -> nodes.definition_list:
     return found
 
 
-class Routes(Directive):
+class Routes(SphinxDirective):
     """``{routes}``: the routes of the server with their fields, from the document that it gives at ``/openapi.json``."""
 
     has_content = False
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
         document = openapi_document()
         found: list[nodes.Node] = []
         for path, methods in document["paths"].items():
