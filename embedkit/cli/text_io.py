@@ -35,9 +35,12 @@ def first_few(names: Sequence[str]) -> str:
 
 
 def print_hits(hits: Sequence[Hit], first: int) -> None:
-    """Hits for people, the best of which has the number ``first``."""
+    """Hits for people, the best of which has the number ``first``; the text on a line of its own where the id is not all of it, as it
+    is of a picture without a caption."""
     for rank, hit in enumerate(hits, start=first):
-        print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}\n     {one_line(hit.text, 160)}")
+        print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}")
+        if hit.text != hit.id:
+            print(f"     {one_line(hit.text, 160)}")
 
 
 def hits_as_objects(hits: Sequence[Hit]) -> list[dict[str, Any]]:

@@ -16,11 +16,13 @@ from embedkit.cli.text_io import (
     given_texts,
     input_lines,
     one_line,
+    print_hits,
     print_json,
     print_json_line,
     print_report,
 )
 from embedkit.errors import DiskError, InputError
+from embedkit.records.documents import Hit
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,8 @@ def test_a_report_in_words_or_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     for whole, quiet, out in ((True, True, '{"n": 1}\n'), (False, False, "one row\n"), (False, True, "")):
         print_report(Counted(), whole, quiet)
         assert capsys.readouterr().out == out
+
+
+def test_a_hit_has_its_text_below_unless_its_id_is_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    print_hits([Hit("cat.png", 1.0, "cat.png", {}), Hit("7", 0.25, "green\ntea", {})], 3)
+    assert capsys.readouterr().out == "  3.  1.0000  cat.png\n  4.  0.2500  7\n     green tea\n"
