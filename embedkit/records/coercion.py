@@ -39,8 +39,8 @@ def converted(metadata: Mapping[str, Any], mode: MetadataMode) -> Metadata:
       text; keys become text; a lone surrogate becomes ``?``.
     * ``json``: in addition nothing but JSON is left. NaN and the infinities become None, datetimes and dates ISO 8601 text.
 
-    Raises `InputError` where two keys become one, for a time that no datetime can hold, for a value whose text cannot be had,
-    and for metadata that is no mapping, or holds itself.
+    Raises `InputError` where two keys become one, for a time that no datetime can hold, for a value whose text cannot be had
+    or tells where it lies in memory (a generator), and for metadata that is no mapping, or holds itself.
     """
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
@@ -104,7 +104,10 @@ def _value(value: Any, path: str, *, json: bool) -> Any:
             return _value(value.as_py(), path, json=json)
         if hasattr(value, "tolist") and not isinstance(value, np.generic):  # a column of pandas, a tensor
             return _value(value.tolist(), path, json=json)
-        return _text(str(value))
+        text = str(value)
+        if f"{id(value):x}" in text.lower():  # another one each time, as if the row had changed
+            raise InputError(f"{path}: the text of a {type(value).__name__} is its place in memory; leave it out")
+        return _text(text)
     except (InputError, RecursionError):
         raise
     except Exception as error:  # of a stranger's class

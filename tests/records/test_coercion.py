@@ -112,6 +112,13 @@ def test_what_cannot_be_converted_says_why():
         converted(endless, "coerce")
 
 
+@pytest.mark.parametrize("value", [object(), (x for x in ()), iter("a"), lambda: 0, [object()]])
+def test_a_place_in_memory_is_no_value(value):
+    """It is another one at the next run, by which the row would be written again each time."""
+    with pytest.raises(InputError, match=r"metadata\.a.*: the text of a \w+ is its place in memory"):
+        converted({"a": value}, "coerce")
+
+
 def test_a_collection_converts_what_it_is_given():
     store = GuardedStore(open_store(StoreURL.parse(f"memory:{uuid.uuid4()}")))
     batch = RecordBatch(

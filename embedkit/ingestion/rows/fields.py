@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal, TypeAlias, get_args
 
 from embedkit.checks import items_of, one_of
@@ -145,8 +146,10 @@ class Fields:
 
     def readable(self, row: Metadata) -> Metadata:
         """The row with text where its id or text is bytes, and with a whole number where its id is a decimal; raises
-        `NoDocument` for bytes that are no UTF-8."""
+        `NoDocument` for bytes that are no UTF-8, and for an id that is a duration."""
         row_id = _converted(as_id, row, self.id, None)
+        if isinstance(row_id, timedelta):
+            raise NoDocument(f"the field {self.id!r} is {kind_of(row_id)}, expected text")
         if isinstance(row_id, str):
             row = _with(row, self.id, row_id)
         for name in self.texts:

@@ -10,9 +10,9 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from embedkit.system.extras import needed
 
@@ -21,7 +21,7 @@ BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 _MAGIC = {
     ".gz": (b"\x1f\x8b\x08",),
-    ".bz2": tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)),
+    ".bz2": tuple(b"BZh%d%b" % (n, begin) for n in range(1, 10) for begin in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")),
     ".xz": (b"\xfd7zXZ\0",),
     ".zst": (b"\x28\xb5\x2f\xfd", *(bytes([byte]) + b"\x2a\x4d\x18" for byte in range(0x50, 0x60))),
 }
@@ -67,21 +67,64 @@ def _decompressed(raw: BinaryIO, suffix: str) -> BinaryIO:
     if suffix == ".gz":
         return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
     if suffix == ".bz2":
-        return cast(BinaryIO, bz2.BZ2File(raw))
-    if suffix == ".xz":
-        return cast(BinaryIO, lzma.LZMAFile(raw))
-    return cast(BinaryIO, io.BufferedReader(_Zstandard(raw))) if suffix == ".zst" else raw
+        return _frames(raw, bz2.BZ2Decompressor)
+    if suffix == ".xz":  # whose streams may have zeros behind them
+        return _frames(raw, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=b"\0")
+    if suffix == ".zst":
+        module = needed("zstandard", "reading a file compressed with Zstandard", extra="zstd")
+        return _frames(raw, lambda: _Zstandard(module))
+    return raw
 
 
-class _Zstandard(io.RawIOBase):
-    """Frames one after another, those among them that hold no data (pzstd begins with one); unlike the package's own reader it
-    notices that the last one is cut off."""
+def _frames(raw: BinaryIO, new: Callable[[], _Frame], padding: bytes = b"") -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(_Frames(raw, new, padding)))
 
-    def __init__(self, file: BinaryIO) -> None:
-        zstandard = needed("zstandard", "reading a file compressed with Zstandard", extra="zstd")
-        self._file, self._module = file, zstandard
-        self._frame: Any = None
-        self._input = self._output = b""
+
+class _Frame(Protocol):
+    """What decompresses one frame, as Python's own decompressors do."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Zstandard:
+    """A frame of Zstandard; damage is an `OSError`."""
+
+    def __init__(self, module: Any) -> None:
+        self._broken = module.ZstdError
+        self._frame = module.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        """Whether the frame has ended."""
+        return bool(self._frame.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        """What stands behind it."""
+        found: bytes = self._frame.unused_data
+        return found
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """The next bytes."""
+        try:
+            found: bytes = self._frame.decompress(data)
+        except self._broken as error:
+            raise OSError(str(error)) from error
+        return found
+
+
+class _Frames(io.RawIOBase):
+    """Frames one after another, those among them that hold no data (pzstd begins with one); unlike the packages' own readers it
+    notices that the last one is cut off, and what stands behind one and is none."""
+
+    def __init__(self, file: BinaryIO, new: Callable[[], _Frame], padding: bytes) -> None:
+        self._file, self._new, self._padding = file, new, padding
+        self._frame: _Frame | None = None
+        self._input, self._output = b"", memoryview(b"")
 
     def readable(self) -> bool:
         """It is."""
@@ -103,11 +146,11 @@ class _Zstandard(io.RawIOBase):
 
     def _advance(self) -> None:
         if self._frame is None:
-            self._frame = self._module.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
-        try:
-            self._output = self._frame.decompress(self._input)
-        except self._module.ZstdError as error:
-            raise OSError(str(error)) from error
+            self._input = self._input.lstrip(self._padding) if self._padding else self._input
+            if not self._input:
+                return
+            self._frame = self._new()
+        self._output = memoryview(self._frame.decompress(self._input))
         self._input = self._frame.unused_data if self._frame.eof else b""
         if self._frame.eof:
             self._frame = None

@@ -82,8 +82,8 @@ _NO_TEXT = {"replacement", "idna", "punycode", "undefined", "unicode-escape", "u
 _NO_TEXT |= {"raw_unicode_escape"}
 """Encodings in which no file is: what browsers do not read, names of hosts, Python's own source."""
 
-_ADDED = {("windows-1255", 0xCA): "\u05ba"}
-"""Characters that Python's tables lack."""
+_OTHERWISE = {("windows-1255", 0xCA): "\u05ba", ("koi8-u", 0xAE): "\u045e", ("koi8-u", 0xBE): "\u040e"}
+"""Characters that Python's tables lack, or have other ones for."""
 
 _SINCE_2005 = str.maketrans(
     "\ue5e5\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796\ue7c7"
@@ -96,6 +96,19 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.
 
 _EUC = re.compile(
     rb"(?P<ascii>[\0-\x7f]+)|(?P<kana>(?:\x8e[\xa1-\xdf])+)|(?P<rare>\x8f[\xa1-\xfe]{2})|(?P<pairs>(?:[\xa1-\xfe]{2})+)"
+)
+_BIG5 = {
+    b"\xa1\x45": "\u2027",
+    b"\xa1\x4e": "\ufe51",
+    b"\xa1\xc2": "\xaf",
+    b"\xa1\xe3": "\uff5e",
+    b"\xa1\xf2": "\u2295",
+}
+_BIG5 |= {b"\xa1\xf3": "\u2299", b"\xa2\x41": "\u2215", b"\xa2\x42": "\ufe68", b"\xa2\x44": "\uffe5"}
+_BIG5 |= {b"\xa2\x46": "\uffe0", b"\xa2\x47": "\uffe1"}
+"""Signs for which Python has those of Hong Kong's own standard."""
+_BIG5_PARTS = re.compile(
+    rb"(?:[\0-\x80\xff]|(?!\xa1[\x45\x4e\xc2\xe3\xf2\xf3]|\xa2[\x41\x42\x44\x46\x47])[\x81-\xfe].)+|..?", re.DOTALL
 )
 _ESCAPE = re.compile(rb"\x1b(\(B|\(J|\(I|\$@|\$B)")
 
@@ -190,6 +203,8 @@ def decode(raw: bytes, encoding: str) -> str:
         return raw.decode("gb18030", "embedkit-euro").translate(_SINCE_2005)
     if encoding == "shift_jis":
         return _shift_jis(raw)
+    if encoding == "big5":
+        return _big5(raw)
     if encoding == "euc-jp":
         return _euc_jp(raw)
     if encoding == "iso-2022-jp":
@@ -206,10 +221,12 @@ def single_bytes(encoding: str) -> str:
 
 
 def _single_byte(encoding: str, byte: int) -> str:
+    if found := _OTHERWISE.get((encoding, byte)):
+        return found
     try:
         return bytes([byte]).decode(_CODECS.get(encoding, encoding))
     except UnicodeDecodeError:
-        return _ADDED.get((encoding, byte), chr(byte) if byte < 0xA0 else "\ufffe")
+        return chr(byte) if byte < 0xA0 else "\ufffe"
 
 
 def _euro(error: UnicodeError) -> tuple[str, int]:
@@ -230,6 +247,13 @@ def _shift_jis(raw: bytes) -> str:
     return text
 
 
+def _big5(raw: bytes) -> str:
+    text = raw.decode("big5hkscs")
+    if not any(pair in raw for pair in _BIG5):
+        return text
+    return "".join(_BIG5.get(part) or part.decode("big5hkscs") for part in _BIG5_PARTS.findall(raw))
+
+
 def _euc_jp(raw: bytes) -> str:
     out, place = [], 0
     for match in _EUC.finditer(raw):
@@ -241,7 +265,8 @@ def _euc_jp(raw: bytes) -> str:
         elif match["kana"]:
             out.append("".join(chr(0xFF61 - 0xA1 + byte) for byte in match[0][1::2]))
         else:
-            out.append(match[0].decode("euc_jp"))
+            found = match[0].decode("euc_jp")
+            out.append(found.replace("~", "\uff5e") if match["rare"] else found)
     if place < len(raw):
         raise UnicodeDecodeError("euc-jp", raw, place, place + 1, "invalid multibyte sequence")
     return "".join(out)

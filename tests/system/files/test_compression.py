@@ -128,3 +128,39 @@ def test_a_frame_without_data_that_is_cut_off_is_noticed(tmp_path):
         20_000,
         "reading failed after line 20,000, and the rows before it were read: Compressed file ended before the end of a frame",
     )
+
+
+HALF = RAW.index(b"\n", len(RAW) // 2) + 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "raw"),
+    [
+        (".xz", lzma.compress(RAW[:HALF]) + b"\0" * 8 + lzma.compress(RAW[HALF:]) + b"\0" * 4),
+        (".xz", lzma.compress(b"") + lzma.compress(RAW)),
+        (".bz2", bz2.compress(b"") + bz2.compress(RAW) + bz2.compress(b"")),
+        (".gz", gzip.compress(RAW[:HALF]) + b"\0" * 8 + gzip.compress(RAW[HALF:])),
+    ],
+)
+def test_what_holds_nothing_between_parts_is_passed_over(tmp_path, suffix, raw):
+    """Python's own reader of xz ends at the zeros that the format allows between two streams."""
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(raw)
+    with decompressed(str(path)) as file:
+        assert file.read() == RAW
+
+
+def test_an_empty_part_alone(tmp_path, suffix):
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(PACKERS[suffix](b""))
+    assert list(FileRows([path])) == []
+
+
+@pytest.mark.parametrize("junk", [b"junkjunkjunk", b"BZh9 damaged", b"\xfd7zX damaged", b"\x1f\x8b"])
+def test_what_stands_behind_the_last_part_is_told(tmp_path, suffix, junk):
+    """It may be a part whose first bytes are damaged: with Python's own readers its rows were lost in silence."""
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(PACKERS[suffix](RAW) + junk)
+    *rows, bad = FileRows([path])
+    assert len(rows) == 20_000
+    assert "reading failed after line 20,000" in bad.reason

@@ -101,6 +101,8 @@ def _scalar(node: Any) -> Any:
 def _time(node: Any) -> date | str:
     from yaml.constructor import SafeConstructor
 
+    if not SafeConstructor.timestamp_regexp.match(node.value):  # a tag that was written at what is no time
+        return str(node.value)
     try:
         found: date = SafeConstructor().construct_yaml_timestamp(node)
     except (ValueError, OverflowError):  # the 99th of May

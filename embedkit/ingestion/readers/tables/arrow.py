@@ -16,6 +16,9 @@ from embedkit.system.extras import needed
 from .arrow_cells import BadCell, Cells, rows_of
 
 _ROWS = 256
+_MAGIC = b"ARROW1"
+_BEFORE_STREAM = 8
+"""Bytes of a file before what is in it as in a stream."""
 
 
 def read_parquet(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
@@ -34,10 +37,14 @@ def read_arrow(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
     """The rows of an Arrow file (Feather) or stream, batch by batch; rows and errors as of `read_parquet`."""
     arrow = _arrow()
     with _broken_as_os_error():
-        seekable = file.seekable() and file.read(6) == b"ARROW1"
         if file.seekable():
+            is_file = file.read(len(_MAGIC)) == _MAGIC
             file.seek(0)
-        if seekable:
+        else:
+            is_file = False
+            if file.peek(len(_MAGIC)).startswith(_MAGIC):  # type: ignore[attr-defined]
+                file.read(_BEFORE_STREAM)
+        if is_file:
             with arrow.ipc.open_file(file) as table:
                 batches = (table.get_batch(i) for i in range(table.num_record_batches))
                 yield from arrow_rows(table.schema, batches, source, fields)

@@ -46,6 +46,8 @@ def test_surprises_of_yaml_stay_text(text: str) -> None:
         ("'12'", "12"),
         ('"true"', "true"),
         ("!!str 12", "12"),
+        ("!!timestamp soon", "soon"),
+        ("!!int soon", "soon"),
         ("Tea and more", "Tea and more"),
         ("2024-05-01", date(2024, 5, 1)),
         ("2024-05-01 12:30:00", datetime(2024, 5, 1, 12, 30)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import bz2
 import io
 import sys
 from datetime import UTC, date, datetime, time, timedelta
@@ -83,6 +84,16 @@ def test_a_stream_comes_from_a_pipe(monkeypatch):
         writer.write_table(table())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sink.getvalue())))
     assert [row.id for row in FileRows(["-"], format="arrow")] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("new", [ipc.new_file, ipc.new_stream])
+def test_what_cannot_be_wound_back_is_read_as_a_stream(tmp_path, new):
+    sink = io.BytesIO()
+    with new(sink, table().schema) as writer:
+        writer.write_table(table(700), max_chunksize=100)
+    path = tmp_path / "docs.arrow.bz2"
+    path.write_bytes(bz2.compress(sink.getvalue()))
+    assert [row.id for row in FileRows([path])] == [str(i) for i in range(700)]
 
 
 def test_rows_are_read_a_few_at_a_time(tmp_path):
@@ -174,6 +185,14 @@ def test_whole_numbers_are_ids(tmp_path):
         "12",
         "1.50",
     ]
+
+
+def test_a_duration_is_no_id(tmp_path):
+    """It would be its seconds as a whole number."""
+    took = pa.table({"id": [timedelta(seconds=1), None], "text": ["a", "b"]})
+    bad, none = written(took, tmp_path / "docs.parquet")
+    assert "'id' is a timedelta, expected text" in bad.reason
+    assert none.id == "2"
 
 
 BEYOND = 10**12
