@@ -122,7 +122,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _decoded(wanted: type, value: object) -> object:
     """A frontend was decoded before, and stays as it is; anything else there is none."""
     if wanted is Frontend and not isinstance(value, Frontend):
-        raise msgspec.ValidationError(f"Expected `object`, got `{_json_type(value)}`")
+        raise ValueError(f"Expected `object`, got `{_json_type(value)}`")  # to which msgspec adds the place
     return value
 
 

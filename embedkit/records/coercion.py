@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -18,10 +19,16 @@ from embedkit.checks import one_of
 from embedkit.errors import InputError
 
 from .metadata import Metadata
-from .scalars import plain
+from .scalars import plain, reading
 
 MetadataMode: TypeAlias = Literal["strict", "coerce", "json"]
 MODES: tuple[MetadataMode, ...] = get_args(MetadataMode)
+
+
+_PLAINER = ("as_py", "tolist", "to_pylist")
+"""What gives Python's own values: of a scalar of pyarrow, of a column of pandas and a tensor, of a column of pyarrow."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
+"""Where Python writes an object of which it knows nothing else."""
 
 
 def check_mode(mode: str) -> None:
@@ -34,9 +41,9 @@ def converted(metadata: Mapping[str, Any], mode: MetadataMode) -> Metadata:
 
     * ``strict``: as it is. A value comes back equal (None, NaN, datetimes and integers of any size included; NaT and NA as
       None), and one of a type that could not is refused when the row is written.
-    * ``coerce``: a value of another type becomes the nearest that can be kept. A set becomes a sorted list, an array a list, an
-      enum its value, a dataclass a mapping, a timedelta seconds, bytes base64, anything else (UUID, Decimal, a path, ...) its
-      text; keys become text; a lone surrogate becomes ``?``.
+    * ``coerce``: a value of another type becomes the nearest that can be kept. A set becomes a sorted list, an array, a column
+      or another collection a list, an enum its value, a dataclass a mapping, a timedelta seconds, bytes base64, anything else
+      (UUID, Decimal, a path, ...) its text; keys become text; a lone surrogate becomes ``?``.
     * ``json``: in addition nothing but JSON is left. NaN and the infinities become None, datetimes and dates ISO 8601 text.
 
     Raises `InputError` where two keys become one, for a time that no datetime can hold, for a value whose text cannot be had
@@ -44,12 +51,8 @@ def converted(metadata: Mapping[str, Any], mode: MetadataMode) -> Metadata:
     """
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
-    if mode == "strict":
-        return dict(metadata)
-    try:
-        return _mapping(metadata, "metadata", json=mode == "json")
-    except RecursionError:
-        raise InputError("metadata: nested too deeply, or holds itself; flatten it") from None
+    with reading("metadata"):
+        return dict(metadata) if mode == "strict" else _mapping(metadata, "metadata", json=mode == "json")
 
 
 def _mapping(value: Mapping[Any, Any], path: str, *, json: bool) -> Metadata:
@@ -96,22 +99,25 @@ def _value(value: Any, path: str, *, json: bool) -> Any:
     if isinstance(value, time):
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode("ascii")
+        return base64.b64encode(bytes(value)).decode("ascii")
     if json and isinstance(value, Decimal) and not value.is_finite():
         return None
     try:
-        if hasattr(value, "as_py"):  # a scalar of pyarrow
-            return _value(value.as_py(), path, json=json)
-        if hasattr(value, "tolist") and not isinstance(value, np.generic):  # a column of pandas, a tensor
-            return _value(value.tolist(), path, json=json)
-        text = str(value)
-        if f"{id(value):x}" in text.lower():  # another one each time, as if the row had changed
-            raise InputError(f"{path}: the text of a {type(value).__name__} is its place in memory; leave it out")
-        return _text(text)
+        for name in _PLAINER:
+            if hasattr(value, name) and not isinstance(value, np.generic):
+                return _value(getattr(value, name)(), path, json=json)
+        if isinstance(value, Collection) and not hasattr(value, "columns"):
+            return [_value(item, f"{path}[{i}]", json=json) for i, item in enumerate(value)]
+        text = _text(str(value))
     except (InputError, RecursionError):
         raise
     except Exception as error:  # of a stranger's class
         raise InputError(f"{path}: a {type(value).__name__} has no text ({type(error).__name__}: {error})") from None
+    if _ADDRESS.search(text):  # another at each run
+        raise InputError(
+            f"{path}: a {type(value).__name__} has no text but {text:.80}; leave it out, or give what it stands for"
+        )
+    return text
 
 
 def _listed(value: npt.NDArray[Any]) -> Any:

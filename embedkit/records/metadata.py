@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from embedkit.checks import check_text
 from embedkit.errors import InputError
 
-from .scalars import plain, read_time, timestamp
+from .scalars import plain, read_time, reading, timestamp
 
 Metadata: TypeAlias = dict[str, Any]
 
@@ -39,16 +39,12 @@ def dump_metadata(metadata: Mapping[str, Any]) -> str:
     """
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata: expected a mapping, found {type(metadata).__name__}")
-    try:
-        return json.dumps(
-            _to_json(metadata, "metadata"), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-        )
-    except InputError:
-        raise
-    except RecursionError:
-        raise InputError("metadata: nested too deeply, or holds itself; flatten it") from None
-    except ValueError as error:
-        raise InputError(f"metadata: {error}; keep such a number as text") from None
+    with reading("metadata"):
+        kept = _to_json(metadata, "metadata")
+        try:
+            return json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        except ValueError as error:
+            raise InputError(f"metadata: {error}; keep such a number as text") from None
 
 
 def load_metadata(text: str) -> Metadata:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -35,13 +37,26 @@ def plain(value: Any) -> Any:
         return _moment(value)
     if isinstance(value, np.timedelta64):
         return _duration(value)
-    if isinstance(value, np.void) and value.dtype.names:
+    if isinstance(value, np.void | np.ma.mvoid) and value.dtype.names:
         return tuple(plain(value[name]) for name in value.dtype.names)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, datetime):
         return _own_datetime(value)
     return _own_date(value) if isinstance(value, date) else value
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Whatever a value of another package raises while it is read, as an `InputError`: it costs its own row and no other."""
+    try:
+        yield
+    except InputError:
+        raise
+    except RecursionError:
+        raise InputError(f"{what}: nested too deeply, or holds itself; flatten it") from None
+    except Exception as error:
+        raise InputError(f"{what}: a value cannot be read ({type(error).__name__}: {error}); leave it out") from error
 
 
 def is_missing(value: Any) -> bool:

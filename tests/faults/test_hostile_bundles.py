@@ -43,6 +43,8 @@ def base(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 WRONG: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
+    (r"towers\.default\.frontend: Expected `object`, got `null`, found null", lambda m: base(m).update(frontend=None)),
+    (r"towers\.query\.frontend: Expected `object`, got `str`", lambda m: m["towers"]["query"].update(frontend="text")),
     (r"towers\.default\.inputs\.0\.name", lambda m: base(m)["inputs"][0].update(name="")),
     (r"towers\.default\.inputs\.0\.name: expected an input of", lambda m: base(m)["inputs"][0].update(name="tokens")),
     (r"towers\.default\.inputs\.1\.name: expected each", lambda m: base(m)["inputs"][1].update(name="input_ids")),

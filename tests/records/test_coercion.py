@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 import uuid
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +82,14 @@ ANYTHING = st.recursive(
         ("lone \ud800", "lone ?", "lone ?"),
         ({1: {2: 3}}, {"1": {"2": 3}}, {"1": {"2": 3}}),
         (2**70, 2**70, 2**70),
+        (deque([1, Decimal(2)]), [1, "2"], [1, "2"]),
+        (range(2), [0, 1], [0, 1]),
+        ({"a": 1, "b": {2}}.values(), [1, [2]], [1, [2]]),
+        (MappingProxyType({"a": (1,)}), {"a": [1]}, {"a": [1]}),
+        (memoryview(b"abcdef")[::2], "YWNl", "YWNl"),
+        (pa.chunked_array([[1], [None]]), [1, None], [1, None]),
+        (pa.table({"a": [1]}), [{"a": 1}], [{"a": 1}]),
+        (np.ma.array([(1, 2)], [("a", int), ("b", int)], mask=[(False, True)]), [[1, None]], [[1, None]]),
     ],
 )
 def test_what_becomes_of_a_value(value, coerced, plain):
@@ -115,8 +127,40 @@ def test_what_cannot_be_converted_says_why():
 @pytest.mark.parametrize("value", [object(), (x for x in ()), iter("a"), lambda: 0, [object()]])
 def test_a_place_in_memory_is_no_value(value):
     """It is another one at the next run, by which the row would be written again each time."""
-    with pytest.raises(InputError, match=r"metadata\.a.*: the text of a \w+ is its place in memory"):
+    with pytest.raises(InputError, match=r"metadata\.a.*: a \w+ has no text but"):
         converted({"a": value}, "coerce")
+
+
+@pytest.mark.parametrize("value", [object(), iter("ab"), (x for x in "ab"), lambda: 1])
+def test_what_has_no_text_but_where_it_lies_is_refused(value):
+    """Its hash would be another at each run."""
+    with pytest.raises(InputError, match=r"metadata\.x: a .* has no text but <.* at 0x"):
+        converted({"x": value}, "coerce")
+
+
+class Torn(Mapping):
+    """A mapping of a stranger's, whose values cannot be had."""
+
+    def __getitem__(self, key):
+        raise KeyError("torn")
+
+    def __iter__(self):
+        return iter("a")
+
+    def __len__(self):
+        return 1
+
+
+class TornList(list):
+    def __iter__(self):
+        raise OSError("torn")
+
+
+@pytest.mark.parametrize("value", [Torn(), TornList([1])])
+@pytest.mark.parametrize("mode", ["strict", "coerce", "json"])
+def test_what_a_strangers_value_raises_is_told(value, mode):
+    with pytest.raises(InputError, match=r"metadata: a value cannot be read \(.*torn"):
+        dump_metadata(converted({"x": value}, mode))
 
 
 def test_a_collection_converts_what_it_is_given():

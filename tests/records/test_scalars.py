@@ -70,6 +70,7 @@ class Timeless(date):
         (np.str_("a"), "a"),
         (datetime(2024, 5, 1, tzinfo=ZoneInfo("Europe/Berlin")), datetime(2024, 4, 30, 22, tzinfo=UTC)),
         (np.array([(1, "2024-05-01")], "i4,datetime64[ns]")[0], (1, datetime(2024, 5, 1))),
+        (np.ma.array([(1, "2024-05-01")], "i4,datetime64[ns]", mask=[(True, False)])[0], (None, datetime(2024, 5, 1))),
     ],
 )
 def test_values_of_numpy_as_pythons_own(value: Any, expected: Any) -> None:

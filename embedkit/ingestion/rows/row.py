@@ -12,6 +12,7 @@ from embedkit.checks import check_id, check_text, printed
 from embedkit.errors import InputError
 from embedkit.records.documents import Document
 from embedkit.records.metadata import content_hash, dump_metadata
+from embedkit.records.scalars import reading
 
 from .fields import Fields, NoDocument, text_id
 
@@ -72,18 +73,23 @@ def sourced(item: object, ordinal: int, *, textless: bool = False) -> Row:
         return SourcedDocument(text_id(item), item, {}, source="documents", line=ordinal)
     if isinstance(item, Mapping):
         try:
-            return SourcedDocument(
-                *(_TEXTLESS if textless else _FIELDS).document(item, path="documents", line=ordinal),
-                source="documents",
-                line=ordinal,
-            )
-        except NoDocument as bad:
-            raw, form = recorded(item, as_line=True)
-            return BadRow("documents", ordinal, bad.reason, raw, bad.id, form)
+            with reading("the row"):
+                return _of_fields(item, ordinal, _TEXTLESS if textless else _FIELDS)
+        except InputError as error:
+            return BadRow("documents", ordinal, str(error), shown_as_json(item))
     raise InputError(
         f"documents: expected embedkit.Document, a mapping with 'id' and 'text', or a string, "
         f"found {type(item).__name__} as number {ordinal}"
     )
+
+
+def _of_fields(item: Mapping[str, Any], ordinal: int, fields: Fields) -> Row:
+    try:
+        found = fields.document(item, path="documents", line=ordinal)
+    except NoDocument as bad:
+        raw, form = recorded(item, as_line=True)
+        return BadRow("documents", ordinal, bad.reason, raw, bad.id, form)
+    return SourcedDocument(*found, source="documents", line=ordinal)
 
 
 def refused(document: SourcedDocument, reason: str) -> BadRow:
@@ -99,11 +105,12 @@ def refused(document: SourcedDocument, reason: str) -> BadRow:
 
 def fingerprint_of(document: SourcedDocument) -> str:
     """The content hash; raises `InputError` saying why the document cannot be kept (id, text or metadata)."""
-    check_id(document.id)
-    if not check_text(document.text).strip():
-        raise InputError(
-            "text: expected some text, found " + ("only whitespace" if document.text else "an empty string")
-        )
+    with reading("the row"):
+        check_id(document.id)
+        if not check_text(document.text).strip():
+            raise InputError(
+                "text: expected some text, found " + ("only whitespace" if document.text else "an empty string")
+            )
     return content_hash(document.text, document.metadata)
 
 
@@ -111,7 +118,7 @@ def recorded(value: Mapping[str, Any], *, as_line: bool = False) -> tuple[str, s
     """A row of fields as text, and the format by which this is to be read again: ``record`` (with ``as_line`` first of all
     ``jsonl``, where it is JSON); none where its values cannot be kept, so that nothing else is read in their place."""
     if as_line:
-        with suppress(TypeError, ValueError, RecursionError):
+        with suppress(Exception):  # of a stranger's value
             return json.dumps(value), "jsonl"
     try:
         return dump_metadata(value), "record"
@@ -123,5 +130,5 @@ def shown_as_json(value: Mapping[str, object]) -> str:
     """The value as JSON, or where that cannot be as Python shows it."""
     try:
         return json.dumps(value, default=printed)
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # of a stranger's value
         return printed(value)

@@ -109,6 +109,25 @@ class Hidden:
         raise KeyError("no")
 
 
+class Torn(str):
+    """A text of a stranger's, which cannot be encoded."""
+
+    def encode(self, *given):
+        raise KeyError("no")
+
+
+def test_a_row_that_cannot_be_read_is_one_bad_row():
+    released = memoryview(b"a")
+    released.release()
+    for item in ({"id": released, "text": "t"}, {"id": "a", "text": released}):
+        row = sourced(item, 1)
+        assert isinstance(row, BadRow)
+        assert row.reason.startswith("the row: a value cannot be read (ValueError: ")
+    for document in (SourcedDocument(Torn("a"), "t"), SourcedDocument("a", Torn("t"))):
+        with pytest.raises(InputError, match=r"the row: a value cannot be read \(KeyError"):
+            fingerprint_of(document)
+
+
 VALUES = {
     "hidden": Hidden(), "long": 10**5000, "array": np.array([1, 2]), "scalar": np.array("x"), "list": [Hidden()],
     "mapping": {"a": Hidden()}, "keys": {1: Hidden()},

@@ -54,33 +54,40 @@ def _cell(column: Any) -> list[Any]:
 
 
 def _values(column: Any) -> list[Any]:
-    wanted = _microseconds(column.type)
-    found: list[Any] = (column if wanted.equals(column.type) else column.cast(wanted, safe=False)).to_pylist()
-    return found
+    """The values, with times and durations in microseconds: pyarrow casts to these in columns alone, and towards zero."""
+    from pyarrow import compute, duration, time64, timestamp, types
+
+    kind = column.type
+    if not _is_finer(kind):
+        pass
+    elif types.is_timestamp(kind):
+        cut = compute.floor_temporal(column.view(timestamp("ns")), unit="microsecond")
+        column = cut.cast(timestamp("us")).view(timestamp("us", kind.tz))
+    elif types.is_time64(kind):
+        column = column.cast(time64("us"), safe=False)
+    elif types.is_duration(kind):
+        column = column.cast(duration("us"), safe=False)
+    elif types.is_dictionary(kind):
+        return _values(column.dictionary_decode())
+    elif types.is_run_end_encoded(kind):
+        return _values(compute.run_end_decode(column))
+    elif hasattr(column, "storage"):
+        return _values(column.storage)
+    elif types.is_struct(kind) and len({field.name for field in kind}) == len(kind):
+        rows = zip(*(_values(column.field(i)) for i in range(len(kind))), strict=True)
+        found = (dict(zip((field.name for field in kind), row, strict=True)) for row in rows)
+        return [row if there.as_py() else None for row, there in zip(found, column.is_valid(), strict=True)]
+    elif types.is_map(kind):
+        return [[tuple(pair.values()) for pair in _values(cell.values)] if cell.is_valid else None for cell in column]
+    elif hasattr(kind, "value_type"):  # lists of every kind
+        return [_values(cell.values) if cell.is_valid else None for cell in column]
+    values: list[Any] = column.to_pylist()
+    return values
 
 
-def _microseconds(kind: Any) -> Any:
-    """The type with times in microseconds, where pyarrow casts to it."""
-    import pyarrow
-    from pyarrow import types
-
-    if types.is_timestamp(kind) and kind.unit == "ns":
-        return pyarrow.timestamp("us", kind.tz)
-    if types.is_time64(kind) and kind.unit == "ns":
-        return pyarrow.time64("us")
-    if types.is_duration(kind) and kind.unit == "ns":
-        return pyarrow.duration("us")
-    if types.is_struct(kind):
-        return pyarrow.struct([field.with_type(_microseconds(field.type)) for field in kind])
-    if types.is_list(kind):
-        return pyarrow.list_(kind.value_field.with_type(_microseconds(kind.value_type)))
-    if types.is_large_list(kind):
-        return pyarrow.large_list(kind.value_field.with_type(_microseconds(kind.value_type)))
-    if types.is_fixed_size_list(kind):
-        return pyarrow.list_(kind.value_field.with_type(_microseconds(kind.value_type)), kind.list_size)
-    if types.is_map(kind):
-        return pyarrow.map_(kind.key_field, kind.item_field.with_type(_microseconds(kind.item_type)), kind.keys_sorted)
-    if types.is_dictionary(kind):
-        inner = _microseconds(kind.value_type)
-        return kind if inner.equals(kind.value_type) else inner
-    return kind
+def _is_finer(kind: Any) -> bool:
+    """Whether nanoseconds stand in it somewhere, of which Python's own times know nothing."""
+    if hasattr(kind, "unit"):
+        return bool(kind.unit == "ns")
+    inside = [getattr(kind, name) for name in ("value_type", "storage_type") if hasattr(kind, name)]
+    return any(map(_is_finer, [*inside, *(kind.field(i).type for i in range(kind.num_fields))]))

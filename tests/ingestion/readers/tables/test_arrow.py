@@ -229,19 +229,38 @@ def invalid_text():
 def test_nanoseconds_wherever_they_stand(tmp_path, monkeypatch, without_pandas):
     if without_pandas:
         monkeypatch.setitem(sys.modules, "pandas", None)
-    moment, nano = datetime(1970, 1, 1, 0, 0, 0, 1), pa.timestamp("ns")
-    column = pa.array([1_001], nano)
+    moment, nano = datetime(1969, 12, 31, 23, 59, 59, 999_998), pa.timestamp("ns")
+    column = pa.array([-1_001, None], nano)  # cut off, and not rounded towards 1970: as of numpy's and pandas' own
     rows = pa.table(
         {
-            "id": ["a"],
-            "text": ["t"],
+            "id": ["a", "b"],
+            "text": ["t", "u"],
+            "plain": column,
+            "zone": column.view(pa.timestamp("ns", "Etc/GMT-1")),
             "dictionary": column.dictionary_encode(),
-            "list": pa.array([[1_001]], pa.list_(nano, 1)),
-            "map": pa.array([[("k", 1_001)]], pa.map_(pa.string(), nano)),
+            "runs": pa.RunEndEncodedArray.from_arrays(pa.array([1, 2], pa.int32()), column),
+            "named": pa.ExtensionArray.from_storage(pa.opaque(nano, "type", "vendor"), column),
+            "fixed": pa.array([[-1_001], None], pa.list_(nano, 1)),
+            "list": pa.array([[-1_001, None], None], pa.list_(nano)),
+            "view": pa.array([[-1_001, None], None], pa.list_view(nano)),
+            "struct": pa.array([{"at": -1_001, "n": 1}, None], pa.struct([("at", nano), ("n", pa.int8())])),
+            "map": pa.array([[("k", -1_001)], None], pa.map_(pa.string(), nano)),
+            "length": pa.array([1_001, None], pa.duration("ns")),
+            "clock": pa.array([1_001, None], pa.time64("ns")),
         }
     )
-    (row,) = written(rows, tmp_path / "docs.arrow")
-    assert row.metadata == {"dictionary": moment, "list": [moment], "map": [["k", moment]]}
+    first, second = written(rows, tmp_path / "docs.arrow")
+    assert first.metadata == {
+        **dict.fromkeys(("plain", "dictionary", "runs", "named"), moment),
+        "zone": moment.replace(tzinfo=UTC),
+        "fixed": [moment],
+        **{name: [moment, None] for name in ("list", "view")},
+        "struct": {"at": moment, "n": 1},
+        "map": [["k", moment]],
+        "length": 1e-6,
+        "clock": "00:00:00.000001",
+    }
+    assert second.metadata == dict.fromkeys(first.metadata)
 
 
 def test_a_zone_that_is_not_known_here(tmp_path):
