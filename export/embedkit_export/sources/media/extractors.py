@@ -69,7 +69,6 @@ _WHISPER = {
     "frames": "n_fft, hop_length, and centred as the code",
     "bands": "feature_size, and slaney's scale and norm to 8 kHz as the code",
     "logarithm, range and shift": "the code",
-    "mean and deviation of the clip": "do_normalize",
 }
 """Where each step comes from."""
 
@@ -90,9 +89,11 @@ _AST = {
 
 
 def _whisper(extractor: Any) -> AudioInput:
-    most = int(extractor.n_samples)
+    most = _samples(extractor, "n_samples", "chunk_length")
     _no_dither(extractor)
     _silent(extractor)
+    if extractor.n_fft % 2:
+        raise ExportError(f"n_fft: expected an even number of samples, found {extractor.n_fft}; mend the model's files")
     mel = MelInput(
         frame=extractor.n_fft,
         hop=extractor.hop_length,
@@ -104,13 +105,18 @@ def _whisper(extractor: Any) -> AudioInput:
         shift=-4.0,
         divide=4.0,
     )
-    wave: Any = "standardize" if getattr(extractor, "do_normalize", False) else "none"
-    return AudioInput(rate=extractor.sampling_rate, most=most, fill="zeros", wave=wave, mel=mel)
+    return AudioInput(
+        rate=extractor.sampling_rate, most=most, fill="zeros", mel=mel
+    )  # do_normalize is read of a call alone
 
 
 def _clap(extractor: Any) -> AudioInput:
     fused = extractor.truncation == "fusion"
-    most = int(extractor.nb_max_samples)
+    if not fused and extractor.truncation != "rand_trunc":
+        raise ExportError(
+            f"truncation: expected fusion or rand_trunc, found {extractor.truncation!r}; mend the model's files"
+        )
+    most = _samples(extractor, "nb_max_samples", "max_length_s")
     mel = MelInput(
         frame=extractor.fft_window_size,
         hop=extractor.hop_length,
@@ -154,6 +160,16 @@ def _ast(extractor: Any) -> AudioInput:
     return AudioInput(rate=extractor.sampling_rate, most=(frames - 1) * hop + frame, mel=mel)
 
 
+def _samples(extractor: Any, name: str, seconds: str) -> int:
+    """The samples that are read; `ExportError` where they are not a whole number of them, with which the extractor ends too."""
+    found = getattr(extractor, name)
+    if not isinstance(found, int):
+        raise ExportError(
+            f"{seconds}: expected a whole number of seconds, found {getattr(extractor, seconds)}; mend the model's files"
+        )
+    return found
+
+
 def _no_dither(extractor: Any) -> None:
     if getattr(extractor, "dither", 0.0):
         raise ExportError(
@@ -166,6 +182,11 @@ def _silent(extractor: Any) -> None:
         raise ExportError(
             f"padding_value: a bundle fills what is short with silence (0), and this model states {extractor.padding_value}; set it to 0 in "
             "the model's files"
+        )
+    if extractor.padding_side != "right":
+        raise ExportError(
+            f"padding_side: a bundle fills what is short behind it (right), and this model states {extractor.padding_side}; give `audio` in the "
+            "recipe as a table"
         )
 
 

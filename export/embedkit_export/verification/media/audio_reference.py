@@ -12,7 +12,7 @@ from embedkit.bundle.frontends.audio import AudioFrontend
 from embedkit.errors import ExportError
 from embedkit.runtime.frontends.audio.waves import PreparedSound, at_rate, waveform_of
 from embedkit_export.plan.plan import RolePlan
-from embedkit_export.quiet import quiet
+from embedkit_export.quiet import quiet, reason
 from embedkit_export.tensors import FEATURES, SAMPLES
 
 WAVE, MEL = 1e-5, 1e-3
@@ -34,7 +34,8 @@ def check_sound(role: str, planned: RolePlan, modality: Any, item: Any) -> None:
     theirs = None if planned.processor is None else _theirs(frontend, planned.processor, item)
     if theirs is None:
         return
-    difference = float((_mine(modality, item) - theirs).abs().max())
+    mine = _mine(modality, item)
+    difference = float((mine - theirs).abs().max()) if mine.shape == theirs.shape else float("inf")
     if not difference < (WAVE if frontend.mel is None else MEL):
         raise ExportError(
             f"role {role!r}: the steps give other numbers than {type(planned.processor).__name__}, by up to {difference:.2g}: it does more "
@@ -52,8 +53,14 @@ def _theirs(frontend: AudioFrontend, extractor: Any, item: Any) -> Tensor | None
     samples = at_rate(samples, rate, frontend.rate)
     if frontend.mel is not None and frontend.most is not None and len(samples) > frontend.most:
         return None
-    with quiet():
-        made = extractor(samples, sampling_rate=frontend.rate, return_tensors="np")
+    try:
+        with quiet():
+            made = extractor(samples, sampling_rate=frontend.rate, return_tensors="np")
+    except Exception as error:
+        raise ExportError(
+            f"{type(extractor).__name__} makes nothing of a sound of {len(samples):,} samples: {reason(error)}; mend the model's "
+            "preprocessor_config.json, or give `audio` in the recipe as a table"
+        ) from error
     values = np.asarray(made["input_features"] if "input_features" in made else made["input_values"], np.float32)
     if frontend.mel is not None and frontend.mel.planes == 1 and values.ndim == 4:
         values = values[:, :1]  # of a clip that is read in its length all planes are equal

@@ -11,7 +11,7 @@ import transformers as tf
 
 from embedkit import ExportError
 from embedkit.bundle.manifest import Crop, Resize
-from embedkit_export.sources.media.processors import of_file, of_folder, of_open_clip, of_processor, of_timm
+from embedkit_export.sources.media.processors import of_file, of_folder, of_processor
 from embedkit_export.verification.media.image_reference import pixel_values
 from helpers.pictures import of_modes
 
@@ -60,38 +60,6 @@ def test_of_transformers(processor: Any, steps: list[Any], alpha: str) -> None:
 def test_what_has_no_size_is_refused(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ExportError, match=problem):
         of_processor(tf.CLIPImageProcessorPil(**options))
-
-
-def test_of_timm_the_crop_is_torchvisions() -> None:
-    about = {
-        "input_size": [3, 224, 224],
-        "crop_pct": 0.9,
-        "interpolation": "bicubic",
-        "mean": [0.5] * 3,
-        "std": [0.2] * 3,
-    }
-    found = of_timm({"architecture": "x", "pretrained_cfg": about}).image
-    assert found.steps == [Resize(size=[248], fit="shortest"), Crop(size=[224, 224], round="half_even")]
-    assert (found.mean, found.std, found.alpha) == ([0.5] * 3, [0.2] * 3, "drop")
-    squash = of_timm({"pretrained_cfg": {**about, "crop_mode": "squash", "crop_pct": 1.0}}).image
-    assert squash.steps[0] == Resize(size=[224, 224])
-    with pytest.raises(ExportError, match="crop_mode"):
-        of_timm({"pretrained_cfg": {**about, "crop_mode": "border"}})
-
-
-@pytest.mark.parametrize(
-    ("mode", "first"),
-    [
-        ("shortest", Resize(size=[256], fit="shortest", filter="bilinear")),
-        ("longest", Resize(size=[256, 256], fit="longest", filter="bilinear")),
-        ("squash", Resize(size=[256, 256], filter="bilinear")),
-    ],
-)
-def test_of_open_clip(mode: str, first: Resize) -> None:
-    about = {"size": 256, "interpolation": "bilinear", "resize_mode": mode, "mean": [0, 0, 0], "std": [1, 1, 1]}
-    found = of_open_clip({"model_cfg": {}, "preprocess_cfg": about}).image
-    assert found.steps[0] == first
-    assert (found.convert, found.alpha, found.size, found.std) == ("last", "drop", [256, 256], [1.0] * 3)
 
 
 def test_of_a_folder(tmp_path: Path) -> None:
@@ -156,6 +124,21 @@ def test_dinov3_is_in_floating_point(tmp_path: Path) -> None:
         ({"do_resize": False}, "leaves pictures of any size"),
     ):
         file.write_text(json.dumps(said | more))
+        with pytest.raises(ExportError, match=problem):
+            of_file(file)
+
+
+def test_what_a_processor_of_texts_and_pictures_keeps_inside(tmp_path: Path) -> None:
+    inner = {"image_processor_type": "DINOv3ViTImageProcessor", "do_pad": False}
+    file = tmp_path / "processor_config.json"
+    file.write_text(json.dumps({"processor_class": "X", "image_processor": inner}))
+    assert of_file(file).image.steps == [Resize(size=[224, 224], filter="bilinear", engine="float")]
+    for change, problem in (
+        ({"do_pad": True}, "do_pad"),
+        ({"resample": None}, "resample of .*found None"),
+        ({"image_mean": None}, "image_mean of .*found None"),
+    ):
+        file.write_text(json.dumps({"image_processor": inner | change}))
         with pytest.raises(ExportError, match=problem):
             of_file(file)
 

@@ -20,7 +20,8 @@ from embedkit_export.quiet import quiet, reason
 from embedkit_export.recipes.images import ImageInput, image_input
 from embedkit_export.recipes.outputs import MultiVector
 from embedkit_export.recipes.recipe import Inferred, Pooling, Recipe, Role
-from embedkit_export.sources.media.processors import Preparing, of_file, of_folder, of_processor
+from embedkit_export.sources.media.preparing import Preparing
+from embedkit_export.sources.media.processors import of_file, of_folder, of_processor
 from embedkit_export.sources.routes import template
 from embedkit_export.sources.source import Source
 
