@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import platform
 import zipfile
@@ -33,6 +34,26 @@ def save(graph: ir.Model, folder: Path, name: str) -> tuple[str, list[str]]:
         return name, []
     ir.save(graph, folder / name, external_data=f"{name}.data")
     return name, [f"{name}.data"]
+
+
+def read_from(graph: ir.Model, folder: Path, name: str) -> None:
+    """Let a graph that `save` wrote hold those of its weights no longer that lie in a file of their own: whoever needs one maps it
+    from there, as long as the file is there."""
+    for key, saved in ir.load(folder / name).graph.initializers.items():
+        value, tensor = graph.graph.initializers.get(key), saved.const_value
+        held = value.const_value if value is not None else None
+        if value is None or held is None or not isinstance(tensor, ir.ExternalTensor) or not tensor.size:
+            continue
+        if (tensor.dtype, tensor.shape) != (held.dtype, held.shape):
+            raise ValueError(f"{name}: {key} is {tensor.dtype} {tensor.shape}, expected {held.dtype} {held.shape}")
+        place = functools.partial(
+            _mapped, folder / tensor.location, tensor.offset or 0, held.dtype, tuple(tensor.shape.numpy())
+        )
+        value.const_value = ir.LazyTensor(place, held.dtype, ir.Shape(tensor.shape), name=key)
+
+
+def _mapped(path: Path, offset: int, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Tensor[Any]:
+    return ir.Tensor(np.memmap(path, dtype.numpy(), "r", offset, shape), dtype)
 
 
 def write_npz(path: Path, arrays: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from embedkit_export.graphs import fuse
-from embedkit_export.quantization import calibration as calibrate
+from embedkit_export.quantization.calibration import sessions, statistics
 
 
 def feeds(*lengths: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
@@ -18,7 +18,7 @@ def feeds(*lengths: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
 
 
 def run(model: ir.Model, feed: dict[str, np.ndarray]) -> np.ndarray:
-    session = calibrate.open_session(model)
+    session = sessions.open_session(model)
     return np.asarray(session.run(None, feed)[0])
 
 
@@ -69,8 +69,8 @@ def with_massive_tokens(rng: np.random.Generator, rows: int, k: int, often: int)
     return x.astype(np.float32)
 
 
-def statistics_of(x: np.ndarray) -> calibrate.Statistics:
+def statistics_of(x: np.ndarray) -> statistics.Statistics:
     rows = x.reshape(-1, x.shape[-1]).astype(np.float32)
     even = rows / np.sqrt(np.square(rows).mean(1, keepdims=True))
     second = (even.T @ even / len(rows)).astype(np.float32)
-    return calibrate.Statistics(np.abs(rows).max(0), rows, second)
+    return statistics.Statistics(np.abs(rows).max(0), rows, second)

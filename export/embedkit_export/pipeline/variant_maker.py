@@ -117,6 +117,8 @@ class Maker:
         for owner, made in known.variants.items():
             self.passed[owner][variant] = made
             self.operators[variant] = known.operators
+            if variant == "fp32":
+                files.read_from(self.grounds[owner].model, self.folder, made.file)
         self.notes += known.notes
         self.judge.labels = known.labels
         if known.missing is not None:
@@ -190,6 +192,8 @@ class Maker:
             written[owner] = Variant(
                 file=file, data=data, quality=_UNKNOWN, golden_cosine_min=1.0, form=form.called(ground)
             )
+            if variant == "fp32":
+                files.read_from(ground.model, self.folder, file)
         if len(needless) == len(self.grounds):
             raise needless[0]
         return fused[0]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from embedkit_export.tensors import Floats
 
-from .calibration import Statistics
+from .calibration.statistics import Statistics
 from .gptq import nearest
 
 Channels = npt.NDArray[np.int64]

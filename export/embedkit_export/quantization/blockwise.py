@@ -12,7 +12,7 @@ an 8-bit table stays Gather, with ``DequantizeLinear`` after it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -32,7 +32,7 @@ from embedkit_export.graphs.ir_tools import (
 )
 from embedkit_export.tensors import Feed, Floats
 
-from .calibration import open_session
+from .calibration.sessions import open_session
 from .products import Product, products
 
 DAMPING = 0.01
@@ -75,7 +75,7 @@ def block_weights(
     block: int = 32,
     symmetric: bool = False,
     table_bits: int | None = None,
-    moments: Mapping[str, Floats] | None = None,
+    moments: Iterable[tuple[str, Floats]] = (),
     accuracy_level: int = 4,
     fine: Collection[str] = (),
 ) -> int:
@@ -87,7 +87,8 @@ def block_weights(
         block: input channels that share a scale: a power of two, 16 or more.
         symmetric: without zero points: 1/8 bit a weight less at 4 bits, and coarser.
         table_bits: 4 or 8 for the tokens' table; by default ``bits``.
-        moments: (k, k) mean of x x^T for each product's input x, by value name (`calibrate`); a product without an entry is rounded to nearest.
+        moments: the name of each product's input x and the (k, k) mean of x x^T (`calibrate`), taken one after the other; a product
+            without is rounded to nearest.
         fine: products, by the value they make, whose weights get 8 bits.
         accuracy_level: how ``MatMulNBits`` multiplies: 1 with fp32 activations, 4 with 8-bit ones in the same blocks.
 
@@ -98,17 +99,12 @@ def block_weights(
             raise InputError(f"{name}: expected 4 or 8, found {value}")
     if block < 16 or block & (block - 1):
         raise InputError(f"block: expected a power of two from 16 on, found {block}")
-    found = products(model)
-    known = moments or {}
-    factors: dict[str, Floats] = {}
     tables = 0
     with named_outputs(model):
-        for product in found:
-            name = str(product.source.name)
-            if name in known and name not in factors:
-                factors = {name: inverse_factor(known[name])}  # only the last one: they are large
+        found = products(model)
+        for product, factor in _with_factors(found, moments):
             width = 8 if product.name in fine else bits
-            blocks = quantise_blocks(product.weight, width, block, symmetric=symmetric, factor=factors.get(name))
+            blocks = quantise_blocks(product.weight, width, block, symmetric=symmetric, factor=factor)
             _replace_product(model.graph, product, blocks, symmetric, accuracy_level)
         for node in list(model.graph):
             table = _table(node, block)
@@ -122,22 +118,30 @@ def block_weights(
     return len(found) + tables
 
 
+def _with_factors(
+    found: Sequence[Product], moments: Iterable[tuple[str, Floats]]
+) -> Iterator[tuple[Product, Floats | None]]:
+    """Each product with the `inverse_factor` of its input, of which only one is in memory; those without come last."""
+    groups: dict[str, list[Product]] = {}
+    for product in found:
+        groups.setdefault(str(product.source.name), []).append(product)
+    for name, moment in moments:
+        factor = inverse_factor(moment)
+        yield from ((product, factor) for product in groups.pop(name, ()))
+    yield from ((product, None) for group in groups.values() for product in group)
+
+
 def sensitivity(
-    model: ir.Model, feeds: Sequence[Feed], moments: Mapping[str, Floats], *, bits: int = 4, block: int = 32
+    model: ir.Model, feeds: Sequence[Feed], moments: Iterable[tuple[str, Floats]], *, bits: int = 4, block: int = 32
 ) -> list[tuple[str, float]]:
     """(name, damage) of each product, the worst first: the damage is the mean over ``feeds`` of the squared relative
     change of the graph's first output when that product's weight alone is quantised, per number of the weight, which
     is what more bits for it would cost. ``model`` is left as it was."""
     output = str(model.graph.outputs[0].name)
-    found = products(model)
     exact = _outputs(model, output, feeds)
-    factors: dict[str, Floats] = {}
     damages = []
-    for product in found:
-        name = str(product.source.name)
-        if name in moments and name not in factors:
-            factors = {name: inverse_factor(moments[name])}
-        blocks = quantise_blocks(product.weight, bits, block, factor=factors.get(name))
+    for product, factor in _with_factors(products(model), moments):
+        blocks = quantise_blocks(product.weight, bits, block, factor=factor)
         copied = own_copy(model)
         same = next(other for other in products(copied) if other.name == product.name)
         _replace_product(copied.graph, same, blocks, False, 4)

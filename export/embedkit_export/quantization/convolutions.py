@@ -24,7 +24,7 @@ import onnx_ir as ir
 from embedkit_export.graphs.ir_tools import constant, initializer, named_outputs, remove_unused, replace
 from embedkit_export.tensors import Feed, Floats
 
-from .calibration import open_session
+from .calibration.sessions import open_session
 from .gptq import Int8, OutputRounding, column_scale
 
 PLACES = 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,8 @@ from embedkit_export.graphs.rows import as_rows
 from embedkit_export.tensors import Feed, Floats
 
 from . import blockwise, convolutions, fp16, rowwise
-from .calibration import Statistics, open_session
+from .calibration.sessions import open_session
+from .calibration.statistics import Statistics, footprint
 from .products import products
 
 _SAFER = (
@@ -34,6 +35,8 @@ _PROBES = 8
 _SOUGHT = 96
 """Texts among which the hardest for int8 are sought."""
 _LEAST_FP16 = 0.999
+_KEPT_BYTES = 1 << 28
+"""Bytes of statistics that are kept for the next form or precision that needs them."""
 
 
 class NothingToQuantise(ExportError):
@@ -54,11 +57,15 @@ class FusedGraph:
     _order: list[str] | None = field(default=None, repr=False)
     _fine: dict[tuple[int, int], list[str]] = field(default_factory=dict, repr=False)
 
-    def statistics(self) -> dict[str, Statistics]:
-        """Of the inputs of the quantisable products, by value name; computed once."""
+    def statistics(self) -> Iterable[tuple[str, Statistics]]:
+        """Of the inputs of the quantisable products, by value name; of a large model they are computed each time, one after the
+        other."""
         if self._statistics is None:
-            self._statistics = rowwise.calibrate(self.model, self.feeds)
-        return self._statistics
+            found = rowwise.calibrate(self.model, self.feeds)
+            if sum(map(footprint, rowwise.read(self.model).values())) > _KEPT_BYTES:
+                return found
+            self._statistics = dict(found)
+        return self._statistics.items()
 
     def choices(self) -> dict[str, rowwise.Choice]:
         """How the products become int8; computed once."""
@@ -84,9 +91,9 @@ class FusedGraph:
         """The products, those nearest to the tokens first."""
         return [product.name for product in products(self.model)]
 
-    def moments(self) -> dict[str, Floats]:
-        """(k, k) second moments of the inputs of the quantisable products, by value name."""
-        return {name: found.moment() for name, found in self.statistics().items()}
+    def moments(self) -> Iterator[tuple[str, Floats]]:
+        """The name of each quantisable product's input with its (k, k) second moments."""
+        return ((name, found.moment()) for name, found in self.statistics())
 
     def fine(self, bits: int, block: int) -> list[str]:
         """The products, those first whose weights in ``bits`` bits do most damage for their size."""
@@ -193,11 +200,10 @@ def _int8(ground: FusedGraph, keep: Sequence[str], first: float = 0.0, *, tables
 def _blocks(bits: int, block: int, table_bits: int, share: float = 0.0) -> Callable[[FusedGraph], ir.Model]:
     def build(ground: FusedGraph) -> ir.Model:
         graph = own_copy(ground.model)
-        moments = ground.moments()
         order = ground.fine(bits, block) if share else []
         fine = order[: max(1, round(share * len(order)))] if share else ()
         if not blockwise.block_weights(
-            graph, bits=bits, block=block, table_bits=table_bits, moments=moments, fine=fine
+            graph, bits=bits, block=block, table_bits=table_bits, moments=ground.moments(), fine=fine
         ):
             raise NothingToQuantise(
                 f"w{bits}: the graph has no product of token vectors with a weight, and no large table, to quantise"

@@ -21,7 +21,7 @@ taken first and made float32 then, so that the table is never whole in memory as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,10 @@ from embedkit_export.graphs.ir_tools import (
 )
 from embedkit_export.tensors import Feed, Floats
 
-from . import calibration
 from .activations import ActivationQuantizer, choose_reading
-from .calibration import Statistics
+from .calibration import statistics as measures
+from .calibration.sessions import open_session
+from .calibration.statistics import Statistics
 from .gptq import Int8, OutputRounding, nearest
 from .products import Product, products
 
@@ -52,10 +53,15 @@ SMALLEST_TABLE = 1 << 18
 """Numbers in a table from which its size matters: those of positions are smaller."""
 
 
-def calibrate(model: ir.Model, feeds: Sequence[Feed]) -> dict[str, Statistics]:
-    """`Statistics` of each quantisable product's input, by value name. Each feed holds all graph inputs by name, for
+def calibrate(model: ir.Model, feeds: Sequence[Feed]) -> Iterator[tuple[str, Statistics]]:
+    """(name, `Statistics`) of each quantisable product's input, one after the other. Each feed holds all graph inputs by name, for
     one text without padding."""
-    return calibration.calibrate(model, feeds, [str(product.source.name) for product in products(model)])
+    return measures.calibrate(model, feeds, read(model))
+
+
+def read(model: ir.Model) -> dict[str, int]:
+    """The names of the quantisable products' inputs, and how many numbers a row of each has."""
+    return {name: len(group[0].weight) for name, group in _groups(model).items()}
 
 
 @dataclass(frozen=True)
@@ -67,20 +73,26 @@ class Choice:
     """By the product's name: int8 (k + e, n) and (n,) float32 scales."""
 
 
-def choose(model: ir.Model, statistics: Mapping[str, Statistics] | None = None) -> dict[str, Choice]:
+def choose(model: ir.Model, statistics: Iterable[tuple[str, Statistics]] = ()) -> dict[str, Choice]:
     """The choice for each quantisable product's input, by value name.
 
-    Without an entry in ``statistics`` (of `calibrate`) an input is not smoothed and its weights go to their nearest
-    steps.
+    ``statistics`` are taken one after the other (of `calibrate`). An input without any is not smoothed and its weights go to their
+    nearest steps.
     """
-    out = {}
-    for name, group in _groups(model).items():
-        known = (statistics or {}).get(name)
+    groups, out = _groups(model), {}
+
+    def chosen(name: str, known: Statistics | None) -> Choice:
+        group = groups.pop(name)
         made = group[0].source.producer()
         weights = [product.weight for product in group]
         reading = choose_reading(known, weights, made.op_type if made is not None else None)
         rounded = _round([reading.weight(weight) for weight in weights], known, reading)
-        out[name] = Choice(reading, {product.name: found for product, found in zip(group, rounded, strict=True)})
+        return Choice(reading, {product.name: found for product, found in zip(group, rounded, strict=True)})
+
+    for name, known in statistics:
+        out[name] = chosen(name, known)
+    for name in list(groups):
+        out[name] = chosen(name, None)
     return out
 
 
@@ -162,11 +174,11 @@ def sensitivity(model: ir.Model, feeds: Sequence[Feed], choices: Mapping[str, Ch
     def errors(keep: Collection[str], which: Sequence[int]) -> list[float]:
         copied = own_copy(model)
         rowwise_int8(copied, choices, keep=keep)
-        session = calibration.open_session(copied, feeds=feeds)
+        session = open_session(copied, feeds=feeds)
         output = str(copied.graph.outputs[0].name)
         return [_relative(session.run([output], dict(feeds[i]))[0], exact[i]) for i in which]
 
-    session = calibration.open_session(model, feeds=feeds)
+    session = open_session(model, feeds=feeds)
     output = str(model.graph.outputs[0].name)
     exact = [session.run([output], dict(feed))[0] for feed in feeds]
     del session

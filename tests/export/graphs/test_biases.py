@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from embedkit_export.graphs.biases import fold_biases
 from embedkit_export.graphs.ir_tools import initializer, remove_unused
-from embedkit_export.quantization.calibration import open_session
+from embedkit_export.quantization.calibration.sessions import open_session
 
 
 def feed_forward(activation: str = "Relu") -> ir.Model:

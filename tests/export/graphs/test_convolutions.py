@@ -14,8 +14,8 @@ from torch import nn
 
 from embedkit_export import Recipe
 from embedkit_export.graphs import convolutions
-from embedkit_export.quantization import calibration as calibrate
 from embedkit_export.quantization import rowwise as quantize
+from embedkit_export.quantization.calibration import sessions
 from helpers import models, slow, systems
 from helpers.systems import TEXTS, agree
 
@@ -67,7 +67,7 @@ def test_a_convolution_is_torchs(kernel: int, options: dict[str, Any], products:
     assert "Conv" not in kinds(model)
     depthwise_of_two = products == 0 and out == 48  # two outputs a channel
     assert kinds(model).count("MatMul") == (24 if depthwise_of_two else products) + 1
-    session = calibrate.open_session(model)
+    session = sessions.open_session(model)
     name = session.get_inputs()[0].name
     for batch, tokens in ((1, 1), (2, 2), (5, 33)):  # fewer tokens than the kernel has places, too
         x = torch.randn(batch, tokens, 24)
@@ -108,7 +108,7 @@ def test_another_number_of_tokens(kernel: int, options: dict[str, Any]) -> None:
     assert program is not None
     assert convolutions.expand(program.model) == 1
     assert "Conv" not in kinds(program.model)
-    session = calibrate.open_session(program.model)
+    session = sessions.open_session(program.model)
     name = session.get_inputs()[0].name
     for batch, tokens in ((1, 40), (2, 43), (5, 77)):
         x = torch.randn(batch, tokens, 24)

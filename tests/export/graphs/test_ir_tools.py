@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from embedkit_export.graphs import capture
-from embedkit_export.quantization import calibration as calibrate
+from embedkit_export.quantization.calibration import sessions
 
 
 def test_a_copy_has_the_weights_that_lie_in_a_file(
@@ -24,8 +24,8 @@ def test_a_copy_has_the_weights_that_lie_in_a_file(
     monkeypatch.chdir(tmp_path)
     ids = np.array([[2, 7, 9, 3]])
     feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    expected = calibrate.open_session(captured).run(None, feed)[0]
-    assert np.array_equal(calibrate.open_session(loaded).run(None, feed)[0], expected)
+    expected = sessions.open_session(captured).run(None, feed)[0]
+    assert np.array_equal(sessions.open_session(loaded).run(None, feed)[0], expected)
     copied = capture.own_copy(loaded)
     del loaded
     for file in (tmp_path / "there").iterdir():

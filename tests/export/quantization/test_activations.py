@@ -36,7 +36,7 @@ def test_smoothing_keeps_the_product_and_lowers_the_error() -> None:
     assert np.allclose((x / factors) @ (weight * factors[:, None]), x @ weight, rtol=1e-3, atol=1e-2)
     assert np.exp(np.log(factors).mean()) == pytest.approx(1, rel=1e-4)
     errors = []
-    for statistics in ({}, {"x": statistics_of(x)}):
+    for statistics in ([], [("x", statistics_of(x))]):
         model = one_product(weight)
         quantize.rowwise_int8(model, quantize.choose(model, statistics))
         errors.append(error(run(model, {"x": x}), x @ weight))
@@ -61,7 +61,7 @@ def test_a_channel_that_is_huge_in_few_tokens_is_read_in_parts() -> None:
     exact = unseen[0, ::20] @ weight
     before = min(error(how(unseen[0, ::20]) @ how.weight(weight), exact) for how in whole)
     model = one_product(weight)
-    choices = quantize.choose(model, {"x": statistics})
+    choices = quantize.choose(model, [("x", statistics)])
     assert quantize.rowwise_int8(model, choices) == 1
     assert error(split(unseen[0, ::20]) @ split.weight(weight), exact) < 0.7 * before
     assert error(run(model, {"x": unseen})[0, ::20], exact) < 0.85 * before

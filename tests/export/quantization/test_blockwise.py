@@ -201,7 +201,7 @@ def test_block_weights_uses_the_moments() -> None:
         model = graph_of(table, weight)
         ids = np.arange(600)[None]
         feeds = [{"input_ids": row[None], "attention_mask": np.ones_like(row[None])} for row in np.split(ids[0], 8)]
-        moments = {k: v.moment() for k, v in quantize.calibrate(model, feeds).items()} if known else None
+        moments = [(k, v.moment()) for k, v in quantize.calibrate(model, feeds)] if known else []
         exact = run(model, ids)
         blockwise.block_weights(model, moments=moments, accuracy_level=1)
         errors.append(float(((run(model, ids) - exact) ** 2).mean()))
@@ -227,8 +227,8 @@ def test_the_sensitive_products_get_8_bits() -> None:
     feeds = [{"input_ids": row[None], "attention_mask": np.ones_like(row[None])} for row in np.split(ids[0], 8)]
     before = run(model, ids)
     with untouched(model):
-        moments = {k: v.moment() for k, v in quantize.calibrate(model, feeds).items()}
-        order = blockwise.sensitivity(model, feeds, moments)
+        moments = {k: v.moment() for k, v in quantize.calibrate(model, feeds)}
+        order = blockwise.sensitivity(model, feeds, moments.items())
     found = {product.name: product for product in quantize.products(model)}
     assert set(found) == {name for name, _ in order}
     assert [damage for _, damage in order] == sorted((damage for _, damage in order), reverse=True)
@@ -247,7 +247,7 @@ def test_the_sensitive_products_get_8_bits() -> None:
     for count in range(len(order) + 1):
         copied = own_copy(model)
         fine = [name for name, _ in order[:count]]
-        blockwise.block_weights(copied, moments=moments, table_bits=8, fine=fine)
+        blockwise.block_weights(copied, moments=moments.items(), table_bits=8, fine=fine)
         bits = [node.attributes["bits"].as_int() for node in copied.graph if node.op_type == "MatMulNBits"]
         assert sorted(bits) == [4] * (len(order) - count) + [8] * count
         errors.append(float(((run(copied, ids) - before) ** 2).mean()))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from embedkit_export.graphs.ir_tools import own_copy
-from embedkit_export.quantization.calibration import open_session
+from embedkit_export.quantization.calibration.sessions import open_session
 from embedkit_export.quantization.convolutions import (
     Convolution,
     Scale,

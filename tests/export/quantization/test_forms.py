@@ -14,7 +14,7 @@ from embedkit_export.graphs import capture, fuse
 from embedkit_export.graphs.ir_tools import own_copy
 from embedkit_export.quantization import blockwise
 from embedkit_export.quantization import rowwise as quantize
-from embedkit_export.quantization.calibration import open_session
+from embedkit_export.quantization.calibration.sessions import open_session
 from embedkit_export.quantization.forms import FusedGraph, forms
 from embedkit_export.tensors import VARIANTS
 from helpers import models

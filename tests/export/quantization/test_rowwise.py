@@ -11,8 +11,8 @@ import onnxruntime as ort
 import pytest
 
 from embedkit_export.graphs import fuse
-from embedkit_export.quantization import calibration as calibrate
 from embedkit_export.quantization import rowwise as quantize
+from embedkit_export.quantization.calibration import sessions
 from helpers.products import by_hand, error, feeds, one_product, run
 from helpers.untouched import untouched
 
@@ -78,7 +78,7 @@ def test_a_graph_of_stock_operators_near_the_one_before(fused: ir.Model) -> None
 def test_an_int8_vector_does_not_depend_on_its_batch(fused: ir.Model) -> None:
     graph = fused.clone()
     quantize.rowwise_int8(graph, quantize.choose(fused, quantize.calibrate(fused, feeds(10, 20, 30))))
-    session = calibrate.open_session(graph)
+    session = sessions.open_session(graph)
     rng = np.random.default_rng(8)
     lengths = rng.integers(2, 40, 40)
     ids = rng.integers(5, 100, (40, 40))

@@ -8,14 +8,14 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from embedkit_export.quantization import calibration as calibrate
 from embedkit_export.quantization import rowwise as quantize
-from helpers.products import feeds, one_product, run, statistics_of
+from embedkit_export.quantization.calibration import sessions, statistics
+from helpers.products import feeds, run, statistics_of
 from helpers.untouched import untouched
 
 
 def test_statistics_are_those_of_the_activations(fused: ir.Model) -> None:
-    few, many = (quantize.calibrate(fused, chosen) for chosen in (feeds(5), feeds(5, 12, 20)))
+    few, many = (dict(quantize.calibrate(fused, chosen)) for chosen in (feeds(5), feeds(5, 12, 20)))
     assert set(few) == {str(product.source.name) for product in quantize.products(fused)}
     assert all((many[name].peak >= few[name].peak).all() for name in few)
     name = next(iter(few))
@@ -29,39 +29,34 @@ def test_statistics_are_those_of_the_activations(fused: ir.Model) -> None:
 
 
 def test_second_moments_have_a_limit(fused: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = quantize.calibrate(fused, feeds(20, 20))
-    monkeypatch.setattr(calibrate, "SECOND_MOMENT_BYTES", 0)
-    found = quantize.calibrate(fused, feeds(20, 20))
-    assert all(statistics.second is None for statistics in found.values())
-    for name, statistics in found.items():
-        assert np.allclose(statistics.moment(), whole[name].second, atol=1e-4)
+    whole = dict(quantize.calibrate(fused, feeds(20, 20)))
+    monkeypatch.setattr(statistics, "SECOND_MOMENT_BYTES", 0)
+    found = dict(quantize.calibrate(fused, feeds(20, 20)))
+    assert all(one.second is None for one in found.values())
+    for name, one in found.items():
+        assert np.allclose(one.moment(), whole[name].second, atol=1e-4)
 
 
 def test_calibration_leaves_the_graph_as_it_was(fused: ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     with untouched(fused):
-        small = quantize.calibrate(fused, feeds(9))
-    monkeypatch.setattr(calibrate, "IN_MEMORY_BYTES", 0)  # as for a graph that does not fit into one message
+        small = dict(quantize.calibrate(fused, feeds(9)))
+    monkeypatch.setattr(sessions, "IN_MEMORY_BYTES", 0)  # as for a graph that does not fit into one message
     with untouched(fused):
-        large = quantize.calibrate(fused, feeds(9))
+        large = dict(quantize.calibrate(fused, feeds(9)))
     assert all(np.array_equal(small[name].peak, large[name].peak) for name in small)
 
 
 def test_calibration_leaves_weights_in_their_file(fused: ir.Model, tmp_path: Path) -> None:
-    expected = quantize.calibrate(fused, feeds(9))
+    expected = dict(quantize.calibrate(fused, feeds(9)))
     ir.save(fused, tmp_path / "graph.onnx", external_data="weights.data")
     loaded = ir.load(tmp_path / "graph.onnx")
     kept = (tmp_path / "weights.data").read_bytes()
     with untouched(loaded):
-        found = quantize.calibrate(loaded, feeds(9))
+        found = dict(quantize.calibrate(loaded, feeds(9)))
     assert any(isinstance(value.const_value, ir.ExternalTensor) for value in loaded.graph.initializers.values())
     assert (tmp_path / "weights.data").read_bytes() == kept
     assert all(np.array_equal(found[name].peak, expected[name].peak) for name in expected)
 
 
-def test_a_session_that_cannot_be_opened_leaves_the_graph_as_it_was() -> None:
-    model = one_product(np.ones((32, 8), np.float32), activation="Gelu")
-    model.graph[0].op_type = "NoSuchOperator"
-    with untouched(model), pytest.raises(Exception, match="NoSuchOperator"):
-        calibrate.open_session(model, ["activated"])
-    with untouched(model), pytest.raises(KeyError):
-        calibrate.open_session(model, ["activated", "no such value"])
+def test_of_no_texts_there_are_no_statistics(fused: ir.Model) -> None:
+    assert not list(quantize.calibrate(fused, []))

@@ -1,26 +1,25 @@
-"""What the inputs of the quantisable products look like on typical texts, gathered one text at a time."""
+"""What the inputs of the quantisable products look like on typical texts, gathered one text and one piece of the graph at a time."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from embedkit.runtime.engines.onnxruntime import keep_products_exact
-from embedkit_export.graphs.attention.blocks import LEAST, cut_attention
 from embedkit_export.tensors import Feed, Floats
+
+from .pieces import Piece, pieces
+from .sessions import opened, tapped
 
 SAMPLE_ROWS = 1024
 """Rows of each input that are kept as they are."""
 SECOND_MOMENT_BYTES = 3 << 30
-"""Most memory for second moments; inputs met after that have only their kept rows."""
-IN_MEMORY_BYTES = 1 << 30
-"""Bytes of weights from which a graph goes through a file: one protobuf message ends at 2 GiB."""
+"""Most memory for second moments in a piece; inputs met after that have only their kept rows."""
+ROOM = 1 << 28
+"""Bytes of weights and statistics from which the graph goes on in another piece."""
 _ROWS_AT_ONCE = 512  # one large product instead of many thin ones
 
 
@@ -50,56 +49,59 @@ def levels(rows: Floats) -> Floats:
     return np.asarray(np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + 1e-20), np.float32)
 
 
-def calibrate(model: ir.Model, feeds: Sequence[Feed], names: Sequence[str]) -> dict[str, Statistics]:
-    """Statistics of the values called ``names`` while the graph runs ``feeds``.
+def calibrate(model: ir.Model, feeds: Sequence[Feed], widths: Mapping[str, int]) -> Iterator[tuple[str, Statistics]]:
+    """(name, `Statistics`) of values while the graph runs ``feeds``, in the order in which it makes them; ``widths`` names them, with
+    the numbers that a row of each has.
 
-    Each feed holds every graph input by name, for one text (a padded token would be counted as a real one). Only sums
-    over the rows and the kept rows stay in memory.
+    Each feed holds every graph input by name, for one text (a padded token would be counted as a real one). The graph is run
+    piece by piece: in memory are the weights and statistics of one, and the few values that each hands on to the next.
     """
-    names = list(dict.fromkeys(names))
-    if not names:  # onnxruntime takes none for all
-        return {}
-    session = open_session(model, names, feeds)
+    if not feeds or not widths:
+        return
+    asked = {name: footprint(width) for name, width in widths.items()}
+    model = tapped(model, list(asked), feeds)
+    parts = pieces(model, asked, ROOM)
+    known = [dict(feed) for feed in feeds]
     share = max(1, -(-SAMPLE_ROWS // max(1, len(feeds))))
     rng = np.random.default_rng(0)
+    for number, part in enumerate(parts):
+        later = {name for following in parts[number + 1 :] for name in following.inputs}
+        yield from _measured(part, part.model(model), known, later, share, rng)
+
+
+def _measured(
+    part: Piece,
+    graph: ir.Model,
+    known: list[dict[str, Any]],
+    later: Collection[str],
+    share: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, Statistics]]:
+    """The statistics of one piece; of each text ``known`` holds afterwards what is needed ``later``."""
+    session = opened(graph)
     sums: dict[str, _Sums] = {}
     room = SECOND_MOMENT_BYTES
-    for feed in feeds:
-        for name, value in zip(names, session.run(names, dict(feed)), strict=True):
-            rows = np.asarray(value, dtype=np.float32).reshape(-1, value.shape[-1])
+    for values in known:
+        names = [value.name for value in session.get_outputs()]
+        made = dict(zip(names, session.run(names, {name: values[name] for name in part.inputs}), strict=True))
+        for name in part.asked:
+            rows = np.asarray(made[name], dtype=np.float32).reshape(-1, made[name].shape[-1])
             if name not in sums:
                 size = 4 * rows.shape[1] ** 2
                 sums[name] = _Sums(rows.shape[1], with_second=size <= room)
                 room -= size if size <= room else 0
             sums[name].add(rows, rows[np.sort(rng.permutation(len(rows))[:share])])
-    return {name: found.statistics() for name, found in sums.items()}
+        values.update(made)
+        for name in values.keys() - later:
+            del values[name]
+    del session
+    for name in part.asked:
+        yield name, sums.pop(name).statistics()
 
 
-def open_session(model: ir.Model, outputs: Sequence[str] = (), feeds: Sequence[Feed] = ()) -> Any:
-    """A CPU session of the graph with further values as outputs, whose attention is cut where one of the ``feeds`` is long;
-    the model is left as it was."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    keep_products_exact(options)
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # numpy computes between two runs
-    tapped = model.clone()  # a value that was an output for a while may keep traces of it; weights are shared
-    graph = tapped.graph
-    by_name = {value.name: value for node in graph for value in node.outputs}
-    present = {value.name for value in graph.outputs}
-    graph.outputs.extend(by_name[name] for name in outputs if name not in present)
-    if any(max(array.shape[1:], default=0) > LEAST for feed in feeds for array in feed.values()):
-        cut_attention(tapped)
-    size = sum(v.const_value.nbytes for v in graph.initializers.values() if v.const_value is not None)
-    elsewhere = any(isinstance(v.const_value, ir.ExternalTensor) for v in graph.initializers.values())
-    if size < IN_MEMORY_BYTES and not elsewhere:
-        source: Any = ir.to_proto(tapped).SerializeToString()
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "graph.onnx"
-        ir.save(tapped, path, external_data="graph.onnx.data")
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+def footprint(width: int) -> int:
+    """Bytes that the statistics of rows of so many numbers take."""
+    return 4 * width * (width + SAMPLE_ROWS)
 
 
 class _Sums:

@@ -1,0 +1,1 @@
+"""What a graph computes on typical texts, measured in pieces that fit into memory."""
