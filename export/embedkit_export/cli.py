@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -138,8 +136,10 @@ def app(
         _explain(profiles(Path(model)), as_json)
         return
     if dry_run:
-        with _without_collection():
-            from . import prepare
+        from embedkit_export.sources.lean import import_libraries
+
+        import_libraries()
+        from . import prepare
 
         prepared = prepare(
             model,
@@ -199,19 +199,6 @@ def app(
             _explain(profiles(report.path), as_json)
     if report.missing:
         sys.exit(MISSING)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Hold Python's garbage collector while packages are imported: they make objects that stay, which it would go
-    through again and again (a fifth of the time that torch and transformers take)."""
-    gc.disable()
-    try:
-        yield
-        with suppress(ImportError):  # what loads a model says what is missing
-            import sentence_transformers  # noqa: F401
-    finally:
-        gc.enable()
 
 
 def _explain(found: list[Any], as_json: bool) -> None:
