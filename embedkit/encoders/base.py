@@ -28,7 +28,7 @@ from embedkit.runtime.options import (
     StreamKeywords,
     check_on_truncate,
 )
-from embedkit.runtime.outputs import Answer, default_size, empty_values, join_answers
+from embedkit.runtime.outputs import Answer, empty_values, join_answers, sized
 from embedkit.runtime.streaming import OnBad, stream
 from embedkit.runtime.tower import BatchResult
 from embedkit.system.progress import bar_of
@@ -232,21 +232,26 @@ class BaseEncoder(EncoderInfo, ABC):
         *,
         role: str = "default",
         outputs: Sequence[str] | None = None,
+        dim: int | None = None,
         progress: bool | None = False,
         on_truncate: OnTruncate | None = None,
         on_bad: OnBad | None = None,
     ) -> dict[str, Values]:
-        """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one. An item
-        that cannot be encoded is an error, or where ``on_bad`` is given left out: that gets its number and the reason."""
+        """All outputs (or those that are named) of one pass over ``texts``, by name, as `encode` gives them one by one, dense ones cut
+        to ``dim`` numbers, be the model trained for that size or not. An item that cannot be encoded is an error, or where ``on_bad``
+        is given left out: that gets its number and the reason."""
         texts = texts if isinstance(texts, list) else list(items_of("texts", texts))
         chosen = self._roles[role].outputs
         parts: dict[str, list[Values]] = {name: [] for name in self._names(role, outputs)}
         with bar_of(len(texts), progress) as bar:
-            for found in self.stream_outputs(texts, role=role, outputs=outputs, on_truncate=on_truncate, on_bad=on_bad):
+            for found in self.stream_outputs(
+                texts, role=role, outputs=outputs, dim=dim, on_truncate=on_truncate, on_bad=on_bad
+            ):
                 for name, values in found.items():
                     parts[name].append(values)
                 bar.update(len(next(iter(found.values()))))
-        return {name: concatenate(given) if given else empty_values(chosen[name]) for name, given in parts.items()}
+        none = {name: empty_values(chosen[name], dim) for name, given in parts.items() if not given}
+        return {name: concatenate(given) if given else none[name] for name, given in parts.items()}
 
     def stream_outputs(
         self,
@@ -254,16 +259,19 @@ class BaseEncoder(EncoderInfo, ABC):
         *,
         role: str = "default",
         outputs: Sequence[str] | None = None,
+        dim: int | None = None,
         on_truncate: OnTruncate | None = None,
         on_bad: OnBad | None = None,
     ) -> Iterator[dict[str, Values]]:
         """`encode_outputs` in parts; memory does not grow with the number of items."""
         options = EncodeOptions(role, on_truncate=on_truncate)
         self._refuse_one(texts, role, "stream_outputs")
-        windows, about = self._windows(texts, options, self._names(role, outputs), on_bad), self._roles[role].outputs
-        return (
-            {name: default_size(about[name], values) for name, values in window.values.items()} for window in windows
-        )
+        names, about = self._names(role, outputs), self._roles[role].outputs
+        for name in names:
+            if dim is not None and about[name].kind == "dense":
+                truncate(np.empty((0, about[name].dim), np.float32), dim, normalize=False)
+        windows = self._windows(texts, options, names, on_bad)
+        return ({name: sized(about[name], values, dim) for name, values in window.values.items()} for window in windows)
 
     def encode_counted(self, items: list[Item], options: EncodeOptions, *, on_bad: OnBad | None = None) -> Answer:
         """`encode_with` of several items of the role that the options name, with what the model read of each; those that cannot be
@@ -332,7 +340,7 @@ class BaseEncoder(EncoderInfo, ABC):
             check_ranges(ranges, options.dim or about.size)
         dim = options.dim or about.default
         if about.kind != "dense" or (dim is None and precision == "float32"):
-            return lambda values: default_size(about, values)
+            return lambda values: sized(about, values, None)
 
         def finished(vectors: Any) -> Vectors:
             if dim is not None:

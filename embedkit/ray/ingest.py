@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from embedkit.ingestion.distributed.plan import Plan, Work, check_shared, plan_r
 from embedkit.ingestion.distributed.preflight import require_ready
 from embedkit.ingestion.distributed.report import Account, DistributedReport
 from embedkit.ingestion.pipeline.columns import check_metric
+from embedkit.ingestion.pipeline.kept import Kept
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.ingestion.pipeline.prune import check_prunable, prune
 from embedkit.ingestion.pipeline.report import IngestError, IngestInterrupted, several
@@ -66,6 +67,10 @@ def ingest_dataset(
     preflight: bool = True,
     stall_seconds: float = 1800,
     on_progress: Callable[[DistributedReport], object] | None = None,
+    dim: int | None = None,
+    precision: str | None = None,
+    index: Mapping[str, int] | None = None,
+    any_dim: bool = False,
 ) -> DistributedReport:
     """`embedkit.ingest` by the workers of a Ray cluster: the same rows, with the same vectors to the last bit.
 
@@ -103,6 +108,10 @@ def ingest_dataset(
         preflight: whether each node is looked at before anything is read.
         stall_seconds: a run in which nothing moves for so long fails.
         on_progress: called now and then with what was done until then.
+        dim: the size to which dense vectors are cut, as in `embedkit.ingest`; so are the next three.
+        precision: the precision in which they are kept.
+        index: the settings of their index.
+        any_dim: True for a size that the model was not trained for.
 
     Returns:
         What became of the rows, and how quick each node was.
@@ -137,6 +146,7 @@ def ingest_dataset(
         chunking=chunking,
         metadata_policy=metadata_policy,
         keep_ids=sync,
+        kept=Kept(dim, precision, index, any_dim),
     )
     with open_store(store) as connection:
         check_shared(connection)

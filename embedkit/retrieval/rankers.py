@@ -51,10 +51,10 @@ class VectorCache:
 
 
 class EncodedQueries:
-    """What a model makes of queries, by kind of output: all kinds that were named, of one pass."""
+    """What a model makes of queries, by kind of output: all kinds that were named, of one pass, dense ones cut to ``dim`` numbers."""
 
-    def __init__(self, encoder: BaseEncoder, outputs: Mapping[str, str]) -> None:
-        self._encoder, self._outputs = encoder, dict(outputs)
+    def __init__(self, encoder: BaseEncoder, outputs: Mapping[str, str], dim: int | None = None) -> None:
+        self._encoder, self._outputs, self._dim = encoder, dict(outputs), dim
         self._queries: Sequence[Any] | None = None
         self._values: Mapping[str, Any] = {}
 
@@ -63,7 +63,8 @@ class EncodedQueries:
         if self._queries is not queries:
             self._queries = queries
             role = self._encoder.query_role(queries)
-            self._values = self._encoder.encode_outputs(queries, role=role, outputs=list(self._outputs.values()))
+            names = list(self._outputs.values())
+            self._values = self._encoder.encode_outputs(queries, role=role, outputs=names, dim=self._dim)
         return self._values[self._outputs[kind]]
 
 
@@ -101,7 +102,9 @@ def vector_rankers(rows: GuardedCollection, encoder: BaseEncoder, full: VectorCa
             f"collection {info.name!r} keeps {', '.join(kind for kind, size in sizes.items() if size)} vectors, the model gives "
             f"{', '.join(outputs)}; search it with the bundle that it was made with"
         )
-    asked = EncodedQueries(encoder, {kind: outputs[kind] for kind in kinds})
+    size = encoder.outputs("query")[outputs["dense"]].size if "dense" in kinds else 0
+    dim = info.dim if size != info.dim else None
+    asked = EncodedQueries(encoder, {kind: outputs[kind] for kind in kinds}, dim)
     return {kind: VectorRanker(rows, asked, kind, full) for kind in kinds}
 
 

@@ -94,19 +94,21 @@ def of_tensor(output: Output, tensor: FloatArray, tensors: Mapping[str, npt.NDAr
     return tensor
 
 
-def empty_values(output: Output) -> Values:
-    """No rows."""
+def empty_values(output: Output, dim: int | None = None) -> Values:
+    """No rows, of ``dim`` numbers where it is dense and a size is asked for."""
     if output.kind == "sparse":
         return SparseVectors(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), output.dim)
-    empty = np.empty((0, *(output.grid or ()), output.size), np.float32)
+    size = dim if dim is not None and output.kind == "dense" else output.size
+    empty = np.empty((0, *(output.grid or ()), size), np.float32)
     return MultiVectors(np.zeros(1, np.int64), empty) if output.kind in ("multivector", "tokens") else empty
 
 
-def default_size(output: Output, values: Values) -> Values:
-    """The values of an output, cut to the numbers that are given where no size is asked for."""
-    if output.default is None or not isinstance(values, np.ndarray):
+def sized(output: Output, values: Values, dim: int | None) -> Values:
+    """The values of an output; dense ones cut to ``dim`` numbers, or where no size is asked for to those that are given then."""
+    size = dim if dim is not None and output.kind == "dense" else output.default
+    if size is None or not isinstance(values, np.ndarray):
         return values
-    return truncate(values, output.default, normalize=output.normalized)
+    return truncate(values, size, normalize=output.normalized)
 
 
 def activated(logits: FloatArray, activation: str) -> FloatArray:

@@ -36,6 +36,7 @@ from .contract import (
 )
 from .guarded import GuardedCollection, GuardedStore
 from .guarding.aliases import Alias
+from .keeping import INDEXED_FROM, Keeping, packed, rounded, unpacked
 from .opening import open_store
 from .plugin_kit.disk import require_room
 from .plugin_kit.naming import check_cursor, safe_name, term
@@ -45,6 +46,7 @@ from .plugins import store_plugins
 
 __all__ = [
     "CONNECT_SECONDS",
+    "INDEXED_FROM",
     "METRICS",
     "OPS",
     "ORDERINGS",
@@ -68,6 +70,7 @@ __all__ = [
     "GuardedStore",
     "Hit",
     "InputError",
+    "Keeping",
     "Metadata",
     "Metric",
     "MissingExtraError",
@@ -95,13 +98,16 @@ __all__ = [
     "is_alive",
     "load_metadata",
     "open_store",
+    "packed",
     "push_down_not",
     "request_seconds",
     "require_room",
     "require_server",
+    "rounded",
     "safe_name",
     "some_home",
     "store_plugins",
     "term",
     "translated_errors",
+    "unpacked",
 ]

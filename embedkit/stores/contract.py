@@ -25,6 +25,8 @@ from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 
+from .keeping import Keeping
+
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 METRICS: frozenset[Metric] = frozenset({"cosine", "dot", "euclidean"})
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -70,6 +72,11 @@ class Capabilities:
     indexed: bool = True
     """Whether a search goes by an index, which may lose a row; where not, it compares all rows, and `embedkit.check` need not
     search for them."""
+    precisions: frozenset[str] = frozenset({"float32"})
+    """Of `embedkit.stores.keeping.PRECISIONS` those in which it keeps dense vectors; it then gives back what it was given, and with
+    ``+full`` searches by the rounded ones and ranks by the full ones."""
+    index: frozenset[str] = frozenset()
+    """The settings of an index, of `embedkit.stores.keeping.SETTINGS`, that it takes."""
     max_id_bytes: int | None = None
     """Most bytes of an id in UTF-8; embedkit refuses a row that has a longer one."""
     max_row_bytes: int | None = None
@@ -103,6 +110,11 @@ class CollectionSpec:
             positive(f"collection {self.name!r}: dim", self.dim)
         one_of(f"collection {self.name!r}: metric", self.metric, sorted(METRICS))
 
+    @property
+    def keeping(self) -> Keeping:
+        """How its dense vectors are kept, which the fingerprint says."""
+        return Keeping.of(self.fingerprint)
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
@@ -119,6 +131,11 @@ class CollectionInfo:
     def of(cls, spec: CollectionSpec) -> CollectionInfo:
         """What a collection made from ``spec`` is made for."""
         return cls(spec.name, spec.dim, spec.metric, spec.fingerprint, spec.sparse, spec.multivector)
+
+    @property
+    def keeping(self) -> Keeping:
+        """How its dense vectors are kept, which the fingerprint says."""
+        return Keeping.of(self.fingerprint)
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 It is the bundle's fingerprint (or, of a model that a strange server computes, what `remote_space` makes), and after it, where
 an output is kept that is not the first of its kind, that one's name: as JSON from kinds to names. In between stands how its
 pictures were decoded, where not as the model was trained. So vectors of two outputs of one bundle are not mixed, and a question
-is asked by the same one.
+is asked by the same one. How its vectors are kept comes last (`embedkit.stores.keeping`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from embedkit.bundle.manifest import Output
 from embedkit.errors import CollectionMismatchError
 from embedkit.vectors.arrays import FloatArray
 
+from .keeping import Keeping, without_keeping
+
 _MARK = " outputs "
 _DECODE = " decode "
 """As `embedkit.runtime.options.decoding_space` has it."""
@@ -28,15 +30,19 @@ _NUMBERS = 32
 _NEAR = 0.99
 
 
-def space(fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, str]) -> str:
-    """The fingerprint of a collection that keeps of a bundle's ``outputs`` those with ``names``, by kind."""
+def space(
+    fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, str], keeping: Keeping | None = None
+) -> str:
+    """The fingerprint of a collection that keeps of a bundle's ``outputs`` those with ``names``, by kind, the dense one as ``keeping``
+    says."""
     others = {kind: name for kind, name in names.items() if name != firsts(outputs)[kind]}
-    return f"{fingerprint}{_MARK}{json.dumps(others, sort_keys=True)}" if others else fingerprint
+    made = f"{fingerprint}{_MARK}{json.dumps(others, sort_keys=True)}" if others else fingerprint
+    return (keeping or Keeping()).added_to(made)
 
 
 def bundle_of(fingerprint: str) -> str:
     """The bundle's fingerprint of a collection's."""
-    return fingerprint.partition(_MARK)[0]
+    return without_keeping(fingerprint).partition(_MARK)[0]
 
 
 def decode_of(fingerprint: str) -> str:
@@ -46,7 +52,7 @@ def decode_of(fingerprint: str) -> str:
 
 def chosen(fingerprint: str, outputs: Mapping[str, Output]) -> dict[str, str]:
     """By kind the names of the outputs that belong to a collection of this fingerprint."""
-    others: dict[str, str] = json.loads(fingerprint.partition(_MARK)[2] or "{}")
+    others: dict[str, str] = json.loads(without_keeping(fingerprint).partition(_MARK)[2] or "{}")
     missing = [name for name in others.values() if name not in outputs]
     if missing:
         raise CollectionMismatchError(
@@ -94,8 +100,15 @@ def _parsed(fingerprint: str) -> tuple[str, Any]:
 
 def require_same(name: str, field: str, found: object, expected: object) -> None:
     """Raise `CollectionMismatchError` where a collection was made for another ``field`` (``fingerprint``, ``dim``, ...)."""
-    if field == "fingerprint" and same_space(str(found), str(expected)):
-        return
+    if field == "fingerprint":
+        kept, wanted = Keeping.of(str(found)), Keeping.of(str(expected))
+        if kept == wanted and same_space(without_keeping(str(found)), without_keeping(str(expected))):
+            return
+        if kept != wanted and same_space(bundle_of(str(found)), bundle_of(str(expected))):
+            raise CollectionMismatchError(
+                f"collection {name!r}: it keeps its vectors as {kept}, found {wanted}; leave precision and index out to take what it has, "
+                "or use another collection"
+            )
     if found != expected:
         hint = "use another collection, or drop this one"
         if field == "fingerprint":

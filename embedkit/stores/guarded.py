@@ -22,6 +22,7 @@ from .contract import Capabilities, Collection, CollectionSpec, IfExists, StoreU
 from .fingerprint import require_same
 from .guarding.aliases import KEPT_IN, Alias, Aliases
 from .guarding.collection import GuardedCollection as GuardedCollection
+from .guarding.ways import require_ways
 from .plugins import keeping
 
 
@@ -69,7 +70,8 @@ class GuardedStore:
         return GuardedCollection(found, self.caps, self._lock, metadata_policy)
 
     def require_able(self, spec: CollectionSpec) -> None:
-        """Raise `StoreError` where this store cannot keep such a collection: its metric, its sizes, its kinds of vectors."""
+        """Raise `StoreError` where this store cannot keep such a collection: its metric, its sizes, its kinds of vectors, their
+        precision and their index."""
         caps = self.caps
         if spec.metric not in caps.metrics:
             raise StoreError(
@@ -84,6 +86,7 @@ class GuardedStore:
             raise StoreError(_cannot_keep(spec.name, "sparse", "sparse vectors"))
         if spec.multivector and not caps.multivector:
             raise StoreError(_cannot_keep(spec.name, "multivector", "several vectors a row"))
+        require_ways(spec, caps)
 
     @renamed(metadata="metadata_policy")
     def open(self, name: str, *, metadata_policy: MetadataMode = "strict") -> GuardedCollection:

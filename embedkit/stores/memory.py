@@ -27,7 +27,13 @@ from .contract import METRICS, Capabilities, CollectionInfo, CollectionSpec, Sto
 
 CAPABILITIES = {
     "memory:NAME": Capabilities(
-        max_batch_rows=10_000, multi_process=False, metrics=METRICS, sparse=True, multivector=True, indexed=False
+        max_batch_rows=10_000,
+        multi_process=False,
+        metrics=METRICS,
+        sparse=True,
+        multivector=True,
+        indexed=False,
+        precisions=frozenset({"float32", "float16", "int8", "binary"}),
     )
 }
 

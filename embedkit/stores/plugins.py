@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -17,6 +17,7 @@ from embedkit.records.filters import OPS
 from .contract import Capabilities, StoreURL
 
 GROUP = "embedkit.stores"
+_SETS = ("filter_ops", "metrics", "precisions", "index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Plugin:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         stores = {
-            address: asdict(caps) | {"filter_ops": sorted(caps.filter_ops), "metrics": sorted(caps.metrics)}
+            address: asdict(caps) | {name: sorted(getattr(caps, name)) for name in _SETS}
             for address, caps in self.capabilities.items()
         }
         return {"ready": not self.problem, "problem": self.problem, "stores": stores}
@@ -69,11 +70,16 @@ def describe(scheme: str) -> Plugin:
 def keeping(kind: str) -> list[str]:
     """The addresses of installed plugins whose stores keep vectors of a kind, ``sparse`` or ``multivector``; what a plugin
     that cannot be imported would do is not known."""
+    return able(lambda caps: bool(getattr(caps, kind)))
+
+
+def able(what: Callable[[Capabilities], bool]) -> list[str]:
+    """The addresses of installed plugins of whose stores ``what`` is true."""
     found: dict[str, Capabilities] = {}
     for entry in store_plugins().values():
         with suppress(Exception):
             found.update(getattr(import_module(entry.module), "CAPABILITIES", {}))
-    return [address for address, caps in found.items() if isinstance(caps, Capabilities) and getattr(caps, kind)]
+    return [address for address, caps in found.items() if isinstance(caps, Capabilities) and what(caps)]
 
 
 def _words(caps: Capabilities) -> str:
@@ -84,6 +90,8 @@ def _words(caps: Capabilities) -> str:
         ", ".join(kinds),
         ", ".join(sorted(caps.metrics)),
         f"up to {caps.max_dim:,} dimensions",
+        *([f"in {', '.join(sorted(caps.precisions))}"] if len(caps.precisions) > 1 else []),
+        *([f"an index with {', '.join(sorted(caps.index))}"] if caps.index else []),
         "any number of processes" if caps.multi_process else "one process",
         f"{caps.max_batch_rows:,} rows a batch",
         f"embedkit finishes {', '.join(finished)}" if finished else "every filter",

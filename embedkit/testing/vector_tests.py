@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from embedkit.errors import InputError
+from embedkit.errors import CollectionMismatchError, InputError, StoreError
 from embedkit.records.documents import Page
 from embedkit.records.filters import F, Filter
 from embedkit.stores.contract import Collection, CollectionSpec, VectorStore
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.keeping import PRECISIONS, SETTINGS, Keeping, rounded
 
 from .samples import DIM, dense_of, fresh_name, text_batch, unit_vectors
 
@@ -134,6 +136,50 @@ class VectorTests:
         assert raw_docs.query(unit_vectors(2), 5) == [[], []]
         assert raw_docs.count() == 0
         assert raw_docs.scan(limit=5) == Page([])
+
+    def test_vectors_of_each_precision_come_back_and_are_ranked_by(self, store: GuardedStore) -> None:
+        for precision in sorted(store.caps.precisions):
+            keeping = Keeping(precision)
+            docs = store.ensure(CollectionSpec(fresh_name(precision), DIM, "cosine", keeping.added_to("model")))
+            given, asked = unit_vectors(40), unit_vectors(5, seed=1)
+            ids = [str(i) for i in range(len(given))]
+            docs.upsert(text_batch(ids, vectors=given))
+            docs.flush()
+            kept = given if keeping.full else rounded(given, keeping.base)
+            stored = np.stack([dense_of(row) for row in docs.get(ids, with_vectors=True)])
+            np.testing.assert_allclose(stored, kept, atol=1e-6)
+            near = asked if keeping.full else rounded(asked, keeping.base)
+            scores = near @ kept.T
+            error = 2e-3 if precision == "float16" else 1e-5
+            for some, found in ((docs.query(asked, 10), scores), (docs.query(asked[:1], 10), scores[:1])):
+                for hits, expected in zip(some, found, strict=True):
+                    got = [hit.score for hit in hits]
+                    assert len({hit.id for hit in hits}) == len(hits) == 10
+                    np.testing.assert_allclose(got, expected[[int(hit.id) for hit in hits]], atol=error)
+                    if not precision.endswith("+full"):
+                        np.testing.assert_allclose(got, np.sort(expected)[::-1][:10], atol=error)
+            assert store.open(docs.info.name).info.keeping == keeping
+            for other in sorted(store.caps.precisions - {precision})[:1]:
+                with pytest.raises(CollectionMismatchError, match="keeps its vectors as"):
+                    store.ensure(CollectionSpec(docs.info.name, DIM, "cosine", Keeping(other).added_to("model")))
+
+    def test_what_a_store_has_not_is_refused_by_name(self, store: GuardedStore) -> None:
+        lacking = [precision for precision in PRECISIONS if precision not in store.caps.precisions]
+        for precision in lacking:
+            with pytest.raises(StoreError, match=f"keeps no {re.escape(precision)} vectors; it keeps .*float32"):
+                store.ensure(CollectionSpec(fresh_name("docs"), DIM, "cosine", Keeping(precision).added_to("")))
+        for name in set(SETTINGS) - store.caps.index:
+            with pytest.raises(StoreError, match=f"and not '{name}'"):
+                store.ensure(
+                    CollectionSpec(fresh_name("docs"), DIM, "cosine", Keeping(index=((name, 8),)).added_to(""))
+                )
+        for name in store.caps.index:
+            spec = CollectionSpec(fresh_name("docs"), DIM, "cosine", Keeping(index=((name, 8),)).added_to(""))
+            docs = store.ensure(spec)
+            docs.upsert(text_batch(["a", "b"]))
+            docs.flush()
+            assert {hit.id for hit in docs.query(unit_vectors(1), 2)[0]} == {"a", "b"}
+            assert store.open(spec.name).info.keeping.index == ((name, 8),)
 
 
 def _ensure(store: GuardedStore, metric: Any) -> GuardedCollection:

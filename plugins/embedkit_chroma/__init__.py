@@ -31,6 +31,7 @@ _FOLDER = Capabilities(
     filter_ops=OPS - {"not", "exists", "none"},
     orders_text=False,
     metrics=METRICS,
+    index=frozenset({"m", "ef", "search"}),
     max_filter_values=10_000,  # of the 32,766 parameters of a statement
     max_comparisons=100,  # each is a level of the 1,000 of an expression, some are several
     max_filter_depth=20,

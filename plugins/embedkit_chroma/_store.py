@@ -58,6 +58,7 @@ _HITS = 10_000
 """Most hits of one request to the index: each is one of the 32,766 parameters of a statement."""
 INDEX_FROM_ROWS = 10_000
 """Rows from which a folder's index is searched; fewer are compared one by one, exactly."""
+_SETTINGS = {"m": "max_neighbors", "ef": "ef_construction", "search": "ef_search"}
 _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
 """Of 40,000 vectors of sentences a search finds .999 of the 10 nearest (Chroma's own settings: .993); a construction effort of
 100 finds .9997 at 1.5 times the work."""
@@ -109,12 +110,13 @@ class ChromaStore:
         with suppress(CollectionNotFoundError):
             return self.open(spec.name)
         info = {"name": spec.name, "dim": spec.dim, "metric": spec.metric, "fingerprint": spec.fingerprint}
+        settings = {_SETTINGS[name]: value for name, value in spec.keeping.index}
         space = "l2" if spec.metric == "euclidean" else "ip"
         with translated(f"creating the collection {spec.name!r}"):
             made = self._client.get_or_create_collection(
                 safe_name(spec.name),
                 metadata={_INFO + key: value for key, value in info.items()},
-                configuration={"hnsw": {"space": space, **_HNSW}},
+                configuration={"hnsw": {"space": space, **_HNSW, **settings}},
                 embedding_function=None,
             )
         return self._collection(spec.name, made)

@@ -19,10 +19,11 @@ from typing import Any, Literal
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import BTree, IvfFlat, LabelList
+from lancedb.index import BTree, IvfFlat, IvfRq, IvfSq, LabelList
 from lancedb.query import ColumnOrdering
 
 from embedkit.stores import (
+    INDEXED_FROM,
     CollectionInfo,
     CollectionNotFoundError,
     CollectionSpec,
@@ -36,7 +37,9 @@ from embedkit.stores import (
     StoreError,
     WriteResult,
     load_metadata,
+    packed,
     safe_name,
+    unpacked,
 )
 
 from . import CAPABILITIES, FOLDER
@@ -57,6 +60,8 @@ _PROBES, _ROWS_A_PROBE = 20, 16_384
 _PARTS = 4
 """Parts of a vector index, one for what came with each flush, from which it is made anew: each is searched."""
 _TOGETHER = 32
+_CANDIDATES = {"int8+full": 4, "binary+full": 20}
+"""How many times as many rows as are wanted are found by rounded vectors, and ranked by full ones."""
 _LEAN = ["id", "text", "metadata", "hash"]
 
 
@@ -136,7 +141,12 @@ class LancedbCollection:
     def __init__(self, store: LancedbStore, table: Any, info: CollectionInfo) -> None:
         self.info = info
         self._store, self._opened = store, table
-        self._distance: Literal["l2", "dot"] = "l2" if info.metric == "euclidean" else "dot"
+        self._keeping = info.keeping
+        self._bits = self._keeping.precision == "binary"
+        self._distance: Literal["l2", "dot", "hamming"] = "l2" if info.metric == "euclidean" else "dot"
+        if self._bits:
+            self._distance = "hamming"
+        self._least = INDEXED_FROM if self._keeping.wants_index else INDEX_FROM_ROWS
         self._vectors = [*(["vector"] if info.dim else []), *(["several"] if info.multivector else [])]
         self._unmerged = self._unmerged_rows = 0
         self._merging = threading.Lock()
@@ -152,7 +162,8 @@ class LancedbCollection:
             **{name: [row[name] for row in filterable] for name in ("terms", "names", "numbers", "texts")},
         }
         if self.info.dim:
-            rows["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(batch.vectors.ravel()), self.info.dim)
+            few = batch.vectors if self._keeping.full else packed(batch.vectors, self._keeping.base)
+            rows["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(few.ravel()), few.shape[1])
         if batch.multivectors is not None:
             several = pa.FixedSizeListArray.from_arrays(
                 pa.array(batch.multivectors.values.ravel()), self.info.multivector
@@ -195,7 +206,8 @@ class LancedbCollection:
         with translated(f"searching {self.info.name!r}"):
             rows = self._table.count_rows()
             wanted = min(k, rows)
-            probes = None if rows < INDEX_FROM_ROWS else max(_PROBES, rows // _ROWS_A_PROBE)
+            most = self._keeping.setting("probes", max(_PROBES, rows // _ROWS_A_PROBE))
+            probes = None if rows < self._least else most
             out: list[list[Hit]] = []
             for start in range(0, len(vectors) if rows else 0, _TOGETHER):
                 part = vectors[start : start + _TOGETHER]
@@ -251,14 +263,19 @@ class LancedbCollection:
         return self._opened
 
     def _make_indexes(self) -> None:
-        if self._table.count_rows() < INDEX_FROM_ROWS:
+        if self._table.count_rows() < self._least:
             return
         have = {index.columns[0]: self._table.index_stats(index.name) for index in self._table.list_indices()}
         kinds: list[tuple[str, Any]] = [("id", BTree()), ("terms", LabelList())]
-        kinds += [("vector", IvfFlat(self._distance))] if self.info.dim else []
+        kinds += [("vector", self._vector_index())] if self.info.dim else []
         for column, kind in kinds:
             if column not in have or (column == "vector" and have[column].num_indices > _PARTS):
                 self._table.create_index(column, config=kind, replace=True)
+
+    def _vector_index(self) -> Any:
+        lists = dict(self._keeping.index).get("lists")
+        kind = {"int8+full": IvfSq, "binary+full": IvfRq}.get(self._keeping.precision, IvfFlat)
+        return kind(self._distance, num_partitions=lists)
 
     def _optimize(self) -> None:
         self._table.optimize(cleanup_older_than=_READ_FOR)
@@ -273,14 +290,19 @@ class LancedbCollection:
                 _retried(self._optimize)
 
     def _nearest(self, vectors: FloatArray, k: int, filter: Filter | None, probes: int | None) -> list[list[Hit]]:
-        search = self._table.search(list(vectors), vector_column_name="vector")
+        asked = packed(vectors, "binary") if self._bits else vectors
+        search = self._table.search(list(asked), vector_column_name="vector")
         search = search.distance_type(self._distance).limit(k)
         search = search.nprobes(probes) if probes else search.bypass_vector_index()
+        if self._keeping.precision in _CANDIDATES:
+            search = search.refine_factor(_CANDIDATES[self._keeping.precision])
         if filter is not None:
             search = search.where(where(filter), prefilter=True)
         found = search.select(["id", "text", "metadata", "_distance"]).to_arrow()
         far = found["_distance"].to_numpy()
-        scores = -np.sqrt(far) if self.info.metric == "euclidean" else 1.0 - far
+        scores = -np.sqrt(far) if self._distance == "l2" else 1.0 - far
+        if self._bits:  # of dim bits so many differ
+            scores = 1.0 - 2.0 * far / self.info.dim
         of = found["query_index"].to_pylist() if len(vectors) > 1 else [0] * len(far)
         out: list[list[Hit]] = [[] for _ in vectors]
         rows = zip(of, found["id"].to_pylist(), scores.tolist(), found["text"].to_pylist(), strict=True)
@@ -300,7 +322,10 @@ def _retried(act: Callable[[], None], attempts: int = 5) -> None:
 
 
 def _schema(info: CollectionInfo, metadata: dict[bytes, bytes] | None = None) -> pa.Schema:
-    vectors = [pa.field("vector", pa.list_(pa.float32(), info.dim))] if info.dim else []
+    kinds = {"float16": (pa.float16(), info.dim), "binary": (pa.uint8(), -(-info.dim // 8))}
+    vectors = (
+        [pa.field("vector", pa.list_(*kinds.get(info.keeping.precision, (pa.float32(), info.dim))))] if info.dim else []
+    )
     if info.multivector:
         vectors.append(pa.field("several", pa.list_(pa.list_(pa.float32(), info.multivector))))
     return pa.schema(
@@ -328,7 +353,8 @@ def _records(found: pa.Table, info: CollectionInfo) -> list[Record]:
     vectors: Any = [None] * len(found)
     several: Any = [None] * len(found)
     if "vector" in found.column_names:
-        vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, info.dim)
+        kept, few = found["vector"].combine_chunks().flatten().to_numpy(), info.keeping
+        vectors = unpacked(kept.reshape(len(found), -1), "float32" if few.full else few.base, info.dim)
     if "several" in found.column_names:
         several = [np.array(one, np.float32) for one in found["several"].to_pylist()]
     lean = zip(*(found[name].to_pylist() for name in _LEAN), vectors, several, strict=True)

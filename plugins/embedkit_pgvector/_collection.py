@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from pgvector import SparseVector
+from pgvector import Bit, HalfVector, SparseVector
 from psycopg import sql
 
 from embedkit.stores import (
+    INDEXED_FROM,
     CollectionInfo,
     Filter,
     FloatArray,
@@ -30,6 +31,7 @@ from embedkit.stores import (
     WriteResult,
     filterable,
     load_metadata,
+    unpacked,
 )
 
 from ._connection import LOCK, Database
@@ -39,7 +41,9 @@ INDEX_FROM_ROWS = 10_000
 """Rows from which a collection gets a vector index; fewer are searched one by one, exactly."""
 
 _INDEXED_DIM, _INDEXED_HALF = 2_000, 4_000
-_CANDIDATES = 4
+_INDEXED_BITS = 64_000
+_CANDIDATES, _CANDIDATES_OF_BITS = 4, 20
+"""How many times as many rows as are wanted are found by rounded vectors, and ranked by full ones."""
 _LEAST_EF, _MOST_EF = 400, 1_000
 """Rows of an index that a search keeps in view: pgvector takes at most 1,000."""
 _ONE_ROUND, _MOST_APPROXIMATE = 100, 2_000
@@ -59,7 +63,7 @@ class PgvectorCollection:
     def __init__(self, database: Database, number: int, info: CollectionInfo) -> None:
         self.info = info
         self._database, self._number, self._table = database, number, table_of(number)
-        self._by = sql.SQL("<->" if info.metric == "euclidean" else "<#>")
+        self._near = _Nearness(info)
         kept = {"vector": info.dim, "sparse": info.sparse, "several": info.multivector}
         self._vectors = [name for name, size in kept.items() if size]
         self._columns = [*_COLUMNS, *self._vectors]
@@ -70,7 +74,7 @@ class PgvectorCollection:
         names = [sql.Identifier(name) for name in self._columns]
         columns = sql.SQL(", ").join(names)
         changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in names[1:])
-        types = {"vector": "vector", "sparse": "sparsevec", "several": "vector[]"}
+        types = {"vector": self._near.type, "sparse": "sparsevec", "several": "vector[]"}
         with self._database.transaction(f"writing {len(batch)} rows to {self.info.name!r}") as cursor:
             cursor.execute(
                 sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(
@@ -88,7 +92,7 @@ class PgvectorCollection:
                     metadata = batch.metadata[i]
                     fields = _escaped(filterable(metadata))
                     text, kept = escape(batch.texts[i]), dumped[i]
-                    copy.write_row([row_id, text, kept, fields, batch.hashes[i], *_kept_vectors(batch, i)])
+                    copy.write_row([row_id, text, kept, fields, batch.hashes[i], *_kept_vectors(batch, i, self._near)])
             # In the order of ids, so that two writers of the same rows wait for each other instead of both for ever.
             cursor.execute(
                 sql.SQL(
@@ -122,27 +126,25 @@ class PgvectorCollection:
         all rows are compared instead.
         """
         condition, values = where(filter)
-        parts = {"by": self._by, "table": self._table, "rows": condition}
+        near = self._near
+        parts = {"by": near.by, "table": self._table, "rows": condition}
         exact = sql.SQL(
             "SELECT id, text, metadata, -(vector {by} %s) AS score FROM {table} WHERE {rows} ORDER BY vector {by} %s LIMIT %s"
         ).format(**parts)
-        half = sql.SQL("vector::halfvec({0}) {1} %s::halfvec({0})").format(sql.Literal(self.info.dim), self._by)
-        whole = sql.SQL("vector {} %s").format(self._by)
-        rounded = self.info.dim > _INDEXED_DIM
         approximate = sql.SQL(
             "SELECT id, text, metadata, -(vector {by} %s) AS score FROM (SELECT * FROM {table} WHERE {rows} ORDER BY {key} LIMIT %s) "
             "AS near ORDER BY score DESC LIMIT %s"
-        ).format(key=half if rounded else whole, **parts)
-        candidates = _CANDIDATES * k if rounded else k
+        ).format(key=near.key, **parts)
+        candidates = near.candidates * k
         if k > _ONE_ROUND:
             candidates = max(candidates, 2 * k, _MOST_EF + 1)
         out = []
         with self._database.transaction(f"searching {self.info.name!r}") as cursor:
             cursor.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
-            effort = sql.Literal(min(_MOST_EF, max(_LEAST_EF, 8 * k)))
+            effort = sql.Literal(min(_MOST_EF, max(self.info.keeping.setting("search", _LEAST_EF), 8 * k, candidates)))
             cursor.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(effort))
             indexed = k <= _MOST_APPROXIMATE and self._index_exists(cursor)
-            for vector in vectors:
+            for vector in map(near.asked, vectors):
                 rows: list[Any] = []
                 if indexed:
                     rows = cursor.execute(approximate, [vector, *values, vector, candidates, k]).fetchall()
@@ -150,7 +152,8 @@ class PgvectorCollection:
                     cursor.execute("SET LOCAL enable_indexscan = off")
                     rows = cursor.execute(exact, [vector, *values, vector, k]).fetchall()
                     cursor.execute("SET LOCAL enable_indexscan = on")
-                out.append([Hit(row[0], float(row[3]), restore(row[1]), load_metadata(row[2])) for row in rows])
+                hits = [(row[0], near.score(float(row[3])), restore(row[1]), load_metadata(row[2])) for row in rows]
+                out.append([Hit(*row) for row in hits])
         return out
 
     def query_sparse(self, vectors: SparseVectors, k: int, *, filter: Filter | None = None) -> list[list[Hit]]:
@@ -199,21 +202,26 @@ class PgvectorCollection:
     def flush(self) -> None:
         """Build the vector index where the collection has become large enough and can have one: at most 4,000
         dimensions, above 2,000 over the vectors rounded to half precision. Every write is durable before it returns."""
-        if not 0 < self.info.dim <= _INDEXED_HALF:
+        if not 0 < self.info.dim <= self._near.most:
             return
         with self._database.transaction(f"indexing {self.info.name!r}", patient=True) as cursor:
             few = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT %s) AS first").format(self._table)
-            if cursor.execute(few, [INDEX_FROM_ROWS]).fetchall()[0][0] < INDEX_FROM_ROWS or self._index_exists(cursor):
+            least = INDEXED_FROM if self.info.keeping.wants_index else INDEX_FROM_ROWS
+            if cursor.execute(few, [least]).fetchall()[0][0] < least or self._index_exists(cursor):
                 return
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
-            kind = "l2" if self.info.metric == "euclidean" else "ip"
-            what: sql.Composable = sql.SQL(f"vector vector_{kind}_ops")
-            if self.info.dim > _INDEXED_DIM:
-                what = sql.SQL(f"(vector::halfvec({{}})) halfvec_{kind}_ops").format(sql.Literal(self.info.dim))
+            given = {"m": "m", "ef": "ef_construction"}
+            settings = [(given[name], value) for name, value in self.info.keeping.index if name in given]
+            listed = sql.SQL(", ").join(
+                sql.SQL(f"{name} = {{}}").format(sql.Literal(value)) for name, value in settings
+            )
             cursor.execute(
-                sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({})").format(
-                    sql.Identifier(self._index), self._table, what
+                sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({}) {}").format(
+                    sql.Identifier(self._index),
+                    self._table,
+                    self._near.indexed,
+                    sql.SQL("WITH ({})").format(listed) if settings else sql.SQL(""),
                 )
             )
 
@@ -242,10 +250,53 @@ class PgvectorCollection:
             restore(text),
             load_metadata(kept),
             digest,
-            _array(found["vector"]) if "vector" in found else None,
+            self._near.restored(found["vector"]) if "vector" in found else None,
             None if sparse is None else SparseVectors.of_rows([(sparse.indices(), sparse.values())], self.info.sparse),
             None if several is None else np.stack([_array(vector) for vector in several]),
         )
+
+
+class _Nearness:
+    """How the column of dense vectors is filled, compared and indexed."""
+
+    def __init__(self, info: CollectionInfo) -> None:
+        self._dim, self._bits = info.dim, info.keeping.precision == "binary"
+        self.type = {"binary": "bit", "float16": "halfvec"}.get(info.keeping.precision, "vector")
+        far, dim = info.metric == "euclidean", sql.Literal(info.dim)
+        kind = "l2" if far else "ip"
+        self.by = sql.SQL("<~>" if self._bits else "<->" if far else "<#>")
+        self.key: sql.Composable = sql.SQL("vector {} %s").format(self.by)
+        self.indexed: sql.Composable = sql.SQL(f"vector {self.type}_{kind}_ops")
+        self.candidates, self.most = 1, _INDEXED_HALF
+        if self._bits:
+            self.indexed, self.most = sql.SQL("vector bit_hamming_ops"), _INDEXED_BITS
+        elif info.keeping.precision == "binary+full":
+            self.key = sql.SQL("binary_quantize(vector)::bit({0}) <~> binary_quantize(%s::vector)::bit({0})").format(
+                dim
+            )
+            self.indexed = sql.SQL("(binary_quantize(vector)::bit({})) bit_hamming_ops").format(dim)
+            self.candidates, self.most = _CANDIDATES_OF_BITS, _INDEXED_BITS
+        elif self.type == "vector" and info.dim > _INDEXED_DIM:
+            self.key = sql.SQL("vector::halfvec({0}) {1} %s::halfvec({0})").format(dim, self.by)
+            self.indexed = sql.SQL(f"(vector::halfvec({{}})) halfvec_{kind}_ops").format(dim)
+            self.candidates = _CANDIDATES
+
+    def asked(self, vector: FloatArray) -> Any:
+        """A (dim,) vector as PostgreSQL takes it."""
+        if self._bits:
+            return Bit(vector > 0)
+        return HalfVector(vector) if self.type == "halfvec" else vector
+
+    def score(self, found: float) -> float:
+        """The score of a row by minus its distance: of bits those that differ."""
+        return 1.0 + 2.0 * found / self._dim if self._bits else found
+
+    def restored(self, found: Any) -> FloatArray:
+        """The (dim,) vector of a row."""
+        if self._bits:
+            bits = np.packbits(Bit.from_binary(found).to_numpy())[None]
+            return np.asarray(unpacked(bits, "binary", self._dim)[0])
+        return _array(found)
 
 
 def table_of(number: int) -> sql.Identifier:
@@ -253,9 +304,9 @@ def table_of(number: int) -> sql.Identifier:
     return sql.Identifier("embedkit", f"rows_{number}")
 
 
-def _kept_vectors(batch: RecordBatch, row: int) -> list[Any]:
+def _kept_vectors(batch: RecordBatch, row: int, near: _Nearness) -> list[Any]:
     """The vectors of a row that its table has columns for."""
-    out: list[Any] = [batch.vectors[row]] if batch.vectors.shape[1] else []
+    out: list[Any] = [near.asked(batch.vectors[row])] if batch.vectors.shape[1] else []
     if batch.sparse is not None:
         out.append(_sparse(batch.sparse, row))
     if batch.multivectors is not None:

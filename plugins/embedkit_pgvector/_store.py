@@ -17,6 +17,8 @@ from ._collection import PgvectorCollection, table_of
 from ._connection import LOCK, Database
 from ._where import escape, restore
 
+_TYPES = {"float32": "vector({})", "float16": "halfvec({})", "binary": "bit({})", "binary+full": "vector({})"}
+
 
 class PgvectorStore:
     """A `embedkit.stores.contract.VectorStore` over a PostgreSQL connection, which is made again after it broke."""
@@ -50,7 +52,7 @@ class PgvectorStore:
                     ).format(table)
                 )
                 for column, kind, size in (
-                    ("vector", "vector({})", spec.dim),
+                    ("vector", _TYPES[spec.keeping.precision], spec.dim),
                     ("sparse", "sparsevec({})", spec.sparse),
                     ("several", "vector({})[]", spec.multivector),
                 ):

@@ -32,10 +32,20 @@ _SERVER = Capabilities(
     metrics=METRICS,
     sparse=True,
     multivector=True,
+    precisions=frozenset({"float32", "float16", "int8+full", "binary+full"}),
+    index=frozenset({"m", "ef", "search"}),
     max_filter_depth=20,  # its JSON has at most 128 levels, several for one of a filter
 )
 CAPABILITIES = {
-    FOLDER: replace(_SERVER, max_batch_bytes=None, thread_safe=False, multi_process=False, indexed=False),
+    FOLDER: replace(
+        _SERVER,
+        max_batch_bytes=None,
+        thread_safe=False,
+        multi_process=False,
+        indexed=False,
+        precisions=frozenset({"float32"}),  # the engine's stand-in in Python rounds nothing
+        index=frozenset(),
+    ),
     SERVER: _SERVER,
     GRPC: _SERVER,
 }

@@ -22,6 +22,7 @@ from embedkit.stores import (
     Filter,
     FloatArray,
     Hit,
+    Keeping,
     MultiVectors,
     Page,
     Record,
@@ -38,6 +39,7 @@ from . import CAPABILITIES, FOLDER, SERVER
 from ._errors import status_of, translated
 from .points import (
     DENSE,
+    OVERSAMPLING,
     PAYLOAD,
     SEVERAL,
     SPARSE,
@@ -142,7 +144,7 @@ class QdrantStore:
 
 def _vectors_config(spec: CollectionSpec) -> dict[str, Any]:
     distance = models.Distance.EUCLID if spec.metric == "euclidean" else models.Distance.DOT
-    dense = models.VectorParams(size=spec.dim, distance=distance) if spec.dim else None
+    dense = models.VectorParams(size=spec.dim, distance=distance, **_kept(spec.keeping)) if spec.dim else None
     if not has_names(spec):
         return {"vectors_config": dense}
     named = {DENSE: dense} if dense else {}
@@ -153,6 +155,24 @@ def _vectors_config(spec: CollectionSpec) -> dict[str, Any]:
         )
     sparse = {SPARSE: models.SparseVectorParams()} if spec.sparse else None
     return {"vectors_config": named, "sparse_vectors_config": sparse}
+
+
+def _kept(keeping: Keeping) -> dict[str, Any]:
+    """How the server keeps dense vectors, beside what it does by itself."""
+    given: dict[str, Any] = {}
+    if keeping.precision == "float16":
+        given["datatype"] = models.Datatype.FLOAT16
+    elif keeping.precision == "int8+full":
+        few = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+        given["quantization_config"] = models.ScalarQuantization(scalar=few)
+    elif keeping.precision == "binary+full":
+        given["quantization_config"] = models.BinaryQuantization(
+            binary=models.BinaryQuantizationConfig(always_ram=True)
+        )
+    settings = dict(keeping.index)
+    if settings:
+        given["hnsw_config"] = models.HnswConfigDiff(m=settings.get("m"), ef_construct=settings.get("ef"))
+    return given
 
 
 class QdrantCollection:
@@ -227,15 +247,30 @@ class QdrantCollection:
     def _query(
         self, vectors: Sequence[Any], using: str | None, k: int, filter: Filter | None, sign: float = 1.0
     ) -> list[list[Hit]]:
+        params = self._params() if using in (None, DENSE) else None
         asked = [
             models.QueryRequest(
-                query=vector, using=using, filter=_filter(filter), limit=k, with_payload=["id", "text", "metadata"]
+                query=vector,
+                using=using,
+                filter=_filter(filter),
+                limit=k,
+                params=params,
+                with_payload=["id", "text", "metadata"],
             )
             for vector in vectors
         ]
         with translated(f"searching {self.info.name!r}"):
             found = self._client.query_batch_points(self._key, requests=asked)
         return [[hit(point, sign) for point in answer.points] for answer in found]
+
+    def _params(self) -> models.SearchParams | None:
+        keeping = self.info.keeping
+        if not keeping.wants_index:
+            return None
+        few = None
+        if keeping.precision in OVERSAMPLING:
+            few = models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING[keeping.precision])
+        return models.SearchParams(hnsw_ef=dict(keeping.index).get("search"), quantization=few)
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
         """The next rows in the order of their point ids."""

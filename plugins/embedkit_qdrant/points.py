@@ -38,6 +38,9 @@ PAYLOAD = ["id", "text", "hash", "metadata"]
 DENSE, SPARSE, SEVERAL = "dense", "sparse", "multivector"
 """The vectors' names, in a collection that has others than dense ones; else the dense one has no name."""
 
+OVERSAMPLING = {"int8+full": 4.0, "binary+full": 20.0}
+"""How many times as many points as are wanted are found by rounded vectors, and ranked by full ones."""
+
 _ROW_IDS = uuid.UUID("6f0a4e5c-6f1e-5c3a-9b1d-0e4b1d7a2c55")
 _OTHER = {"other": True}
 """Stands for a value that is no scalar: Qdrant takes an empty list for a missing field."""

@@ -22,6 +22,8 @@ CAPABILITIES = {
         metrics=METRICS,
         sparse=True,
         multivector=True,
+        precisions=frozenset({"float32", "float16", "int8+full", "binary+full"}),
+        index=frozenset({"m", "ef", "search"}),
     )
 }
 

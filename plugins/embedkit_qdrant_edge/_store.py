@@ -26,12 +26,14 @@ from typing import Any
 import qdrant_edge as edge
 
 from embedkit.stores import (
+    INDEXED_FROM,
     CollectionInfo,
     CollectionNotFoundError,
     CollectionSpec,
     Filter,
     FloatArray,
     Hit,
+    Keeping,
     MultiVectors,
     Page,
     Record,
@@ -46,6 +48,7 @@ from embedkit.stores import (
 )
 from embedkit_qdrant.points import (
     DENSE,
+    OVERSAMPLING,
     PAYLOAD,
     SEVERAL,
     SPARSE,
@@ -64,6 +67,9 @@ from ._errors import translated
 
 INDEX_FROM_ROWS = 100_000
 """Rows from which a flush builds a vector index; fewer are compared one by one, exactly."""
+
+_M, _EF, _FULL_SCAN = 16, 100, 10_000
+"""The engine's own settings of an index, where not all of them are given; the last are kilobytes."""
 
 _INFO, _SHARD, _TERMS = "embedkit.json", "shard", "terms"
 _PAGES = 16 << 20
@@ -261,7 +267,10 @@ class EdgeCollection:
         self._unflushed = 0
 
     def _asked(self, queries: list[Any], k: int, filter: Filter | None, *, exact: bool) -> list[list[edge.ScoredPoint]]:
-        which, params = _filter(filter), edge.SearchParams(exact=exact)
+        keeping = self.info.keeping
+        few = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING.get(keeping.precision, 1.0))
+        ef = dict(keeping.index).get("search")
+        which, params = _filter(filter), edge.SearchParams(exact=exact, hnsw_ef=ef, quantization=few)
         asked = [
             edge.QueryRequest(
                 limit=k, query=query, filter=which, params=params, with_payload=["id", "text", "metadata"]
@@ -273,7 +282,7 @@ class EdgeCollection:
 
 def _config(spec: CollectionSpec) -> edge.EdgeConfig:
     distance = edge.Distance.Euclid if spec.metric == "euclidean" else edge.Distance.Dot
-    dense = edge.EdgeVectorParams(size=spec.dim, distance=distance) if spec.dim else None
+    dense = edge.EdgeVectorParams(size=spec.dim, distance=distance, **_kept(spec.keeping)) if spec.dim else None
     vectors: Any = dense
     if has_names(spec):
         vectors = {DENSE: dense} if dense else {}
@@ -283,11 +292,27 @@ def _config(spec: CollectionSpec) -> edge.EdgeConfig:
                 size=spec.multivector, distance=edge.Distance.Dot, multivector_config=together
             )
     size = max(spec.dim, spec.multivector, 1)
+    rows = INDEXED_FROM if spec.keeping.wants_index else INDEX_FROM_ROWS
     return edge.EdgeConfig(
         vectors=vectors,
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams()} if spec.sparse else None,
-        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=-(-INDEX_FROM_ROWS * size * 4 // 1024)),
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=-(-rows * size * 4 // 1024)),
     )
+
+
+def _kept(keeping: Keeping) -> dict[str, Any]:
+    """How the engine keeps dense vectors, beside what it does by itself."""
+    given: dict[str, Any] = {}
+    if keeping.precision == "float16":
+        given["datatype"] = edge.VectorStorageDatatype.Float16
+    elif keeping.precision == "int8+full":
+        given["quantization_config"] = edge.ScalarQuantizationConfig(edge.ScalarType.Int8)
+    elif keeping.precision == "binary+full":
+        given["quantization_config"] = edge.BinaryQuantizationConfig()
+    if keeping.index:
+        m, ef = keeping.setting("m", _M), keeping.setting("ef", _EF)
+        given["hnsw_config"] = edge.HnswIndexConfig(m, ef, _FULL_SCAN)
+    return given
 
 
 class _Models:

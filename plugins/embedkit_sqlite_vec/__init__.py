@@ -18,6 +18,7 @@ CAPABILITIES = {
         max_batch_rows=5_000,
         metrics=METRICS,
         indexed=False,
+        precisions=frozenset({"float32", "float16", "int8", "binary", "int8+full", "binary+full"}),
         max_filter_values=100_000,
         max_comparisons=1_000,
         max_row_bytes=950_000_000,  # SQLite keeps a row of 1,000,000,000, with its id, its hash and its vectors

@@ -2,8 +2,9 @@
 
 The table ``embedkit_collections`` says what each collection was made for; a collection is a table of rows and one of the
 fields that can be filtered on, whose names are made of a number, so that no name of a user is ever part of a statement.
-A vector is a blob of float32 numbers, as sqlite-vec's functions read it, in an ordinary table: a virtual table of
-sqlite-vec (vec0) has no inner product, ends a search at 4,096 rows, and keeps the room of deleted ones.
+A vector is a blob of numbers (float32, or as many bits as the collection keeps), as sqlite-vec's functions read it, in an ordinary
+table: a virtual table of sqlite-vec (vec0) has no inner product, ends a search at 4,096 rows, and keeps the room of deleted ones.
+Full vectors beside rounded ones come last in their row: a search reads the rounded ones alone, and the full ones of its candidates.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from embedkit.stores import (
     check_cursor,
     filterable,
     load_metadata,
+    packed,
+    rounded,
+    unpacked,
 )
 
 from . import CAPABILITIES, FILE
@@ -42,12 +46,15 @@ _SETUP = (
 # Large columns come last: a search reads no more of a row than its vector.
 _TABLES = (
     "CREATE TABLE {rows} (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, hash TEXT NOT NULL, vector BLOB NOT NULL, "
-    "metadata TEXT NOT NULL, text TEXT NOT NULL)",
+    "metadata TEXT NOT NULL, text TEXT NOT NULL, whole BLOB)",
     "CREATE TABLE {fields} (row INTEGER, field TEXT, value, PRIMARY KEY (row, field)) WITHOUT ROWID",
     "CREATE INDEX {fields}_by_value ON {fields} (field, value)",
     "CREATE TRIGGER {rows}_deleted AFTER DELETE ON {rows} BEGIN DELETE FROM {fields} WHERE row = OLD.number; END",
 )
 _BLOCK = 256  # vectors that stay in the processor's cache while they are compared
+_CANDIDATES = {"int8": 4, "binary": 20}
+"""How many times as many rows as are wanted are found by rounded vectors, and ranked by full ones."""
+_DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8, "binary": np.uint8}
 _AMONG = "id IN (SELECT value FROM json_each(?))"
 
 
@@ -109,15 +116,17 @@ class SqliteVecCollection:
         self.info = info
         self._database = database
         self._rows, self._fields = _tables(number)
+        keeping = info.keeping
+        self._precision = keeping.base
+        self._beside = keeping.full and keeping.base != "float32"
+        self._read_back = "whole" if self._beside else "vector"
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
         """Insert or wholly replace rows, all in one transaction."""
-        rows = [
-            (row_id, digest, vector.tobytes(), kept, text)
-            for row_id, digest, vector, kept, text in zip(
-                batch.ids, batch.hashes, batch.vectors, batch.metadata_json(), batch.texts, strict=True
-            )
-        ]
+        few = packed(batch.vectors, self._precision)
+        columns = zip(batch.ids, batch.hashes, few, batch.metadata_json(), batch.texts, strict=True)
+        rows = [(row_id, digest, vector.tobytes(), kept, text) for row_id, digest, vector, kept, text in columns]
+        wholes = [vector.tobytes() if self._beside else None for vector in batch.vectors]
         with self._database.transaction(f"writing {len(batch)} rows to {self.info.name!r}", write=True) as using:
             using.executemany(
                 f"INSERT INTO {self._rows} (id, hash, vector, metadata, text) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO "
@@ -125,6 +134,10 @@ class SqliteVecCollection:
                 "text = excluded.text",
                 rows,
             )
+            if self._beside:
+                using.executemany(
+                    f"UPDATE {self._rows} SET whole = ? WHERE id = ?", zip(wholes, batch.ids, strict=True)
+                )
             numbers = dict(using.execute(f"SELECT id, number FROM {self._rows} WHERE {_AMONG}", [_listed(batch.ids)]))
             using.executemany(f"DELETE FROM {self._fields} WHERE row = ?", [[number] for number in numbers.values()])
             using.executemany(
@@ -139,9 +152,9 @@ class SqliteVecCollection:
 
     def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record]:
         """The rows that exist among ``ids``."""
-        vector = "vector" if with_vectors else "NULL"
+        vector = self._read_back if with_vectors else "NULL"
         found = self._read("reading from", f"id, text, metadata, hash, {vector}", (_AMONG, [_listed(ids)]))
-        return [_record(row) for row in found]
+        return [self._record(row) for row in found]
 
     def hashes(self, ids: Sequence[str]) -> dict[str, str]:
         """The content hash of each row that exists among ``ids``."""
@@ -159,15 +172,18 @@ class SqliteVecCollection:
         One vector is compared by sqlite-vec, several and those under dot, which it has not, by numpy in one pass.
         """
         condition = where(filter, self._fields)
-        if len(vectors) == 1 and self.info.metric != "dot":
-            nearest = [self._nearest(vectors[0], k, condition)]
+        candidates = k * _CANDIDATES[self._precision] if self._beside else k
+        if len(vectors) == 1 and self.info.metric != "dot" and self._precision != "float16":
+            nearest = [self._nearest(vectors, candidates, condition)]
         else:
-            nearest = self._nearest_of_each(vectors, k, condition)
+            nearest = self._nearest_of_each(vectors, candidates, condition)
         listed = json.dumps(sorted({number for numbers in nearest for number in numbers}))
         which = "number IN (SELECT value FROM json_each(?))", [listed]
-        rows = {row[0]: row[1:] for row in self._read("searching", "number, id, text, metadata, vector", which)}
+        rows = {
+            row[0]: row[1:] for row in self._read("searching", f"number, id, text, metadata, {self._read_back}", which)
+        }
         return [
-            self._hits(vector, [rows[number] for number in numbers if number in rows])
+            self._hits(vector, [rows[number] for number in numbers if number in rows])[:k]
             for vector, numbers in zip(vectors, nearest, strict=True)
         ]
 
@@ -177,7 +193,7 @@ class SqliteVecCollection:
         cursor = check_cursor(cursor, r"[0-9]{1,18}")
         after = f"number > ? AND {condition} ORDER BY number LIMIT ?", [int(cursor or 0), *values, limit]
         found = self._read("reading from", "id, text, metadata, hash, NULL, number", after)
-        return Page([_record(row[:5]) for row in found], str(found[-1][5]) if len(found) == limit else None)
+        return Page([self._record(row[:5]) for row in found], str(found[-1][5]) if len(found) == limit else None)
 
     def count(self, filter: Filter | None = None) -> int:
         """The number of rows that satisfy ``filter``."""
@@ -192,21 +208,29 @@ class SqliteVecCollection:
             found: list[Any] = using.execute(f"SELECT {columns} FROM {self._rows} WHERE {condition}", values).fetchall()
         return found
 
-    def _nearest(self, vector: FloatArray, k: int, which: Condition) -> list[int]:
+    def _nearest(self, vectors: FloatArray, k: int, which: Condition) -> list[int]:
         # Unit vectors, as under cosine, are ordered by their distance as by their product.
         condition, values = which
-        nearest = f"{condition} ORDER BY vec_distance_L2(vector, ?) LIMIT ?", [*values, vector.tobytes(), k]
+        far = {
+            "float32": "vec_distance_L2(vector, ?)",
+            "int8": "vec_distance_cosine(vec_int8(vector), vec_int8(?))",
+            "binary": "vec_distance_hamming(vec_bit(vector), vec_bit(?))",
+        }[self._precision]
+        asked = packed(vectors, self._precision).tobytes()
+        nearest = f"{condition} ORDER BY {far} LIMIT ?", [*values, asked, k]
         return [number for (number,) in self._read("searching", "number", nearest)]
 
     def _nearest_of_each(self, vectors: FloatArray, k: int, which: Condition) -> list[list[int]]:
         condition, values = which
+        if self._beside:
+            vectors = rounded(vectors, self._precision)
         numbers: list[int] = []
         scores: list[npt.NDArray[Any]] = []
         with self._database.transaction(f"searching {self.info.name!r}") as using:
             found = using.execute(f"SELECT number, vector FROM {self._rows} WHERE {condition}", values)
             while rows := found.fetchmany(_BLOCK):
                 numbers += [row[0] for row in rows]
-                scores.append(self._scores(vectors, [row[1] for row in rows]))
+                scores.append(self._scores(vectors, self._vectors([row[1] for row in rows], self._precision)))
         if not numbers:
             return [[]] * len(vectors)
         best = np.argpartition(-np.concatenate(scores, axis=1), min(k, len(numbers)) - 1, axis=1)[:, :k]
@@ -215,15 +239,28 @@ class SqliteVecCollection:
     def _hits(self, vector: FloatArray, rows: list[Any]) -> list[Hit]:
         if not rows:
             return []
-        (scores,) = self._scores(vector[None].astype(np.float64), [row[3] for row in rows])
+        kept = self._vectors([row[3] for row in rows], "float32" if self._beside else self._precision)
+        (scores,) = self._scores(vector[None].astype(np.float64), kept)
         hits = [
             Hit(row[0], float(score), row[1], load_metadata(row[2])) for row, score in zip(rows, scores, strict=True)
         ]
         return sorted(hits, key=lambda hit: -hit.score)
 
-    def _scores(self, vectors: npt.NDArray[Any], blobs: list[bytes]) -> npt.NDArray[Any]:
-        """Of each of the (n, dim) vectors with each row, (n, rows), in the vectors' precision."""
-        rows = np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), self.info.dim).astype(vectors.dtype)
+    def _vectors(self, blobs: list[bytes], precision: str) -> FloatArray:
+        """(rows, dim) of blobs in a precision."""
+        rows = np.frombuffer(b"".join(blobs), _DTYPES[precision]).reshape(len(blobs), -1)
+        return unpacked(rows, precision, self.info.dim)
+
+    def _record(self, row: tuple[str, str, str, str, bytes | None]) -> Record:
+        row_id, text, kept, digest, blob = row
+        vector = None
+        if blob is not None:
+            vector = self._vectors([blob], "float32" if self._beside else self._precision)[0]
+        return Record(row_id, text, load_metadata(kept), digest, vector)
+
+    def _scores(self, vectors: npt.NDArray[Any], kept: FloatArray) -> npt.NDArray[Any]:
+        """Of each of the (n, dim) vectors with each of the (rows, dim), (n, rows), in the vectors' precision."""
+        rows = kept.astype(vectors.dtype)
         far = self.info.metric == "euclidean"
         return np.stack([-np.linalg.norm(rows - vector, axis=1) for vector in vectors]) if far else (rows @ vectors.T).T
 
@@ -234,9 +271,3 @@ def _tables(number: int) -> tuple[str, str]:
 
 def _listed(ids: Iterable[str]) -> str:
     return json.dumps(list(ids), ensure_ascii=False)
-
-
-def _record(row: tuple[str, str, str, str, bytes | None]) -> Record:
-    row_id, text, kept, digest, blob = row
-    vector = None if blob is None else np.frombuffer(blob, np.float32).copy()
-    return Record(row_id, text, load_metadata(kept), digest, vector)

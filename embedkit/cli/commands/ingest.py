@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from embedkit.cli.app import app
-from embedkit.cli.click_ext import INTERRUPTED, argument
-from embedkit.cli.cluster import by_cluster, cluster_option
+from embedkit.cli.click_ext import argument
+from embedkit.cli.cluster import cluster_option
+from embedkit.cli.filling.kept_options import KeptOptions, kept_options
+from embedkit.cli.filling.run import Run, names_of, reported
 from embedkit.cli.options import (
     Cutting,
     FieldOptions,
@@ -33,14 +34,11 @@ from embedkit.cli.options import (
     quiet_option,
     reading_options,
     store_option,
-    suited,
 )
-from embedkit.cli.text_io import first_few, print_report
+from embedkit.cli.text_io import print_report
 
 if TYPE_CHECKING:
-    from embedkit.encoders.base import BaseEncoder
-    from embedkit.ingestion import FileRows, IngestReport, chunked
-    from embedkit.records.filters import Filter
+    from embedkit.ingestion import IngestReport
 
 
 @app.command(
@@ -52,6 +50,7 @@ if TYPE_CHECKING:
     "  embedkit ingest bundle manual/ --chunk 256 --overlap 32 --store chroma:index --collection manual\n"
     "  psql -c 'copy t to stdout csv header' | embedkit ingest bundle - --format csv --id-field key --text-field '{a}: {b}' ...\n"
     "  embedkit ingest bundle corpus/ --on ray:10.0.0.1:6379 --threads 4 --store qdrant://10.0.0.2:6333 --collection docs\n"
+    "  embedkit ingest bundle docs.jsonl --dim 256 --precision int8+full --index m=32,ef=200 --store qdrant-edge:index --collection docs\n"
     "  embedkit ingest clip photos/ --root photos --store chroma:index --collection photos\n"
     "  embedkit ingest clip photos/table.csv --image-field file --text-field caption --store chroma:index --collection photos\n"
     "\n\b\nA run that was cut is simply run again: what the store has is neither encoded nor written.\n"
@@ -66,6 +65,7 @@ if TYPE_CHECKING:
 @cutting_options
 @metric_option
 @outputs_option
+@kept_options
 @dry_run_option
 @loading_options
 @dead_letters_option
@@ -83,6 +83,7 @@ def ingest(
     cutting: Cutting,
     metric: str | None,
     outputs: str | None,
+    kept: KeptOptions,
     dry_run: bool,
     loading: Loading,
     dead_letters: str | None,
@@ -93,7 +94,7 @@ def ingest(
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
     rows = reading.rows(files, columns)
-    run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
+    run = Run(rows, bundle, store, collection, cutting, loading, json, quiet, kept.given())
     if dry_run:
         run.estimate(outputs)
     else:
@@ -118,6 +119,7 @@ def ingest(
 @cutting_options
 @metric_option
 @outputs_option
+@kept_options
 @dry_run_option
 @loading_options
 @dead_letters_option
@@ -135,6 +137,7 @@ def sync(
     cutting: Cutting,
     metric: str | None,
     outputs: str | None,
+    kept: KeptOptions,
     dry_run: bool,
     loading: Loading,
     dead_letters: str | None,
@@ -144,7 +147,7 @@ def sync(
 ) -> None:
     """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
     rows, only = reading.rows(files, columns), condition(filter)
-    run = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
+    run = Run(rows, bundle, store, collection, cutting, loading, json, quiet, kept.given())
     if dry_run:
         run.estimate(outputs, sync=True, filter=only)
     else:
@@ -221,7 +224,7 @@ def check(
     if checked(drop_broken=repair):
         return
     if repair:
-        again = _Run(rows, bundle, store, collection, cutting, loading, json, quiet)
+        again = Run(rows, bundle, store, collection, cutting, loading, json, quiet)
         again.ingest(None, dead_letters, sync=True, filter=only)
         if checked():
             return
@@ -274,125 +277,8 @@ def retry(
             chunking=chunking,
             metadata_policy=cutting.mode(),
             progress=False if quiet else None,
-            outputs=_names(outputs),
+            outputs=names_of(outputs),
         )
 
-    if _reported(action, json, quiet).dead and fail_on_dead:
+    if reported(action, json, quiet).dead and fail_on_dead:
         sys.exit(1)
-
-
-def _names(outputs: str | None) -> list[str] | None:
-    return [name.strip() for name in outputs.split(",")] if outputs else None
-
-
-class _Run:
-    """An ingest of files, or what one would do."""
-
-    def __init__(
-        self,
-        rows: FileRows,
-        bundle: str,
-        store: str,
-        collection: str,
-        cutting: Cutting,
-        loading: Loading,
-        json: bool,
-        quiet: bool,
-    ) -> None:
-        self.rows, self.bundle, self.store, self.collection = rows, bundle, store, collection
-        self.loading, self.json, self.quiet = loading, json, quiet
-        self.chunking, self.policy = cutting.chunking(), cutting.mode()  # wrong ones are told before anything is loaded
-
-    def ingest(
-        self,
-        metric: str | None,
-        dead_letters: str | None,
-        *,
-        outputs: str | None = None,
-        fail_on_dead: bool = False,
-        sync: bool = False,
-        filter: Filter | None = None,
-        cluster: str | None = None,
-    ) -> None:
-        from embedkit.ingestion import ingest as run
-
-        def action() -> IngestReport:
-            encoder = self.loading.load(self.bundle)
-            if cluster is not None:
-                return by_cluster(
-                    cluster,
-                    suited(self.rows, encoder),
-                    encoder,
-                    self.store,
-                    collection=self.collection,
-                    chunking=self.chunking,
-                    metric=metric or None,
-                    metadata_policy=self.policy,
-                    outputs=_names(outputs),
-                    dead_letters=dead_letters or None,
-                    num_cpus=self.loading.threads or 1,
-                )
-            return run(
-                self._documents(encoder),
-                encoder,
-                self.store,
-                collection=self.collection,
-                metric=metric or None,  # type: ignore[arg-type]
-                metadata_policy=self.policy,
-                dead_letters=dead_letters or None,
-                progress=False if self.quiet else None,
-                sync=sync,
-                filter=filter,
-                outputs=_names(outputs),
-            )
-
-        report = _reported(action, self.json, self.quiet)
-        if self.rows.skipped and not self.quiet:
-            names = first_few(self.rows.skipped)
-            what = {"image": "pictures", "audio": "sounds"}.get(self.rows.format or "", "text")
-            print(f"not read, since they are no {what} ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
-        if report.dead and fail_on_dead:
-            sys.exit(1)
-
-    def _documents(self, encoder: BaseEncoder) -> FileRows | chunked:
-        from embedkit.ingestion import chunked
-
-        self.rows = suited(self.rows, encoder)
-        if self.chunking is None:
-            return self.rows
-        return chunked(self.rows, encoder, self.chunking, metadata_policy=self.policy)
-
-    def estimate(self, outputs: str | None, *, sync: bool = False, filter: Filter | None = None) -> None:
-        from embedkit.ingestion import estimate as run
-
-        encoder = self.loading.load(self.bundle)
-        report = run(
-            self._documents(encoder),
-            encoder,
-            self.store,
-            collection=self.collection,
-            metadata_policy=self.policy,
-            sync=sync,
-            filter=filter,
-            outputs=_names(outputs),
-            progress=False if self.quiet else None,
-        )
-        print_report(report, self.json)
-
-
-def _reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:
-    """What an ingest did, printed, also where it was stopped or failed."""
-    from embedkit import IngestError
-    from embedkit.ingestion import IngestInterrupted
-
-    try:
-        report = action()
-    except IngestInterrupted as stopped:
-        print_report(stopped.report, as_json, quiet)
-        print(f"\n{stopped}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except IngestError as error:
-        print_report(error.report, as_json, quiet)
-        raise
-    print_report(report, as_json, quiet)
-    return report

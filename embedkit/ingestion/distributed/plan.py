@@ -11,6 +11,7 @@ from embedkit.encoders.encoder import Encoder
 from embedkit.errors import StoreError
 from embedkit.ingestion.chunking.chunked import Chunking
 from embedkit.ingestion.pipeline.columns import Columns, kept_in
+from embedkit.ingestion.pipeline.kept import Kept
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.records.coercion import MetadataMode
 from embedkit.runtime.options import Decode
@@ -82,6 +83,7 @@ class Work:
     chunking: Chunking | None = None
     metadata_policy: MetadataMode = "strict"
     keep_ids: bool = False
+    kept: Kept = Kept()  # noqa: RUF009 (it cannot be changed)
 
 
 def plan_run(encoder: Encoder, store: GuardedStore, collection: str, work: Work, *, threads: int) -> Plan:
@@ -93,7 +95,7 @@ def plan_run(encoder: Encoder, store: GuardedStore, collection: str, work: Work,
     """
     check_shared(store)
     assert store.address is not None
-    columns, _ = kept_in(encoder, work.role, work.outputs, store, collection, work.metric)
+    columns, _ = kept_in(encoder, work.role, work.outputs, store, collection, work.metric, work.kept)
     setup = encoder.loaded.setup
     return Plan(
         bundle=BundleRef.of(encoder.bundle),

@@ -29,6 +29,7 @@ from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
 from embedkit.records.metadata import content_hash
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.keeping import rounded
 from embedkit.stores.opening import opened
 from embedkit.system.renames import renamed
 from embedkit.vectors.multivector import MultiVectors
@@ -44,6 +45,8 @@ SEARCHES = 10_000
 """Rows that a check searches for, unless it is told otherwise."""
 _NEAR = 0.99
 """The least cosine of a stored vector with the one computed anew. Another variant of the bundle (int8 for fp32) stays above."""
+_NEAR_BITS = 0.9
+"""The same of vectors of which each number is a bit: those about 0 may change."""
 
 
 @dataclass(slots=True)
@@ -283,14 +286,16 @@ class _Check:
         texts = [modality.of_row(row.text, located(row.metadata, root)) for row in stored]
         bad: dict[int, str] = {}
         names = list(columns.names.values())
-        values = encoder.encode_outputs(texts, role=role, outputs=names, on_bad=bad.__setitem__)
+        values = encoder.encode_outputs(texts, role=role, outputs=names, dim=columns.dim, on_bad=bad.__setitem__)
         stored = [row for number, row in enumerate(stored) if number not in bad]
         if not stored:
             return
         fresh = columns.columns(values)
         near = [np.ones(len(stored))]
         if "dense" in columns.names:
-            near.append(nearness(np.stack([np.asarray(row.vector, np.float32) for row in stored]), fresh["vectors"]))
+            given, keeping = fresh["vectors"], self.rows.info.keeping
+            given = given if keeping.full else rounded(given, keeping.base)
+            near.append(nearness(np.stack([np.asarray(row.vector, np.float32) for row in stored]), given))
         if "sparse" in columns.names:
             kept = SparseVectors.concatenate([row.sparse for row in stored if row.sparse is not None])
             near.append(nearness(kept, fresh["sparse"]))
@@ -299,7 +304,8 @@ class _Check:
             near.append(nearness(several, fresh["multivectors"]))
         cosines = np.min(near, axis=0)
         self.report.compared, self.report.worst_cosine = len(stored), float(cosines.min())
+        least = _NEAR_BITS if self.rows.info.keeping.precision == "binary" else _NEAR
         for row, cosine in zip(stored, cosines, strict=True):
-            if cosine < _NEAR:
+            if cosine < least:
                 self.report.note("wrong", row.id)
                 self.broken.append(row.id)

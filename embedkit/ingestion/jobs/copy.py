@@ -17,6 +17,7 @@ from embedkit.records.documents import Record
 from embedkit.records.filters import Filter
 from embedkit.stores.contract import CollectionInfo, CollectionSpec
 from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.keeping import Keeping, without_keeping
 from embedkit.stores.opening import opened
 from embedkit.stores.writer import Writer
 from embedkit.system.renames import renamed
@@ -64,6 +65,8 @@ def copy(
     """Copy the rows of a collection, vectors included, to a collection with the same metric and fingerprint, which is made if
     it is not there.
 
+    Vectors are kept in the same precision, in an index with those of its settings that the target takes.
+
     Rows that the target has with the same content are not read further, so a run that was cut is simply run again. Rows
     that only the target has stay.
 
@@ -82,7 +85,7 @@ def copy(
         CollectionNotFoundError: the source has no such collection.
         CollectionMismatchError: the target's collection was made for something else.
         OptionError: source and target are the same collection.
-        StoreError: a store failed for good, or another ingest writes to the target.
+        StoreError: a store failed for good, the target keeps no vectors of this precision, or another ingest writes to the target.
     """
     started = time.perf_counter()
     name = collection if name is None else check_id(name, "name")
@@ -98,7 +101,7 @@ def copy(
             raise OptionError(f"copy: source and target are the same collection {name!r}; give --as another name")
         if not bar.disable:
             bar.total = rows.count(filter)
-        spec = CollectionSpec(name, info.dim, info.metric, info.fingerprint, info.sparse, info.multivector)
+        spec = CollectionSpec(name, info.dim, info.metric, _space(info, there), info.sparse, info.multivector)
         writer = Writer(there.ensure(spec))
         report = CopyReport(name)
         for page in rows.pages(filter, size=_PAGE):
@@ -115,6 +118,13 @@ def copy(
         writer.flush()
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _space(info: CollectionInfo, target: GuardedStore) -> str:
+    """The fingerprint of the copy: an index is the store's own, and what the target's does not take is left out."""
+    keeping = info.keeping
+    settings = tuple((name, value) for name, value in keeping.index if name in target.caps.index)
+    return Keeping(keeping.precision, settings).added_to(without_keeping(info.fingerprint))
 
 
 def _same_place(here: GuardedStore, there: GuardedStore) -> bool:

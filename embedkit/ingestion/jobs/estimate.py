@@ -6,7 +6,7 @@ import json
 import random
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -17,6 +17,7 @@ from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError, TruncationWarning
 from embedkit.ingestion.pipeline.columns import Columns, existing
+from embedkit.ingestion.pipeline.kept import Kept
 from embedkit.ingestion.pipeline.prune import check_prunable, gone
 from embedkit.ingestion.pipeline.report import several
 from embedkit.ingestion.rows.reading import SourceReader
@@ -92,6 +93,10 @@ def estimate(
     sync: bool = False,
     filter: Filter | None = None,
     outputs: Sequence[str] | None = None,
+    dim: int | None = None,
+    precision: str | None = None,
+    index: Mapping[str, int] | None = None,
+    any_dim: bool = False,
     progress: bool | None = False,
 ) -> IngestEstimate:
     """What `embedkit.ingest` would do with the same arguments. Reads the whole source and writes nothing.
@@ -105,7 +110,11 @@ def estimate(
         metadata_policy: what would be done with values that no store can keep; ``strict`` by default.
         sync: counts what a sync would delete; False by default.
         filter: a sync would delete only among the rows that satisfy it; None for all.
-        outputs: names of what of the bundle would be kept, as in the ingest.
+        outputs: names of what of the bundle would be kept, as in the ingest; so are the next four.
+        dim: the size to which dense vectors would be cut.
+        precision: the precision in which they would be kept.
+        index: the settings of their index.
+        any_dim: True for a size that the model was not trained for.
         progress: whether a bar is drawn on stderr; None: where stderr is a terminal; False by default.
 
     Returns:
@@ -115,6 +124,7 @@ def estimate(
         EmbedkitError: what the ingest would raise before it writes, and the `InputError` of a sync that may not delete.
     """
     check_encoder(encoder)
+    kept = Kept(dim, precision, index, any_dim)
     boolean("sync", sync)
     chance = random.Random(0)
     sample: list[Item] = []
@@ -127,7 +137,7 @@ def estimate(
         rows = existing(connection, collection)
         if rows:
             rows.require_fingerprint(encoder.fingerprint)
-        columns = Columns.of(encoder, role, outputs, rows.info if rows else None)
+        columns = Columns.of(encoder, role, outputs, rows.info if rows else None, kept)
         connection.require_able(columns.spec(collection, encoder.metric))
         modality = encoder.modality(role)
         for window in reading.windows(lambda: _WINDOW):
@@ -181,17 +191,20 @@ def _measured(encoder: BaseEncoder, role: str, columns: Columns, sample: list[It
     with warnings.catch_warnings(), suppress(InputError):
         warnings.simplefilter("ignore", TruncationWarning)
         encoder.encode_outputs(
-            sample[:2], role=role, outputs=names, on_bad=bad.__setitem__
+            sample[:2], role=role, outputs=names, dim=columns.dim, on_bad=bad.__setitem__
         )  # the first texts of a session take longer
     for start in range(0, len(sample), _PART):
         part = sample[start : start + _PART]
         before, started = encoder.stats.tokens, time.perf_counter()
         with warnings.catch_warnings(), suppress(InputError):
             warnings.simplefilter("ignore", TruncationWarning)
-            found = encoder.encode_outputs(part, role=role, outputs=names, on_bad=bad.__setitem__)
+            found = encoder.encode_outputs(part, role=role, outputs=names, dim=columns.dim, on_bad=bad.__setitem__)
             seconds += time.perf_counter() - started
             tokens += encoder.stats.tokens - before
-            size += sum(values.nbytes for values in found.values())
+            size += sum(
+                values.nbytes // (columns.fewer if name == columns.names.get("dense") else 1)
+                for name, values in found.items()
+            )
             texts += len(next(iter(found.values())))
         if seconds > _LONG_ENOUGH:
             break

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from embedkit.encoders.info import check_encoder
 from embedkit.errors import OptionError, StoreError
 from embedkit.ingestion.pipeline.columns import Columns, existing
 from embedkit.ingestion.pipeline.ingest import IngestOptions, fill
+from embedkit.ingestion.pipeline.kept import Kept
 from embedkit.ingestion.pipeline.lock import one_writer
 from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.media import located
@@ -87,6 +88,10 @@ def migrate(
     role: str = "document",
     metric: Metric | None = None,
     outputs: Sequence[str] | None = None,
+    dim: int | None = None,
+    precision: str | None = None,
+    index: Mapping[str, int] | None = None,
+    any_dim: bool = False,
     root: str | Path | None = None,
     vectors: int = 100,
     searches: int = SEARCHES,
@@ -110,6 +115,10 @@ def migrate(
         role: the role by which the texts are encoded; ``document`` by default.
         metric: how the new collection compares; by default as the model does.
         outputs: names of what of the bundle is kept, at most one of each kind; by default the first of each.
+        dim: the size to which dense vectors are cut, as in `embedkit.ingest`; by default the new model's own.
+        precision: how they are kept; by default as in the old collection.
+        index: the settings of their index; by default those of the old collection.
+        any_dim: True for a ``dim`` that the model was not trained for; False by default.
         root: the folder below which files lie whose ``uri`` is relative (pictures, sounds); by default the working folder.
         vectors: so many rows (chosen at random) are encoded once more and compared; 100 by default.
         searches: so many rows are searched for by their own vectors, in a store whose index may lose rows; 10,000 by default.
@@ -136,13 +145,19 @@ def migrate(
         one_of("metric", metric, sorted(METRICS))
     if judge is not None and not callable(judge):
         raise OptionError(f"judge: expected a function of two collections, found {type(judge).__name__}")
-    wanted = Columns.of(encoder, role, outputs).spec(check_id(collection, "collection name"), metric or encoder.metric)
+    kept = Kept(dim, precision, index, any_dim)
+    Columns.of(encoder, role, outputs, None, kept)  # what does not fit is told before anything is opened
+    check_id(collection, "collection name")
     path = f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters
-    options = IngestOptions(role, metric, sync=True, outputs=outputs, progress=progress)
     DeadLetters(path)  # it can be written
     with opened(store) as connection:
         exact, current = connection.exact(), connection.resolve(collection)
         old = StoredRows(connection.open(collection), root)
+        if "dense" in Columns.of(encoder, role, outputs).names:
+            keeping = kept.keeping(old.rows.info)
+            kept = replace(kept, precision=keeping.precision, index=dict(keeping.index))
+        options = IngestOptions(role, metric, sync=True, outputs=outputs, progress=progress, kept=kept)
+        wanted = Columns.of(encoder, role, outputs, None, kept).spec(collection, metric or encoder.metric)
         if _holds(old.rows.info, wanted):
             raise OptionError(
                 f"collection {collection!r} holds this model's vectors already; there is nothing to migrate"
@@ -225,7 +240,7 @@ def _filled(
 ) -> MigrateReport:
     """The report with what one pass over the old collection added."""
     if not old.rows.count():  # a sync deletes nothing by an empty source, and the check finds what is too much
-        columns = Columns.of(encoder, options.role, options.outputs)
+        columns = Columns.of(encoder, options.role, options.outputs, None, options.kept)
         exact.ensure(columns.spec(report.target, options.metric or encoder.metric))
         return replace(report, rows=0)
     with DeadLetters(dead_letters) as dead:

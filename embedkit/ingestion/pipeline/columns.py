@@ -10,34 +10,43 @@ import numpy as np
 
 from embedkit.checks import items_of, one_of
 from embedkit.encoders.base import BaseEncoder
-from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError
+from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, OptionError
 from embedkit.runtime.outputs import empty_values
 from embedkit.stores.contract import METRICS, CollectionInfo, CollectionSpec, Metric
 from embedkit.stores.fingerprint import bundle_of, chosen, firsts, same_space, space
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
+from embedkit.stores.keeping import Keeping
 from embedkit.vectors.arrays import FloatArray
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
 from embedkit.vectors.values import Values
+
+from .kept import Kept
 
 KINDS = ("dense", "sparse", "multivector")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The names of the outputs that are kept, by their kind, how many numbers each has, and the fingerprint of a collection
-    of them."""
+    """The names of the outputs that are kept, by their kind, how many numbers each has, the fingerprint of a collection of them,
+    and the size to which dense vectors are cut (None: as the model gives them)."""
 
     names: dict[str, str]
     sizes: dict[str, int]
     space: str
+    dim: int | None = None
 
     @classmethod
     def of(
-        cls, encoder: BaseEncoder, role: str, outputs: Sequence[str] | None, info: CollectionInfo | None = None
+        cls,
+        encoder: BaseEncoder,
+        role: str,
+        outputs: Sequence[str] | None,
+        info: CollectionInfo | None = None,
+        kept: Kept = Kept(),  # noqa: B008 (it cannot be changed)
     ) -> Columns:
         """The ``outputs`` that are named; else the first of each kind that the collection has, where it is there, or that
-        the bundle has. Raises `InputError` where there is none, or several of a kind were named."""
+        the bundle has; dense ones as ``kept`` says. Raises `InputError` where there is none, or several of a kind were named."""
         given = encoder.outputs(role)
         outputs = None if outputs is None else list(items_of("outputs", outputs, "name", ordered=False))
         for name in outputs or ():
@@ -46,11 +55,10 @@ class Columns:
                 raise InputError(
                     f"outputs: expected some of {', '.join(able) or 'none'}, which are what a store can keep; found {name!r}"
                 )
+        own = info if info is not None and same_space(bundle_of(info.fingerprint), encoder.fingerprint) else None
         names: dict[str, str] = {}
         if outputs is None:
-            known = firsts(given)
-            if info is not None and same_space(bundle_of(info.fingerprint), encoder.fingerprint):
-                known = chosen(info.fingerprint, given)
+            known = firsts(given) if own is None else chosen(own.fingerprint, given)
             names = {kind: known[kind] for kind in KINDS if kind in known and _wanted(kind, info)}
         for name in outputs or ():
             kind = given[name].kind
@@ -68,7 +76,13 @@ class Columns:
                 'recipe whose sparse output has similarity = "sparse_dot", if it may be searched so'
             )
         sizes = {kind: given[name].size for kind, name in names.items()}
-        return cls(names, sizes, space(encoder.fingerprint, given, names))
+        if "dense" not in names:
+            if kept.anything:
+                raise OptionError("dim, precision and index are for dense vectors, and none are kept; leave them out")
+            return cls(names, sizes, space(encoder.fingerprint, given, names))
+        dim = kept.size(given[names["dense"]], own)
+        sizes["dense"] = sizes["dense"] if dim is None else dim
+        return cls(names, sizes, space(encoder.fingerprint, given, names, kept.keeping(own)), dim)
 
     def spec(self, name: str, metric: Metric) -> CollectionSpec:
         """A collection of these columns."""
@@ -77,9 +91,15 @@ class Columns:
             name, size("dense", 0), metric, self.space, sparse=size("sparse", 0), multivector=size("multivector", 0)
         )
 
+    @property
+    def fewer(self) -> int:
+        """How many times as few bytes a dense vector is kept in as float32 takes; where full ones are kept too, once."""
+        keeping = Keeping.of(self.space)
+        return 1 if keeping.full else {"float16": 2, "int8": 4, "binary": 32}[keeping.base]
+
     def empty(self, encoder: BaseEncoder, role: str) -> dict[str, Values]:
         """No rows of each output."""
-        return {name: empty_values(encoder.outputs(role)[name]) for name in self.names.values()}
+        return {name: empty_values(encoder.outputs(role)[name], self.dim) for name in self.names.values()}
 
     def columns(self, values: Mapping[str, Values]) -> dict[str, Any]:
         """The fields ``vectors``, ``sparse`` and ``multivectors`` of a `RecordBatch`."""
@@ -111,11 +131,12 @@ def kept_in(
     store: GuardedStore,
     name: str,
     metric: Metric | None,
+    kept: Kept = Kept(),  # noqa: B008
 ) -> tuple[Columns, GuardedCollection]:
     """What is kept in the collection of this name, as `Columns.of` says, and the collection, made where it is not there. Raises
     `CollectionMismatchError` where it belongs to another model."""
     known = existing(store, name)
-    columns = Columns.of(encoder, role, outputs, known.info if known else None)
+    columns = Columns.of(encoder, role, outputs, known.info if known else None, kept)
     return columns, store.ensure(columns.spec(name, metric or encoder.metric))
 
 

@@ -33,6 +33,7 @@ from embedkit.system.renames import renamed
 from .columns import Columns, check_metric, kept_in
 from .flow.flow import Flow
 from .flow.pace import Pace
+from .kept import Kept
 from .lock import one_writer
 from .prune import check_prunable, prune
 from .report import IngestError, IngestInterrupted, IngestReport, several
@@ -54,6 +55,10 @@ def ingest(
     sync: bool = False,
     filter: Filter | None = None,
     outputs: Sequence[str] | None = None,
+    dim: int | None = None,
+    precision: str | None = None,
+    index: Mapping[str, int] | None = None,
+    any_dim: bool = False,
 ) -> IngestReport:
     """Encode documents and write them to a collection, which is made if it is not there; in bounded memory.
 
@@ -84,6 +89,15 @@ def ingest(
         filter: a sync deletes only among the rows that satisfy it, made with `embedkit.F`; None for all.
         outputs: names of what of the bundle is kept, at most one of each kind (dense, sparse, multivector); by default all that
             the collection has, or for a new one the first of each kind that the bundle gives.
+        dim: cuts dense vectors to so many numbers (of unit length again where the model normalises), a size that the model was
+            trained for (Matryoshka); by default what the collection has, or for a new one the model's own size.
+        precision: how dense vectors are kept: ``float32``, ``float16``, ``int8`` or ``binary`` (one bit a number), as few bytes as that
+            says, and questions are rounded like them; ``int8+full`` and ``binary+full`` are searched by the rounded vectors and
+            ranked by full ones, which the store keeps beside them. Each store has some of these. By default what the collection has,
+            or for a new one float32.
+        index: settings of the store's index, by name, of those that it takes: ``m``, ``ef`` and ``search`` of a graph (HNSW), ``lists``
+            and ``probes`` of partitions (IVF), as ``{"m": 32, "ef": 200}``.
+        any_dim: True to take a ``dim`` that the model was not trained for; False by default.
 
     Returns:
         What became of the rows.
@@ -102,8 +116,9 @@ def ingest(
     if window is not None:
         positive("window", window)
     check_metric(encoder, metric)
-    Columns.of(encoder, role, outputs)  # what does not fit is told before anything is opened
-    options = IngestOptions(role, metric, metadata_policy, window, sync, filter, outputs, progress)
+    kept = Kept(dim, precision, index, any_dim)
+    Columns.of(encoder, role, outputs, None, kept)  # what does not fit is told before anything is opened
+    options = IngestOptions(role, metric, metadata_policy, window, sync, filter, outputs, progress, kept)
     with (
         DeadLetters(
             f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters,
@@ -127,6 +142,7 @@ class IngestOptions:
     filter: Filter | None = None
     outputs: Sequence[str] | None = None
     progress: bool | None = False
+    kept: Kept = Kept()  # noqa: RUF009 (it cannot be changed)
 
 
 def fill(
@@ -142,7 +158,7 @@ def fill(
     with tqdm(total=None, unit="row", disable=None if progress is None else not progress) as bar:
         if not bar.disable:
             bar.total = length_hint(documents) or None
-        columns, rows = kept_in(encoder, role, outputs, connection, collection, options.metric)
+        columns, rows = kept_in(encoder, role, outputs, connection, collection, options.metric, options.kept)
         run = _Run(encoder, role, columns, Writer(rows, stopping=threading.Event()), dead, bar, options.window)
         return run.run(documents, options.metadata_policy, sync=options.sync, filter=options.filter)
 

@@ -105,6 +105,7 @@ class WindowEncoder:
             texts,
             role=self.role,
             outputs=list(self.columns.names.values()),
+            dim=self.columns.dim,
             on_truncate=self.on_truncate,
             on_bad=reasons.__setitem__,
         )

@@ -196,7 +196,7 @@ class EmbedkitVectorStore(VectorStore):
         encoder, rows = self.embedding.encoder, self.shelf.rows
         columns = Columns.of(encoder, "document", None, None if rows is None else rows.info)
         made = self.shelf.made(columns.spec(self.shelf.collection, self._metric_of()))
-        values = encoder.encode_outputs(texts, role="document", outputs=list(columns.names.values()))
+        values = encoder.encode_outputs(texts, role="document", outputs=list(columns.names.values()), dim=columns.dim)
         return made, columns.columns(values)
 
     def _fingerprint(self) -> str:

@@ -18,6 +18,7 @@ from embedkit.records.documents import Hit, Page, Record, RowError, WriteResult
 from embedkit.records.filters import Filter, depth, push_down_not, simplified
 from embedkit.stores.contract import Capabilities, Collection, CollectionInfo, MultiVectorCollection, SparseCollection
 from embedkit.stores.fingerprint import bundle_of, require_same
+from embedkit.stores.keeping import rounded
 from embedkit.vectors.arrays import FloatArray, unit_length
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.ragged import numbers
@@ -65,8 +66,7 @@ class GuardedCollection:
         kept, dumped, unusable = unusable_rows(batch, self.metadata, self.info, self.caps)
         failed = [RowError(batch.ids[i], reason) for i, reason in unusable.items()]
         keep = {row_id: i for i, row_id in enumerate(batch.ids) if i not in unusable}
-        if self._cosine:
-            vectors = unit_length(vectors)
+        vectors = self._as_kept(vectors)
         batch = RecordBatch(
             batch.ids, vectors, batch.texts, kept, batch.hashes, dumped, batch.sparse, batch.multivectors
         )
@@ -142,8 +142,7 @@ class GuardedCollection:
         asked = self._vectors(numbers(vectors, np.float32, "query vectors"), "query vectors")
         if not np.isfinite(asked).all():
             raise InputError("query vectors hold NaN or infinity")
-        if self._cosine:
-            asked = unit_length(asked)
+        asked = self._as_kept(asked)
         if not len(asked):
             return []
         return self._nearest(self.inner.query, asked, k, filter)
@@ -186,6 +185,12 @@ class GuardedCollection:
     @property
     def _cosine(self) -> bool:
         return self.info.metric == "cosine" and self.info.dim > 0
+
+    def _as_kept(self, vectors: FloatArray) -> FloatArray:
+        """Vectors of unit length under cosine, and rounded where no full ones are kept."""
+        vectors = unit_length(vectors) if self._cosine else vectors
+        keeping = self.info.keeping
+        return vectors if keeping.full else rounded(vectors, keeping.base)
 
     def _nearest(self, ask: Ask, vectors: Any, k: int, filter: Filter | None) -> list[list[Hit]]:
         checked = self._filter(filter)

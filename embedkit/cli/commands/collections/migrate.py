@@ -11,6 +11,7 @@ import click
 
 from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
+from embedkit.cli.filling.kept_options import KeptOptions, kept_options
 from embedkit.cli.options import (
     Loading,
     collection_option,
@@ -58,6 +59,7 @@ _SHOWN = 38
 @click.option("--finish", is_flag=True, help="Delete the collections that the name led to before.")
 @metric_option
 @outputs_option
+@kept_options
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False),
@@ -82,6 +84,7 @@ def migrate(
     finish: bool,
     metric: str | None,
     outputs: str | None,
+    kept: KeptOptions,
     root: str | None,
     vectors: int,
     searches: int,
@@ -112,6 +115,7 @@ def migrate(
         collection=collection,
         metric=metric or None,  # type: ignore[arg-type]
         outputs=[name.strip() for name in outputs.split(",")] if outputs else None,
+        **kept.given(),
         root=root,
         vectors=vectors,
         searches=searches,

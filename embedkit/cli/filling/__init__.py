@@ -1,0 +1,1 @@
+"""What the commands that fill a collection share."""
