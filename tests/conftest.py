@@ -17,7 +17,7 @@ from embedkit.encoders.encoder import Encoder
 settings.register_profile("embedkit", deadline=None)  # a loaded machine is no failure
 settings.load_profile("embedkit")
 
-PLUGINS = ("chroma", "lancedb", "milvus", "pgvector", "qdrant", "qdrant-edge", "sqlite-vec")
+PLUGINS = ("chroma", "duckdb", "lancedb", "milvus", "pgvector", "qdrant", "qdrant-edge", "sqlite-vec")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,6 +23,7 @@ HEAVY = {
     "qdrant_client",
     "qdrant_edge",
     "grpc",
+    "duckdb",
     "lancedb",
     "pyarrow",
     "psycopg",
@@ -56,7 +57,7 @@ def loaded_by(code: str) -> set[str]:
         "import embedkit",
         "import embedkit.cli",
         "import embedkit.evaluation",
-        "import embedkit_chroma, embedkit_lancedb, embedkit_milvus, embedkit_pgvector\n"
+        "import embedkit_chroma, embedkit_duckdb, embedkit_lancedb, embedkit_milvus, embedkit_pgvector\n"
         "import embedkit_qdrant, embedkit_qdrant_edge, embedkit_sqlite_vec",
         "import embedkit_export",
         "import sys; sys.argv = ['embedkit', '--help']\n"

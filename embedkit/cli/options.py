@@ -58,7 +58,8 @@ files_argument = argument(
     nargs=-1,
     required=True,
     metavar="FILE...",
-    help="JSON lines, CSV, TSV, Parquet or Arrow; Markdown, HTML or text, one document each; folders; - is standard input. "
+    help="JSON lines, CSV, TSV, Excel, Parquet or Arrow; Markdown, HTML, PDF, Word, PowerPoint or text, one document each; folders; addresses "
+    "(s3://, gs://, hf://, https://); - is standard input. "
     "May be compressed. For a bundle of pictures these, and folders of them.",
 )
 store_option = click.option("--store", required=True, metavar="URL", help="The store's address, such as chroma:index.")
@@ -160,7 +161,7 @@ class ReadingOptions:
 
     format: str | None = option_field(
         None,
-        help="jsonl, csv, tsv, parquet, arrow, markdown, html, text or image, for all inputs; by default their names tell.",
+        help="jsonl, csv, tsv, parquet, arrow, xlsx, markdown, html, pdf, docx, pptx, text or image, for all inputs alike.",
     )
     delimiter: str | None = option_field(
         None,

@@ -10,6 +10,9 @@ from embedkit.errors import MissingExtraError
 _PACKAGES = {
     "PIL": "pillow",
     "Stemmer": "PyStemmer",
+    "docx": "python-docx",
+    "huggingface_hub": "huggingface-hub",
+    "pptx": "python-pptx",
     "pytrec_eval": "pytrec-eval-terrier",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

@@ -18,6 +18,7 @@ from helpers.job import KILLS, Job
 STORES = {
     "chroma": "chromadb",
     "pgvector": "pgserver",
+    "duckdb": "duckdb",
     "lancedb": "lancedb",
     "milvus": "milvus_lite",
     "qdrant-edge": "qdrant_edge",
@@ -25,7 +26,7 @@ STORES = {
 }
 
 
-@pytest.fixture(params=slow.but(set(STORES) - {"milvus", "sqlite-vec"}, STORES))
+@pytest.fixture(params=slow.but(set(STORES) - {"duckdb", "milvus", "sqlite-vec"}, STORES))
 def url(request: pytest.FixtureRequest, job: Job, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = request.param
     if importlib.util.find_spec(STORES[name]) is None:

@@ -36,7 +36,8 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs tmpfs")
 @pytest.mark.parametrize(
-    ("name", "size", "free"), [("chroma", 40, 6), ("lancedb", 40, 2), ("qdrant-edge", 140, 60), ("sqlite-vec", 40, 1)]
+    ("name", "size", "free"),
+    [("chroma", 40, 6), ("duckdb", 40, 1), ("lancedb", 40, 2), ("qdrant-edge", 140, 60), ("sqlite-vec", 40, 1)],
 )
 def test_a_full_disk_ends_the_ingest_with_an_error_and_room_lets_it_go_on(
     job: Job, tmp_path: Path, name: str, size: int, free: int

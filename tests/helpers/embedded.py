@@ -16,6 +16,7 @@ from embedkit.testing.samples import fresh_name
 STORES = {
     "memory": "embedkit",
     "chroma": "chromadb",
+    "duckdb": "duckdb",
     "lancedb": "lancedb",
     "milvus": "milvus_lite",
     "pgvector": "pgserver",

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +15,7 @@ from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.fields import Fields, IdFrom
 from embedkit.ingestion.rows.media import MediaFields
 from embedkit.ingestion.rows.row import BadRow, Row
+from embedkit.system.files.addresses import below, check_address, is_far, kind, without_query
 from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
 from embedkit.system.files.encodings import Transcoded, named
 
@@ -27,9 +29,10 @@ class FileRows:
     """The rows of files and folders, in order; can be iterated again unless one is standard input (``-``).
 
     A name's suffix tells the format: JSON lines (``.jsonl``, ``.ndjson``, ``.json-lines``), CSV and TSV, Parquet, Arrow
-    and Feather hold rows; Markdown (``.md``), HTML and any other file are one document each, whose id is the path as
-    given. ``format`` (one of ``jsonl``, ``csv``, ``tsv``, ``parquet``, ``arrow``, ``markdown``, ``html``, ``text``,
-    ``image``, ``audio``) is for all of them alike; standard input is ``jsonl`` unless it says otherwise. What is compressed (gzip, bzip2, xz,
+    and Feather, and Excel (``.xlsx``) hold rows; Markdown (``.md``), HTML, PDF, Word (``.docx``), PowerPoint (``.pptx``) and any other
+    file are one document each, whose id is the path as given. ``format`` (one of ``jsonl``, ``csv``, ``tsv``, ``parquet``, ``arrow``,
+    ``xlsx``, ``markdown``, ``html``, ``pdf``, ``docx``, ``pptx``, ``text``, ``image``, ``audio``) is for all of them alike; standard
+    input is ``jsonl`` unless it says otherwise. What is compressed (gzip, bzip2, xz,
     Zstandard) is known by its first bytes.
 
     Of a folder all files below it are read in the order of their paths, and ids are paths relative to it, with ``/``.
@@ -40,7 +43,8 @@ class FileRows:
     A row that cannot be read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
     Args:
-        paths: files and folders; ``-`` is standard input.
+        paths: files and folders, also by their address (``s3://``, ``gs://``, ``hf://``; files alone at ``https://``), except pictures
+            and sounds; ``-`` is standard input.
         id_field: the field that holds a row's id, ``a.b`` for b in the object a; ``id`` by default.
         text_field: the field that holds its text (``text`` by default), several that are joined, or a template such as
             ``{title}: {body}``.
@@ -98,9 +102,11 @@ class FileRows:
             problems.append("-: standard input can be read once only")
         if "-" in self.paths and format is not None and FORMATS[format].seeks:
             problems.append(f"-: {format} cannot be read from standard input; name a file")
+        if format is not None and FORMATS[format].media and any(map(is_far, self.paths)):
+            raise OptionError(f"format: {format} is read from files of this machine; copy them here")
         if problems:
             raise InputError("cannot read " + "; ".join(problems))
-        if id_from == "row" and (len(self.paths) > 1 or any(map(os.path.isdir, self.paths))):
+        if id_from == "row" and (len(self.paths) > 1 or any(map(_is_folder, self.paths))):
             raise InputError("id_from: 'row' would give rows of several files the same ids; use 'path' or 'text'")
 
     def __iter__(self) -> Iterator[Row]:
@@ -114,11 +120,11 @@ class FileRows:
         """The files, in order, each to be `read` with ``fields``; a folder that cannot be listed is a bad row."""
         self.skipped.clear()
         for path in self.paths:
-            if os.path.isdir(path):
+            if _is_folder(path):
                 yield from self._folder(path)
             else:
                 form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
-                yield Source(path, path, form, self.delimiter, self.encoding)
+                yield Source(path, without_query(path), form, self.delimiter, self.encoding)
 
     def media(self, form: str) -> FileRows:
         """The same as files of a format of media (``image``, ``audio``), where neither a format nor a field of files was given and all
@@ -126,7 +132,7 @@ class FileRows:
         if (
             self.format is not None
             or self.fields.media.image is not None
-            or not all(os.path.isdir(path) or is_of(path, form) for path in self.paths)
+            or not all(not is_far(path) and (os.path.isdir(path) or is_of(path, form)) for path in self.paths)
         ):
             return self
         found = copy(self)
@@ -155,7 +161,7 @@ class FileRows:
     def _folder(self, path: str) -> Iterator[Source | BadRow]:
         folder = Folder(path)
         for relative in folder:
-            place = os.path.join(path, relative)
+            place = f"{path.rstrip('/')}/{relative}" if is_far(path) else os.path.join(path, relative)
             if _is_special(place):
                 self.skipped.append(place)
                 continue
@@ -178,7 +184,11 @@ def read(source: Source, fields: Fields) -> Iterator[Row]:
     try:
         with decompressed(source.path) as file:
             if FORMATS[source.format].seeks and not (file.seekable() and _is_plain(source.path)):
-                raise OSError(f"{source.format} cannot be read from a compressed file; decompress it")
+                far = is_far(source.path) and _is_plain(source.path)
+                why = (
+                    "a server that gives no part of a file; copy it here" if far else "a compressed file; decompress it"
+                )
+                raise OSError(f"{source.format} cannot be read from {why}")
             if source.encoding and not FORMATS[source.format].binary:
                 file = io.BufferedReader(Transcoded(file, source.encoding))
             for row in FORMATS[source.format].read(file, source, fields):
@@ -195,6 +205,14 @@ def read(source: Source, fields: Fields) -> Iterator[Row]:
         return
     if before is not None and state(source.path) != before:
         yield source.bad("the file changed while it was read: run again", line + 1)
+
+
+def _is_folder(path: str) -> bool:
+    if not is_far(path):
+        return os.path.isdir(path)
+    with suppress(OSError):  # told when it is read
+        return kind(path) == "folder"
+    return False
 
 
 def _is_plain(path: str) -> bool:
@@ -227,6 +245,8 @@ def _is_text(path: str, encoding: str = "") -> bool:
 
 def _is_special(path: str) -> bool:
     """Whether a name stands for no file but a pipe, a socket or a device; False where that cannot be told."""
+    if is_far(path):
+        return False
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -245,7 +265,10 @@ def _problem(path: str) -> str:
     if path == "-":
         return ""
     try:
-        if os.path.isdir(path):
+        if is_far(path):
+            check_address(path)
+            kind(path)
+        elif os.path.isdir(path):
             os.scandir(path).close()
         elif os.path.isfile(path):
             open(path, "rb").close()
@@ -269,6 +292,8 @@ class Folder:
 
     def __iter__(self) -> Iterator[str]:
         self.failed.clear()
+        if is_far(self.path):
+            return iter(sorted(filter(_is_read, self._far()), key=lambda path: path.split("/")))
         found = []
         for parent, folders, files in os.walk(self.path, onerror=self._note):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -280,5 +305,16 @@ class Folder:
             ]
         return iter(sorted(found, key=lambda path: path.split("/")))
 
+    def _far(self) -> list[str]:
+        try:
+            return below(self.path)
+        except OSError as error:
+            self.failed.append((self.path, str(error)))
+            return []
+
     def _note(self, error: OSError) -> None:
         self.failed.append((str(error.filename), error.strerror or str(error)))
+
+
+def _is_read(relative: str) -> bool:
+    return not relative.endswith(".dead.jsonl") and not any(part.startswith(".") for part in relative.split("/"))

@@ -12,6 +12,10 @@ from embedkit.ingestion.readers.documents.markdown import read_markdown
 from embedkit.ingestion.readers.documents.picture import read_picture
 from embedkit.ingestion.readers.documents.plain import read_text
 from embedkit.ingestion.readers.documents.sound import read_sound
+from embedkit.ingestion.readers.office.pdf import read_pdf
+from embedkit.ingestion.readers.office.sheets import read_xlsx
+from embedkit.ingestion.readers.office.slides import read_pptx
+from embedkit.ingestion.readers.office.word import read_docx
 from embedkit.ingestion.readers.tables.arrow import count_parquet, read_arrow, read_parquet
 from embedkit.ingestion.readers.tables.delimited import read_table
 from embedkit.ingestion.readers.tables.jsonlines import read_json_lines
@@ -54,8 +58,12 @@ FORMATS = {
     "tsv": Format(delimited.SUFFIXES["tsv"], read_table, count_lines),
     "parquet": Format((".parquet", ".pq"), read_parquet, count_parquet, seeks=True, binary=True),
     "arrow": Format((".arrow", ".feather", ".ipc", ".arrows"), read_arrow, _unknown, binary=True),
+    "xlsx": Format((".xlsx", ".xlsm"), read_xlsx, _unknown, binary=True),
     "markdown": Format((".md", ".markdown"), read_markdown, _one),
     "html": Format((".html", ".htm", ".xhtml"), read_html, _one),
+    "pdf": Format((".pdf",), read_pdf, _one, binary=True),
+    "docx": Format((".docx",), read_docx, _one, binary=True),
+    "pptx": Format((".pptx",), read_pptx, _one, binary=True),
     "text": Format((".txt", ".text"), read_text, _one),
     "image": Format(PICTURES, read_picture, _one, binary=True, media=True),
     "audio": Format(SOUNDS, read_sound, _one, binary=True, media=True),

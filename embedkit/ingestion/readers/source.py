@@ -13,8 +13,9 @@ from embedkit.ingestion.rows.fields import Fields, NoDocument
 from embedkit.ingestion.rows.media import MediaFields
 from embedkit.ingestion.rows.row import BadRow, Row, SourcedDocument, recorded
 from embedkit.runtime.frontends.media import Undecodable
+from embedkit.system.files.addresses import without_query
 
-TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow")
+TABLES = ("jsonl", "csv", "tsv", "parquet", "arrow", "xlsx")
 """The formats of which a file holds any number of documents."""
 
 
@@ -32,7 +33,7 @@ class Source:
     @property
     def name(self) -> str:
         """The file in messages."""
-        return "standard input" if self.path == "-" else self.path
+        return "standard input" if self.path == "-" else without_query(self.path)
 
     @classmethod
     def of(cls, path: str, file_id: str, form: str) -> Source:

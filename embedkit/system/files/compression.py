@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from embedkit.system.extras import needed
 
+from .addresses import is_far, open_far, without_query
+
 BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What reading a file may raise that is damaged, cut off or gone."""
 
@@ -29,31 +31,33 @@ _PIECE = 1 << 10
 
 
 def uncompressed_name(path: str) -> str:
-    """The name without the suffix of a compression."""
+    """The name without the suffix of a compression, and without what follows the name in an address."""
+    path = without_query(path)
     stem, suffix = os.path.splitext(path)
     return stem if suffix.lower() in _MAGIC else path
 
 
 @contextmanager
 def decompressed(path: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, or of standard input where ``path`` is ``-``; what is compressed, by its first bytes, is
+    """The bytes of a file, here or at an address, or of standard input where ``path`` is ``-``; what is compressed, by its first bytes, is
     decompressed.
 
     Raises one of `BROKEN`, here or while it is read, and `MissingExtraError` for Zstandard without its package.
     """
-    outer: AbstractContextManager[Any] = nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb")  # noqa: SIM115
-    with outer as file:
+    with _bytes(path) as file:
         raw = file if hasattr(file, "peek") else io.BufferedReader(file)
         head = raw.peek(10)[:10]
         found = next((suffix for suffix, magics in _MAGIC.items() if head.startswith(magics)), "")
-        named = os.path.splitext(path)[1].lower()
+        named = os.path.splitext(without_query(path))[1].lower()
         if not found and named in _MAGIC:
             raise OSError(f"the name ends in {named}, and the file is not compressed so; rename or repair it")
         yield _decompressed(raw, found)
 
 
 def state(path: str) -> tuple[int, ...] | None:
-    """What differs when a file was changed or replaced; None where that cannot be told."""
+    """What differs when a file was changed or replaced; None where that cannot be told, as at an address."""
+    if is_far(path):
+        return None
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -61,6 +65,12 @@ def state(path: str) -> tuple[int, ...] | None:
     if not stat.S_ISREG(found.st_mode):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _bytes(path: str) -> AbstractContextManager[Any]:
+    if path == "-":
+        return nullcontext(sys.stdin.buffer)
+    return open_far(path) if is_far(path) else open(path, "rb")
 
 
 def _decompressed(raw: BinaryIO, suffix: str) -> BinaryIO:

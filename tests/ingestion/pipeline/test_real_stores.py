@@ -13,6 +13,7 @@ from embedkit.stores.opening import open_store
 
 CLIENTS = {
     "chroma:index": "chromadb",
+    "duckdb:index.duckdb": "duckdb",
     "lancedb:index": "lancedb",
     "milvus:index.db": "milvus_lite",
     "qdrant:index": "qdrant_client",

@@ -1,0 +1,138 @@
+"""Files of other machines by their address: ``s3://``, ``gs://``, ``hf://`` and ``https://``, each by its package (fsspec).
+
+Credentials are those that the package finds in the environment; an address has none. Whatever a package raises is an `OSError`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Literal, cast
+
+from embedkit.errors import EmbedkitError, InputError
+from embedkit.system.extras import needed
+
+SCHEMES = {
+    "s3": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gcs"),
+    "hf": ("huggingface_hub", "hf"),
+    "http": ("aiohttp", "http"),
+    "https": ("aiohttp", "http"),
+    "memory": ("fsspec", "http"),  # of this process, for tests
+}
+"""What each needs: a package, and the extra that brings it."""
+
+_FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BLOCK = 1 << 20
+
+
+def is_far(path: str) -> bool:
+    """Whether ``path`` is an address, and no name of a file of this machine."""
+    return _FORM.match(path) is not None
+
+
+def check_address(path: str) -> None:
+    """Raise `InputError` unless its scheme is one of `SCHEMES` and it holds no credentials, and `MissingExtraError` without its
+    package."""
+    scheme = _scheme(path)
+    if scheme not in SCHEMES:
+        raise InputError(
+            f"{path}: expected an address that begins with one of {', '.join(f'{one}://' for one in SCHEMES)}"
+        )
+    if "@" in path.split("://", 1)[1].partition("/")[0]:
+        raise InputError(
+            f"{scheme}://...: credentials must not be part of an address; set the environment variables of {scheme}"
+        )
+    package, extra = SCHEMES[scheme]
+    needed(package, f"reading {scheme}://", extra=extra)
+    needed("fsspec", f"reading {scheme}://", extra=extra)
+
+
+def without_query(path: str) -> str:
+    """An address of the web without what follows ``?`` or ``#``, which may be a secret; any other path as it is."""
+    return re.split(r"[?#]", path, maxsplit=1)[0] if path.lower().startswith(("http://", "https://")) else path
+
+
+def kind(path: str) -> Literal["file", "folder"]:
+    """What is there; raises `OSError` where there is nothing, or it cannot be asked."""
+    with _as_os_error(path):
+        system, inner = _system(path)
+        return "folder" if system.info(inner)["type"] == "directory" else "file"
+
+
+def below(path: str) -> list[str]:
+    """The files in a folder and all below it, as paths relative to it with ``/``; raises `OSError`."""
+    with _as_os_error(path):
+        system, inner = _system(path)
+        system.invalidate_cache()
+        start = inner.rstrip("/") + "/"
+        return [str(name).removeprefix(start) for name in system.find(inner)]
+
+
+def open_far(path: str) -> BinaryIO:
+    """The bytes of a file, read a MiB at a time, from any place where the other side allows that; raises `OSError`, here or while it
+    is read."""
+    with _as_os_error(path):
+        system, inner = _system(path)
+        return cast(BinaryIO, io.BufferedReader(_Far(path, system.open(inner, "rb", block_size=_BLOCK)), _BLOCK))
+
+
+def _system(path: str) -> tuple[Any, str]:
+    check_address(path)
+    import fsspec
+
+    return cast(tuple[Any, str], fsspec.core.url_to_fs(path))
+
+
+def _scheme(path: str) -> str:
+    match = _FORM.match(path)
+    return match[1].lower() if match else ""
+
+
+@contextmanager
+def _as_os_error(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (EmbedkitError, OSError):
+        raise
+    except Exception as error:  # packages raise what is no OSError where a server refuses
+        raise OSError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+
+
+class _Far(io.RawIOBase):
+    """A file of fsspec, whose errors are each an `OSError`."""
+
+    def __init__(self, path: str, file: Any) -> None:
+        self._path, self._file = path, file
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether the other side gives a part of a file."""
+        return bool(self._file.seekable())
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        with _as_os_error(self._path):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        """The place."""
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer``; 0 at the end."""
+        with _as_os_error(self._path):
+            piece = self._file.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Close it there too."""
+        if not self.closed:
+            self._file.close()
+        super().close()

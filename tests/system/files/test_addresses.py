@@ -1,0 +1,86 @@
+"""Files at addresses: of this process's memory, of a server of the web, and of an S3 server on this machine."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from embedkit.errors import InputError, MissingExtraError
+from embedkit.system.files.addresses import SCHEMES, below, check_address, is_far, kind, open_far, without_query
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def memory():
+    found = fsspec.filesystem("memory")
+    found.store.clear()
+    yield found
+    found.store.clear()
+
+
+def test_what_is_an_address():
+    assert all(is_far(f"{scheme}://x") for scheme in [*SCHEMES, "S3", "ftp", "file"])
+    assert not any(map(is_far, ["", "-", "a/b", "/a://b", "C:\\x", "C:/x", "chroma:x", "1s://x", "://x"]))
+
+
+def test_a_file_and_a_folder(memory):
+    memory.pipe({"/b/f/one.txt": b"1" * 3_000_000, "/b/f/g/two.txt": b"two", "/b/fg": b"beside"})
+    assert kind("memory://b/f") == kind("memory://b/f/") == "folder"
+    assert kind("memory://b/fg") == "file"
+    assert sorted(below("memory://b/f")) == sorted(below("memory://b/f/")) == ["g/two.txt", "one.txt"]
+    with open_far("memory://b/f/one.txt") as file:
+        assert file.seekable()
+        assert len(file.read()) == 3_000_000
+        file.seek(2_999_990)
+        assert file.read(20) == b"1" * 10
+        assert file.tell() == 3_000_000
+    memory.pipe("/b/f/new", b"")
+    assert "new" in below("memory://b/f")
+
+
+def test_what_is_not_there_is_an_os_error(memory):
+    for act in (kind, open_far):
+        with pytest.raises(FileNotFoundError):
+            act("memory://nowhere/x")
+
+
+def test_what_a_package_raises_is_an_os_error(memory, monkeypatch):
+    memory.pipe("/b/x", b"text")
+
+    def refuse(*given, **named):
+        raise RuntimeError("403  refused")
+
+    with open_far("memory://b/x") as file:
+        monkeypatch.setattr(type(file.raw._file), "read", refuse)
+        with pytest.raises(OSError, match="RuntimeError: 403 refused"):
+            file.read()
+    monkeypatch.setattr(type(memory), "find", refuse)
+    with pytest.raises(OSError, match="refused"):
+        below("memory://b")
+
+
+@pytest.mark.parametrize("path", ["ftp://host/x", "file:///etc/passwd", "local://x", "zip://x"])
+def test_other_schemes_are_refused(path):
+    with pytest.raises(InputError, match="s3://, gs://"):
+        check_address(path)
+
+
+def test_credentials_are_refused_and_not_shown():
+    with pytest.raises(InputError, match="environment") as refused:
+        check_address("https://user:secret@host/x")
+    assert "secret" not in str(refused.value)
+    check_address("https://host/a@b")
+
+
+def test_a_missing_package_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(MissingExtraError, match=r"s3fs.*embedkit-onnx\[s3\]"):
+        check_address("s3://bucket/x")
+
+
+def test_what_follows_an_address_is_left_out():
+    assert without_query("https://host/a.csv?key=secret#part") == "https://host/a.csv"
+    assert without_query("s3://bucket/a?b") == "s3://bucket/a?b"
+    assert without_query("a?b#c") == "a?b#c"
