@@ -6,6 +6,7 @@ from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.jobs.check import CheckReport, check
 from embedkit.ingestion.jobs.copy import CopyReport, copy
 from embedkit.ingestion.jobs.estimate import IngestEstimate, estimate
+from embedkit.ingestion.jobs.info import CollectionReport, info
 from embedkit.ingestion.jobs.migrate import MigrateReport, migrate
 from embedkit.ingestion.jobs.retry import retry
 from embedkit.ingestion.jobs.table import ingest_table
@@ -21,6 +22,7 @@ __all__ = [
     "BadRow",
     "CheckReport",
     "Chunking",
+    "CollectionReport",
     "CopyReport",
     "DeadLetters",
     "Fields",
@@ -34,6 +36,7 @@ __all__ = [
     "chunked",
     "copy",
     "estimate",
+    "info",
     "ingest",
     "ingest_table",
     "migrate",
