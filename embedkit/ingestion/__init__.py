@@ -5,6 +5,7 @@ from __future__ import annotations
 from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.jobs.check import CheckReport, check
 from embedkit.ingestion.jobs.copy import CopyReport, copy
+from embedkit.ingestion.jobs.dedupe import DedupeReport, dedupe
 from embedkit.ingestion.jobs.estimate import IngestEstimate, estimate
 from embedkit.ingestion.jobs.info import CollectionReport, info
 from embedkit.ingestion.jobs.migrate import MigrateReport, migrate
@@ -25,6 +26,7 @@ __all__ = [
     "CollectionReport",
     "CopyReport",
     "DeadLetters",
+    "DedupeReport",
     "Fields",
     "FileRows",
     "IngestEstimate",
@@ -35,6 +37,7 @@ __all__ = [
     "check",
     "chunked",
     "copy",
+    "dedupe",
     "estimate",
     "info",
     "ingest",
