@@ -12,7 +12,7 @@ from .app import app
 # Each registers its commands, in the order of the help.
 # isort: off
 from .commands import encode, rerank, classify, ingest, search, stores, table, bundles, evaluate  # noqa: F401
-from .commands.collections import migrate, similar  # noqa: F401
+from .commands.collections import info, migrate, similar, dedupe  # noqa: F401
 from .commands.serving import mcp, serve  # noqa: F401
 from .commands.shell import completion  # noqa: F401
 # isort: on

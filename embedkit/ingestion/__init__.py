@@ -5,7 +5,9 @@ from __future__ import annotations
 from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.jobs.check import CheckReport, check
 from embedkit.ingestion.jobs.copy import CopyReport, copy
+from embedkit.ingestion.jobs.dedupe import DedupeReport, dedupe
 from embedkit.ingestion.jobs.estimate import IngestEstimate, estimate
+from embedkit.ingestion.jobs.info import CollectionReport, info
 from embedkit.ingestion.jobs.migrate import MigrateReport, migrate
 from embedkit.ingestion.jobs.retry import retry
 from embedkit.ingestion.jobs.table import ingest_table
@@ -21,8 +23,10 @@ __all__ = [
     "BadRow",
     "CheckReport",
     "Chunking",
+    "CollectionReport",
     "CopyReport",
     "DeadLetters",
+    "DedupeReport",
     "Fields",
     "FileRows",
     "IngestEstimate",
@@ -33,7 +37,9 @@ __all__ = [
     "check",
     "chunked",
     "copy",
+    "dedupe",
     "estimate",
+    "info",
     "ingest",
     "ingest_table",
     "migrate",

@@ -28,6 +28,8 @@ from .contract import (
     Collection,
     CollectionInfo,
     CollectionSpec,
+    Footprint,
+    MeasuredCollection,
     Metric,
     MultiVectorCollection,
     SparseCollection,
@@ -38,7 +40,7 @@ from .guarded import GuardedCollection, GuardedStore
 from .guarding.aliases import Alias
 from .keeping import INDEXED_FROM, Keeping, packed, rounded, unpacked
 from .opening import open_store
-from .plugin_kit.disk import require_room
+from .plugin_kit.disk import folder_bytes, require_room
 from .plugin_kit.naming import check_cursor, safe_name, term
 from .plugin_kit.network import CONNECT_SECONDS, answered, http_error, request_seconds, require_server, some_home
 from .plugin_kit.translation import translated_errors
@@ -66,11 +68,13 @@ __all__ = [
     "Filter",
     "FilterError",
     "FloatArray",
+    "Footprint",
     "GuardedCollection",
     "GuardedStore",
     "Hit",
     "InputError",
     "Keeping",
+    "MeasuredCollection",
     "Metadata",
     "Metric",
     "MissingExtraError",
@@ -94,6 +98,7 @@ __all__ = [
     "check_cursor",
     "dump_metadata",
     "filterable",
+    "folder_bytes",
     "http_error",
     "is_alive",
     "load_metadata",

@@ -193,6 +193,22 @@ class MultiVectorCollection(Protocol):
         best first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """``bytes`` of the store that are a collection's own, and in words the ``index`` by which it is searched now."""
+
+    bytes: int | None
+    index: str
+
+
+@runtime_checkable
+class MeasuredCollection(Protocol):
+    """What a collection can do where its store tells how large it is; it need not."""
+
+    def measured(self) -> Footprint:
+        """Its bytes, those of its indexes included, and its index."""
+
+
 @runtime_checkable
 class VectorStore(Protocol):
     """A connection to one database, made from a `StoreURL` by a plugin's entry point."""

@@ -23,7 +23,7 @@ from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.similarity import similarity
 from embedkit.vectors.sparse import SparseVectors
 
-from .contract import METRICS, Capabilities, CollectionInfo, CollectionSpec, StoreURL
+from .contract import METRICS, Capabilities, CollectionInfo, CollectionSpec, Footprint, StoreURL
 
 CAPABILITIES = {
     "memory:NAME": Capabilities(
@@ -185,6 +185,13 @@ class MemoryCollection:
         """The number of rows that satisfy ``filter``."""
         with self._rows().lock:
             return len(self._matching(filter))
+
+    def measured(self) -> Footprint:
+        """The bytes of the vectors and texts; all rows are compared."""
+        records, vectors = self._rows().sorted()
+        return Footprint(
+            vectors.nbytes + sum(len(record.text.encode()) for record in records), "none: all rows are compared"
+        )
 
     def flush(self) -> None:
         """There is nothing to wait for."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import lancedb
@@ -29,6 +30,7 @@ from embedkit.stores import (
     CollectionSpec,
     Filter,
     FloatArray,
+    Footprint,
     Hit,
     MultiVectors,
     Page,
@@ -36,6 +38,7 @@ from embedkit.stores import (
     RecordBatch,
     StoreError,
     WriteResult,
+    folder_bytes,
     load_metadata,
     packed,
     safe_name,
@@ -118,6 +121,10 @@ class LancedbStore:
     def close(self) -> None:
         """A folder needs no release; what is used later says that it was closed."""
         self._connection = None
+
+    def folder_of(self, name: str) -> Path:
+        """The folder of a collection's table."""
+        return Path(self._path, f"{safe_name(name)}.lance")
 
     def require_open(self) -> Any:
         """The connection, unless it was closed."""
@@ -250,6 +257,13 @@ class LancedbCollection:
         """The number of rows that satisfy ``filter``."""
         with translated(f"counting {self.info.name!r}"):
             return int(self._table.count_rows(None if filter is None else where(filter)))
+
+    def measured(self) -> Footprint:
+        """The bytes of the table's folder, older versions that are still kept included."""
+        with translated(f"measuring {self.info.name!r}"):
+            kinds = [index.index_type for index in self._table.list_indices() if index.columns == ["vector"]]
+        size = folder_bytes(self._store.folder_of(self.info.name))
+        return Footprint(size, kinds[0] if kinds else "none yet: all rows are compared")
 
     def flush(self) -> None:
         """Merge fragments, remove old versions, and give a large collection its indexes, or what is new to them."""

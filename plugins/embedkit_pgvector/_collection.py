@@ -21,6 +21,7 @@ from embedkit.stores import (
     CollectionInfo,
     Filter,
     FloatArray,
+    Footprint,
     Hit,
     Metadata,
     MultiVectors,
@@ -224,6 +225,15 @@ class PgvectorCollection:
                     sql.SQL("WITH ({})").format(listed) if settings else sql.SQL(""),
                 )
             )
+
+    def measured(self) -> Footprint:
+        """What PostgreSQL keeps of the table, its indexes included."""
+        with self._database.transaction(f"measuring {self.info.name!r}") as cursor:
+            size = cursor.execute(
+                "SELECT pg_total_relation_size(%s::regclass)", [f"embedkit.rows_{self._number}"]
+            ).fetchall()
+            indexed = self._index_exists(cursor)
+        return Footprint(int(size[0][0]), "HNSW" if indexed else "none yet: all rows are compared")
 
     @property
     def _index(self) -> str:

@@ -26,14 +26,13 @@ from typing import Any
 import qdrant_edge as edge
 
 from embedkit.stores import (
-    INDEXED_FROM,
     CollectionInfo,
     CollectionNotFoundError,
     CollectionSpec,
     Filter,
     FloatArray,
+    Footprint,
     Hit,
-    Keeping,
     MultiVectors,
     Page,
     Record,
@@ -42,6 +41,7 @@ from embedkit.stores import (
     SparseVectors,
     StoreError,
     WriteResult,
+    folder_bytes,
     require_room,
     safe_name,
     term,
@@ -63,13 +63,11 @@ from embedkit_qdrant.points import (
 )
 
 from . import CAPABILITIES, FOLDER
+from ._config import config_of
 from ._errors import translated
 
 INDEX_FROM_ROWS = 100_000
 """Rows from which a flush builds a vector index; fewer are compared one by one, exactly."""
-
-_M, _EF, _FULL_SCAN = 16, 100, 10_000
-"""The engine's own settings of an index, where not all of them are given; the last are kilobytes."""
 
 _INFO, _SHARD, _TERMS = "embedkit.json", "shard", "terms"
 _PAGES = 16 << 20
@@ -96,7 +94,7 @@ class EdgeStore:
         with suppress(CollectionNotFoundError):
             return self.open(spec.name)
         info = asdict(CollectionInfo.of(spec))
-        config = _config(spec)
+        config = config_of(spec, INDEX_FROM_ROWS)
         made = self._path / f".{uuid.uuid4().hex}"
         with translated(f"creating the collection {spec.name!r}"):
             require_room(self._path, _PAGES)
@@ -266,6 +264,14 @@ class EdgeCollection:
             self._shard.flush()
         self._unflushed = 0
 
+    def measured(self) -> Footprint:
+        """The bytes of the collection's folder."""
+        with translated(f"measuring {self.info.name!r}"):
+            indexed = self._shard.info().indexed_vectors_count
+        return Footprint(
+            folder_bytes(self._folder), f"HNSW of {indexed:,} vectors" if indexed else "none yet: all rows are compared"
+        )
+
     def _asked(self, queries: list[Any], k: int, filter: Filter | None, *, exact: bool) -> list[list[edge.ScoredPoint]]:
         keeping = self.info.keeping
         few = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING.get(keeping.precision, 1.0))
@@ -278,41 +284,6 @@ class EdgeCollection:
             for query in queries
         ]
         return self._shard.query_batch(edge.QueryBatchRequest(asked))
-
-
-def _config(spec: CollectionSpec) -> edge.EdgeConfig:
-    distance = edge.Distance.Euclid if spec.metric == "euclidean" else edge.Distance.Dot
-    dense = edge.EdgeVectorParams(size=spec.dim, distance=distance, **_kept(spec.keeping)) if spec.dim else None
-    vectors: Any = dense
-    if has_names(spec):
-        vectors = {DENSE: dense} if dense else {}
-        if spec.multivector:
-            together = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim)
-            vectors[SEVERAL] = edge.EdgeVectorParams(
-                size=spec.multivector, distance=edge.Distance.Dot, multivector_config=together
-            )
-    size = max(spec.dim, spec.multivector, 1)
-    rows = INDEXED_FROM if spec.keeping.wants_index else INDEX_FROM_ROWS
-    return edge.EdgeConfig(
-        vectors=vectors,
-        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams()} if spec.sparse else None,
-        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=-(-rows * size * 4 // 1024)),
-    )
-
-
-def _kept(keeping: Keeping) -> dict[str, Any]:
-    """How the engine keeps dense vectors, beside what it does by itself."""
-    given: dict[str, Any] = {}
-    if keeping.precision == "float16":
-        given["datatype"] = edge.VectorStorageDatatype.Float16
-    elif keeping.precision == "int8+full":
-        given["quantization_config"] = edge.ScalarQuantizationConfig(edge.ScalarType.Int8)
-    elif keeping.precision == "binary+full":
-        given["quantization_config"] = edge.BinaryQuantizationConfig()
-    if keeping.index:
-        m, ef = keeping.setting("m", _M), keeping.setting("ef", _EF)
-        given["hnsw_config"] = edge.HnswIndexConfig(m, ef, _FULL_SCAN)
-    return given
 
 
 class _Models:

@@ -22,6 +22,7 @@ from embedkit.stores import (
     CollectionSpec,
     Filter,
     FloatArray,
+    Footprint,
     Hit,
     Page,
     Record,
@@ -119,6 +120,7 @@ class SqliteVecCollection:
         keeping = info.keeping
         self._precision = keeping.base
         self._beside = keeping.full and keeping.base != "float32"
+        self._more = ["whole"] if self._beside else []
         self._read_back = "whole" if self._beside else "vector"
 
     def upsert(self, batch: RecordBatch) -> WriteResult:
@@ -198,6 +200,15 @@ class SqliteVecCollection:
     def count(self, filter: Filter | None = None) -> int:
         """The number of rows that satisfy ``filter``."""
         return int(self._read("counting", "count(*)", where(filter, self._fields))[0][0])
+
+    def measured(self) -> Footprint:
+        """The bytes of the rows' columns, of which the file's pages are a little more; all rows are compared."""
+        each = "+".join(
+            f"coalesce(length(CAST({name} AS BLOB)), 0)"
+            for name in ("id", "hash", "vector", "metadata", "text", *self._more)
+        )
+        size = self._read("measuring", f"coalesce(sum({each}), 0)", ("true", []))[0][0]
+        return Footprint(int(size), "none: all rows are compared")
 
     def flush(self) -> None:
         """Every write is durable before it returns, so there is nothing to do."""

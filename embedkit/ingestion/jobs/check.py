@@ -212,7 +212,7 @@ def _has_textless(rows: GuardedCollection) -> bool:
     return any(row.text in (row.id, source_of(row)) for page in rows.pages(None, size=_WINDOW) for row in page)
 
 
-class _Sample(Generic[_Item]):
+class Sample(Generic[_Item]):
     """So many of the items that are offered, chosen at random (reservoir sampling, Vitter's algorithm R)."""
 
     def __init__(self, size: int) -> None:
@@ -237,8 +237,8 @@ class _Check:
     def stored(self, compared_: int, searched: int, bar: tqdm[Any]) -> tuple[list[Record], list[str]]:
         """Look at each stored row; so many of them, and the ids of so many, both chosen at random."""
         report = self.report
-        chosen: _Sample[Record] = _Sample(compared_)
-        ids: _Sample[str] = _Sample(searched)
+        chosen: Sample[Record] = Sample(compared_)
+        ids: Sample[str] = Sample(searched)
         for row, digest in compared(self.rows, self.reading, self.filter):
             report.rows += 1
             bar.update()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 from embedkit.errors import TransientStoreError
 
@@ -14,7 +13,7 @@ _LEAST = 4 << 20
 def require_room(folder: str | os.PathLike[str], coming: int) -> None:
     """Raise `TransientStoreError` unless the disk of ``folder`` has room for ``coming`` bytes four times over (a log, the
     rows, an index, what is rewritten), for an eighth of what the folder holds, and for 4 MiB more."""
-    needed = 4 * coming + _size(Path(folder)) // 8 + _LEAST
+    needed = 4 * coming + folder_bytes(folder) // 8 + _LEAST
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise TransientStoreError(
@@ -23,7 +22,8 @@ def require_room(folder: str | os.PathLike[str], coming: int) -> None:
         )
 
 
-def _size(folder: Path) -> int:
+def folder_bytes(folder: str | os.PathLike[str]) -> int:
+    """The bytes that all files below a folder take on its disk; a file that goes away meanwhile is left out."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
