@@ -37,7 +37,7 @@ def real(name: str, value: object, *, least: float = -math.inf, most: float = ma
     """``value`` if it is a number from ``least`` to ``most``, and neither a bool nor NaN; else `OptionError`."""
     try:
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:
+    except (OverflowError, TypeError):  # TypeError: of numpy's durations, which are numbers by their type alone
         number = math.nan
     if not least <= number <= most:
         limits = f" from {least:g} to {most:g}" if math.isfinite(least) and math.isfinite(most) else ""

@@ -89,8 +89,11 @@ def _frontends(head: dict[str, Any], where: str) -> None:
 def _frontend(holder: dict[str, Any], key: str, where: str, steps: list[str]) -> None:
     """The frontend in the place of what stands for it in ``holder``, those of its parts first."""
     given = holder.get(key)
+    if key not in holder:
+        return  # which is told with the rest
     if not isinstance(given, dict):
-        return  # what is wrong with that is told with the rest
+        found = f"Expected `object`, got `{_json_type(given)}`, found {_short(given)}"
+        raise BundleError(f"{where}: {'.'.join(steps)}: {found}")
     try:
         struct = frontend_struct(given.get("kind"))
     except BundleError as error:

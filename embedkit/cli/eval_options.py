@@ -223,7 +223,7 @@ class Compared:
 class Drawing:
     """How intervals are estimated."""
 
-    resamples: int = option_field(1_000, type=click.IntRange(min=0), help="Draws for the intervals; 0 for none.")
+    resamples: int = option_field(1_000, type=click.IntRange(0, 1_000_000), help="Draws for the intervals; 0 for none.")
     seed: int = option_field(0, type=click.IntRange(min=0), help="Of these draws, and of a split that is made.")
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from embedkit.checks import items_of, real
+from embedkit.checks import integer, items_of, real
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError
@@ -18,6 +18,9 @@ from .report import Difference, Estimate, EvaluationReport, Result
 
 Encoders: TypeAlias = Mapping[str, BaseEncoder | Callable[[], BaseEncoder]]
 """Name -> an encoder, or what loads it when its turn comes."""
+
+MAX_RESAMPLES = 1_000_000
+"""Draws for an interval at most: no more of them change it, and a run ends."""
 
 
 def evaluate(
@@ -45,8 +48,8 @@ def evaluate_all(
 ) -> list[EvaluationReport]:
     """Measure each of ``encoders`` on each of ``tasks``; a report for each task. One encoder is loaded at a time.
 
-    Each measure has a percentile interval by the bootstrap: ``resamples`` draws of the task's units with ``seed``; 0 for
-    none. Beside the first encoder the others have their difference to it, whose interval is of the differences on the
+    Each measure has a percentile interval by the bootstrap: ``resamples`` draws of the task's units with ``seed`` (at most
+    `MAX_RESAMPLES`); 0 for none. Beside the first encoder the others have their difference to it, whose interval is of the differences on the
     same draws: one that leaves out 0 is no accident of these units. The same input gives the same report.
 
     Raises `InputError` for data or options that cannot be used, `MissingExtraError` without the extra ``eval``.
@@ -66,8 +69,7 @@ def evaluate_all(
     for given in encoders.values():
         if not callable(given):
             check_encoder(given)
-    if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 0:
-        raise InputError(f"resamples: expected an integer of at least 0, found {resamples!r}")
+    integer("resamples", resamples, least=0, most=MAX_RESAMPLES)
     if not 0 < real("confidence", confidence) < 1:
         raise InputError(f"confidence: expected a number between 0 and 1, such as 0.95, found {confidence!r}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:

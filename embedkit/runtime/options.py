@@ -40,7 +40,7 @@ class LoadOptions:
         for name in ("threads", "token_budget"):
             check_count(name, getattr(self, name))
         check_on_truncate(self.on_truncate)
-        if self.decode not in ("exact", "fast"):
+        if not isinstance(self.decode, str) or self.decode not in ("exact", "fast"):
             raise OptionError(f"decode: expected 'exact' or 'fast', found {self.decode!r}")
 
 

@@ -30,6 +30,14 @@ from helpers.manifests import edit, first_variant
         (lambda m: m["files"].update({"a\\b": {"sha256": "0" * 64, "bytes": 1}}), "expected plain file names"),
         (lambda m: m.update(golden="nothing.npz"), "golden: expected a file listed"),
         (lambda m: m["scorers"]["main"].update(left="nobody.dense"), "scorers.main: expected TOWER.OUTPUT"),
+        *(
+            (
+                lambda m, v=v: next(iter(m["towers"].values())).update(frontend=v),
+                r"towers\.\w+\.frontend: Expected `object`, got",
+            )
+            for v in (None, 1, "text", [], True)
+        ),
+        (lambda m: next(iter(m["towers"].values())).pop("frontend"), r"towers\.\w+.*`frontend`"),
         (
             lambda m: next(iter(m["towers"].values()))["frontend"]["truncate"].update(max=0),
             r"towers\.\w+\.frontend\.truncate\.max: Expected `int` >= 1, found 0",

@@ -110,7 +110,8 @@ def test_an_interval_of_what_is_mostly_undefined():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resamples": -1}, "resamples: expected an integer of at least 0, found -1"),
+        ({"resamples": -1}, "resamples: expected an integer from 0 to 1000000, found -1"),
+        ({"resamples": 2**32}, "resamples: expected an integer from 0 to 1000000, found 4294967296"),
         ({"resamples": 1.5}, "resamples: expected an integer"),
         ({"confidence": 95}, "confidence: expected a number between 0 and 1, such as 0.95, found 95"),
         ({"seed": -1}, "seed: expected an integer"),

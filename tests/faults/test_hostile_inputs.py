@@ -46,6 +46,8 @@ def test_calls_that_nobody_means(tmp_path: Path) -> None:
         (lambda e: embedkit.check([], e, "memory:", collection="a", searches="x"), "searches: expected an integer"),
         (lambda e: embedkit.check([], e, "memory:", collection="a", drop_broken=1), "drop_broken: expected True or"),
         (lambda e: embedkit.ingest([], e, "memory:", collection="a", sync="no"), "sync: expected True or False"),
+        (lambda e: embedkit.ingest([], e, "memory:", collection="a\udce9"), "collection name: lone surrogate"),
+        (lambda e: embedkit.ingest([], e, "memory:", collection=7), "collection name: expected a non-empty string"),
         (lambda e: embedkit.ingest([], e, "memory:", collection="a", metric=["dot"]), "metric: expected one of"),
         (lambda e: embedkit.search("a", e, "memory:", collection="a", rescore="no"), "rescore: expected True or"),
         (lambda e: embedkit.search("a", e, "memory:", collection="a", rerank=e), "rerank: expected a reranker"),
@@ -58,6 +60,7 @@ def test_calls_that_nobody_means(tmp_path: Path) -> None:
         (lambda e: evaluate_all(e, {"e": e}), "tasks: expected an iterable of tasks"),
         (lambda e: evaluate(TEXTS, e), "encoders: expected a mapping"),
         (lambda e: evaluate(TEXTS, {"e": "bundle"}), "encoder: expected an Encoder or an EncoderPool, found str"),
+        (lambda e: evaluate(TEXTS, {"e": e}, confidence=np.timedelta64(1, "s")), "confidence: expected a number"),
         (lambda e: evaluate(TEXTS, {"e": e}, confidence="x"), "confidence: expected a number"),
     ],
 )
@@ -120,6 +123,10 @@ def test_what_is_no_store_is_named(call: Any, encoder: Encoder, tmp_path: Path, 
         (lambda rows: rows.get(["a"], with_vectors=None), "with_vectors: expected True or False"),
         (lambda rows: rows.upsert([{"id": "a"}]), "batch: expected a RecordBatch, found list"),
         (lambda rows: STORE.ensure("docs"), "spec: expected a CollectionSpec, found str"),
+        (
+            lambda rows: STORE.ensure(embedkit.CollectionSpec("b", 4), if_exists=np.zeros(2)),  # type: ignore[arg-type]
+            "if_exists: expected one of validate, replace, error",
+        ),
     ],
 )
 def test_what_a_collection_is_not_asked_with(call: Any, message: str) -> None:

@@ -55,7 +55,7 @@ class Classification(Task):
     units = "test texts"
 
     def __post_init__(self) -> None:
-        if self.classifier not in get_args(Classifier):
+        if not isinstance(self.classifier, str) or self.classifier not in get_args(Classifier):
             raise InputError(f"classifier: expected {' or '.join(get_args(Classifier))}, found {self.classifier!r}")
         known = Counter(label for _, label in self.train)
         if len(known) < 2:
