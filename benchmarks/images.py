@@ -151,20 +151,23 @@ def against_torch(bundle: Path, photos: Path, count: int, rounds: int) -> dict[s
         calls[f"{name}, from pixels"] = lambda encoder=encoder: encoder.encode(kept)
     found = {name: call() for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    used: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.process_time()
             call()
+            used[name].append(time.process_time() - cpu)
             seconds[name].append(time.perf_counter() - began)
     rates = {name: len(files) / statistics.median(taken) for name, taken in seconds.items()}
+    costs = {name: statistics.median(taken) / len(files) for name, taken in used.items()}
     out: dict[str, Any] = {}
     for name, rate in rates.items():
         way = name.partition(", ")[2]
         a, b = found[name], found[f"torch, {way}"]
         cosines = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
         out[name] = {
-            "per_second": rate, "ratio": rate / rates[f"torch, {way}"], "cosine_mean": float(cosines.mean()),
-            "cosine_min": float(cosines.min()),
+            "per_second": rate, "ratio": rate / rates[f"torch, {way}"], "cpu_seconds": costs[name],
+            "cpu_ratio": costs[f"torch, {way}"] / costs[name], "cosine_mean": float(cosines.mean()), "cosine_min": float(cosines.min()),
         }  # fmt: skip
     return out
 
@@ -219,7 +222,8 @@ def main() -> None:
             results["against torch"] = runs = child(*given, "--bundle", bundle)
             for name, one in runs.items():
                 near = f"cosine {one['cosine_mean']:.5f}, worst {one['cosine_min']:.5f}"
-                print(f"{name:22} {one['per_second']:7.1f}/s  {one['ratio']:5.2f} times torch  {near}")
+                cost = f"{1000 * one['cpu_seconds']:6.1f} ms of processors, torch {one['cpu_ratio']:.2f} times that"
+                print(f"{name:22} {one['per_second']:7.1f}/s  {one['ratio']:5.2f} times torch, {cost}  {near}")
         if options.small:
             print(f"saving {options.small:,} small pictures", file=sys.stderr, flush=True)
             bad = saved(home / "small", options.small, SMALL, broken=True)

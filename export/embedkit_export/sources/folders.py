@@ -58,7 +58,7 @@ def transformer(folder: Path) -> Path:
     """The transformers folder: itself, or the first module's of a sentence-transformers folder."""
     for name in (MODEL, ADAPTER):
         # Early versions of sentence-transformers kept their own version in a file of this name.
-        if (folder / name).is_file() and "__version__" not in _json(folder / name):
+        if (folder / name).is_file() and "__version__" not in read_json(folder / name):
             return folder
         inner = next((file.parent for file in sorted(folder.glob(f"0_*/{name}"))), None)
         if inner is not None:
@@ -70,9 +70,9 @@ def kind(folder: Path) -> str:
     """What a folder holds, as far as its files say: a ``SentenceTransformer``, another class of sentence-transformers, or
     (empty) a transformers model."""
     if not (folder / MODULES).is_file():
-        config = _json(folder / MODEL)
+        config = read_json(folder / MODEL)
         return "MultiVectorEncoder" if "HF_ColBERT" in (config.get("architectures") or ()) else ""
-    about = _json(folder / "config_sentence_transformers.json")
+    about = read_json(folder / "config_sentence_transformers.json")
     stated = about.get("model_type")
     if stated in (None, "ColBERT", "SentenceTransformer") and (
         stated == "ColBERT" or any(k in about for k in _LATE_INTERACTION)
@@ -86,13 +86,13 @@ def kind(folder: Path) -> str:
 
 def is_language_model(folder: Path) -> bool:
     """Whether a folder holds a transformers model alone, with a head that says the next word."""
-    named = (_json(transformer(folder) / MODEL).get("architectures") or [""])[0]
+    named = (read_json(transformer(folder) / MODEL).get("architectures") or [""])[0]
     return named.endswith("ForCausalLM") and not (folder / MODULES).is_file()
 
 
 def reads_pictures_alone(folder: Path) -> bool:
     """Whether a transformers folder holds a model of pictures, with nothing for texts beside it."""
-    config = _json(folder / MODEL)
+    config = read_json(folder / MODEL)
     if "text_config" in config and "vision_config" in config:
         named = (config.get("architectures") or [""])[0]
         words = any(next(folder.glob(pattern), None) is not None for pattern in TOKENIZERS)
@@ -107,7 +107,7 @@ def reads_pictures_alone(folder: Path) -> bool:
 
 def reads_sounds_alone(folder: Path) -> bool:
     """Whether a transformers folder holds a model of sounds, with no encoder of texts beside it."""
-    config = _json(folder / MODEL)
+    config = read_json(folder / MODEL)
     if "text_config" in config and "audio_config" in config:
         named = str((config.get("architectures") or [""])[0])
         return named.endswith(("AudioModel", "AudioModelWithProjection"))
@@ -127,7 +127,7 @@ def has_projection(folder: Path) -> bool:
 
 def brings_code(folder: Path) -> bool:
     """Whether the configuration of a folder's transformers model names code of its own."""
-    return folder.is_dir() and bool(_json(transformer(folder) / MODEL).get("auto_map"))
+    return folder.is_dir() and bool(read_json(transformer(folder) / MODEL).get("auto_map"))
 
 
 def check_stated(folder: Path, modules: list[str]) -> None:
@@ -146,7 +146,7 @@ def check_activations(folder: Path) -> None:
     """Raise `ExportError` where a module's function is code of the model's own, in whose place sentence-transformers takes
     another one where that code is not run."""
     for file in sorted({*folder.glob("*.json"), *folder.rglob("config.json")}):
-        found = _json(file)
+        found = read_json(file)
         inner = found.get("sentence_transformers")
         stated = [
             found.get("activation_function"),
@@ -162,7 +162,8 @@ def check_activations(folder: Path) -> None:
             )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of a model holds, {} where it is not there or holds no object; `ExportError` where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError) as error:

@@ -53,6 +53,7 @@ def of_texts(origin: Source, *, pairs: bool) -> Inferred:
             f"{origin.name}: {type(origin.whole or origin.backbone).__name__} has no head for classes; expected a "
             "...ForSequenceClassification"
         )
+    check_head(origin)
     config = origin.whole.config
     function, why = _of_pairs(config) if pairs else _of_classes(config)
     head = Logits(labels=label_names(config), activation=function)
@@ -80,6 +81,17 @@ def _of_pairs(config: Any) -> tuple[Activation, str]:
     return (
         "sigmoid" if config.num_labels == 1 else "identity"
     ), f"as a CrossEncoder takes it for {config.num_labels} label(s)"
+
+
+def check_head(origin: Source) -> None:
+    """Raise `ExportError` for a head for classes that reads what a decoder makes of the text (T5, BART)."""
+    body = getattr(origin.whole, "base_model", None)
+    if hasattr(body, "encoder") and hasattr(body, "decoder"):
+        raise ExportError(
+            f"{origin.name}: {type(origin.whole).__name__} reads its classes off its decoder, at the end of the text, and decoders behind an "
+            "encoder are not exported: give a model with a head on its encoder (of BERT, DeBERTa, ModernBERT, ...) or on a decoder alone "
+            "(Qwen3, Llama, ...); the vectors of its encoder are exported without --kind"
+        )
 
 
 def has_classes(whole: Any) -> bool:

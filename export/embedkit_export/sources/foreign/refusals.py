@@ -9,6 +9,8 @@ from typing import Any
 from embedkit.errors import ExportError
 from embedkit_export.sources import folders
 
+from .settings import check_settings
+
 _NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin")
 _OTHERS = {
     "*.onnx": ("an ONNX graph", "give the folder of the PyTorch checkpoint that it was made from"),
@@ -56,6 +58,7 @@ def check_readable(folder: Path, name: Path, *, code: bool, surgery: bool) -> No
     config = _json(inner / folders.MODEL)
     if not isinstance(config, dict) or not (config.get("model_type") or config.get("architectures")):
         return
+    check_settings(folder, name)
     _check_quantised(name, config)
     if not code and not surgery:
         _check_own_code(name, config)

@@ -218,3 +218,15 @@ def test_a_head_that_is_left_out_is_told(tmp_path: Path, minilm_folder: Path) ->
     shutil.copytree(minilm_folder, folder)
     (folder / "model_head.pkl").write_bytes(b"not read")
     assert "model_head.pkl is not read" in embedkit_export.prepare(folder).text()
+
+
+@pytest.mark.parametrize("kind", ["classifier", "reranker"])
+def test_classes_that_a_decoder_behind_an_encoder_gives_are_refused(kind: str, tmp_path: Path) -> None:
+    sizes = {"d_kv": 16, "d_ff": 64, "num_decoder_layers": 1, "eos_token_id": 1, "decoder_start_token_id": 0}
+    model, tokenizer = models.make("t5", head="ForSequenceClassification", num_labels=1, **sizes)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(
+        ExportError, match=r"T5ForSequenceClassification reads its classes off its decoder.* without --kind"
+    ):
+        embedkit_export.prepare(tmp_path / "model", kind=kind)

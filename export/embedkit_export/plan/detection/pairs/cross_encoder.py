@@ -7,7 +7,7 @@ from typing import Any
 
 from embedkit.errors import ExportError
 from embedkit_export.plan.detection import dense as modules
-from embedkit_export.plan.detection.classifier import OUTPUT, activation, has_classes, label_names
+from embedkit_export.plan.detection.classifier import OUTPUT, activation, check_head, has_classes, label_names
 from embedkit_export.recipes.outputs import Logits
 from embedkit_export.recipes.recipe import Inferred, Recipe, Role
 from embedkit_export.sources import routes as pipelines
@@ -61,6 +61,7 @@ def _prompts(model: Any) -> dict[str, str]:
 
 
 def _by_classes(origin: Source, model: Any) -> tuple[dict[str, Any], list[str]]:
+    check_head(origin)
     labels = label_names(origin.whole.config)
     head = Logits(labels=labels, activation=activation(model.activation_fn))
     return {"outputs": {OUTPUT: head}}, [
