@@ -68,6 +68,12 @@ def test_importing_is_light(code):
     assert not loaded_by(code) & HEAVY
 
 
+def test_what_the_stores_can_do_is_told_without_their_engines():
+    """But for sqlite-vec, which is asked whether this Python's SQLite can load it."""
+    code = "import sys; sys.argv = ['embedkit', 'stores']\nfrom embedkit.cli import main\ntry: main()\nexcept SystemExit: pass"
+    assert not loaded_by(code) & (HEAVY - {"sqlite_vec", "pysqlite3"})
+
+
 def test_numpy_is_not_needed_to_import():
     assert "numpy" not in loaded_by("import embedkit")
 

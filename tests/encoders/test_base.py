@@ -12,7 +12,7 @@ import pytest
 from embedkit import Encoder, InputError, TruncationError, TruncationWarning
 
 
-def test_stream_is_lazy_and_in_order(trained: Encoder) -> None:
+def test_stream_is_lazy_and_in_order(encoder: Encoder) -> None:
     read = 0
 
     def source() -> Iterator[str]:
@@ -21,22 +21,22 @@ def test_stream_is_lazy_and_in_order(trained: Encoder) -> None:
             read += 1
             yield f"text {i}"
 
-    stream = trained.stream(source())
+    stream = encoder.stream(source())
     first = next(stream)
     assert read <= 3 * 2048
     rest = list(stream)
     assert read == 9000
     assert len(first) + sum(len(part) for part in rest) == 9000
     assert np.array_equal(
-        np.concatenate([first, *rest])[[0, 4321, 8999]], trained.encode(["text 0", "text 4321", "text 8999"])
+        np.concatenate([first, *rest])[[0, 4321, 8999]], encoder.encode(["text 0", "text 4321", "text 8999"])
     )
 
 
-def test_an_abandoned_stream_leaves_the_encoder_usable(trained: Encoder) -> None:
-    stream = trained.stream(f"text {i}" for i in range(10_000))
+def test_an_abandoned_stream_leaves_the_encoder_usable(encoder: Encoder) -> None:
+    stream = encoder.stream(f"text {i}" for i in range(10_000))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert trained.encode(["still there"]).shape == (1, 384)
+    assert encoder.encode(["still there"]).shape == (1, encoder.dim)
 
 
 def test_shapes(trained: Encoder) -> None:
