@@ -10,8 +10,9 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from embedkit.system.extras import needed
@@ -21,7 +22,7 @@ BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 _MAGIC = {
     ".gz": (b"\x1f\x8b\x08",),
-    ".bz2": tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)),
+    ".bz2": tuple(b"BZh%d" % level + block for level in range(1, 10) for block in (b"1AY&SY", b"\x17rE8P\x90")),
     ".xz": (b"\xfd7zXZ\0",),
     ".zst": (b"\x28\xb5\x2f\xfd", *(bytes([byte]) + b"\x2a\x4d\x18" for byte in range(0x50, 0x60))),
 }
@@ -64,22 +65,45 @@ def state(path: str) -> tuple[int, ...] | None:
 
 
 def _decompressed(raw: BinaryIO, suffix: str) -> BinaryIO:
+    if not suffix:
+        return raw
     if suffix == ".gz":
         return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
-    if suffix == ".bz2":
-        return cast(BinaryIO, bz2.BZ2File(raw))
-    if suffix == ".xz":
-        return cast(BinaryIO, lzma.LZMAFile(raw))
-    return cast(BinaryIO, io.BufferedReader(_Zstandard(raw))) if suffix == ".zst" else raw
+    return cast(BinaryIO, io.BufferedReader(_Frames(raw, _FRAMES[suffix]())))
 
 
-class _Zstandard(io.RawIOBase):
-    """Frames one after another, those among them that hold no data (pzstd begins with one); unlike the package's own reader it
-    notices that the last one is cut off."""
+@dataclass(frozen=True)
+class _Compression:
+    """How a frame is read: ``opened`` gives what decompresses one, and raises an ``error`` where it is damaged; ``padding`` may stand
+    between frames."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        zstandard = needed("zstandard", "reading a file compressed with Zstandard", extra="zstd")
-        self._file, self._module = file, zstandard
+    opened: Callable[[], Any]
+    error: type[Exception]
+    padding: bytes = b""
+
+
+def _bz2() -> _Compression:
+    return _Compression(bz2.BZ2Decompressor, OSError, b"\0")
+
+
+def _xz() -> _Compression:
+    return _Compression(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), lzma.LZMAError, b"\0")
+
+
+def _zstandard() -> _Compression:
+    package = needed("zstandard", "reading a file compressed with Zstandard", extra="zstd")
+    return _Compression(lambda: package.ZstdDecompressor(max_window_size=1 << 27).decompressobj(), package.ZstdError)
+
+
+_FRAMES = {".bz2": _bz2, ".xz": _xz, ".zst": _zstandard}
+
+
+class _Frames(io.RawIOBase):
+    """Frames one after another, those among them that hold no data (pzstd begins with one). Python's and the packages' own readers
+    pass over what follows a frame and is none, and over a last one that is cut off."""
+
+    def __init__(self, file: BinaryIO, compression: _Compression) -> None:
+        self._file, self._compression = file, compression
         self._frame: Any = None
         self._input = self._output = b""
 
@@ -103,10 +127,13 @@ class _Zstandard(io.RawIOBase):
 
     def _advance(self) -> None:
         if self._frame is None:
-            self._frame = self._module.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+            self._input = self._input.lstrip(self._compression.padding)
+            if not self._input:
+                return
+            self._frame = self._compression.opened()
         try:
             self._output = self._frame.decompress(self._input)
-        except self._module.ZstdError as error:
+        except self._compression.error as error:
             raise OSError(str(error)) from error
         self._input = self._frame.unused_data if self._frame.eof else b""
         if self._frame.eof:
