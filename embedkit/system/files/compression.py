@@ -77,7 +77,7 @@ def _decompressed(raw: BinaryIO, suffix: str) -> BinaryIO:
     if suffix == ".gz":
         return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
     if suffix == ".bz2":
-        return _frames(raw, bz2.BZ2Decompressor)
+        return _frames(raw, bz2.BZ2Decompressor, padding=b"\0")  # as tapes and blocks of a device have it
     if suffix == ".xz":  # whose streams may have zeros behind them
         return _frames(raw, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=b"\0")
     if suffix == ".zst":

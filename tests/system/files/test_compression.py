@@ -120,6 +120,36 @@ def test_frames_without_data_are_passed_over(tmp_path, frames):
         assert file.read() == RAW
 
 
+def test_parts_without_data_are_passed_over(tmp_path, suffix):
+    path = tmp_path / f"docs.jsonl{suffix}"
+    pack = PACKERS[suffix]
+    path.write_bytes(pack(b""))
+    assert list(FileRows([path])) == []
+    path.write_bytes(pack(b"") + pack(RAW) + pack(b""))
+    assert len(list(FileRows([path]))) == 20_000
+
+
+def test_padding_between_parts_is_passed_over(tmp_path, suffix):
+    """What followed it in a file of xz was lost in silence."""
+    if suffix == ".zst":
+        pytest.skip("Zstandard knows no padding")
+    path = tmp_path / f"docs.jsonl{suffix}"
+    half = RAW.index(b"\n", len(RAW) // 2) + 1
+    path.write_bytes(PACKERS[suffix](RAW[:half]) + bytes(5_000) + PACKERS[suffix](RAW[half:]) + bytes(8))
+    assert len(list(FileRows([path]))) == 20_000
+
+
+@pytest.mark.parametrize("where", ["behind the last part", "instead of the second part's head"])
+def test_what_is_no_part_is_told(tmp_path, suffix, where):
+    """Python's own readers of bzip2 and xz take it for the end."""
+    packed = PACKERS[suffix](RAW)
+    path = tmp_path / f"docs.jsonl{suffix}"
+    path.write_bytes(packed + (b"damaged" if where == "behind the last part" else b"damaged" + packed[7:]))
+    *rows, bad = FileRows([path])
+    assert len(rows) == 20_000
+    assert bad.reason.startswith("reading failed after line 20,000, and the rows before it were read: ")
+
+
 def test_a_frame_without_data_that_is_cut_off_is_noticed(tmp_path):
     path = tmp_path / "docs.jsonl.zst"
     path.write_bytes(zstd(RAW) + skippable(b"x" * 5_000)[:4_000])
