@@ -73,8 +73,22 @@ def _ordering(expression: Compare) -> dict[str, Any]:
         parts = [{"$gt": value}, *([{"$gte": max(math.ceil(value), least)}] if value < most else [])]
     if op == "<" and value == _BEYOND:
         return _without({key: {"$lte": most}}, expression.field)
-    equal = [{_FLOAT + expression.field: {"$eq": repr(value)}}] if op in ("<=", ">=") else []
-    return _join("$or", [*({key: part} for part in parts), *equal])
+    return _exact(_join("$or", [{key: part} for part in parts]), expression, value)
+
+
+def _exact(found: dict[str, Any], expression: Compare, value: float) -> dict[str, Any]:
+    """An ordering by a float, of which ``found`` may be wrong for the floats within two steps of it: Chroma may round either number
+    by one."""
+    less, key = expression.op in ("<", "<="), _FLOAT + expression.field
+    inside, outside = _steps(value, -math.inf if less else math.inf), _steps(value, math.inf if less else -math.inf)
+    (inside if expression.op in ("<=", ">=") else outside).append(repr(value))
+    parts = [_join("$and", [found, {key: {"$nin": outside}}]) if outside else found]
+    return _join("$or", [*parts, {key: {"$in": inside}}] if inside else parts)
+
+
+def _steps(value: float, way: float) -> list[str]:
+    near = math.nextafter(value, way)
+    return [repr(each) for each in (near, math.nextafter(near, way)) if math.isfinite(each)]
 
 
 def _is_rounded_up(value: Scalar) -> bool:

@@ -107,6 +107,19 @@ def test_the_float_beside_an_integer_is_not_the_integer(tmp_path):
         assert found == {str(i) for i, value in enumerate(values) if which.matches({"x": value})}, which
 
 
+def test_floats_beside_each_other_keep_their_order(tmp_path):
+    """Chroma reads 0.09999999999999999 as 0.1."""
+    bases = [0.1, 1 / 3, 123456.789, -2.5, 5e-324, 1.7976931348623157e308]
+    beside = [math.nextafter(v, way) for v in bases for way in (-math.inf, math.inf)]
+    values = [v for v in (*bases, *beside, 0, 1, 123457) if math.isfinite(v)]
+    docs = opened(f"chroma:{tmp_path}/index").ensure(CollectionSpec("docs", DIM))
+    docs.upsert(text_batch([str(i) for i in range(len(values))], metadata=[{"x": value} for value in values]))
+    x = F("x")
+    for which in (one for v in values for one in (x == v, x != v, x < v, x <= v, x > v, x >= v)):
+        found = {record.id for page in docs.pages(which) for record in page}
+        assert found == {str(i) for i, value in enumerate(values) if which.matches({"x": value})}, which
+
+
 def test_a_foreign_collection_is_left_alone(url, tmp_path):
     import chromadb
     from chromadb.config import Settings
