@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
+from torch import nn
 
 from embedkit import bundle
 from embedkit.bundle.manifest import Manifest, Variant
@@ -87,7 +88,8 @@ def export(
             (``classifier``); ``auto`` is what the model's files say, and dense for a
             plain transformers folder.
         timing: measure the variants' speed; without it two exports of a model are the same bytes.
-        progress: tell the steps on standard error: a progress bar in a terminal, else a line for each with its seconds.
+        progress: tell the steps on standard error, and what is about left: a progress bar in a terminal, else a line for each with
+            its seconds.
 
     Raises:
         ExportError: the model cannot be exported, or no variant passed its checks; the message lists what was measured.
@@ -100,7 +102,7 @@ def export(
     target = Path(output)
     own = isinstance(model, str | os.PathLike) and not isinstance(recipe, Recipe)  # which may hold modules
     bundle.check_target(target, overwrite=overwrite)
-    with Steps(progress, 5 + 2 * len({"fp32", *chosen})) as step:
+    with Steps(progress, _plan(chosen)) as step:
         step("load the model")
         prepared = prepare(
             model,
@@ -140,6 +142,12 @@ def _checked_variants(variants: Sequence[str]) -> list[str]:
     return sorted(names, key=VARIANTS.index)
 
 
+def _plan(chosen: Sequence[str]) -> list[str]:
+    """The steps of an export without surprises."""
+    made = [f"{verb} {name}" for name in dict.fromkeys(("fp32", *chosen)) for verb in ("write", "verify")]
+    return ["load the model", "read the sample", "capture the graph", "encode with torch", *made, "draw the report"]
+
+
 def _make(
     prepared: Prepared,
     sampled: dict[str, Sample],
@@ -165,13 +173,18 @@ def _make(
     unfinished = Unfinished(target, key)
     step("encode with torch")
     judge = Judge(prepared, sampled, tokenizers, gates, unfinished.values)
+    if unfinished.taken:
+        step.untimed()
     judge.write_golden(folder / GOLDEN_FILE)
     if head is not None:
         vectors = judge.golden["default"][DENSE]
         assert isinstance(vectors, np.ndarray), "what a dense output gives"
         write_pair_graph(head, vectors, folder, parity=gates["fp32"].parity)
     if own:
-        let_go([graph.module for graph in plan.graphs.values()])  # torch has said all it had to
+        whole = (prepared.origin.backbone, prepared.origin.whole, prepared.origin.model)
+        let_go(
+            part for part in (*(graph.module for graph in plan.graphs.values()), *whole) if isinstance(part, nn.Module)
+        )
     maker = Maker(captured, folder, judge, description, step, unfinished, asked=asked)
     maker.notes += [*notes, *judge.notes]
     name = prepared.origin.name

@@ -51,6 +51,8 @@ class Unfinished:
 
     def __init__(self, target: Path, key: str) -> None:
         self._folder = target.with_name(f".{target.name}{_NAME}{key}")
+        self.taken = False
+        """Whether `values` has given what was kept."""
 
     def values(
         self, role: str, outputs: Mapping[str, Output], count: int, make: Callable[[], dict[str, Values]]
@@ -61,6 +63,7 @@ class Unfinished:
             found = {name: bundle.golden_values(output, name, data) for name, output in outputs.items()}
             known = {name: values for name, values in found.items() if values is not None and len(values) == count}
             if len(known) == len(outputs):
+                self.taken = True
                 return known
         made = make()
         arrays = {part: array for name in outputs for part, array in bundle.golden_arrays(made[name], name).items()}

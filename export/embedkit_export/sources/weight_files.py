@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,14 @@ def weights_sha256(modules: list[Any]) -> str:
     return digest.hexdigest()
 
 
-def let_go(modules: list[Any]) -> None:
+def let_go(modules: Iterable[Any]) -> None:
     """Give back the memory of the modules' large weights, which are empty then: they cannot be run any more. What else holds
-    a weight's numbers keeps them."""
+    a weight's numbers keeps them. Small ones are copied, for each of them holds the whole file that it was mapped from."""
     for module in modules:
         for weight in module.parameters():
-            if weight.numel() >= LARGE:
-                weight.data = torch.empty(0, dtype=weight.dtype)
+            weight.data = torch.empty(0, dtype=weight.dtype) if weight.numel() >= LARGE else weight.data.clone()
+        for buffer in module.buffers():
+            buffer.data = buffer.data.clone()
 
 
 LARGE = 1 << 16

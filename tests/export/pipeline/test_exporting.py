@@ -202,7 +202,10 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert set(report["manifest"]["towers"]["default"]["graph"]["variants"]) == {"fp32", "int8"}
-    told = [re.fullmatch(r"(.+) \.\.\. (\d+\.\d) s", line) for line in done.stderr.splitlines()]
+    told = [
+        re.fullmatch(r"(.+) \.\.\. (\d+\.\d) s(?:, about \d+ (?:s|min) left)?", line)
+        for line in done.stderr.splitlines()
+    ]
     steps = {step[1]: float(step[2]) for step in told if step}
     assert list(steps) == [
         *("load the model", "read the sample", "capture the graph", "encode with torch"),

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from embedkit.errors import ExportError
-from embedkit_export.sources.weight_files import Weights, let_go
+from embedkit_export.sources.weight_files import LARGE, Weights, let_go
 
 
 def test_the_first_folder_that_has_the_file_and_the_checkpoint(tmp_path: Path) -> None:
@@ -54,3 +54,17 @@ def test_large_weights_are_let_go_and_what_else_holds_their_numbers_keeps_them()
     assert torch.equal(small, kept)
     with pytest.raises(RuntimeError):
         module(torch.zeros(1, dtype=torch.int64))
+
+
+def test_no_weight_holds_the_file_that_it_was_mapped_from(tmp_path: Path) -> None:
+    """Small ones, and those of buffers, are views of one storage with the large ones."""
+    (tmp_path / "weights").write_bytes(np.arange(LARGE + 8, dtype=np.float32).tobytes())
+    whole = torch.from_file(str(tmp_path / "weights"), size=LARGE + 8)
+    module = nn.Module()
+    module.large, module.small = nn.Parameter(whole[:LARGE]), nn.Parameter(whole[LARGE : LARGE + 4])
+    module.register_buffer("places", whole[LARGE + 4 :])
+    let_go([module])
+    sizes = [tensor.untyped_storage().nbytes() for tensor in (module.large, module.small, module.places)]
+    assert sizes == [0, 16, 16]
+    assert module.small.tolist() == [LARGE, LARGE + 1, LARGE + 2, LARGE + 3]
+    assert module.places.tolist() == [LARGE + 4, LARGE + 5, LARGE + 6, LARGE + 7]
