@@ -26,7 +26,7 @@ demo-images: $(READY)
 	$(BIN)/python benchmarks/demo_images.py
 
 # Three workers, a file at a time each: an export uses one core, and many tests wait for a server, a child or a disk.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --durations=20 --durations-min=1
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=1
 
 test: $(READY)
 	$(PYTEST) -m "not slow"

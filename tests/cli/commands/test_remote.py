@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from embedkit import Encoder
+from embedkit.encoders.remote.client import Client
 from helpers.embedding_server import EmbeddingServer, serving
 
 STORE = ["--store", "sqlite-vec:index.db", "--collection", "docs"]
@@ -41,10 +42,14 @@ def test_what_the_server_alone_can_choose_is_refused(run, url):
 
 
 def test_a_server_that_is_not_there_is_told_in_a_line(run, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    slept: list[float] = []
+    monkeypatch.setitem(
+        Client.__init__.__kwdefaults__, "sleep", slept.append
+    )  # time.sleep itself was taken at the import
     code, _, err = run("search", "http://127.0.0.1:9/v1", "a", *STORE)
     assert code == 1
     assert err.startswith("error: http://127.0.0.1:9/v1: connection refused")
+    assert len(slept) == 5
 
 
 def test_eval_beside_a_bundle(run, bundle, folder, url):
