@@ -84,6 +84,8 @@ _HOME = {
     "WorkerError": "errors",
     "WriteResult": "records.documents",
     "ZeroShot": "encoders.zero_shot.classes",
+    "aingest": "ingestion.pipeline.asynchronous",
+    "asearch": "retrieval.awaiting.search",
     "check": "ingestion",
     "chunked": "ingestion",
     "combine": "vectors.geometry",
@@ -140,6 +142,7 @@ if TYPE_CHECKING:
     from embedkit.encoders.scorer import Scorer as Scorer
     from embedkit.encoders.zero_shot.classes import ZeroShot as ZeroShot
     from embedkit.encoders.zero_shot.labels import encode_labels as encode_labels
+    from embedkit.ingestion.pipeline.asynchronous import aingest as aingest
     from embedkit.ingestion.pipeline.report import IngestError as IngestError
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
@@ -153,6 +156,7 @@ if TYPE_CHECKING:
     from embedkit.records.filters import Filter as Filter
     from embedkit.records.media import Audio as Audio
     from embedkit.records.media import Image as Image
+    from embedkit.retrieval.awaiting.search import asearch as asearch
     from embedkit.retrieval.knn import knn as knn
     from embedkit.retrieval.lexical import LexicalIndex as LexicalIndex
     from embedkit.retrieval.questions.likeness import similar as similar

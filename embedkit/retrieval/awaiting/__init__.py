@@ -1,0 +1,1 @@
+"""Questions for programs of coroutines."""
