@@ -21,7 +21,7 @@ from .foreign.readable import readable
 from .foreign.refusals import check_readable
 from .media import images, pictured, sounds
 from .source import CLASSES, Loading, Source
-from .transformer import backbone_of, load_model
+from .transformer import backbone_of, has_halves, load_model
 from .weights.completeness import complete
 
 _CHARACTERS = "abcACGT012.éяع的"
@@ -90,6 +90,11 @@ def load(model: Any, how: Loading | None = None) -> Source:
             hint = ""
             if gone(error):
                 hint = gone(error)
+            elif isinstance(error, KeyError) and "linear.weight" in str(error):  # which Stanford's ColBERT has
+                hint = (
+                    ", the layer that makes its token vectors, is not among the weights: fetch the whole checkpoint, or take HF_ColBERT out "
+                    "of config.json's architectures and give a recipe with an output of kind 'multivector'"
+                )
             elif "trust_remote_code" in str(error) or (not how.trust_remote_code and folders.brings_code(folder)):
                 hint = "; this model brings code of its own: read it, then pass --trust-remote-code"
             raise ExportError(
@@ -198,6 +203,11 @@ def _around(model: Any, name: str, folder: Path | None) -> Source:
     for module in first.values():
         if id(module) not in sources:
             reader, tokenizer = pipelines.reader(module)
+            if has_halves(getattr(reader, "base_model", reader)):
+                raise ExportError(
+                    f"{name}: its vectors are made of what the decoder of {type(reader).__name__} gives, which is not exported: give an "
+                    "encoder, or train one on this model's encoder (T5EncoderModel and its like are read)"
+                )
             backbone, notes = backbone_of(reader) if reader is not None else (None, [])
             whole = reader if reader is not backbone else None
             sources[id(module)] = Source(

@@ -58,11 +58,20 @@ def backbone_of(model: Any) -> tuple[Any, list[str]]:
                 f'class in a recipe, such as  model_class = "{kind}TextModelWithProjection"'
             )
         model = model.text_model
-    # Of an encoder alone the configuration may say so too (BERT's, of a model that was taken from its decoder).
-    halves = getattr(model, "decoder", None) is not None and hasattr(model, "get_encoder")
-    if halves and getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+    if has_halves(model):
+        notes.append(
+            f"of {type(model).__name__} the encoder alone is exported; AutoModel, and sentence-transformers with it, give what its decoder "
+            "makes of the text"
+        )
         model = model.get_encoder()
     return model, notes
+
+
+def has_halves(model: Any) -> bool:
+    """Whether a model has an encoder and a decoder behind it. Of an encoder alone the configuration may say so too (BERT's, of a model
+    that was taken from its decoder)."""
+    halves = getattr(model, "decoder", None) is not None and hasattr(model, "get_encoder")
+    return halves and bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
 
 
 def model_class(config: Any, name: str | None = None) -> Any:

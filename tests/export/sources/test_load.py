@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from sentence_transformers import SentenceTransformer
 
 from embedkit import ExportError
 from embedkit_export import prepare
@@ -235,3 +236,33 @@ def test_a_gguf_file(tmp_path: Path) -> None:
     file.write_bytes(b"GGUF" + bytes(64))
     with pytest.raises(ExportError, match="cannot be loaded"):
         source.load(file)
+
+
+def test_vectors_that_a_decoder_behind_an_encoder_makes(tmp_path: Path) -> None:
+    tokenizer = models.make_tokenizer("byte")
+    sizes = {
+        f"{half}_{name}": 2 for half in ("encoder", "decoder") for name in ("layers", "attention_heads", "ffn_dim")
+    }
+    config = transformers.BartConfig(
+        vocab_size=len(tokenizer), d_model=16, max_position_embeddings=64, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        decoder_start_token_id=2, **sizes,
+    )  # fmt: skip
+    plain = tmp_path / "plain"
+    transformers.BartModel(config).save_pretrained(plain)
+    tokenizer.save_pretrained(plain)
+    found = source.load(plain)
+    assert type(found.backbone).__name__ == "BartEncoder"
+    assert any("of BartModel the encoder alone is exported" in note for note in found.notes)
+    SentenceTransformer(str(plain), device="cpu").save(str(tmp_path / "saved"))
+    with pytest.raises(ExportError, match="what the decoder of BartModel gives, which is not exported"):
+        source.load(tmp_path / "saved")
+
+
+def test_a_colbert_without_its_layer(tmp_path: Path) -> None:
+    folder = models.save("bert", tmp_path / "model")
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "architectures": ["HF_ColBERT"]}))
+    with pytest.raises(
+        ExportError, match=r"'linear.weight', the layer that makes its token vectors, is not among the weights: fetch"
+    ):
+        source.load(folder)
