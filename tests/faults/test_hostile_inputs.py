@@ -46,6 +46,8 @@ def test_calls_that_nobody_means(tmp_path: Path) -> None:
         (lambda e: embedkit.check([], e, "memory:", collection="a", searches="x"), "searches: expected an integer"),
         (lambda e: embedkit.check([], e, "memory:", collection="a", drop_broken=1), "drop_broken: expected True or"),
         (lambda e: embedkit.ingest([], e, "memory:", collection="a", sync="no"), "sync: expected True or False"),
+        (lambda e: embedkit.ingest([], e, "memory:", collection=7), "collection name: expected a non-empty string"),
+        (lambda e: embedkit.ingest([], e, "memory:", collection="a\ud800"), "collection name: lone surrogate"),
         (lambda e: embedkit.ingest([], e, "memory:", collection="a", metric=["dot"]), "metric: expected one of"),
         (lambda e: embedkit.search("a", e, "memory:", collection="a", rescore="no"), "rescore: expected True or"),
         (lambda e: embedkit.search("a", e, "memory:", collection="a", rerank=e), "rerank: expected a reranker"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from embedkit.checks import boolean, items_of, positive
+from embedkit.checks import boolean, check_id, items_of, positive
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
 from embedkit.errors import StoreError, TruncationWarning
@@ -98,6 +98,7 @@ def ingest(
     """
     items_of("documents", documents, "document", ordered=False)
     check_encoder(encoder)
+    check_id(collection, "collection name")
     boolean("sync", sync)
     if window is not None:
         positive("window", window)
