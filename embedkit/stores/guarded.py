@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 
-from embedkit.checks import check_id
+from embedkit.checks import check_id, one_of
 from embedkit.errors import CollectionNotFoundError, InputError, StoreError
 from embedkit.records.coercion import MetadataMode, check_mode
 from embedkit.system.renames import renamed
@@ -54,8 +54,7 @@ class GuardedStore:
         check_mode(metadata_policy)
         if not isinstance(spec, CollectionSpec):
             raise InputError(f"spec: expected a CollectionSpec, found {type(spec).__name__}")
-        if if_exists not in ("validate", "replace", "error"):
-            raise InputError(f"if_exists: expected 'validate', 'replace' or 'error', found {if_exists!r}")
+        one_of("if_exists", if_exists, ("validate", "replace", "error"))
         self.require_able(spec)
         with self._lock:
             spec = replace(spec, name=self._led(spec.name))
