@@ -12,7 +12,7 @@ import ray.data
 from ray.data import ActorPoolStrategy
 
 import ray
-from embedkit.checks import boolean, positive
+from embedkit.checks import boolean, check_id, positive
 from embedkit.encoders.encoder import Encoder
 from embedkit.errors import EmbedkitError, InputError, OptionError, StoreError, WorkerError
 from embedkit.ingestion.chunking.chunked import Chunking
@@ -128,6 +128,7 @@ def ingest_dataset(
         raise InputError(f"ds: expected a ray.data.Dataset, found {type(ds).__name__}")
     if not isinstance(store, str):
         raise InputError("store: expected its address, by which each worker opens it")
+    check_id(collection, "collection name")
     boolean("sync", sync)
     for name, value in (("batch_size", batch_size), ("num_cpus", num_cpus)):
         positive(name, value)

@@ -225,7 +225,7 @@ class _Wanted:
             ("group_size", self.group_size, 1),
             ("rerank_top", self.rerank_top, 1),
         ):
-            if value is not None:
+            if value is not None or name not in ("candidates", "rerank_top"):
                 integer(name, value, least=least)
         if self.group_by is not None and (not isinstance(self.group_by, str) or not self.group_by):
             raise OptionError(f"group_by: expected the name of a field of the metadata, found {self.group_by!r}")

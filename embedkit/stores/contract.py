@@ -30,6 +30,7 @@ from .keeping import Keeping
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 METRICS: frozenset[Metric] = frozenset({"cosine", "dot", "euclidean"})
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 IfExists: TypeAlias = Literal["validate", "replace", "error"]
 
 
@@ -274,6 +275,12 @@ class StoreURL:
             raise StoreURLError(
                 f"store URL {text!r}: no store takes options after {mark!r}; in a name it is written %{ord(mark):02X}, as "
                 f"{whole}:{written}"
+            )
+        if other := _ADDRESS.match(rest):
+            server = f"{scheme}+https" if other[1].lower() == "https" else scheme
+            raise StoreURLError(
+                f"store URL for {scheme!r}: found an address of {other[1]} after {whole}:, and no folder; a server, of a store that "
+                f"has one, is written {server}://HOST:PORT"
             )
         if not rest.startswith("//"):
             return cls(text, scheme, transport, "", None, _path(rest, text))

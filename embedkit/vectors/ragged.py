@@ -27,7 +27,9 @@ def numbers(given: npt.ArrayLike, dtype: type[np.generic], what: str) -> npt.NDA
     with np.errstate(over="ignore"):
         made = np.ascontiguousarray(array, dtype=dtype)
     if whole and (made != array).any():
-        raise InputError(f"{what}: expected integers of {np.dtype(dtype)}, found {array[made != array][0]}")
+        raise InputError(
+            f"{what}: expected integers of {np.dtype(dtype)}, found {np.ravel(array)[np.ravel(made != array)][0]}"
+        )
     return made
 
 

@@ -298,6 +298,7 @@ class Calls:
                     **letters,
                 },
             ),
+            ("ingest, its letters here", embedkit.ingest, {"documents": good, **place}),
             ("check", embedkit.check, {"documents": rows, **place, "vectors": 1, "filter": F("n") > 0}),
             (
                 "copy",

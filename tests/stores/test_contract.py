@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -40,6 +41,22 @@ def test_parts_of_a_url(text, expected):
 def test_urls_that_are_refused(text):
     with pytest.raises(StoreURLError):
         StoreURL.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("qdrant:http://localhost:6333", "qdrant://HOST:PORT"),
+        ("chroma:HTTPS://host/x", "chroma+https://HOST:PORT"),
+        ("pgvector:postgresql://me:hunter2@localhost/db", "pgvector://HOST:PORT"),
+        ("lancedb:s3://bucket/index", "lancedb://HOST:PORT"),
+    ],
+)
+def test_an_address_of_another_kind_is_no_folder(text, written):
+    """A folder of that name was made."""
+    with pytest.raises(StoreURLError, match=f"is written {re.escape(written)}$") as caught:
+        StoreURL.parse(text)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("where", ["host:6333", "host:port", "[host", ""])

@@ -53,9 +53,11 @@ class Chunking:
     def __post_init__(self) -> None:
         one_of("chunk by", self.by, get_args(By))
         for name, value, least in (("size", self.size, 1), ("overlap", self.overlap, 0)):
-            if value is not None and self.by == "seconds":
+            if value is None and name == "size":
+                continue
+            if self.by == "seconds":
                 real(f"chunk {name}", value, least=_SHORTEST * least, most=LONGEST)
-            elif value is not None:
+            else:
                 integer(f"chunk {name}", value, least=least)
         if self.size is not None and self.overlap >= self.size:
             raise OptionError(f"chunk overlap: expected less than the size {self.size}, found {self.overlap}")

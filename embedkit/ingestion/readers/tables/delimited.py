@@ -18,13 +18,13 @@ _SHOWN = 2_000
 
 
 def read_table(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
-    """The rows of a table in UTF-8 whose first row names the columns; every cell is text.
+    """The rows of a table in UTF-8 whose first row that is not blank names the columns; every cell is text.
 
     Cells may be quoted and then hold line ends. A row with more or fewer cells than columns, or with quotes that do not
     match, is a bad row. Raises `InputError` where columns are missing or doubled.
     """
     rows = table_rows(file, source.delimiter or DELIMITERS[source.format])
-    header = next(rows, None)
+    header = next((row for row in rows if row.found != []), None)
     if header is None:
         return
     columns = _columns(header, source, fields)

@@ -30,6 +30,12 @@ def test_a_bom_crlf_blank_lines_and_a_missing_last_newline_are_fine(tmp_path):
     assert [(row.id, row.text, row.line) for row in found] == [("1", "one", 2), ("2", "two", 4)]
 
 
+def test_blank_lines_before_the_header_are_none(tmp_path):
+    (row,) = rows(tmp_path, "\n\r\nid,text\n1,one\n")
+    assert (row.id, row.text, row.line) == ("1", "one", 4)
+    assert rows(tmp_path, "\n\n") == []
+
+
 def test_quoted_cells_hold_commas_quotes_and_lines(tmp_path):
     found = rows(tmp_path, 'id,text\n1,"a, ""b""\n\nc"\n2,next\n')
     assert [(row.id, row.text, row.line) for row in found] == [("1", 'a, "b"\n\nc', 2), ("2", "next", 5)]
