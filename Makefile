@@ -26,6 +26,7 @@ demo-images: $(READY)
 	$(BIN)/python benchmarks/demo_images.py
 
 # Three workers, a file at a time each: an export uses one core, and many tests wait for a server, a child or a disk.
+# In the order of their names: xdist would keep the files with few tests, which export and are long, for the end.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=1
 
 test: $(READY)
