@@ -367,8 +367,9 @@ def _records(found: pa.Table, info: CollectionInfo) -> list[Record]:
     vectors: Any = [None] * len(found)
     several: Any = [None] * len(found)
     if "vector" in found.column_names:
-        kept, few = found["vector"].combine_chunks().flatten().to_numpy(), info.keeping
-        vectors = unpacked(kept.reshape(len(found), -1), "float32" if few.full else few.base, info.dim)
+        kept, few = found["vector"].combine_chunks(), info.keeping
+        rows = kept.flatten().to_numpy().reshape(len(found), kept.type.list_size)
+        vectors = unpacked(rows, "float32" if few.full else few.base, info.dim)
     if "several" in found.column_names:
         several = [np.array(one, np.float32) for one in found["several"].to_pylist()]
     lean = zip(*(found[name].to_pylist() for name in _LEAN), vectors, several, strict=True)
