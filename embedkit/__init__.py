@@ -92,6 +92,7 @@ _HOME = {
     "copy": "ingestion",
     "count_tokens": "runtime.frontends.text.token_counter",
     "encode_labels": "encoders.zero_shot.labels",
+    "encode_spans": "encoders.late.spans",
     "fit_ranges": "vectors.quantization",
     "ingest": "ingestion",
     "ingest_table": "ingestion",
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
     from embedkit.encoders.classifier import Classifier as Classifier
     from embedkit.encoders.cross.stored import CrossScorer as CrossScorer
     from embedkit.encoders.encoder import Encoder as Encoder
+    from embedkit.encoders.late.spans import encode_spans as encode_spans
     from embedkit.encoders.pool import EncoderPool as EncoderPool
     from embedkit.encoders.remote.encoder import RemoteEncoder as RemoteEncoder
     from embedkit.encoders.remote.reranker import RemoteReranker as RemoteReranker

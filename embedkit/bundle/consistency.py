@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -92,6 +92,8 @@ def check_consistency(manifest: Manifest, where: str) -> None:
         _check_choices(manifest, tower, f"{where}: towers.{role}")
         for name, output in tower.outputs.items():
             _check_output(output, f"{where}: towers.{role}.outputs.{name}")
+            if output.tokens is not None:
+                _check_tokens(tower.outputs, output, f"{where}: towers.{role}.outputs.{name}.tokens")
     for key, scorer in manifest.scorers.items():
         _check_scorer(manifest, scorer, f"{where}: scorers.{key}")
     for key, cross in manifest.cross.items():
@@ -198,6 +200,15 @@ def _check_output(output: Output, where: str) -> None:
             raise BundleError(f"{where}.{name}: expected beside the kind {kind} only, found {output.kind}")
     if any(size > output.dim for size in output.matryoshka):
         raise BundleError(f"{where}.matryoshka: expected sizes of at most {output.dim}, found {output.matryoshka}")
+
+
+def _check_tokens(outputs: Mapping[str, Output], output: Output, where: str) -> None:
+    """What a dense output is the mean of: a vector of its size for each token."""
+    found = outputs.get(str(output.tokens))
+    if found is None or found.kind != "tokens" or found.dim != output.dim or found.count or found.part:
+        raise BundleError(
+            f"{where}: expected an output of the kind tokens with {output.dim} numbers for each token, found {output.tokens!r}"
+        )
 
 
 def _check_scorer(manifest: Manifest, scorer: Scorer, where: str) -> None:

@@ -185,6 +185,9 @@ class Output(Model, frozen=True):
     """Of multivectors and tokens of a composed role: the part that they stand for, a vector for each of its rows."""
     grid: Annotated[list[Positive], msgspec.Meta(min_length=2, max_length=2)] | None = None
     """Of a map: its height and width."""
+    tokens: Name | None = None
+    """Of dense vectors: the output of the kind tokens of which they are the mean over the tokens that are pooled, at unit length where
+    they are ``normalized``: so a part of an item can be pooled by itself (late chunking)."""
 
     def __post_init__(self) -> None:
         if self.labels and len(self.labels) != self.dim:
@@ -193,6 +196,8 @@ class Output(Model, frozen=True):
             raise ValueError("expected `grid` beside the kind map, and only there")
         if (self.count is not None or self.part is not None) and self.kind not in ("multivector", "tokens"):
             raise ValueError("expected `count` and `part` of multivectors and tokens only")
+        if self.tokens is not None and (self.kind != "dense" or self.default is not None):
+            raise ValueError("expected `tokens` of dense vectors only, whose `default` size is their own")
         if self.default is not None and (self.kind != "dense" or self.default > self.dim):
             raise ValueError("expected a `default` of up to `dim` numbers, of dense vectors only")
 

@@ -90,7 +90,7 @@ def about(output: Output, fn: str | None = None) -> str:
         made = f", {output.activation} makes scores of them" if output.activation != "identity" else ""
         said = f"{output.dim:,} logit{'s' * (output.dim > 1)}{named}{made}"
     elif output.kind == "dense":
-        said = f"{size}{shorter}{length}"
+        said = f"{size}{shorter}{length}" + (f", the mean of {output.tokens}" if output.tokens else "")
     elif output.kind == "map":
         said = f"a vector of {size} for each of {' x '.join(map(str, output.grid or []))} places{length}"
     elif output.part is not None:

@@ -282,6 +282,12 @@ class Cutting:
         "sentences",
         help="Where a chunk may end: tokens, sentences (and paragraphs), or headings (Markdown) as well.",
     )
+    late: bool = option_field(
+        False,
+        is_flag=True,
+        help="With --chunk: read each document whole, and pool each chunk from its own tokens in it (late chunking); the bundle must have "
+        "been exported with --late.",
+    )
     metadata: str = option_field(
         "strict",
         help="For values that a store cannot keep as they are: strict refuses the row, coerce takes the nearest value, json keeps "
@@ -293,14 +299,16 @@ class Cutting:
         from embedkit.ingestion import Chunking
 
         if not self.chunk:
-            if self.overlap or self.chunk_by != "sentences":
-                raise click.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap and --chunk-by")
+            if self.overlap or self.chunk_by != "sentences" or self.late:
+                raise click.BadParameter("give --chunk TOKENS (or --chunk auto) with --overlap, --chunk-by and --late")
             return None
         if (size := _seconds(self.chunk)) is not None:
             if self.overlap and not isinstance(self.overlap, float):
                 raise click.BadParameter(f"expected seconds, as 2s, found {self.overlap}", param_hint="--overlap")
             if self.chunk_by != "sentences":
                 raise click.BadParameter("sounds are cut by seconds alone; leave it out", param_hint="--chunk-by")
+            if self.late:
+                raise click.BadParameter("sounds are cut before they are read; leave it out", param_hint="--late")
             return Chunking(size, float(self.overlap), "seconds")
         if self.chunk != "auto" and not self.chunk.isdecimal():
             raise click.BadParameter(
@@ -308,7 +316,8 @@ class Cutting:
             )
         if isinstance(self.overlap, float):
             raise click.BadParameter(f"expected a number of tokens, found {self.overlap:g}s", param_hint="--overlap")
-        return Chunking(None if self.chunk == "auto" else int(self.chunk), self.overlap, cast("By", self.chunk_by))
+        size = None if self.chunk == "auto" else int(self.chunk)
+        return Chunking(size, self.overlap, cast("By", self.chunk_by), self.late)
 
     def mode(self) -> MetadataMode:
         """The mode of metadata."""

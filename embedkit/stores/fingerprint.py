@@ -23,6 +23,8 @@ from embedkit.vectors.arrays import FloatArray
 from .keeping import Keeping, without_keeping
 
 _MARK = " outputs "
+_LATE = "late"
+"""The dense output whose vectors are pooled from whole documents, where kinds stand otherwise."""
 _DECODE = " decode "
 """As `embedkit.runtime.options.decoding_space` has it."""
 _REMOTE = "remote:"
@@ -31,11 +33,17 @@ _NEAR = 0.99
 
 
 def space(
-    fingerprint: str, outputs: Mapping[str, Output], names: Mapping[str, str], keeping: Keeping | None = None
+    fingerprint: str,
+    outputs: Mapping[str, Output],
+    names: Mapping[str, str],
+    keeping: Keeping | None = None,
+    *,
+    late: bool = False,
 ) -> str:
     """The fingerprint of a collection that keeps of a bundle's ``outputs`` those with ``names``, by kind, the dense one as ``keeping``
-    says."""
+    says; ``late`` where its rows are chunks that were pooled from documents which were read whole."""
     others = {kind: name for kind, name in names.items() if name != firsts(outputs)[kind]}
+    others |= {_LATE: names["dense"]} if late else {}
     made = f"{fingerprint}{_MARK}{json.dumps(others, sort_keys=True)}" if others else fingerprint
     return (keeping or Keeping()).added_to(made)
 
@@ -45,6 +53,16 @@ def bundle_of(fingerprint: str) -> str:
     return without_keeping(fingerprint).partition(_MARK)[0]
 
 
+def is_late(fingerprint: str) -> bool:
+    """Whether a collection's rows are chunks that were pooled from documents which were read whole."""
+    return _LATE in _others(fingerprint)
+
+
+def _others(fingerprint: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(without_keeping(fingerprint).partition(_MARK)[2] or "{}")
+    return found
+
+
 def decode_of(fingerprint: str) -> str:
     """How the pictures of a collection were decoded, where not as the model was trained."""
     return bundle_of(fingerprint).partition(_DECODE)[2]
@@ -52,7 +70,7 @@ def decode_of(fingerprint: str) -> str:
 
 def chosen(fingerprint: str, outputs: Mapping[str, Output]) -> dict[str, str]:
     """By kind the names of the outputs that belong to a collection of this fingerprint."""
-    others: dict[str, str] = json.loads(without_keeping(fingerprint).partition(_MARK)[2] or "{}")
+    others = {kind: name for kind, name in _others(fingerprint).items() if kind != _LATE}
     missing = [name for name in others.values() if name not in outputs]
     if missing:
         raise CollectionMismatchError(
@@ -117,6 +135,12 @@ def require_same(name: str, field: str, found: object, expected: object) -> None
                 hint = (
                     "its pictures were decoded in another way: give --decode (decode= in Python) as when it was made, or use another "
                     "collection"
+                )
+            elif is_late(str(found)) != is_late(str(expected)):
+                made, other = ("late", "plain") if is_late(str(found)) else ("plain", "late")
+                hint = (
+                    f"it holds {made} chunks, and these are {other} ones: cut as when it was made (--late, Chunking(late=True)), or use "
+                    "another collection"
                 )
             elif bundle_of(str(found)) == bundle_of(str(expected)):
                 hint = (

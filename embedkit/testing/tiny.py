@@ -63,7 +63,8 @@ def tiny_bundle(
     token vector times position vector, of unit length: equal texts have equal vectors, and texts that share a beginning
     are near each other. Another ``seed`` is another model, with another fingerprint. ``prefixes`` puts a text before
     those of a role (``default``, ``query``, ``document``). ``kinds`` are the outputs: ``dense`` the sum at unit length,
-    ``sparse`` its positive numbers, ``multivector`` the tokens' products. The variant ``int8`` is a rounder copy, not a quantised
+    ``sparse`` its positive numbers, ``multivector`` the tokens' products, ``tokens`` these too, of which ``dense`` is the mean at unit
+    length, so that chunks can be pooled late. The variant ``int8`` is a rounder copy, not a quantised
     graph.
 
     Needs the package ``onnx``; raises `MissingExtraError` where it is not installed.
@@ -101,6 +102,7 @@ def _reference(
         "dense": unit_length(sums),
         "sparse": SparseVectors.of(np.maximum(sums, 0.0)),
         "multivector": MultiVectors.of(several),
+        "tokens": MultiVectors.of(several),
     }
 
 
@@ -132,7 +134,7 @@ def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], 
     onnx = needed("onnx", "making a tiny bundle", extra="export")
     TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
     constants: dict[str, npt.NDArray[Any]] = {
-        "tokens": tokens.astype(np.float32),
+        "table": tokens.astype(np.float32),
         "positions": positions.astype(np.float32),
         "zero": np.array([0], dtype=np.int64),
         "one": np.array([1], dtype=np.int64),
@@ -140,7 +142,7 @@ def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], 
         "small": np.array(1e-12, dtype=np.float32),
     }
     steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
-        ("Gather", ["tokens", "input_ids"], "token_vectors", {}),
+        ("Gather", ["table", "input_ids"], "token_vectors", {}),
         ("Shape", ["input_ids"], "length", {"start": 1, "end": 2}),
         ("Slice", ["positions", "zero", "length"], "position_vectors", {}),
         ("Mul", ["token_vectors", "position_vectors"], "placed", {}),
@@ -153,9 +155,11 @@ def _graph(tokens: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], 
         ("Div", ["summed", "safe_norm"], "dense", {}),
         ("Relu", ["summed"], "sparse", {}),
         ("Identity", ["placed"], "multivector", {}),
+        ("Identity", ["placed"], "tokens", {}),
     ]
     width = tokens.shape[1]
-    shapes = {"dense": ["rows", width], "sparse": ["rows", width], "multivector": ["rows", "tokens", width]}
+    each: list[str | int] = ["rows", "tokens", width]
+    shapes = {"dense": ["rows", width], "sparse": ["rows", width], "multivector": each, "tokens": each}
     graph = helper.make_graph(
         [helper.make_node(op, inputs, [output], **attributes) for op, inputs, output, attributes in steps],
         "tiny",
@@ -198,7 +202,7 @@ def _manifest(
             Input(name="attention_mask", dtype="int64", source="mask"),
         ],
         graph=graph,
-        outputs={kind: Output(kind=kind, dim=dim, normalized=kind == "dense") for kind in kinds},  # type: ignore[arg-type]
+        outputs={kind: _output(kind, dim, kinds) for kind in kinds},
     )
     return Manifest(
         schema=1,
@@ -210,8 +214,15 @@ def _manifest(
         scorers={
             kind if number else "main": Scorer(fn=_FUNCTIONS[kind], left=f"query.{kind}", right=f"document.{kind}")  # type: ignore[arg-type]
             for number, kind in enumerate(kinds)
+            if kind in _FUNCTIONS
         },
         files={},
         golden="golden.npz",
         fingerprint="0" * 64,
     )
+
+
+def _output(kind: str, dim: int, kinds: Sequence[str]) -> Output:
+    if kind == "dense":
+        return Output(kind="dense", dim=dim, normalized=True, tokens="tokens" if "tokens" in kinds else None)
+    return Output(kind=kind, dim=dim)  # type: ignore[arg-type]

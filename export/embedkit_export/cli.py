@@ -90,6 +90,12 @@ def _gate_option(name: str, help: str) -> Callable[[Callable[..., None]], Callab
     help="What is made of a text: dense, sparse or multivector (a vector for each token). By itself it is what the model's files "
     "say, and dense for a plain transformers folder.",
 )
+@click.option(
+    "--late",
+    is_flag=True,
+    help="Give each token's vector too, so that embedkit ingest --chunk 256 --late can pool the chunks of a document that is read "
+    "whole; for models that pool by the mean of tokens.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the recipe and why it is so; write nothing.")
 @click.option(
     "--explain",
@@ -116,6 +122,7 @@ def app(
     revision: str | None,
     trust_remote_code: bool,
     kind: str,
+    late: bool,
     dry_run: bool,
     explain: bool,
     overwrite: bool,
@@ -150,6 +157,7 @@ def app(
             revision=revision,
             trust_remote_code=trust_remote_code,
             kind=kind,
+            late=late,
         )
         print(json.dumps({"recipe": prepared.text().splitlines()}) if as_json else prepared.text())
         return
@@ -184,6 +192,7 @@ def app(
         revision=revision,
         trust_remote_code=trust_remote_code,
         kind=kind,
+        late=late,
         timing=timing,
         progress=not quiet,
     )

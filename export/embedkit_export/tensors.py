@@ -12,6 +12,10 @@ DENSE = "dense"
 """The name of the pooled vector."""
 
 
+TOKENS = "tokens"
+"""The name of the token vectors of which it is the mean."""
+
+
 PIXELS = "pixels"
 """(batch, height, width, 3) uint8."""
 

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("chromadb")
 
+from embedkit.testing.tiny import tiny_bundle
 from helpers.commands import STORE, error
 
 
@@ -61,5 +62,26 @@ def test_chunks(run, bundle, folder):
     assert hits[0]["metadata"]["headings"] == "Tea"
     assert "expected at most 62, found 63" in error(run("ingest", bundle, "long.md", *STORE, "--chunk", 63))
     assert "found 'pages'" in error(run("ingest", bundle, "long.md", *STORE, "--chunk", 9, "--chunk-by", "pages"))
-    for wrong in (["--chunk", "many"], ["--overlap", 3], ["--chunk-by", "tokens"]):
+    for wrong in (
+        ["--chunk", "many"],
+        ["--overlap", 3],
+        ["--chunk-by", "tokens"],
+        ["--late"],
+        ["--chunk", "3s", "--late"],
+    ):
         assert run("ingest", bundle, "long.md", *STORE, *wrong)[0] == 2
+
+
+def test_late_chunks(run, bundle, folder):
+    (folder / "long.md").write_text("# Tea\n\n" + "A sentence about tea. " * 20)
+    chunk = ["long.md", *STORE, "--chunk", 20, "--late"]
+    assert "export the model again with --late" in error(run("ingest", bundle, *chunk))
+    late = tiny_bundle(folder / "late", kinds=("dense", "tokens"))
+    assert "0 not usable" in run("ingest", late, *chunk)[1]
+    assert "0 written" in run("sync", late, *chunk)[1]
+    assert run("check", late, *chunk)[0] == 0
+    assert "it holds late chunks, and these are plain ones" in error(run("ingest", late, *chunk[:-1]))
+    assert (
+        json.loads(run("search", late, "tea", *STORE, "-k", 1, "--json")[1])["hits"][0]["metadata"]["source"]
+        == "long.md"
+    )

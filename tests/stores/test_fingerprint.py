@@ -7,7 +7,17 @@ import pytest
 
 from embedkit.bundle.manifest import Output
 from embedkit.errors import CollectionMismatchError
-from embedkit.stores.fingerprint import bundle_of, chosen, firsts, remote_space, same_space, space
+from embedkit.stores.fingerprint import (
+    bundle_of,
+    chosen,
+    firsts,
+    is_late,
+    remote_space,
+    require_same,
+    same_space,
+    space,
+)
+from embedkit.stores.keeping import Keeping
 
 OUTPUTS = {
     "words": Output("sparse", 30, "sparse_dot"),
@@ -62,3 +72,16 @@ def test_vectors_of_nothing_are_the_same_as_themselves_alone():
     nothing = remote_space("a" * 64, np.zeros((1, 3), np.float32))
     assert same_space(nothing, nothing)
     assert not same_space(nothing, remote_space("a" * 64, np.ones((1, 3), np.float32)))
+
+
+@pytest.mark.parametrize("names", [{"dense": "cls"}, {"dense": "mean"}])
+@pytest.mark.parametrize("keeping", [None, Keeping("int8")])
+def test_late_chunks_have_a_space_of_their_own(names: dict[str, str], keeping: Keeping | None):
+    late, plain = (space("f", OUTPUTS, names, keeping, late=way) for way in (True, False))
+    assert late != plain
+    assert (is_late(late), is_late(plain)) == (True, False)
+    assert bundle_of(late) == bundle_of(plain) == "f"
+    assert chosen(late, OUTPUTS) == chosen(plain, OUTPUTS) == firsts(OUTPUTS) | names
+    for found, expected, made in ((late, plain, "late"), (plain, late, "plain")):
+        with pytest.raises(CollectionMismatchError, match=f"it holds {made} chunks"):
+            require_same("docs", "fingerprint", found, expected)

@@ -7,16 +7,27 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from embedkit.bundle.frontends.audio import LONGEST
-from embedkit.checks import integer, items_of, one_of, real
+from embedkit.checks import boolean, integer, items_of, one_of, real
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
+from embedkit.encoders.late.spans import PartsReader, late_output
 from embedkit.errors import InputError, OptionError
 from embedkit.ingestion.rows.ledger import Ledger
-from embedkit.ingestion.rows.row import DUPLICATE, BadRow, Row, SourcedDocument, fingerprint_of, refused, sourced
+from embedkit.ingestion.rows.row import (
+    DUPLICATE,
+    BadRow,
+    Row,
+    SourcedDocument,
+    Within,
+    fingerprint_of,
+    refused,
+    sourced,
+)
 from embedkit.records.coercion import MetadataMode, check_mode, converted
 from embedkit.records.documents import Document
 from embedkit.records.metadata import Metadata
 from embedkit.runtime.frontends.base import Modality
+from embedkit.runtime.frontends.text.spans import Span
 from embedkit.runtime.frontends.text.template import Template
 from embedkit.runtime.frontends.text.token_counter import TokenCounter
 from embedkit.system.renames import renamed
@@ -42,6 +53,10 @@ class Chunking:
     paragraph or else a sentence where there is one in its second half, ``headings`` also never goes beyond a Markdown
     heading (``# ...``), and notes the headings above.
 
+    ``late`` reads each document whole, and gives each chunk the vector of its own tokens in it (late chunking, arXiv 2409.04701): texts,
+    ids and places are those of plain chunks. It needs a bundle that was exported with ``--late``. A document that is longer than the
+    model is read in parts, of which a quarter is read twice.
+
     Sounds are cut by ``seconds``: ``size`` and ``overlap`` are seconds, whole or not, and all chunks of a sound that is longer have this
     size; the last one repeats more of the one before.
     """
@@ -49,8 +64,11 @@ class Chunking:
     size: int | float | None = None
     overlap: int | float = 0
     by: By = "sentences"
+    late: bool = False
 
     def __post_init__(self) -> None:
+        if boolean("chunk late", self.late) and self.by == "seconds":
+            raise OptionError("chunk late: sounds are cut before they are read; leave it out")
         one_of("chunk by", self.by, get_args(By))
         for name, value, least in (("size", self.size, 1), ("overlap", self.overlap, 0)):
             if value is None and name == "size":
@@ -115,7 +133,10 @@ class chunked:
             raise InputError(
                 f"chunking by {self.chunking.by} is for texts, and this bundle reads {modality.noun}s; {hint}"
             )
+        if self.late:
+            late_output(encoder, role)
         self._tokens: TokenCounter = TokenCounter(modality, encoder.bundle.path(modality.frontend.tokenizer))
+        self._reader = PartsReader(self._tokens)
         most = self._tokens.max_tokens - self._tokens.own
         if (self.chunking.size or 1) > most:
             raise InputError(
@@ -124,6 +145,11 @@ class chunked:
             )
         if self.chunking.size is None and self.chunking.overlap >= most:
             raise OptionError(f"chunk overlap: expected less than the size {most}, found {self.chunking.overlap}")
+
+    @property
+    def late(self) -> bool:
+        """Whether chunks are pooled from documents that are read whole."""
+        return self.chunking.late
 
     def _check_sounds(self, modality: Modality) -> None:
         frontend: Any = modality.frontend
@@ -169,15 +195,15 @@ class chunked:
         except InputError as error:
             return [refused(document, str(error))]
 
-    def _parts(self, document: SourcedDocument) -> list[Row]:
+    def _parts(self, document: SourcedDocument) -> Sequence[Row]:
         """Those of a sound, each with its caption."""
         assert self.chunking.size is not None
         spans = sound_parts(length_of(document.about), self.chunking.size, self.chunking.overlap)
         return _numbered(document, [(document.text, {"start": start, "end": end}) for start, end in spans])
 
-    def _chunks(self, document: SourcedDocument) -> list[Row]:
-        text = document.text
-        return _numbered(
+    def _chunks(self, document: SourcedDocument) -> Sequence[Row]:
+        text, spans = document.text, self._spans(document.text, document.metadata)
+        rows = _numbered(
             document,
             [
                 (
@@ -188,9 +214,22 @@ class chunked:
                         **({"headings": " > ".join(path)} if self.chunking.by == "headings" else {}),
                     },
                 )
-                for start, end, path in self._spans(text, document.metadata)
+                for start, end, path in spans
             ],
         )
+        return self._late(document, rows, [span[:2] for span in spans]) if self.late else rows
+
+    def _late(self, document: SourcedDocument, rows: Sequence[SourcedDocument], spans: Sequence[Span]) -> Sequence[Row]:
+        """The rows with what each is read with."""
+        whole = spans[0][0], max(end for _, end in spans)
+        out: list[Row] = []
+        for part in self._reader(document.text, spans, whole, document.metadata):
+            read = document.text[part.start : part.end]
+            for number in part.spans:
+                start, end = spans[number]
+                within = Within(read, start - part.start, end - part.start, document)
+                out.append(replace(rows[number], within=within))
+        return out
 
     def _spans(self, text: str, metadata: Mapping[str, Any]) -> list[tuple[int, int, tuple[str, ...]]]:
         tokens, chunking = self._tokens, self.chunking
@@ -219,7 +258,7 @@ class chunked:
         ]
 
 
-def _numbered(document: SourcedDocument, pieces: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Row]:
+def _numbered(document: SourcedDocument, pieces: Sequence[tuple[str, Mapping[str, Any]]]) -> list[SourcedDocument]:
     """The rows of a document's pieces: the text of each, and what its metadata say of its place."""
     about = _renamed(document.metadata)
     return [

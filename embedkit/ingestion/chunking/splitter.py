@@ -6,12 +6,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from embedkit.errors import InputError
-
-Span: TypeAlias = tuple[int, int]
-"""Start and end of a piece, in characters of the text."""
+from embedkit.runtime.frontends.text.spans import Span
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*(?=\n)")
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*(?=\s)|(?<=[。！？])[\"'”’»）』」]*|(?=\n)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from embedkit.encoders.encoder import Encoder
@@ -95,7 +95,8 @@ def plan_run(encoder: Encoder, store: GuardedStore, collection: str, work: Work,
     """
     check_shared(store)
     assert store.address is not None
-    columns, _ = kept_in(encoder, work.role, work.outputs, store, collection, work.metric, work.kept)
+    kept = replace(work.kept, late=work.chunking is not None and work.chunking.late)
+    columns, _ = kept_in(encoder, work.role, work.outputs, store, collection, work.metric, kept)
     setup = encoder.loaded.setup
     return Plan(
         bundle=BundleRef.of(encoder.bundle),

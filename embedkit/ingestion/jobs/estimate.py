@@ -124,7 +124,7 @@ def estimate(
         EmbedkitError: what the ingest would raise before it writes, and the `InputError` of a sync that may not delete.
     """
     check_encoder(encoder)
-    kept = Kept(dim, precision, index, any_dim)
+    kept = Kept(dim, precision, index, any_dim, late=getattr(documents, "late", False))
     boolean("sync", sync)
     chance = random.Random(0)
     sample: list[Item] = []

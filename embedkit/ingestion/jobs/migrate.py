@@ -22,7 +22,7 @@ from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.media import located
 from embedkit.ingestion.rows.row import SourcedDocument
 from embedkit.stores.contract import METRICS, CollectionInfo, CollectionSpec, Metric
-from embedkit.stores.fingerprint import same_space
+from embedkit.stores.fingerprint import is_late, same_space
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.opening import opened
 from embedkit.stores.plugin_kit.naming import safe_name
@@ -153,6 +153,11 @@ def migrate(
     with opened(store) as connection:
         exact, current = connection.exact(), connection.resolve(collection)
         old = StoredRows(connection.open(collection), root)
+        if is_late(old.rows.info.fingerprint):
+            raise OptionError(
+                f"collection {collection!r} holds late chunks, which are made of whole documents that it does not hold; ingest these with the "
+                "new model into another collection"
+            )
         if "dense" in Columns.of(encoder, role, outputs).names:
             keeping = kept.keeping(old.rows.info)
             kept = replace(kept, precision=keeping.precision, index=dict(keeping.index))

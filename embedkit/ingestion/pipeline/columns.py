@@ -10,10 +10,11 @@ import numpy as np
 
 from embedkit.checks import items_of, one_of
 from embedkit.encoders.base import BaseEncoder
+from embedkit.encoders.late.spans import late_output
 from embedkit.errors import CollectionMismatchError, CollectionNotFoundError, InputError, OptionError
 from embedkit.runtime.outputs import empty_values
 from embedkit.stores.contract import METRICS, CollectionInfo, CollectionSpec, Metric
-from embedkit.stores.fingerprint import bundle_of, chosen, firsts, same_space, space
+from embedkit.stores.fingerprint import bundle_of, chosen, firsts, is_late, same_space, space
 from embedkit.stores.guarded import GuardedCollection, GuardedStore
 from embedkit.stores.keeping import Keeping
 from embedkit.vectors.arrays import FloatArray
@@ -49,6 +50,13 @@ class Columns:
         the bundle has; dense ones as ``kept`` says. Raises `InputError` where there is none, or several of a kind were named."""
         given = encoder.outputs(role)
         outputs = None if outputs is None else list(items_of("outputs", outputs, "name", ordered=False))
+        if kept.late:
+            pooled = [late_output(encoder, role)[0]]
+            if outputs not in (None, pooled):
+                raise InputError(
+                    f"outputs: late chunks have {pooled[0]!r} alone, found {', '.join(map(str, outputs or ()))}"
+                )
+            outputs = pooled
         for name in outputs or ():
             if not isinstance(name, str) or name not in given or given[name].kind not in KINDS:
                 able = [name for name, output in given.items() if output.kind in KINDS]
@@ -82,7 +90,12 @@ class Columns:
             return cls(names, sizes, space(encoder.fingerprint, given, names))
         dim = kept.size(given[names["dense"]], own)
         sizes["dense"] = sizes["dense"] if dim is None else dim
-        return cls(names, sizes, space(encoder.fingerprint, given, names, kept.keeping(own)), dim)
+        return cls(names, sizes, space(encoder.fingerprint, given, names, kept.keeping(own), late=kept.late), dim)
+
+    @property
+    def late(self) -> bool:
+        """Whether rows are chunks that are pooled from documents which are read whole."""
+        return is_late(self.space)
 
     def spec(self, name: str, metric: Metric) -> CollectionSpec:
         """A collection of these columns."""

@@ -117,7 +117,7 @@ def ingest(
     if window is not None:
         positive("window", window)
     check_metric(encoder, metric)
-    kept = Kept(dim, precision, index, any_dim)
+    kept = Kept(dim, precision, index, any_dim, late=getattr(documents, "late", False))
     Columns.of(encoder, role, outputs, None, kept)  # what does not fit is told before anything is opened
     options = IngestOptions(role, metric, metadata_policy, window, sync, filter, outputs, progress, kept)
     with (

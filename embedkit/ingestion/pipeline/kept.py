@@ -16,12 +16,14 @@ from embedkit.stores.keeping import PRECISIONS, Keeping
 class Kept:
     """What is asked for; None is what the collection has, or for a new one the model's own size, float32, and what the store does by
     itself. ``dim`` is a size that the model was trained for (Matryoshka); another one, or any of a model that does not say so, is
-    taken where ``any_dim`` is True. Raises `OptionError` for what cannot be."""
+    taken where ``any_dim`` is True. ``late`` says that rows are chunks which are pooled from documents that are read whole
+    (`embedkit.Chunking`). Raises `OptionError` for what cannot be."""
 
     dim: int | None = None
     precision: str | None = None
     index: Mapping[str, int] | None = None
     any_dim: bool = False
+    late: bool = False
 
     def __post_init__(self) -> None:
         if self.dim is not None:

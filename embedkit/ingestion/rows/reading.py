@@ -50,9 +50,10 @@ class SourceReader:
         self.read = self.duplicates = self.bad = self.nameless = 0
 
     def windows(self, most: Callable[[], int]) -> Iterator[list[Fresh]]:
-        """Lists of usable rows, ``most`` of which is asked for at each row, bounded in characters too."""
+        """Lists of usable rows, ``most`` of which is asked for at each row, bounded in characters too; chunks that are read together
+        (pooled late) are in one."""
         rows: list[Fresh] = []
-        characters = 0
+        characters, full = 0, False
         for ordinal, item in enumerate(items_of("documents", self._documents, "document", ordered=False), start=1):
             row = sourced(item, ordinal, textless=self._textless)
             self.read += 1
@@ -60,11 +61,15 @@ class SourceReader:
             if isinstance(usable, BadRow):
                 self._refuse(usable)
             elif usable is not None:
+                if full and not _together(rows[-1], usable):
+                    yield rows
+                    rows, characters, full = [], 0, False
                 rows.append(usable)
                 characters += len(usable[0].text)
-            if len(rows) >= most() or characters >= _WINDOW_CHARACTERS:
+            full = len(rows) >= most() or characters >= _WINDOW_CHARACTERS
+            if full and rows[-1][0].within is None:  # else more may follow of what is read with it
                 yield rows
-                rows, characters = [], 0
+                rows, characters, full = [], 0, False
         if rows:
             yield rows
 
@@ -114,3 +119,9 @@ class SourceReader:
             with suppress(InputError):  # what can be no id is none in the collection either
                 self.ledger.spare(check_id(row.id))
         self._on_bad_row(row)
+
+
+def _together(a: Fresh, b: Fresh) -> bool:
+    """Whether two rows are chunks of one text that the model reads whole."""
+    one, other = a[0].within, b[0].within
+    return one is not None and other is not None and one.text is other.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -37,14 +38,26 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """Where a chunk that is pooled late stands in what is read with it: the characters from ``start`` to ``end`` of ``text``, a part of
+    the ``document`` that the model reads whole. Chunks of one part share the text."""
+
+    text: str
+    start: int
+    end: int
+    document: SourcedDocument
+
+
+@dataclass(frozen=True, slots=True)
 class SourcedDocument(Document):
     """A document that knows the ``line`` of the ``source`` it was read from, and how it stood there (``row``); ``place`` is where its
-    file lies, where it stands for one."""
+    file lies, where it stands for one, and ``within`` what a chunk is read with."""
 
     source: str = ""
     line: int = 0
     row: str = ""
     place: str = ""
+    within: Within | None = None
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -93,8 +106,10 @@ def _of_fields(item: Mapping[str, Any], ordinal: int, fields: Fields) -> Row:
 
 
 def refused(document: SourcedDocument, reason: str) -> BadRow:
-    """The document as a bad row; where it is a file of its own as that file, which is read again once it is repaired."""
+    """The document as a bad row; where it is a file of its own as that file, which is read again once it is repaired, and where it is a
+    chunk that is pooled late as the whole document, without which it would have another vector."""
     row_id = document.id if isinstance(document.id, str) else None
+    document = document.within.document if document.within else document
     if document.place and document.place == document.row and row_id:
         form = f"file:{document.metadata.get('media', 'image')}:{row_id}"
         return BadRow(document.source, document.line, reason, document.row, row_id, form)
@@ -104,14 +119,19 @@ def refused(document: SourcedDocument, reason: str) -> BadRow:
 
 
 def fingerprint_of(document: SourcedDocument) -> str:
-    """The content hash; raises `InputError` saying why the document cannot be kept (id, text or metadata)."""
+    """The content hash, of a chunk that is pooled late with what is read with it; raises `InputError` saying why the document cannot be
+    kept (id, text or metadata)."""
     with reading("the row"):
         check_id(document.id)
         if not check_text(document.text).strip():
             raise InputError(
                 "text: expected some text, found " + ("only whitespace" if document.text else "an empty string")
             )
-    return content_hash(document.text, document.metadata)
+    own = content_hash(document.text, document.metadata)
+    if document.within is None:
+        return own
+    read = f"{own} {document.within.start} {document.within.end} {document.within.text}"
+    return hashlib.sha256(read.encode()).hexdigest()[: len(own)]
 
 
 def recorded(value: Mapping[str, Any], *, as_line: bool = False) -> tuple[str, str]:

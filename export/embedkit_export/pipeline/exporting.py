@@ -57,6 +57,7 @@ def export(
     revision: str | None = None,
     trust_remote_code: bool = False,
     kind: str = "auto",
+    late: bool = False,
     timing: bool = True,
     progress: bool = False,
 ) -> ExportReport:
@@ -87,6 +88,8 @@ def export(
         kind: what is made of a text: ``dense``, ``sparse`` or ``multivector`` vectors, the score of a pair (``reranker``), classes
             (``classifier``); ``auto`` is what the model's files say, and dense for a
             plain transformers folder.
+        late: give each token's vector too, an output ``tokens``, so that chunks of a document that is read whole can be pooled by
+            themselves (``embedkit ingest --chunk 256 --late``); for models that pool by the mean of tokens.
         timing: measure the variants' speed; without it two exports of a model are the same bytes.
         progress: tell the steps on standard error, and what is about left: a progress bar in a terminal, else a line for each with
             its seconds.
@@ -113,6 +116,7 @@ def export(
             revision=revision,
             trust_remote_code=trust_remote_code,
             kind=kind,
+            late=late,
         )
         step("read the sample")
         sampled = samples(prepared.plan, sample)

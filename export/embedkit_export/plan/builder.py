@@ -21,7 +21,7 @@ from embedkit_export.modules.layers import Normalize
 from embedkit_export.modules.output_heads import output_head
 from embedkit_export.modules.pooling import Pool
 from embedkit_export.modules.vocabulary import Head
-from embedkit_export.recipes.outputs import Dense, Logits, Sparse, of_role, similarity
+from embedkit_export.recipes.outputs import Dense, Logits, Sparse, Tokens, of_role, similarity
 from embedkit_export.recipes.recipe import Pooling, Recipe, Role
 from embedkit_export.recipes.recipe import pooling as as_pooling
 from embedkit_export.sources.load import load
@@ -39,6 +39,7 @@ from .frontend import note_beyond, note_length, text_frontend
 from .heads import patch_of, pools_of
 from .media import audio_frontend, leading, own_preparing, reasons_of
 from .outputs.further import Parts, check_alone, check_joins, check_scores, dense_head
+from .outputs.late import pooled_tokens
 from .plan import GraphPlan, Plan, RolePlan
 from .short_runs import SECOND, described_outputs, picture_slots, pooled_alone, sound_slots, width_of
 
@@ -202,6 +203,7 @@ class _Builder:
         if not role.dense and not outputs:
             raise InputError(f"{where}: expected a pooled vector (dense) or some of `outputs`, found neither")
         made: dict[str, Head] = {}
+        late = next((name for name, given in outputs.items() if isinstance(given, Tokens) and given.pooled), None)
         for name, given in outputs.items():
             place = f"output {name}"
             if isinstance(given, Dense):
@@ -219,6 +221,11 @@ class _Builder:
         ]
         given = role.stages or []
         stages = [*after, *(build_stage(item, weights, f"stage {i}") for i, item in enumerate(given, 1))]
+        if late is not None:
+            read_by = list(frontends.values())
+            made[late] = pooled_tokens(
+                role, self.recipe.dim, read_by, token_stages=token_stages, stages=stages, where=where
+            )
         inputs = [Input(name=IDS, dtype="int64", source="ids"), Input(name=MASK, dtype="int64", source="mask")]
         if read is not None:
             inputs = list(read.inputs)
@@ -286,7 +293,7 @@ class _Builder:
                 if made:
                     raise ExportError(f"{where}: windows give the mean of pooled vectors alone; leave `outputs` out")
         if pools and module.given:
-            described[DENSE] = self._dense_output(width, normal, where)
+            described[DENSE] = msgspec.structs.replace(self._dense_output(width, normal, where), tokens=late)
         if made:
             described |= described_outputs(module, outputs, where, token, shapes)
         return GraphPlan(

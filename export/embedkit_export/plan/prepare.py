@@ -14,10 +14,11 @@ from embedkit.bundle.summary import about, reads
 from embedkit.errors import InputError
 from embedkit_export.recipes.audio import lines as audio_lines
 from embedkit_export.recipes.images import lines as image_lines
-from embedkit_export.recipes.outputs import similarity
+from embedkit_export.recipes.outputs import Tokens, similarity
 from embedkit_export.recipes.recipe import Inferred, Recipe, read
 from embedkit_export.sources.load import load
 from embedkit_export.sources.source import CLASSES, Loading, Source
+from embedkit_export.tensors import TOKENS
 
 from .builder import make_plan
 from .detection.detect import infer
@@ -125,6 +126,7 @@ def prepare(
     revision: str | None = None,
     trust_remote_code: bool = False,
     kind: str = "auto",
+    late: bool = False,
 ) -> Prepared:
     """Load a model and work out its recipe, as `export` does; nothing is captured or written. The options and errors
     are `export`'s."""
@@ -153,6 +155,8 @@ def prepare(
     origin = load(model, loading)
     inferred = infer(origin, given, kind=kind, pooling=pooling, normalize=normalize, base=base)
     whole = msgspec.structs.replace(inferred.recipe, surgery=loading.surgery)
+    if late:
+        whole = msgspec.structs.replace(whole, outputs={**whole.outputs, TOKENS: Tokens(pooled=True)})
     planned = make_plan(origin, whole, loading=loading, base=base, max_tokens=max_tokens)
     planned.records[:0] = origin.records
     planned.notes[:0] = origin.notes

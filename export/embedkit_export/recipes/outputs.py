@@ -79,6 +79,13 @@ class Tokens(_Output, frozen=True, tag="tokens"):
     layers: Layers = msgspec.field(default_factory=lambda: [-1])
     count: Annotated[int, msgspec.Meta(ge=1)] | None = None
     part: str | None = None
+    pooled: bool = False
+    """Those of which the role's pooled vector is the mean, so that chunks of a text that is read whole can be pooled by themselves
+    (late chunking, Guenther et al. 2024); layers and stages are those of the pooling then."""
+
+    def __post_init__(self) -> None:
+        if self.pooled and (self.stages or self.layers != [-1] or self.count or self.part):
+            raise ValueError("expected `pooled` alone, or what makes vectors of their own")
 
 
 class Map(_Output, frozen=True, tag="map"):

@@ -45,10 +45,18 @@ def values(plan: Plan, role: str, items: Sequence[Text], model: Any = None, moda
     model)."""
     outputs = plan.graphs[plan.roles[role].graph].outputs
     with quiet(), torch.no_grad():
-        if model is not None:
-            return {name: _own(model, role, [str(item) for item in items], output) for name, output in outputs.items()}
-        rows = _rows(plan, role, items, modality)
-    return {name: _gathered(output, [row[name] for row in rows]) for name, output in outputs.items()}
+        texts = [] if model is None else [str(item) for item in items]
+        own = {name: _own(model, role, texts, output) for name, output in outputs.items() if _is_own(model, output)}
+        rows = _rows(plan, role, items, modality) if len(own) < len(outputs) else []
+    return {
+        name: own[name] if name in own else _gathered(output, [row[name] for row in rows])
+        for name, output in outputs.items()
+    }
+
+
+def _is_own(model: Any, output: Output) -> bool:
+    """Whether a model of sentence-transformers gives this by itself, which token vectors are not once stages are behind them."""
+    return model is not None and output.kind != "tokens"
 
 
 def _gathered(output: Output, rows: Sequence[npt.NDArray[Any]]) -> Values:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from embedkit.encoders.base import BaseEncoder
 from embedkit.ingestion.pipeline.columns import Columns
+from embedkit.ingestion.pipeline.encoding.late import window_encoder
+from embedkit.ingestion.pipeline.encoding.windows import Encoded
 from embedkit.ingestion.pipeline.stale import remove_stale
-from embedkit.ingestion.pipeline.windows import Encoded, WindowEncoder
 from embedkit.ingestion.rows.reading import Fresh
 from embedkit.ingestion.rows.row import BadRow, refused
 from embedkit.records.batch import RecordBatch
@@ -60,7 +61,7 @@ class Flow:
         self._on_bad_row, self._on_done = on_bad_row, on_done
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
         self._encoding: Background[list[Fresh], Encoded] = Background(
-            WindowEncoder(encoder, role, columns), stopping=threading.Event(), threads=_WINDOWS_ENCODED
+            window_encoder(encoder, role, columns), stopping=threading.Event(), threads=_WINDOWS_ENCODED
         )
         self._encoded_until = 0.0
         self._writing: Background[tuple[list[Fresh], dict[str, Values]], WriteResult] = Background(

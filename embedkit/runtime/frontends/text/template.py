@@ -26,6 +26,8 @@ class Template:
         self.fields = {part.field: part.default for part in self.parts if part.field is not None}
         """The template's fields in order, each with the text that stands for it where it is not given, or None."""
         required = [name for name, default in self.fields.items() if default is None]
+        self.main = "text" if "text" in self.fields else next(iter(self.fields))
+        """The field that a document's text fills."""
         self.pair = any(part.pair for part in self.parts)
         self.single = required[0] if len(required) == 1 else None
         """The field that a lone string fills, if there is one."""
@@ -54,10 +56,10 @@ class Template:
     def of_row(self, text: str, metadata: Mapping[str, Any]) -> Text:
         """The text or, where there are several fields, these from the metadata too."""
         names = [*self.fields, *(choice.field for choice in self.choices)]
-        main = "text" if "text" in names else names[0]
         if len({*names}) == 1:
             return text
-        return {main: text, **{name: metadata[name] for name in names if name != main and name in metadata}}
+        others = (name for name in names if name != self.main and name in metadata)
+        return {self.main: text, **{name: metadata[name] for name in others}}
 
     def check(self, item: object, where: str) -> Text:
         """``item`` if it can be encoded, a lone string as the fields it stands for; else `InputError`."""

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import ClosedError, InputError, OptionError
+from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.rows.reading import Fresh
+from embedkit.ingestion.rows.row import SourcedDocument
 from embedkit.runtime.frontends.base import Item
 from embedkit.runtime.options import OnTruncate
 from embedkit.vectors.values import Values, concatenate
-
-from .columns import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class WindowEncoder:
         why: dict[object, str] = {}
         keys: list[object] = []
         for number, (document, _) in enumerate(rows):
-            item, problem = self._item(document.text, document.about)
-            keys.append((number,) if problem else self.modality.key(item))
+            item, problem = self._item(document)
+            keys.append((number,) if problem else self._key(item))
             if problem:
                 why[keys[-1]] = problem
             else:
@@ -73,12 +73,23 @@ class WindowEncoder:
             time.perf_counter(),
         )
 
-    def _item(self, text: str, metadata: Mapping[str, Any]) -> tuple[Item, str]:
+    def _item(self, document: SourcedDocument) -> tuple[Item, str]:
         """What is encoded of a row, or why nothing can be."""
+        if document.within is not None:
+            raise OptionError(
+                "documents: found chunks of Chunking(late=True) among others; give what embedkit.chunked returns"
+            )
+        return self._checked(document.text, document.about)
+
+    def _checked(self, text: str, metadata: Mapping[str, Any]) -> tuple[Item, str]:
         try:
             return self.modality.check(self.modality.of_row(text, metadata), self.modality.noun), ""
         except InputError as error:
             return None, str(error)
+
+    def _key(self, item: Item) -> object:
+        """Equal of items that have the same values."""
+        return self.modality.key(item)
 
     def _encode(self, texts: list[Item]) -> tuple[dict[str, Values], dict[int, str]]:
         """The values of the texts that have some, and the texts (by number) that have none with the reason of each."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from embedkit.errors import ClosedError, InputError
 from embedkit.ingestion.pipeline.columns import Columns
-from embedkit.ingestion.pipeline.windows import WindowEncoder
+from embedkit.ingestion.pipeline.encoding.windows import WindowEncoder
 from embedkit.ingestion.rows.row import SourcedDocument
 
 
