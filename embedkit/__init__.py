@@ -60,6 +60,8 @@ _HOME = {
     "OptionError": "errors",
     "OverloadedError": "errors",
     "Page": "records.documents",
+    "PullReport": "bundle.moving.pull",
+    "PushReport": "bundle.moving.push",
     "Ranges": "vectors.quantization",
     "Ranked": "encoders.reranker",
     "Record": "records.documents",
@@ -102,6 +104,8 @@ _HOME = {
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
     "powered": "vectors.similarity",
+    "pull": "bundle.moving.pull",
+    "push": "bundle.moving.push",
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
@@ -130,6 +134,10 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from embedkit.bundle.folder import Bundle as Bundle
+    from embedkit.bundle.moving.pull import PullReport as PullReport
+    from embedkit.bundle.moving.pull import pull as pull
+    from embedkit.bundle.moving.push import PushReport as PushReport
+    from embedkit.bundle.moving.push import push as push
     from embedkit.encoders.asynchronous import AsyncEncoder as AsyncEncoder
     from embedkit.encoders.cached.encoder import CachedEncoder as CachedEncoder
     from embedkit.encoders.classifier import Classifier as Classifier

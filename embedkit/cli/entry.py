@@ -13,6 +13,7 @@ from .app import app
 # isort: off
 from .commands import encode, rerank, classify, ingest, search, stores, table, bundles, evaluate  # noqa: F401
 from .commands.collections import info, migrate, similar, dedupe  # noqa: F401
+from .commands.moving import pull, push  # noqa: F401
 from .commands.serving import mcp, serve  # noqa: F401
 from .commands.shell import completion  # noqa: F401
 # isort: on
