@@ -54,6 +54,7 @@ _HOME = {
     "IngestReport": "ingestion",
     "InputError": "errors",
     "LexicalIndex": "retrieval.lexical",
+    "Match": "records.documents",
     "MigrateReport": "ingestion",
     "MissingExtraError": "errors",
     "MultiVectors": "vectors.multivector",
@@ -157,6 +158,7 @@ if TYPE_CHECKING:
     from embedkit.records.batch import RecordBatch as RecordBatch
     from embedkit.records.documents import Document as Document
     from embedkit.records.documents import Hit as Hit
+    from embedkit.records.documents import Match as Match
     from embedkit.records.documents import Page as Page
     from embedkit.records.documents import Record as Record
     from embedkit.records.documents import RowError as RowError

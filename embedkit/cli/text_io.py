@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -16,8 +17,10 @@ import click
 from embedkit.errors import DiskError, InputError
 
 if TYPE_CHECKING:
-    from embedkit.records.documents import Hit
+    from embedkit.records.documents import Hit, Match
 
+_MATCHES = 12
+"""What matched of a hit that is shown to people, the largest first."""
 _LONE = re.compile("[\ud800-\udfff]+")
 _NOT_ASCII = re.compile("[^\0-\x7f]+")
 
@@ -41,6 +44,15 @@ def print_hits(hits: Sequence[Hit], first: int) -> None:
         print(f"{rank:3}. {hit.score:7.4f}  {one_line(hit.id, 80)}")
         if hit.text != hit.id:
             print(f"     {one_line(hit.text, 160)}")
+        for name, matches in hit.matches.items():
+            told = [_told(match) for match in matches[:_MATCHES]]
+            print(f"     {name}: {', '.join(told)}{', ...' if len(matches) > _MATCHES else ''}")
+
+
+def _told(match: Match) -> str:
+    """What met what, and at what score."""
+    both = match.query if match.query == match.found else f"{match.query} ~ {match.found}"
+    return f"{one_line(both, 60)} {match.score:.3g}"
 
 
 def hits_as_objects(hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -54,9 +66,14 @@ def hits_as_objects(hits: Sequence[Hit]) -> list[dict[str, Any]]:
             "text": hit.text,
             "metadata": json.loads(dump_metadata(hit.metadata)),
             **({"parts": dict(hit.parts)} if hit.parts else {}),
+            **({"matches": _matches_as_objects(hit)} if hit.matches else {}),
         }
         for hit in hits
     ]
+
+
+def _matches_as_objects(hit: Hit) -> dict[str, list[dict[str, Any]]]:
+    return {name: [asdict(match) for match in matches] for name, matches in hit.matches.items()}
 
 
 def as_json(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,11 +36,22 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """What of a ``query`` met what of a document (``found``), as words or tokens, and the ``score`` that this is: of multi-vectors a token
+    with the nearest one of the document, of sparse vectors a word that both have with the product of its weights, of BM25 a word."""
+
+    query: str
+    found: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A search result; a higher ``score`` is nearer, on every store and with every metric.
 
     ``parts`` are the scores that the ``score`` was made of, by the names of what gave them, such as ``dense`` and
-    ``lexical``; empty where it was made of none.
+    ``lexical``; empty where it was made of none. ``matches`` are what they add up of, the largest first, by the same names (of a single
+    ranking by that of its vectors), where a search was asked to explain.
     """
 
     id: str
@@ -48,6 +59,7 @@ class Hit:
     text: str
     metadata: Metadata
     parts: Mapping[str, float] = field(default_factory=dict)
+    matches: Mapping[str, Sequence[Match]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import pairwise
@@ -114,6 +115,25 @@ class LexicalIndex:
         positive("k", k)
         allowed = None if among is None else np.array(sorted(self._places(among)), dtype=np.intp)
         return [self._best(query, k, allowed) for query in items_of("queries", queries)]
+
+    def words(self, query: str, ids: Sequence[str]) -> dict[str, dict[str, float]]:
+        """By the id of each document that is there what each word of a query (its stem) adds to its score; words that it has not are
+        left out."""
+        words = self._cut(check_text(query, "query"))
+        out: dict[str, dict[str, float]] = {
+            row_id: {} for row_id in ids if next(self._places([row_id]), None) is not None
+        }
+        places = list(self._places(out))
+        for word, count in Counter(words).items():
+            numbers = self._bm25.get_tokens_ids([word]) if self._bm25 is not None else []
+            if not numbers:
+                continue
+            assert self._bm25 is not None
+            scores: FloatArray = self._bm25.get_scores_from_ids(numbers)
+            for row_id, place in zip(out, places, strict=True):
+                if scores[place]:
+                    out[row_id][word] = count * float(scores[place])
+        return out
 
     def _best(self, query: str, k: int, allowed: npt.NDArray[np.intp] | None) -> dict[str, float]:
         words = self._cut(check_text(query, "query"))

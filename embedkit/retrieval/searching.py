@@ -23,6 +23,7 @@ from embedkit.vectors.similarity import similarity
 
 from .fusion import Fusion, scaled
 from .lexical import LexicalIndex
+from .matches.finding import check_explainable, explained
 from .mmr import diverse
 from .questions.groups import ranked_in_groups
 from .rankers import Answers, HybridRanker, LexicalRanker, Ranker, VectorCache, vector_rankers
@@ -57,6 +58,7 @@ def search(  # type: ignore[overload-overlap]
     weights: Mapping[str, float] | None = ...,
     rerank: RerankerLike | None = ...,
     rerank_top: int | None = ...,
+    explain: bool = ...,
 ) -> list[Hit]: ...
 @overload
 def search(
@@ -79,6 +81,7 @@ def search(
     weights: Mapping[str, float] | None = ...,
     rerank: RerankerLike | None = ...,
     rerank_top: int | None = ...,
+    explain: bool = ...,
 ) -> list[list[Hit]]: ...
 @renamed(question="query")
 def search(
@@ -101,6 +104,7 @@ def search(
     weights: Mapping[str, float] | None = None,
     rerank: RerankerLike | None = None,
     rerank_top: int | None = None,
+    explain: bool = False,
 ) -> list[Hit] | list[list[Hit]]:
     """The documents nearest to a query, best first; a list of queries gives a list of such lists.
 
@@ -133,6 +137,9 @@ def search(
             other hits are returned. What a hit's score was before is in its ``parts``, as ``hybrid`` or the kind of vectors.
             ``offset`` and ``min_score`` apply to the order and the scores that it gives: pages are parts of one ranking.
         rerank_top: how many hits it reads; by default 50, or as many as are wanted or fetched.
+        explain: tells what matched (`Hit.matches`): which token of the query met which of the document at what score (multi-vectors), the
+            words that both have with the products of their weights (sparse vectors), the words of BM25. They add up to the score, or to
+            its part by their name. A single dense vector has nothing to tell. False by default.
 
     Returns:
         For a text its hits, for a list of texts a list of hits each.
@@ -146,6 +153,7 @@ def search(
     """
     check_encoder(encoder)
     boolean("rescore", rescore)
+    boolean("explain", explain)
     single = isinstance(query, str) or encoder.modality(encoder.query_role(query)).is_item(query)
     queries: list[Any] = [query] if single else list(items_of("query", query))
     for i, text in enumerate(queries):
@@ -174,17 +182,23 @@ def search(
             raise InputError(f"lexical: expected a LexicalIndex or the folder of one, found {type(index).__name__}")
         if index is not None:
             rankers["lexical"] = LexicalRanker(rows, index)
+        asked = {name: ranker}
         if wanted.hybrid is not None:
             if len(rankers) == 1:
                 raise InputError(
                     f"hybrid: collection {collection!r} keeps {name} vectors alone, and one ranking cannot be fused; give lexical, an "
                     "index of words (LexicalIndex.build)"
                 )
-            name, ranker = "hybrid", HybridRanker(rankers, wanted.hybrid, wanted.weights)
+            fusing = HybridRanker(rankers, wanted.hybrid, wanted.weights)
+            name, ranker, asked = "hybrid", fusing, fusing.rankers
+        if explain:
+            check_explainable(asked, collection)
         answers = _ranked(ranker, queries, filter, wanted)
         if index is not None:
             index.require(hit for hits in answers for hit in hits)
         answers = _chosen(answers, wanted, vectors, rows.info.metric)
+        if explain:
+            answers = explained(queries, answers, rows, encoder, asked)
     if wanted.rerank is not None:
         answers = [reranked(text, hits, wanted.rerank, name) for text, hits in zip(queries, answers, strict=True)]
         answers = _at_least(answers, wanted.min_score)

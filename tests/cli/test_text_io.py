@@ -14,6 +14,7 @@ from embedkit.cli.text_io import (
     as_json,
     first_few,
     given_texts,
+    hits_as_objects,
     input_lines,
     one_line,
     print_hits,
@@ -22,7 +23,7 @@ from embedkit.cli.text_io import (
     print_report,
 )
 from embedkit.errors import DiskError, InputError
-from embedkit.records.documents import Hit
+from embedkit.records.documents import Hit, Match
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,20 @@ def test_a_report_in_words_or_as_json(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_hit_has_its_text_below_unless_its_id_is_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     print_hits([Hit("cat.png", 1.0, "cat.png", {}), Hit("7", 0.25, "green\ntea", {})], 3)
     assert capsys.readouterr().out == "  3.  1.0000  cat.png\n  4.  0.2500  7\n     green tea\n"
+
+
+def test_what_matched_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    matches = {
+        "lexical": [Match("tea", "tea", 2.5)],
+        "multivector": [Match(f"t{i}", "\x1b[31m", 1 / (i + 1)) for i in range(20)],
+    }
+    hit = Hit("1", 2.5, "tea", {}, {}, matches)
+    print_hits([hit], 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "     lexical: tea 2.5"
+    assert lines[3].startswith("     multivector: t0 ~ \ufffd[31m 1, t1 ~")
+    assert lines[3].endswith(", ...")
+    (told,) = hits_as_objects([hit])
+    assert told["matches"]["lexical"] == [{"query": "tea", "found": "tea", "score": 2.5}]
+    assert len(told["matches"]["multivector"]) == 20
+    assert "matches" not in hits_as_objects([Hit("1", 2.5, "tea", {})])[0]

@@ -217,3 +217,17 @@ print(logging.getLogger("bm25s").level)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("40\n", "")
+
+
+def test_the_words_of_a_score_are_those_of_bm25_written_out():
+    index, cut = LexicalIndex.of(DOCUMENTS), cutter(None)
+    query = "tea Tea coffee from nowhere"
+    found = index.words(query, ["b", "a", "e", "gone"])
+    assert list(found) == ["b", "a", "e"]
+    scores = index.search([query], 9)[0]
+    for row_id, words in found.items():
+        alone = {word: bm25(DOCUMENTS, word, cut).get(row_id, 0.0) for word in ("tea", "coffee", "from")}
+        expected = {word: score * (2 if word == "tea" else 1) for word, score in alone.items() if score}
+        assert words == pytest.approx(expected, rel=1e-5)
+        assert sum(words.values()) == pytest.approx(scores.get(row_id, 0.0), rel=1e-5)
+    assert LexicalIndex.of([Document("e", "")]).words("tea", ["e"]) == {"e": {}}

@@ -94,6 +94,11 @@ if TYPE_CHECKING:
 @click.option(
     "--candidates", type=click.IntRange(min=1), help="How many hits --rescore, --diversity and --hybrid choose from."
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Tell what matched: words of BM25 (--hybrid) and of sparse vectors, tokens of multi-vectors, each with its part of the score.",
+)
 @ranking_options
 @loading_options
 @json_option
@@ -116,6 +121,7 @@ def search(
     group_size: int,
     rescore: bool,
     candidates: int | None,
+    explain: bool,
     ranking: RankingOptions,
     loading: Loading,
     json: bool,
@@ -145,6 +151,7 @@ def search(
         "group_size": group_size,
         "rescore": rescore,
         "candidates": candidates,
+        "explain": explain,
     }
     encoder = loading.load(bundle)
     queries: list[Any]

@@ -63,3 +63,20 @@ def test_what_comes_from_a_store_cannot_steer_the_terminal(run, bundle, folder):
     assert len(out.splitlines()) == 2
     assert not set(out) & set("\x1b\x07\u202e")
     assert max(len(line) for line in out.splitlines()) < 170
+
+
+def test_what_matched_is_told(run, bundle, folder):
+    (folder / "some.jsonl").write_text('{"id": 1, "text": "tea"}\n{"id": 2, "text": "rain"}\n')
+    run("ingest", bundle, "some.jsonl", *STORE)
+    assert "explain: collection 'docs' is ranked by one dense vector" in error(
+        run("search", bundle, "tea", *STORE, "--explain")
+    )
+    ask = ("search", bundle, "tea", *STORE, "--hybrid", "--explain")
+    out = run(*ask)[1]
+    assert "     lexical: tea " in out
+    hits = json.loads(run(*ask, "--json")[1])["hits"]
+    told = [hit for hit in hits if "lexical" in hit["parts"]]
+    assert told
+    for hit in told:
+        (match,) = hit["matches"]["lexical"]
+        assert (match["query"], match["score"]) == ("tea", pytest.approx(hit["parts"]["lexical"]))

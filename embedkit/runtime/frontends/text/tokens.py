@@ -10,7 +10,10 @@ from embedkit.bundle.folder import Bundle
 from embedkit.bundle.manifest import TextFrontend
 from embedkit.checks import check_text
 from embedkit.errors import InputError
+from embedkit.runtime.frontends.base import Unencodable
 
+from .modality import TextModality
+from .template import Text
 from .tokenizer_file import is_library_error, open_tokenizer
 
 
@@ -24,6 +27,35 @@ class ShownToken:
     special: bool
     start: int | None
     stop: int | None
+
+
+class KeptTokens:
+    """The tokens of a role's items that the pooling takes: those for which a multi-vector has a vector each, in order. Raises `InputError`
+    for a role that reads no texts, and `BundleError` where the tokenizer is not there."""
+
+    def __init__(self, bundle: Bundle, role: str) -> None:
+        tower = bundle.tower(role)
+        if not isinstance(tower.frontend, TextFrontend):
+            raise InputError(f"the role {role!r} reads {tower.frontend.kind}, and no texts; name another")
+        self._preparer = TextModality(tower.frontend, tower.inputs).open(bundle.path)
+        self._tokenizer = open_tokenizer(bundle.path(tower.frontend.tokenizer), tower.frontend)
+        self.size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        """Tokens of the vocabulary."""
+
+    def of(self, item: Text) -> list[str]:
+        """Those of a checked item, shown; `InputError` where none is left."""
+        try:
+            (batch,) = self._preparer.batches([item], 1, None)
+        except Unencodable as error:
+            raise InputError(error.reason) from error
+        tensors = batch.tensors(1)
+        return [self.shown(number) for number in tensors["ids"][0][tensors["pool_mask"][0] != 0].tolist()]
+
+    def shown(self, number: int) -> str:
+        """A token as it is read, without the space before it; its number, as ``#7``, where the tokenizer has none of it."""
+        token = self._tokenizer.id_to_token(number)
+        text: str = "" if token is None else self._tokenizer.decode([number], skip_special_tokens=False).strip()
+        return text or token or f"#{number}"
 
 
 class TokenReader:

@@ -8,7 +8,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from embedkit import Bundle, InputError
-from embedkit.runtime.frontends.text.tokens import TokenReader
+from embedkit.runtime.frontends.text.tokens import KeptTokens, TokenReader
+from helpers.small_bundles import of_ids
 
 
 def test_tokens_and_back(bundle: Path) -> None:
@@ -34,3 +35,14 @@ def test_what_is_refused(bundle: Path) -> None:
     for text in (7, "\ud800"):
         with pytest.raises(InputError):
             reader.tokens(text)  # type: ignore[arg-type]
+
+
+def test_the_tokens_that_vectors_stand_for(bundle: Path) -> None:
+    kept = KeptTokens(Bundle.open(bundle), "document")
+    assert kept.of("tea") == ["<s>", "t", "e", "a", "</s>"]
+    assert (kept.size, kept.shown(ord("t")), kept.shown(ord(" ")), kept.shown(999)) == (259, "t", "Ġ", "#999")
+
+
+def test_a_role_that_reads_no_texts_has_no_tokens(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reads ids, and no texts"):
+        KeptTokens(Bundle.open(of_ids(tmp_path / "ids")), "default")
