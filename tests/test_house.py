@@ -129,6 +129,14 @@ OTHERS_PRIVATE = {
     ): "onnxscript's rule, of which ours is a kind, is exported nowhere",
     (
         "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_DEFAULT_REWRITE_RULES",
+    ): "onnxscript's rules keep a graph each, and are named nowhere else",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_matcher",
+    ): "the part of such a rule that keeps it",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
         "_internal",
     ): "torch's ONNX exporter stands there",
     (
