@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import embedkit.ray.worker as real
+from helpers.noted import note
 
 
 class Counted(real.RayWorker):
-    """Notes in the file that ``EMBEDKIT_CACHE`` has, ``begun``, each process that loads the bundle, and in ``blocks`` each block."""
+    """Notes each process that loads the bundle (``begun``), and each block."""
 
     def __init__(self, *given: Any) -> None:
         note("begun")
@@ -36,20 +36,3 @@ class Deadly(real.RayWorker):
             return encode(texts, **options)
 
         self._block.encoder.encode_outputs = ending
-
-
-def note(name: str) -> None:
-    with open(noted_in(name), "a") as file:
-        file.write(f"{os.getpid()}\n")
-
-
-def noted(name: str) -> list[int]:
-    """The processes that are noted, in their order; and the notes are removed."""
-    place = noted_in(name)
-    found = [int(line) for line in place.read_text().split()] if place.exists() else []
-    place.unlink(missing_ok=True)
-    return found
-
-
-def noted_in(name: str) -> Path:
-    return Path(os.environ["EMBEDKIT_CACHE"], f"noted-{name}")

@@ -16,8 +16,9 @@ from embedkit.errors import WorkerError
 from embedkit.ingestion.pipeline.report import IngestError
 from embedkit.stores.opening import open_store
 from helpers.cluster_rows import rows, stored
+from helpers.noted import noted
 from helpers.qdrant_stand_in import CUT, HUNG, stand_in
-from helpers.ray_workers import Counted, Deadly, noted
+from helpers.ray_workers import Counted, Deadly
 
 pytestmark = pytest.mark.ray
 

@@ -69,7 +69,7 @@ class Run:
                     metadata_policy=self.policy,
                     outputs=names_of(outputs),
                     dead_letters=dead_letters or None,
-                    num_cpus=self.loading.threads or 1,
+                    threads=self.loading.threads,
                     **self.kept,
                 )
             return self.once(encoder, metric, dead_letters, outputs=outputs, sync=sync, filter=filter)
