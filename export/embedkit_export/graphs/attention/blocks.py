@@ -5,9 +5,10 @@ for one text. Above `LEAST` tokens a Loop computes it for `ROWS` queries at a ti
 product does not depend on how many rows there are, so the vectors are the same bytes, whichever way the length of a batch
 chooses. Masks and biases of (tokens, tokens) are computed for the block, from the positions on, and nowhere else.
 
-Where the mask lets no query of a block see them (`bands`), keys are left out of its products: behind the last query of a
-decoder, and outside the window of a local layer. The products with their values, which are all 0, are left out of a sum. The
-others are added as before only where the rest begins with a panel of the sum, see `panel`.
+The heads of a block are computed one after another (`heads`). Where the mask lets no query of a block see them (`bands`), keys
+are left out of its products: behind the last query of a decoder, and outside the window of a local layer. The products with
+their values, which are all 0, are left out of a sum. The others are added as before only where the rest begins with a panel of
+the sum, see `panel`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from embedkit_export.graphs.ir_tools import initializer, remove_unused
 
 from .bands import seen
 from .building import copied, inner, node, numbers
+from .heads import Heads
 from .parts import Parts, Span
 from .sizes import Whole, dims, quadratic
 
@@ -32,6 +34,9 @@ LOCAL_ROWS = 512
 
 LOCAL = 1024
 """Keys that a query sees are so many at most, to be few."""
+
+_HEADS = 1
+"""The axis of the heads in an attention of four axes."""
 
 LEAST = 512
 """Up to so many tokens an attention is left whole."""
@@ -116,8 +121,16 @@ class _Cut:
         self.length, self.width = dims(self.out)[-2:]
         if not isinstance(self.width, int):
             raise Whole
-        needed = self._parts(Span(), Span(), None)
-        needed.context(context)
+        self.heads = self._heads()
+        try:
+            needed = self._parts(Span(), Span(), None, self._one_by_one([]))
+            needed.context(context)
+        except Whole:
+            if not self.heads:
+                raise
+            self.heads = 0
+            needed = self._parts(Span(), Span(), None, None)
+            needed.context(context)
         self.inside = needed.inside
         """The nodes of which a block computes a part."""
         if needed.lengths is None:
@@ -126,8 +139,17 @@ class _Cut:
         few = before is not None and behind is not None and before + behind <= LOCAL
         self.rows = LOCAL_ROWS if few else ROWS
 
-    def _parts(self, rows: Span, keys: Span, nodes: list[ir.Node] | None) -> Parts:
-        return Parts(self.graph, self.length, rows, keys if self.local else None, nodes=nodes, name=str(self.out.name))
+    def _heads(self) -> int:
+        """How many heads there are that can be taken one after another, 0 where their axis is not known."""
+        count = dims(self.out)[_HEADS] if self.rank == 4 else 0
+        return count if isinstance(count, int) and count > 1 else 0
+
+    def _one_by_one(self, before: list[ir.Node]) -> Heads | None:
+        return Heads(self.graph, self.heads, _HEADS, str(self.out.name), before) if self.heads else None
+
+    def _parts(self, rows: Span, keys: Span, nodes: list[ir.Node] | None, heads: Heads | None) -> Parts:
+        seen = keys if self.local else None
+        return Parts(self.graph, self.length, rows, seen, nodes=nodes, name=str(self.out.name), heads=heads)
 
     def apply(self, shared: set[ir.Node], made: dict[ir.Value, ir.Value]) -> None:
         """Put an If of both ways in the place of the attention."""
@@ -219,9 +241,11 @@ class _Cut:
         at = node(block, "Mul", [step, rows], f"{name}.at")
         start = node(block, "Min", [at, last], f"{name}.start")
         end = node(block, "Add", [start, rows], f"{name}.end")
-        found = self._parts(Span(start, end, rows), self._keys(block, start, end, tokens, name), block).context(
-            self.context
-        )
+        heads = self._one_by_one(nodes)
+        seen = self._keys(block, start, end, tokens, name)
+        found = self._parts(Span(start, end, rows), seen, block, heads).context(self.context)
+        if heads is not None:
+            found = heads.joined(found, self.rank, block)
         on = node(block, "Identity", [going], f"{name}.on")
         on.type, found.type = going.type, self.out.type
         body = inner(block, [step, going], [on, found], f"{name}.block")

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from embedkit_export.graphs.ir_tools import constant
 
 from .building import copied, node, numbers
+from .heads import Heads
 from .sizes import Whole, dims, quadratic
 
 TILES = {
@@ -34,6 +35,9 @@ class Span:
     size: ir.Value | None = None
 
 
+HEAD = Span()
+"""One head, of those that are taken one after another."""
+
 Spans = Mapping[int, Span]
 """By axis, what a block has of it."""
 
@@ -45,11 +49,19 @@ class Parts:
     """Makes the parts of one block in ``nodes``. Without ``nodes`` it only finds what is needed."""
 
     def __init__(
-        self, graph: ir.Graph, length: Any, rows: Span, keys: Span | None, nodes: list[ir.Node] | None, name: str
+        self,
+        graph: ir.Graph,
+        length: Any,
+        rows: Span,
+        keys: Span | None,
+        nodes: list[ir.Node] | None,
+        name: str,
+        heads: Heads | None = None,
     ) -> None:
         """``length`` is the size of the axes that are cut; ``keys`` those of the keys that the queries ``rows`` see, None for
-        all."""
+        all; ``heads`` takes those of the attention one after another, None where they are computed together."""
         self.graph, self.length, self.rows, self.keys, self.nodes, self.name = graph, length, rows, keys, nodes, name
+        self.heads = heads
         self.inside: dict[ir.Node, None] = {}
         """The nodes of which a block computes a part."""
         self.lengths: tuple[ir.Value, int] | None = None
@@ -61,21 +73,28 @@ class Parts:
         told."""
         chances, values = product.inputs
         seen: Spans = {} if self.keys is None else {len(dims(chances)) - 1: self.keys}
+        taken: Spans = {} if self.keys is None else {len(dims(values)) - 2: self.keys}
+        one: Spans = {} if self.heads is None else {self.heads.axis: HEAD}
+        if one and len(dims(chances)) != len(dims(values)):
+            raise Whole
         inputs = [
-            self.part(chances, {len(dims(chances)) - 2: self.rows, **seen}),
-            values if self.keys is None else self.part(values, {len(dims(values)) - 2: self.keys}),
+            self.part(chances, {**one, len(dims(chances)) - 2: self.rows, **seen}),
+            self.part(values, {**one, **taken}) if one or taken else values,
         ]
         self.inside[product] = None
-        return self._copy(product, inputs, product.outputs[0])
+        return self._copy(product, inputs, product.outputs[0], one)
 
     def part(self, value: ir.Value | None, spans: Spans) -> ir.Value:
         """What the block has of ``value`` along the axes of ``spans``; raises `Whole` where that cannot be told."""
-        if value is None or any(dims(value)[axis] != self.length for axis in spans):
+        if value is None or any(dims(value)[axis] != self._size(span) for axis, span in spans.items()):
             raise Whole
         place = value, tuple(sorted(spans.items(), key=lambda item: item[0]))
         if place not in self.done:
             self.done[place] = self._made(value, spans)
         return self.done[place]
+
+    def _size(self, span: Span) -> Any:
+        return self.heads.count if span is HEAD and self.heads is not None else self.length
 
     def _made(self, value: ir.Value, spans: Spans) -> ir.Value:
         maker = value.producer()
@@ -83,7 +102,11 @@ class Parts:
             return self._slice(value, spans)
         recipes = {axis: _recipe(maker, value, axis, over=span is self.keys) for axis, span in spans.items()}
         if any(recipe is None for recipe in recipes.values()):
+            if HEAD in spans.values():  # all heads' scores would be made for each of them
+                raise Whole
             return self._slice(value, spans)
+        if HEAD in spans.values() and self.nodes is not None and (found := self._masked(maker, spans)) is not None:
+            return found
         inputs = []
         for i, given in enumerate(maker.inputs):
             needed: dict[int, Span] = {}
@@ -99,30 +122,63 @@ class Parts:
                     needed[at] = spans[axis]
             inputs.append(self.part(given, needed) if needed else self._shape(given, shaped) if shaped else given)
         self.inside[maker] = None
-        return self._copy(maker, inputs, value)
+        return self._copy(maker, inputs, value, spans)
+
+    def _masked(self, softmax: ir.Node, spans: Spans) -> ir.Value | None:
+        """One head's Softmax of scores to which a mask is added that is the same for all queries and heads; None for any other node."""
+        total = softmax.inputs[0] if softmax.op_type == "Softmax" else None
+        add = total.producer() if total is not None else None
+        if add is None or add.op_type != "Add" or len(add.outputs[0].uses()) != 1:
+            return None
+        rank = len(dims(total))
+        for place, mask in enumerate(add.inputs):
+            scores = add.inputs[1 - place]
+            if mask is None or scores is None or constant(mask) is not None or dims(scores) != dims(total):
+                continue
+            at = {_aligned(mask, rank, axis): span for axis, span in spans.items()}
+            own = {axis: span for axis, span in at.items() if axis is not None}
+            if all(span is self.keys for span in own.values()):
+                parts = self.part(mask, own) if own else mask, self.part(scores, spans)
+                inputs = parts if place == 0 else parts[::-1]
+                assert self.heads is not None
+                return self.heads.chances(softmax, add, inputs, mask, self._named(softmax.outputs[0], "block"))
+        return None
 
     def _shape(self, value: ir.Value | None, spans: Spans) -> ir.Value | None:
+        nodes = self._nodes(spans)
         for axis, span in spans.items():
-            if self.nodes is not None and value is not None:
-                name = f"{value.name}.{self.name}.{len(self.nodes)}.shape"
-                value = node(self.nodes, "ScatterElements", [value, numbers(self.graph, [axis]), span.size], name)
+            if nodes is not None and value is not None:
+                size = numbers(self.graph, [1]) if span is HEAD else span.size
+                name = self._named(value, "shape")
+                value = node(nodes, "ScatterElements", [value, numbers(self.graph, [axis]), size], name)
         return value
 
     def _slice(self, value: ir.Value, spans: Spans) -> ir.Value:
-        if (constant(value) is None and value.producer() is not None) or value.is_graph_input():
-            self.lengths = self.lengths or (value, next(iter(spans)))
+        along = {axis: span for axis, span in spans.items() if span is not HEAD}
+        if along and ((constant(value) is None and value.producer() is not None) or value.is_graph_input()):
+            self.lengths = self.lengths or (value, next(iter(along)))
         if self.nodes is None:
             return value
         found = value
-        for axis, span in spans.items():
-            name = f"{value.name}.{self.name}.{len(self.nodes)}.part"
-            found = node(self.nodes, "Slice", [found, span.start, span.end, numbers(self.graph, [axis])], name)
+        for axis, span in along.items():
+            inputs = [found, span.start, span.end, numbers(self.graph, [axis])]
+            found = node(self.nodes, "Slice", inputs, self._named(value, "part"))
+        for axis in (axis for axis, span in spans.items() if span is HEAD):
+            assert self.heads is not None
+            found = self.heads.one(found, like=value, axis=axis, nodes=self.nodes if along else None)
         return found
 
-    def _copy(self, maker: ir.Node, inputs: Sequence[ir.Value | None], value: ir.Value) -> ir.Value:
-        if self.nodes is None:
-            return value
-        return copied(self.nodes, maker, inputs, f"{value.name}.{self.name}.{len(self.nodes)}.block")
+    def _copy(self, maker: ir.Node, inputs: Sequence[ir.Value | None], value: ir.Value, spans: Spans) -> ir.Value:
+        nodes = self._nodes(spans)
+        return value if nodes is None else copied(nodes, maker, inputs, self._named(value, "block"))
+
+    def _nodes(self, spans: Spans) -> list[ir.Node] | None:
+        """Where a part is made: in the block, or for each head of it."""
+        return self.heads.nodes if HEAD in spans.values() and self.heads and self.nodes is not None else self.nodes
+
+    def _named(self, value: ir.Value, what: str) -> str:
+        made = len(self.nodes or ()) + len(self.heads.nodes if self.heads else ())
+        return f"{value.name}.{self.name}.{made}.{what}"
 
 
 def _recipe(maker: ir.Node, value: ir.Value, axis: int, *, over: bool) -> Recipe | None:
@@ -161,6 +217,8 @@ def _recipe(maker: ir.Node, value: ir.Value, axis: int, *, over: bool) -> Recipe
             return [(left, len(dims(left)) - 2), (right, None)]
         if axis == rank - 1 and len(dims(right)) > 1:
             return [(left, None), (right, len(dims(right)) - 1)]
+        if axis < rank - 2:
+            return [(left, _aligned(left, rank, axis)), (right, _aligned(right, rank, axis))]
         return None
     if kind == "Gather":
         at = maker.attributes.get_int("axis", 0) % len(dims(given[0]))
