@@ -52,6 +52,7 @@ class Run:
         sync: bool = False,
         filter: Filter | None = None,
         cluster: str | None = None,
+        dedupe: float | None = None,
     ) -> None:
         """Put the rows into the collection, here or by a cluster, and print what became of them."""
         from embedkit.ingestion import ingest as run
@@ -85,6 +86,7 @@ class Run:
                 sync=sync,
                 filter=filter,
                 outputs=names_of(outputs),
+                dedupe=dedupe,
                 **self.kept,
             )
 
@@ -93,7 +95,7 @@ class Run:
             names = first_few(self.rows.skipped)
             what = {"image": "pictures", "audio": "sounds"}.get(self.rows.format or "", "text")
             print(f"not read, since they are no {what} ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
-        if report.dead and fail_on_dead:
+        if report.dead > report.near_duplicates and fail_on_dead:
             sys.exit(1)
 
     def _documents(self, encoder: BaseEncoder) -> FileRows | chunked:
