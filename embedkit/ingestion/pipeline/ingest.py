@@ -264,5 +264,5 @@ class _Run:
             encode_seconds=counts.encode_seconds,
             dead_letters=str(self.dead.path) if self.dead.count else None,
             items=self.items,
-            near_duplicates=counts.near_duplicates,
+            near_duplicates=self.flow.near_duplicates,
         )

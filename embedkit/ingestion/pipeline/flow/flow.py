@@ -38,7 +38,6 @@ class RowCounts:
     removed: int = 0
     encoded: int = 0
     encode_seconds: float = 0.0
-    near_duplicates: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Flow:
         alike: NearDuplicates | None = None,
     ) -> None:
         self.columns, self.writer, self.pace = columns, writer, pace
-        self.counts = RowCounts()
+        self.counts, self.near_duplicates = RowCounts(), 0
         self._on_bad_row, self._on_done, self._alike = on_bad_row, on_done, alike
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
         self._encoding: Background[list[Fresh], Encoded] = Background(
@@ -154,7 +153,7 @@ class Flow:
 
     def _acknowledge(self, rows: list[Fresh], written: _Written) -> None:
         result = written.result
-        self.counts.near_duplicates += len(written.left_out)
+        self.near_duplicates += len(written.left_out)
         for number, reason in written.left_out.items():
             self._on_bad_row(refused(rows[number][0], reason))
         self.counts.written += result.written
