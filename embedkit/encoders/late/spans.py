@@ -137,7 +137,7 @@ class PartsReader:
         def count(start: int, end: int) -> int:
             return self._tokens.whole(text[start:end], metadata)
 
-        return parts_of(spans, whole, count, most=self._tokens.max_tokens, shared=own + self._shared)
+        return parts_of(spans, whole, count, most=self._tokens.max_tokens, shared=self._shared, own=own)
 
 
 def encode_spans(
