@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 CONSTRAINTS ?= constraints.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-images test test-all test-newest test-clients test-ray bench faults lint docs man constraints clean
+.PHONY: demo demo-images test test-all test-newest test-clients test-ray test-spark bench faults lint docs man constraints clean
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -65,6 +65,16 @@ test-clients: .venv-clients/.ready
 test-ray: .venv-ray/.ready
 	RAY_USAGE_STATS_ENABLED=0 .venv-ray/bin/python -m pytest tests/ray tests/ingestion/distributed
 
+# The same for Spark; its tests are skipped where there is no Java too.
+.venv-spark/.ready: pyproject.toml
+	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/python $(INSTALL) $(CONSTRAINTS:%=-c %) -e '.[cpu,spark,sqlite-vec,qdrant]' \
+		onnx hypothesis pytest pytest-xdist
+	touch $@
+
+test-spark: .venv-spark/.ready
+	.venv-spark/bin/python -m pytest tests/spark tests/ingestion/distributed
+
 bench: $(READY)
 	$(BIN)/python $(INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
@@ -107,4 +117,4 @@ constraints:
 	sed 's/+.*//' "$$work/versions"; } > constraints.txt
 
 clean:
-	rm -rf .venv .venv-newest .venv-clients .venv-ray .demo .demo-images build dist man
+	rm -rf .venv .venv-newest .venv-clients .venv-ray .venv-spark .demo .demo-images build dist man

@@ -5,8 +5,8 @@
 A data set of BEIR's form: JSON lines with `_id` (or `id`), `title` and `text`, and judgements of query, document and score. It is
 encoded once, written to a new collection of each store in each precision that the store has, and searched with all judged queries.
 Printed: nDCG@10 by the judgements, recall@10 of the ten that comparing all float32 vectors finds, the bytes of a row that the store
-tells, and those of its dense vector as the precision keeps it. `--picture docs/images/precisions` draws the last two, light and
-dark. PostgreSQL is asked where PGHOST is set.
+tells, and those of its dense vector as the precision keeps it. `--picture docs/images/precisions` draws recall and bytes of a row,
+light and dark. PostgreSQL is asked where PGHOST is set.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from embedkit.stores.contract import CollectionSpec
 from embedkit.stores.keeping import PRECISIONS, Keeping
 
 _BYTES = {"float32": 4.0, "float16": 2.0, "int8": 1.0, "binary": 0.125, "int8+full": 5.0, "binary+full": 4.125}
-_SCHEMES = ("sqlite-vec", "lancedb", "qdrant-edge", "pgvector")
+_SHAPES = {"sqlite-vec": "circle", "lancedb": "square", "qdrant-edge": "triangle", "pgvector": "diamond"}
+_SCHEMES = tuple(_SHAPES)
 
 
 def rows(path: Path) -> Iterator[tuple[str, str]]:
@@ -101,39 +102,34 @@ def measured(bundle: str, corpus: Path, queries: Path, qrels: Path, schemes: lis
 
 
 def picture(found: list[dict], theme: Theme) -> str:
-    """Recall by the bytes that a search reads of a vector: a point for each store and precision."""
-    left, right, top, bottom, height = 60, 150, 40, 46, 320
-    width = 600
-    low = min(0.6, *(row["recall"] for row in found))
-    sizes = [row["vector_bytes"] for row in found]
-    least, most = min(sizes), max(sizes)
-    x = {
-        row["vector_bytes"]: left
-        + (width - left - right) * np.log2(row["vector_bytes"] / least) / np.log2(most / least)
-        for row in found
+    """A row for each precision with a mark for each store: left recall, right the bytes of a row."""
+    top, tall = 78, 42
+    precisions = [name for name in PRECISIONS if any(row["precision"] == name for row in found)]
+    height = top + tall * len(precisions) + 40
+    low = np.floor(10 * min(row["recall"] for row in found)) / 10
+    most = 1000 * np.ceil(max(row["row_bytes"] or 0 for row in found) / 1000)
+    panels = {
+        "recall": (110, 320, low, 1.0, [f"{step:.1f}" for step in np.arange(low, 1.01, 0.1)]),
+        "row_bytes": (360, 570, 0.0, most, [f"{step:,.0f}" for step in np.arange(0, most + 1, 1000)]),
     }
-    parts = [
-        words(0, 16, "recall@10, by the bytes of a vector (up and left is better)", theme.text, size=15, bold=True)
-    ]
-    for step in np.arange(np.ceil(low * 10) / 10, 1.01, 0.1):
-        y = top + (height - top - bottom) * (1 - step) / (1 - low)
-        parts.append(f'<path d="M{left} {y:.1f} H{width - right}" stroke="{theme.other}" stroke-width="0.5"/>')
-        parts.append(words(left - 8, y + 5, f"{step:.1f}", theme.quiet, size=12, anchor="end"))
-    for size, place in sorted(x.items()):
-        parts.append(words(place, height - 26, f"{size:,}", theme.quiet, size=12, anchor="middle"))
-    shapes = {"sqlite-vec": "circle", "lancedb": "square", "qdrant-edge": "triangle", "pgvector": "diamond"}
-    for row in found:
-        place, y = x[row["vector_bytes"]], top + (height - top - bottom) * (1 - row["recall"]) / (1 - low)
-        parts.append(
-            mark(shapes[row["store"]], place, y, theme.own if row["precision"].endswith("+full") else theme.text)
-        )
-    for i, (name, shape) in enumerate(shapes.items()):
-        parts += [
-            mark(shape, width - right + 26, top + 10 + 24 * i, theme.text),
-            words(width - right + 40, top + 15 + 24 * i, name, theme.text, size=13),
-        ]
-    parts.append(words(width - right + 18, top + 120, "blue: full vectors", theme.own, size=12))
-    parts.append(words(width - right + 18, top + 136, "rank what is found", theme.own, size=12))
+    parts = [words(110, 16, "recall@10", theme.text, size=15, bold=True)]
+    parts.append(words(360, 16, "bytes of a row", theme.text, size=15, bold=True))
+    for left, right, _, _, told in panels.values():
+        for i, text in enumerate(told):
+            x = left + (right - left) * i / (len(told) - 1)
+            parts.append(f'<path d="M{x:.1f} {top} V{height - 36}" stroke="{theme.other}" stroke-width="0.5"/>')
+            parts.append(words(x, height - 18, text, theme.quiet, size=12, anchor="middle"))
+    for i, (name, shape) in enumerate(_SHAPES.items()):
+        parts += [mark(shape, 116 + 110 * i, 42, theme.text), words(128 + 110 * i, 47, name, theme.text, size=13)]
+    for i, precision in enumerate(precisions):
+        middle = top + tall * (i + 0.5)
+        parts.append(words(96, middle + 5, precision, theme.text, size=13, anchor="end"))
+        for row in (row for row in found if row["precision"] == precision):
+            y = middle + 8 * (list(_SHAPES).index(row["store"]) - (len(_SHAPES) - 1) / 2)
+            for what, (left, right, least, full, _) in panels.items():
+                if row[what] is not None:
+                    x = left + (right - left) * (row[what] - least) / (full - least)
+                    parts.append(mark(_SHAPES[row["store"]], x, y, theme.own))
     return svg(height, parts, "Recall and bytes of each precision in each store")
 
 

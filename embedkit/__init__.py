@@ -61,6 +61,8 @@ _HOME = {
     "OptionError": "errors",
     "OverloadedError": "errors",
     "Page": "records.documents",
+    "PullReport": "bundle.moving.pull",
+    "PushReport": "bundle.moving.push",
     "Ranges": "vectors.quantization",
     "Ranked": "encoders.reranker",
     "Record": "records.documents",
@@ -103,6 +105,8 @@ _HOME = {
     "open_store": "stores.opening",
     "parse_filter": "records.filter_text",
     "powered": "vectors.similarity",
+    "pull": "bundle.moving.pull",
+    "push": "bundle.moving.push",
     "quantize": "vectors.quantization",
     "rescore": "vectors.similarity",
     "retry": "ingestion",
@@ -131,6 +135,10 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from embedkit.bundle.folder import Bundle as Bundle
+    from embedkit.bundle.moving.pull import PullReport as PullReport
+    from embedkit.bundle.moving.pull import pull as pull
+    from embedkit.bundle.moving.push import PushReport as PushReport
+    from embedkit.bundle.moving.push import push as push
     from embedkit.encoders.asynchronous import AsyncEncoder as AsyncEncoder
     from embedkit.encoders.cached.encoder import CachedEncoder as CachedEncoder
     from embedkit.encoders.classifier import Classifier as Classifier

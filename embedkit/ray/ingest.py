@@ -12,27 +12,20 @@ import ray.data
 from ray.data import ActorPoolStrategy
 
 import ray
-from embedkit.checks import boolean, check_id, positive
+from embedkit.checks import positive
 from embedkit.encoders.encoder import Encoder
-from embedkit.errors import EmbedkitError, InputError, OptionError, StoreError, WorkerError
+from embedkit.errors import EmbedkitError, InputError, OptionError
 from embedkit.ingestion.chunking.chunked import Chunking
 from embedkit.ingestion.distributed.bundle_ref import pack
-from embedkit.ingestion.distributed.letters import letter_box
-from embedkit.ingestion.distributed.plan import Plan, Work, check_shared, plan_run
+from embedkit.ingestion.distributed.driver import begun
+from embedkit.ingestion.distributed.plan import Work
 from embedkit.ingestion.distributed.preflight import require_ready
-from embedkit.ingestion.distributed.report import Account, DistributedReport
-from embedkit.ingestion.pipeline.columns import check_metric
+from embedkit.ingestion.distributed.report import DistributedReport
 from embedkit.ingestion.pipeline.kept import Kept
-from embedkit.ingestion.pipeline.lock import one_writer
-from embedkit.ingestion.pipeline.prune import check_prunable, prune
-from embedkit.ingestion.pipeline.report import IngestError, IngestInterrupted, several
 from embedkit.ingestion.rows.fields import Fields
 from embedkit.records.coercion import MetadataMode
 from embedkit.records.filters import Filter
 from embedkit.stores.contract import Metric
-from embedkit.stores.guarded import GuardedStore
-from embedkit.stores.opening import open_store
-from embedkit.stores.plugin_kit.naming import safe_name
 
 from .worker import Packed, RayWorker, check_nodes, lease
 
@@ -126,19 +119,9 @@ def ingest_dataset(
     """
     if not isinstance(ds, ray.data.Dataset):
         raise InputError(f"ds: expected a ray.data.Dataset, found {type(ds).__name__}")
-    if not isinstance(store, str):
-        raise InputError("store: expected its address, by which each worker opens it")
-    check_id(collection, "collection name")
-    boolean("sync", sync)
     for name, value in (("batch_size", batch_size), ("num_cpus", num_cpus)):
         positive(name, value)
     least, most = _pool(workers)
-    encoder = (
-        bundle
-        if isinstance(bundle, Encoder)
-        else Encoder.load(bundle, device=device, variant=variant, engine=engine, threads=num_cpus, on_truncate="ignore")
-    )
-    check_metric(encoder, metric)
     work = Work(
         role=role,
         metric=metric,
@@ -149,66 +132,40 @@ def ingest_dataset(
         keep_ids=sync,
         kept=Kept(dim, precision, index, any_dim),
     )
-    with open_store(store) as connection:
-        check_shared(connection)
-        with (
-            one_writer(connection, collection),
-            lease(_key(store, collection), f"the collection {collection!r}") as actor,
-        ):
-            made = plan_run(encoder, connection, collection, work, threads=num_cpus)
-            packed: Packed = [ray.put(pack(encoder.bundle))] if send_bundle else []
-            if preflight:
-                require_ready(check_nodes(made, packed, num_cpus=num_cpus, num_gpus=num_gpus))
-            place = f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters
-            account = Account(collection, letter_box(place, made.run_id), several(encoder.modality(role).noun))
-            answers = ds.map_batches(
-                RayWorker,  # type: ignore[arg-type]
-                fn_constructor_args=(made, packed, actor),
-                batch_size=batch_size,
-                batch_format="pyarrow",
-                compute=ActorPoolStrategy(min_size=least, max_size=most),
-                num_cpus=num_cpus,
-                num_gpus=num_gpus,
+    with (
+        begun(
+            bundle,
+            store,
+            collection,
+            work,
+            dead_letters=dead_letters,
+            device=device,
+            variant=variant,
+            engine=engine,
+            threads=num_cpus,
+        ) as run,
+        lease(_key(store, collection), f"the collection {collection!r}") as actor,
+    ):
+        packed: Packed = [ray.put(pack(run.encoder.bundle))] if send_bundle else []
+        if preflight:
+            require_ready(check_nodes(run.plan, packed, num_cpus=num_cpus, num_gpus=num_gpus))
+        answers = ds.map_batches(
+            RayWorker,  # type: ignore[arg-type]
+            fn_constructor_args=(run.plan, packed, actor),
+            batch_size=batch_size,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(min_size=least, max_size=most),
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+        )
+        with _patient(answers, stall_seconds):
+            return run.finish(
+                answers.iter_batches(batch_size=None, batch_format="pyarrow"),
+                filter=filter,
+                on_progress=on_progress,
+                failures=(ray.exceptions.RayError, TimeoutError, RuntimeError),
+                cause=_cause,
             )
-            with _patient(answers, stall_seconds):
-                return _run(answers, account, connection, made, sync=sync, filter=filter, on_progress=on_progress)
-
-
-def _run(
-    answers: ray.data.Dataset,
-    account: Account,
-    connection: GuardedStore,
-    made: Plan,
-    *,
-    sync: bool,
-    filter: Filter | None,
-    on_progress: Callable[[DistributedReport], object] | None,
-) -> DistributedReport:
-    try:
-        for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
-            account.take(table)
-            if on_progress is not None:
-                on_progress(account.report())
-        collection = connection.open(made.collection)
-        if sync:
-            check_prunable(account)
-            account.deleted = prune(collection, account, filter)
-        collection.flush()
-        account.dead.finish()
-        return account.report()
-    except KeyboardInterrupt:
-        raise IngestInterrupted(account.report()) from None
-    except InputError:
-        raise
-    except StoreError as error:
-        raise IngestError(str(error), account.report()) from error
-    except (ray.exceptions.RayError, TimeoutError, RuntimeError) as error:
-        cause = _cause(error)
-        if isinstance(cause, EmbedkitError) and not isinstance(cause, StoreError | WorkerError):
-            raise cause from error
-        raise IngestError(str(cause).strip() or type(cause).__name__, account.report()) from error
-    finally:
-        account.close()
 
 
 def _cause(error: BaseException) -> BaseException:

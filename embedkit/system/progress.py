@@ -1,4 +1,4 @@
-"""A bar that shows how many items are encoded."""
+"""A bar that shows how many items are encoded, or bytes moved."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class _Silent:
         pass
 
 
-def bar_of(total: int, progress: bool | None) -> Any:
-    """A bar on stderr for ``total`` items, as a context; None: in a terminal."""
+def bar_of(total: int, progress: bool | None, unit: str = "text") -> Any:
+    """A bar on stderr for ``total`` items, as a context; None: in a terminal. The unit ``B`` is shown in thousands and millions."""
     if progress is None:
         progress = sys.stderr is not None and sys.stderr.isatty()
     if not progress:
         return nullcontext(_Silent())
     from tqdm import tqdm
 
-    return tqdm(total=total, unit="text")
+    return tqdm(total=total, unit=unit, unit_scale=unit == "B")

@@ -14,6 +14,7 @@ import click
 
 from embedkit.cli.click_ext import Command, argument
 from embedkit.errors import EmbedkitError
+from embedkit.system.files.words import begin_in_utf_8
 
 MISSING = 3
 """The exit code where the bundle was written without a variant that was asked for."""
@@ -219,6 +220,7 @@ def _explain(found: list[Any], as_json: bool) -> None:
 
 def main() -> None:
     """Run the command; an error of embedkit's own is one message on standard error and exit code 1."""
+    begin_in_utf_8()
     try:
         app()
     except EmbedkitError as error:

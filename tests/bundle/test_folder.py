@@ -82,6 +82,10 @@ def test_a_link_is_what_is_behind_it(tiny: Path, tmp_path: Path) -> None:
     os.mkfifo(outside)
     with pytest.raises(BundleError, match="expected a file, found a folder or a device"):
         Bundle.open(tiny).verify_files()
+    (tiny / "embedkit.json").unlink()
+    (tiny / "embedkit.json").symlink_to("/proc/kmsg")
+    with pytest.raises(BundleError, match=r"no embedkit\.json in this folder"):
+        Bundle.open(tiny)
 
 
 def with_external_data(folder: Path) -> Path:

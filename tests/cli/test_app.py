@@ -26,6 +26,8 @@ def test_version_and_help(run):
         "similar",
         "info",
         "dedupe",
+        "pull",
+        "push",
     ):
         assert f"  {command}" in out
         text = run(command, "--help")[1]
@@ -42,7 +44,7 @@ def test_the_help_tells_what_is_needed_and_what_is_the_default(run):
     listed = run("--help")[1].split("Commands:\n")[1].split("\n\n")[0]
     names = (
         "encode rerank classify ingest sync check retry search copy stores load-table "
-        "inspect verify eval info migrate similar dedupe mcp serve completion demo"
+        "inspect verify eval info migrate similar dedupe pull push mcp serve completion demo"
     )
     assert [line.split()[0] for line in listed.splitlines()] == names.split()
     text = run("search", "--help")[1]

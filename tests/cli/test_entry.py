@@ -86,3 +86,14 @@ def test_a_reader_that_goes_away_is_no_crash(bundle, folder):
     assert process.stderr is not None
     assert process.stderr.read() == b""
     assert process.wait() != 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="words are Unicode elsewhere")
+def test_a_locale_that_knows_ascii_alone(tmp_path):
+    ascii_alone = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", "from embedkit.cli.entry import main; main()", "inspect", os.fsencode("\u00e9")]
+    done = subprocess.run(command, cwd=tmp_path, env=ascii_alone, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode("utf-8").split(",")[0]) == (
+        1,
+        "error: \u00e9: expected a bundle folder",
+    )

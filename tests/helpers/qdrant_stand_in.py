@@ -18,6 +18,8 @@ from qdrant_client.http.models import models as rest
 
 Fault = tuple[int, dict[str, str], str]
 CUT: Fault = (0, {}, "")
+HUNG: Fault = (-1, {}, "")
+"""Answered by nothing, for as long as the server runs."""
 
 
 class StandIn:
@@ -29,6 +31,7 @@ class StandIn:
         self.faults: dict[str, list[Fault]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.forgets_metadata = False
+        self.ended = threading.Event()
 
     def fault(self, request: str) -> Fault | None:
         for pattern, answers in self.faults.items():
@@ -107,7 +110,9 @@ def stand_in() -> Iterator[tuple[StandIn, str]]:
             path = self.path.partition("?")[0]
             state.requests.append((f"{self.command} {self.path}", dict(self.headers)))
             status, headers, text = state.fault(f"{self.command} {path}") or (200, {}, "")
-            if status == 0:
+            if status <= 0:
+                if status < 0:
+                    state.ended.wait()
                 self.connection.close()
                 return
             if status == 200:
@@ -142,5 +147,6 @@ def stand_in() -> Iterator[tuple[StandIn, str]]:
     try:
         yield state, f"qdrant://127.0.0.1:{server.server_port}"
     finally:
+        state.ended.set()
         server.shutdown()
         server.server_close()

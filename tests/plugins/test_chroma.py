@@ -33,7 +33,7 @@ from embedkit.testing import StoreTests
 pytest.importorskip("chromadb")
 from embedkit.stores.opening import open_store as open_address
 from embedkit.testing.samples import DIM, text_batch, unit_vectors
-from embedkit_chroma import _store, open_store
+from embedkit_chroma import _search, open_store
 from helpers import slow
 
 
@@ -226,7 +226,8 @@ def test_two_threads_that_write_one_id_do_not_mix_their_fields(url):
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
 def test_rows_that_the_index_has_lost_are_found(tmp_path, metric, monkeypatch):
-    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 0)
+    monkeypatch.setattr(_search, "INDEX_FROM_ROWS", 0)
+    monkeypatch.setattr(_search, "PARTLY_FROM_ROWS", 0)
     rng = np.random.default_rng(2)
     rows = rng.normal(size=(40, 6)).astype(np.float32)
     with opened(f"chroma:{tmp_path / 'index'}") as store:
@@ -258,14 +259,14 @@ def test_rows_that_the_index_has_lost_are_found(tmp_path, metric, monkeypatch):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
-def test_more_equal_vectors_than_the_graph_has_edges_hide_nothing(tmp_path, metric):
+def test_more_equal_vectors_than_the_graph_has_edges_hide_nothing(url, metric):
     """Rows of equal texts lead to each other alone in the index: of 8 texts it finds no row of some."""
     rng = np.random.default_rng(1)
     texts = unit_vectors(200, dim=16, seed=1)
     order = np.repeat(np.arange(200), [150] * 4 + [1] * 196)
     ids = [f"{place} {text}" for place, text in enumerate(order)]
-    with opened(f"chroma:{tmp_path / 'index'}") as store:
-        docs = store.ensure(CollectionSpec("equal", 16, metric))
+    with opened(url) as store:
+        docs = store.ensure(CollectionSpec(f"equal {metric}", 16, metric))
         docs.upsert(text_batch(ids, vectors=texts[order], metadata=[{"even": int(text) % 2 == 0} for text in order]))
         for expression, some in ((None, range(200)), (F("even").is_in([True]), range(0, 200, 2))):
             found = docs.query(texts[some], 3, filter=expression)
@@ -508,7 +509,7 @@ import os, signal, sys
 import numpy as np
 from embedkit.stores.opening import open_store as open_address
 from embedkit.testing.samples import DIM, text_batch, unit_vectors
-from embedkit_chroma import _store, open_store
+from embedkit_chroma import _search, open_store
 from embedkit.stores.guarded import GuardedStore
 from embedkit.records import RecordBatch
 from embedkit.stores.contract import CollectionSpec, StoreURL
@@ -575,7 +576,9 @@ def test_closing_twice_takes_no_others_mark(tmp_path: Path) -> None:
 def test_hits_beyond_what_the_index_gives_at_once_are_compared_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_store, "_HITS", 7)
+    monkeypatch.setattr(_search, "HITS", 7)
+    monkeypatch.setattr(_search, "INDEX_FROM_ROWS", 0)
+    monkeypatch.setattr(_search, "PARTLY_FROM_ROWS", 0)
     with open_address(f"chroma:{tmp_path / 'index'}") as store:
         docs = store.ensure(CollectionSpec("docs", DIM))
         rows = unit_vectors(50, seed=1)

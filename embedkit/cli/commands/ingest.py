@@ -12,6 +12,7 @@ from embedkit.cli.click_ext import argument
 from embedkit.cli.cluster import cluster_option
 from embedkit.cli.filling.kept_options import KeptOptions, kept_options
 from embedkit.cli.filling.run import Run, names_of, reported
+from embedkit.cli.filling.watch import watch as follow
 from embedkit.cli.options import (
     Cutting,
     FieldOptions,
@@ -119,6 +120,7 @@ def ingest(
     "  embedkit sync bundle manual/ --store chroma:index --collection manual\n"
     "  embedkit sync bundle wiki.jsonl --store chroma:index --collection all --filter site==wiki\n"
     "  embedkit sync bundle manual/ --store chroma:index --collection manual --dry-run\n"
+    "  embedkit sync bundle manual/ --store qdrant://localhost:6333 --collection manual --watch\n"
     "\n\b\nNothing is deleted by a source that is empty, or where a row's id cannot be read; a bad row keeps what is stored of it.",
 )
 @bundle_argument
@@ -133,6 +135,14 @@ def ingest(
 @outputs_option
 @kept_options
 @dry_run_option
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Go on: a round whenever the source has changed and keeps still, a line for each, until Ctrl-C or SIGTERM, which let a round end.",
+)
+@click.option(
+    "--every", type=click.FloatRange(min=0.05), metavar="SECONDS", help="With --watch: between two looks; by default 2."
+)
 @loading_options
 @dead_letters_option
 @fail_option
@@ -151,6 +161,8 @@ def sync(
     outputs: str | None,
     kept: KeptOptions,
     dry_run: bool,
+    watch: bool,
+    every: float | None,
     loading: Loading,
     dead_letters: str | None,
     fail_on_dead: bool,
@@ -160,8 +172,14 @@ def sync(
     """Make a collection hold exactly what its source does: write what is new or changed, delete what is gone."""
     rows, only = reading.rows(files, columns), condition(filter)
     run = Run(rows, bundle, store, collection, cutting, loading, json, quiet, kept.given())
+    if (watch and (dry_run or "-" in files)) or (every is not None and not watch):
+        raise click.BadParameter(
+            "--watch is for files that can be read again, without --dry-run; --every is for --watch"
+        )
     if dry_run:
         run.estimate(outputs, sync=True, filter=only)
+    elif watch:
+        follow(run, metric, dead_letters, outputs=outputs, filter=only, fail_on_dead=fail_on_dead, every=every)
     else:
         run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, sync=True, filter=only)
 

@@ -55,7 +55,6 @@ class Run:
         dedupe: float | None = None,
     ) -> None:
         """Put the rows into the collection, here or by a cluster, and print what became of them."""
-        from embedkit.ingestion import ingest as run
 
         def action() -> IngestReport:
             encoder = self.loading.load(self.bundle)
@@ -71,24 +70,10 @@ class Run:
                     metadata_policy=self.policy,
                     outputs=names_of(outputs),
                     dead_letters=dead_letters or None,
-                    num_cpus=self.loading.threads or 1,
+                    threads=self.loading.threads,
                     **self.kept,
                 )
-            return run(
-                self._documents(encoder),
-                encoder,
-                self.store,
-                collection=self.collection,
-                metric=metric or None,  # type: ignore[arg-type]
-                metadata_policy=self.policy,
-                dead_letters=dead_letters or None,
-                progress=False if self.quiet else None,
-                sync=sync,
-                filter=filter,
-                outputs=names_of(outputs),
-                dedupe=dedupe,
-                **self.kept,
-            )
+            return self.once(encoder, metric, dead_letters, outputs=outputs, sync=sync, filter=filter, dedupe=dedupe)
 
         report = reported(action, self.json, self.quiet)
         if self.rows.skipped and not self.quiet:
@@ -97,6 +82,37 @@ class Run:
             print(f"not read, since they are no {what} ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
         if report.dead > report.near_duplicates and fail_on_dead:
             sys.exit(1)
+
+    def once(
+        self,
+        encoder: BaseEncoder,
+        metric: str | None,
+        dead_letters: str | None,
+        *,
+        outputs: str | None = None,
+        sync: bool = False,
+        filter: Filter | None = None,
+        dedupe: float | None = None,
+        quiet: bool = False,
+    ) -> IngestReport:
+        """Put the rows into the collection, with an encoder that is loaded; what became of them."""
+        from embedkit.ingestion import ingest as run
+
+        return run(
+            self._documents(encoder),
+            encoder,
+            self.store,
+            collection=self.collection,
+            metric=metric or None,  # type: ignore[arg-type]
+            metadata_policy=self.policy,
+            dead_letters=dead_letters or None,
+            progress=False if self.quiet or quiet else None,
+            sync=sync,
+            filter=filter,
+            outputs=names_of(outputs),
+            dedupe=dedupe,
+            **self.kept,
+        )
 
     def _documents(self, encoder: BaseEncoder) -> FileRows | chunked:
         from embedkit.ingestion import chunked

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -18,6 +17,8 @@ from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.addresses import below, check_address, is_far, kind, without_query
 from embedkit.system.files.compression import BROKEN, decompressed, state, uncompressed_name
 from embedkit.system.files.encodings import Transcoded, named
+from embedkit.system.files.kinds import is_endless, is_special
+from embedkit.system.files.words import as_utf_8
 
 from .registry import FORMATS, format_of, is_of
 from .source import Source
@@ -36,9 +37,10 @@ class FileRows:
     Zstandard) is known by its first bytes.
 
     Of a folder all files below it are read in the order of their paths, and ids are paths relative to it, with ``/``.
-    Hidden files, dead letters and linked folders are not read, nor are pipes, sockets, devices and files of unknown suffix
-    that are no text; ``skipped`` names these. Pictures are read as ``image`` alone, sounds as ``audio``, and then nothing else
-    is: each is a document with its caption (``cat.txt`` beside ``cat.jpg``, or its id) and its path as ``uri``.
+    Hidden files, dead letters and linked folders are not read, nor are pipes, sockets, devices, files that the kernel makes
+    (``/proc``, ``/sys``) and files of unknown suffix that are no text; ``skipped`` names these. Pictures are read as ``image``
+    alone, sounds as ``audio``, and then nothing else is: each is a document with its caption (``cat.txt`` beside ``cat.jpg``, or
+    its id) and its path as ``uri``.
 
     A row that cannot be read is a `BadRow`, and so is a file that is damaged, gone, or changed while it was read.
 
@@ -124,7 +126,7 @@ class FileRows:
                 yield from self._folder(path)
             else:
                 form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
-                yield Source(path, without_query(path), form, self.delimiter, self.encoding)
+                yield Source(path, as_utf_8(without_query(path)), form, self.delimiter, self.encoding)
 
     def media(self, form: str) -> FileRows:
         """The same as files of a format of media (``image``, ``audio``), where neither a format nor a field of files was given and all
@@ -162,7 +164,7 @@ class FileRows:
         folder = Folder(path)
         for relative in folder:
             place = f"{path.rstrip('/')}/{relative}" if is_far(path) else os.path.join(path, relative)
-            if _is_special(place):
+            if not is_far(path) and is_special(place):
                 self.skipped.append(place)
                 continue
             form = self.format or format_of(relative)
@@ -170,7 +172,7 @@ class FileRows:
                 self.skipped.append(place)
                 continue
             if form or _is_text(place, self.encoding):
-                yield Source(place, relative, form or "text", self.delimiter, self.encoding)
+                yield Source(place, as_utf_8(relative), form or "text", self.delimiter, self.encoding)
             else:
                 self.skipped.append(place)
         for place, reason in folder.failed:
@@ -243,24 +245,6 @@ def _is_text(path: str, encoding: str = "") -> bool:
     return b"\0" not in head
 
 
-def _is_special(path: str) -> bool:
-    """Whether a name stands for no file but a pipe, a socket or a device; False where that cannot be told."""
-    if is_far(path):
-        return False
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _is_endless(path: str) -> bool:
-    """Whether this is a socket, a disk, or a device that gives bytes for ever, as /dev/zero does."""
-    found = os.stat(path)
-    endless = stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == 1 and os.minor(found.st_rdev) != 3
-    return endless or stat.S_ISSOCK(found.st_mode) or stat.S_ISBLK(found.st_mode)
-
-
 def _problem(path: str) -> str:
     if path == "-":
         return ""
@@ -270,10 +254,10 @@ def _problem(path: str) -> str:
             kind(path)
         elif os.path.isdir(path):
             os.scandir(path).close()
+        elif is_endless(path):
+            return f"{path}: it is a socket, a device or a file of the kernel's"
         elif os.path.isfile(path):
             open(path, "rb").close()
-        elif _is_endless(path):
-            return f"{path}: it is a socket or a device"
     except (OSError, ValueError) as error:
         return f"{path}: {getattr(error, 'strerror', None) or error}"
     return ""

@@ -1,4 +1,5 @@
-"""Files of other machines by their address: ``s3://``, ``gs://``, ``hf://`` and ``https://``, each by its package (fsspec).
+"""Files of other machines by their address: ``s3://``, ``gs://``, ``hf://`` and ``https://``, each by its package (fsspec), read
+and, but of ``https://``, written.
 
 Credentials are those that the package finds in the environment; an address has none. Whatever a package raises is an `OSError`.
 """
@@ -6,9 +7,10 @@ Credentials are those that the package finds in the environment; an address has 
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Literal, cast
 
 from embedkit.errors import EmbedkitError, InputError
@@ -57,26 +59,79 @@ def without_query(path: str) -> str:
 
 def kind(path: str) -> Literal["file", "folder"]:
     """What is there; raises `OSError` where there is nothing, or it cannot be asked."""
-    with _as_os_error(path):
+    with as_os_error(path):
         system, inner = _system(path)
         return "folder" if system.info(inner)["type"] == "directory" else "file"
 
 
 def below(path: str) -> list[str]:
     """The files in a folder and all below it, as paths relative to it with ``/``; raises `OSError`."""
-    with _as_os_error(path):
+    with as_os_error(path):
         system, inner = _system(path)
         system.invalidate_cache()
         start = inner.rstrip("/") + "/"
         return [str(name).removeprefix(start) for name in system.find(inner)]
 
 
-def open_far(path: str) -> BinaryIO:
-    """The bytes of a file, read a MiB at a time, from any place where the other side allows that; raises `OSError`, here or while it
-    is read."""
-    with _as_os_error(path):
+_STAMPS = ("size", "ETag", "LastModified", "Last-Modified", "md5Hash", "generation", "blob_id", "created", "mtime")
+"""What systems of files call that by which a file is told from what it was."""
+
+
+def stamps_far(path: str) -> dict[str, str]:
+    """What the other side tells of a file, or of each file in a folder and all below it, by its path there: another text where the
+    file is another one. Raises `OSError`."""
+    with as_os_error(path):
         system, inner = _system(path)
-        return cast(BinaryIO, io.BufferedReader(_Far(path, system.open(inner, "rb", block_size=_BLOCK)), _BLOCK))
+        system.invalidate_cache()
+        told = system.info(inner)
+        found = system.find(inner, detail=True) if told["type"] == "directory" else {inner: told}
+        return {name: repr([one.get(key) for key in _STAMPS]) for name, one in found.items()}
+
+
+def open_far(path: str, block: int = _BLOCK) -> BinaryIO:
+    """The bytes of a file, ``block`` of them at a time, from any place where the other side allows that; raises `OSError`, here or
+    while it is read."""
+    with as_os_error(path):
+        system, inner = _system(path)
+        return cast(BinaryIO, io.BufferedReader(_Far(path, system.open(inner, "rb", block_size=block)), block))
+
+
+def look_anew(path: str) -> None:
+    """Let what a package remembers of the place of ``path`` be asked again; raises `OSError`."""
+    with as_os_error(path):
+        _system(path)[0].invalidate_cache()
+
+
+def size_far(path: str) -> int | None:
+    """The bytes of a file, None where there is none, or it does not say; raises `OSError` where it cannot be asked."""
+    try:
+        with as_os_error(path):
+            system, inner = _system(path)
+            found = system.info(inner)
+    except FileNotFoundError:
+        return None
+    return found.get("size") if found["type"] == "file" else None
+
+
+def put_far(file: str | os.PathLike[str], path: str) -> None:
+    """A file of this machine, at an address, in the place of what is there; raises `OSError`."""
+    with as_os_error(path):
+        system, inner = _system(path)
+        system.put_file(os.fspath(file), inner)
+
+
+def write_far(raw: bytes, path: str) -> None:
+    """A file of these bytes at an address, in the place of what is there; raises `OSError`."""
+    with as_os_error(path):
+        system, inner = _system(path)
+        system.pipe_file(inner, raw)
+
+
+def remove_far(path: str) -> None:
+    """Delete a file at an address, if there is one; raises `OSError`."""
+    with suppress(FileNotFoundError), as_os_error(path):
+        system, inner = _system(path)
+        system.rm_file(inner)
 
 
 def _system(path: str) -> tuple[Any, str]:
@@ -92,13 +147,24 @@ def _scheme(path: str) -> str:
 
 
 @contextmanager
-def _as_os_error(path: str) -> Iterator[None]:
+def as_os_error(path: str) -> Iterator[None]:
+    """Whatever the block raises, which asks for ``path``, is an error of embedkit or an `OSError`."""
     try:
         yield
+    except FileNotFoundError as error:
+        if _is_unanswered(error.__cause__):
+            raise OSError(f"{type(error.__cause__).__name__}: {error.__cause__}") from error
+        raise
     except (EmbedkitError, OSError):
         raise
     except Exception as error:  # packages raise what is no OSError where a server refuses
         raise OSError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _is_unanswered(cause: BaseException | None) -> bool:
+    """Whether a server of the web said something else than that there is no such file, or nothing, which fsspec takes for the same."""
+    of_the_web = type(cause).__module__.partition(".")[0] == "aiohttp" or isinstance(cause, TimeoutError)
+    return of_the_web and getattr(cause, "status", None) not in (404, 410)
 
 
 class _Far(io.RawIOBase):
@@ -117,7 +183,7 @@ class _Far(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place."""
-        with _as_os_error(self._path):
+        with as_os_error(self._path):
             return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
@@ -126,7 +192,7 @@ class _Far(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer``; 0 at the end."""
-        with _as_os_error(self._path):
+        with as_os_error(self._path):
             piece = self._file.read(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)

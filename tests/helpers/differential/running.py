@@ -28,7 +28,7 @@ class Place:
         self.url, self._open = url, opening
         self.store: GuardedStore = opening(url)
         self.caps = self.store.caps
-        self._other: subprocess.Popen[bytes] | None = None
+        self._other: Other | None = None
 
     def search(self, seeds: Sequence[int], length: int, *, elsewhere: bool) -> str:
         """The report of the first sequence that fails, in its shortest form; empty where none does."""
@@ -71,7 +71,7 @@ class Place:
         """Release the store, and the other process."""
         self.store.close()
         if self._other is not None:
-            self._other.communicate()
+            self._other.close()
 
     def _reopened(self, name: str) -> GuardedCollection:
         self.store.close()
@@ -84,19 +84,11 @@ class Place:
         if not self.caps.multi_process:
             self.store.close()
         try:
-            if self._other is None:
-                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-                self._other = subprocess.Popen(
-                    [sys.executable, "-m", __name__, self.url],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env=environment,
-                )
-            assert self._other.stdin is not None
-            assert self._other.stdout is not None
-            pickle.dump((step, name, setting), self._other.stdin)
-            self._other.stdin.flush()
-            answer = pickle.load(self._other.stdout)
+            self._other = self._other or Other(self.url)
+            answer = self._other.asked((step, name, setting))
+        except OtherEndedError:
+            self._other = None
+            raise
         finally:
             if not self.caps.multi_process:
                 docs = self._reopened(name)
@@ -104,28 +96,62 @@ class Place:
         return docs, answer
 
 
-def serve(url: str) -> None:
-    """Do what is asked for on standard input, and answer on standard output: the other process."""
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a database prints is no answer
+class OtherEndedError(Exception):
+    """The other process has ended, and says how."""
+
+
+class Other:
+    """Another process with the store open. It answers through a pipe of its own, into which nothing prints."""
+
+    def __init__(self, url: str) -> None:
+        answers, given = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, url, str(given)],
+            stdin=subprocess.PIPE,
+            stdout=2,  # what a database prints is no answer
+            pass_fds=[given],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        os.close(given)
+        self._answers = os.fdopen(answers, "rb")
+
+    def asked(self, what: tuple[Step, str, Setting]) -> Any:
+        """What it answers; a string is an exception's traceback."""
+        assert self._process.stdin is not None
+        try:
+            pickle.dump(what, self._process.stdin)
+            self._process.stdin.flush()
+            return pickle.load(self._answers)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self._process.kill()
+            self._answers.close()
+            raise OtherEndedError(f"the other process ended with {self._process.wait()}: {error!r}") from error
+
+    def close(self) -> None:
+        """End it, and wait until it has."""
+        self._process.communicate()
+        self._answers.close()
+
+
+def serve(url: str, given: int) -> None:
+    """Do what is asked for on standard input, and answer to the pipe ``given``: the other process."""
     kept: GuardedStore | None = None
     while True:
         try:
             step, name, setting = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        answer: Any
         try:
             kept = kept or open_store(url)
-            answer = perform(step, kept.open(name), setting)
+            answer = pickle.dumps(perform(step, kept.open(name), setting))
         except Exception:
-            answer = traceback.format_exc()
+            answer = pickle.dumps(traceback.format_exc())
         if kept is not None and not kept.caps.multi_process:
             kept.close()
             kept = None
-        pickle.dump(answer, out)
-        out.flush()
+        while answer:
+            answer = answer[os.write(given, answer) :]
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

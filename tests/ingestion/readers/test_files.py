@@ -110,14 +110,15 @@ def test_pipes_sockets_and_devices_in_a_folder_are_not_opened(site, monkeypatch)
     os.mkfifo("pipe.txt")
     os.mkfifo("a/rows.jsonl")
     os.symlink("/dev/zero", "zero.txt")
+    os.symlink("/proc/kmsg", "log.txt")  # a file by its mode
     listener = socket.socket(socket.AF_UNIX)
     listener.bind("socket.md")
     rows = FileRows(["."])
     assert [row.id for row in rows] == expected
     listener.close()
-    assert {"./pipe.txt", "./a/rows.jsonl", "./zero.txt", "./socket.md"} <= set(rows.skipped)
-    for path in ("socket.md", "/dev/zero"):
-        with pytest.raises(InputError, match=f"{path}: it is a socket or a device"):
+    assert {"./pipe.txt", "./a/rows.jsonl", "./zero.txt", "./socket.md", "./log.txt"} <= set(rows.skipped)
+    for path in ("socket.md", "/dev/zero", "/proc/kmsg"):
+        with pytest.raises(InputError, match=f"{path}: it is a socket, a device or a file of the kernel's"):
             FileRows([path])
     assert list(FileRows(["/dev/null"], format="jsonl")) == []
 

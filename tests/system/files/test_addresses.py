@@ -7,7 +7,21 @@ import sys
 import pytest
 
 from embedkit.errors import InputError, MissingExtraError
-from embedkit.system.files.addresses import SCHEMES, below, check_address, is_far, kind, open_far, without_query
+from embedkit.system.files.addresses import (
+    SCHEMES,
+    below,
+    check_address,
+    is_far,
+    kind,
+    open_far,
+    put_far,
+    remove_far,
+    size_far,
+    stamps_far,
+    without_query,
+    write_far,
+)
+from helpers.web import web
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -84,3 +98,41 @@ def test_what_follows_an_address_is_left_out():
     assert without_query("https://host/a.csv?key=secret#part") == "https://host/a.csv"
     assert without_query("s3://bucket/a?b") == "s3://bucket/a?b"
     assert without_query("a?b#c") == "a?b#c"
+
+
+def test_files_are_written_and_removed(memory, tmp_path):
+    (tmp_path / "x").write_bytes(b"some bytes")
+    put_far(tmp_path / "x", "memory://b/f/x")
+    write_far(b"others", "memory://b/f/y")
+    assert (memory.cat("/b/f/x"), memory.cat("/b/f/y")) == (b"some bytes", b"others")
+    assert [size_far(f"memory://b/f/{name}") for name in ("x", "y", "z")] == [10, 6, None]
+    assert size_far("memory://b/f") is None
+    remove_far("memory://b/f/x")
+    remove_far("memory://b/f/x")
+    assert below("memory://b/f") == ["y"]
+
+
+def test_a_file_that_is_another_has_another_stamp(memory):
+    memory.pipe({"/b/f/x": b"1", "/b/f/y": b"1"})
+    before = stamps_far("memory://b/f")
+    assert before == stamps_far("memory://b/f")
+    assert stamps_far("memory://b/f/x").keys() == {"/b/f/x"}
+    memory.pipe("/b/f/x", b"2")
+    after = stamps_far("memory://b/f")
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] == ["/b/f/x"]
+    with pytest.raises(FileNotFoundError):
+        stamps_far("memory://b/nothing")
+
+
+def test_a_server_that_does_not_answer_is_no_file_that_is_not_there(tmp_path):
+    pytest.importorskip("aiohttp")
+    with web(tmp_path) as server:
+        assert size_far(f"{server.url}/nothing") is None
+        server.status = 503
+        with pytest.raises(OSError, match="503") as refused:
+            size_far(f"{server.url}/nothing")
+        assert not isinstance(refused.value, FileNotFoundError)
+    with pytest.raises(OSError, match="Connect") as gone:  # nobody listens at this port
+        open_far("http://127.0.0.1:9/nothing")
+    assert not isinstance(gone.value, FileNotFoundError)

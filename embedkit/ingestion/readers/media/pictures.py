@@ -14,6 +14,7 @@ from typing import Any
 
 from embedkit.runtime.frontends.image.decoding import MAX_PICTURE_BYTES, PICTURE_FORMATS, pillow, size_of
 from embedkit.runtime.frontends.media import Undecodable, read_file
+from embedkit.system.files.kinds import is_special
 from embedkit.system.files.lines import not_utf8
 
 from .known import facts_of
@@ -27,7 +28,9 @@ _OFFSETS = re.compile(r"[+-]\d\d:\d\d|Z")
 def of_file(path: str, exif: Collection[str] = ()) -> dict[str, Any]:
     """``media``, ``width`` and ``height`` in pixels, upright, and the ``sha256`` of a picture's file; of what ``exif`` names ``taken`` (ISO
     8601, with an offset where the camera knew it) and ``camera``, where they are there. A file that was read before is not read again
-    where its size and times are the same. Raises `Undecodable`."""
+    where its size and times are the same. Raises `Undecodable`, for a pipe or a device too, which is not opened."""
+    if is_special(path):
+        raise Undecodable(f"{path}: no file but a pipe, a socket or a device; name a file, or leave it out")
     wanted = " ".join(["image 1", *sorted(exif)])
     return facts_of(path, wanted, lambda: picture_facts(read_file(Path(path), MAX_PICTURE_BYTES), exif))
 
@@ -43,7 +46,7 @@ def caption_beside(path: str) -> str:
     """What stands in the file of a picture's name with ``.txt``; nothing where there is none. Raises `Undecodable` for what is no
     text, and `OSError`."""
     beside = os.path.splitext(path)[0] + ".txt"
-    if not os.path.isfile(beside):
+    if not os.path.isfile(beside) or is_special(beside):
         return ""
     with open(beside, "rb") as file:
         caption = file.read(_LONGEST_CAPTION)

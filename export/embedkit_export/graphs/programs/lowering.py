@@ -27,7 +27,7 @@ _KEPT = frozenset(
     aten.eq.Tensor aten.ne.Tensor aten.lt.Tensor aten.le.Tensor aten.gt.Tensor aten.ge.Tensor
     aten.bitwise_not.default aten.bitwise_and.Tensor aten.bitwise_or.Tensor aten.logical_not.default aten.logical_and.default
     aten.logical_or.default aten.where.self aten.masked_fill.Scalar
-    aten.sum.dim_IntList aten.mean.dim aten.amax.default aten.linalg_vector_norm.default
+    aten.sum.dim_IntList aten.mean.dim aten.amax.default aten.argmax.default aten.linalg_vector_norm.default
     aten.linear.default aten.addmm.default aten.matmul.default aten.bmm.default aten.conv1d.default aten.conv2d.default
     aten.layer_norm.default aten.softmax.int aten.embedding.default aten.gather.default
     aten.view.default aten.reshape.default aten.transpose.int aten.permute.default aten.expand.default aten.repeat.default aten.unsqueeze.default

@@ -1,4 +1,5 @@
-"""torch's ONNX exporter without what it does again for every program: a third of a small model's capture.
+"""torch's ONNX exporter without what it does again for every program, a third of a small model's capture, and without what it
+keeps of one.
 
 Both shortcuts stand in for functions of torch while a capture runs, give what these give, and leave them alone in a torch
 that has them no longer.
@@ -8,9 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
+
+from onnxscript import rewriter
 
 try:
     from torch.onnx._internal.exporter._registration import ONNXRegistry
@@ -25,15 +28,23 @@ except (ImportError, AttributeError):  # pragma: no cover - another torch, which
 
 @contextmanager
 def in_short() -> Iterator[None]:
-    """While this holds, torch's table of ONNX functions is made once a process, and types are promoted where they are mixed."""
-    if not _KNOWN:  # pragma: no cover
-        yield
-        return
-    with (
-        patch.object(ONNXRegistry, "from_torchlib", staticmethod(_table)),
-        patch.object(_INTERPRETER, "run", _promote(_INTERPRETER.run), create=True),
-    ):
-        yield
+    """While this holds, torch's table of ONNX functions is made once a process, and types are promoted where they are mixed. After it
+    no captured program is kept."""
+    try:
+        with ExitStack() as patches:
+            if _KNOWN:
+                patches.enter_context(patch.object(ONNXRegistry, "from_torchlib", staticmethod(_table)))
+                patches.enter_context(patch.object(_INTERPRETER, "run", _promote(_INTERPRETER.run), create=True))
+            yield
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """Rules that rewrite graphs hold the last node that each has seen, and with it a whole graph and its weights."""
+    for rule in getattr(rewriter, "_DEFAULT_REWRITE_RULES", ()):
+        held = vars(getattr(rule, "_matcher", rule))
+        held.update(dict.fromkeys(held.keys() & {"_current_node", "_graph", "_match"}))
 
 
 @functools.cache

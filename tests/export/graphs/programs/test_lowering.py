@@ -57,6 +57,7 @@ KNOWN = {
     "parts": lambda x: torch.cat([part + i for i, part in enumerate(x.chunk(4, dim=1))], dim=1),
     "dropout": lambda x: nn.functional.dropout(x.float(), 0.5, training=False),
     "the smaller and the larger": lambda x: torch.min(x, 3 - x) + torch.max(x, x * x),
+    "the place of the largest": lambda x: x.argmax(dim=1, keepdim=True) + x.argmax(),
     "what is changed in place and read once": lambda x: (x.float() @ torch.ones(6, 4)).add_(2.0),
     "bits": lambda x: ((x > 0) & (x < 5) | (x == 0)).to(torch.int64),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -82,6 +84,13 @@ def test_a_program_that_does_not_say_what_its_nodes_give_is_run_by_torch(monkeyp
                 with pytest.raises(Exception, match=r"."):  # numbers where torch's own pass has what stands for them
                     promoted.run(X)
         assert bool(runs) is not told
+
+
+def test_no_captured_program_is_kept_with_its_weights() -> None:
+    with in_short():
+        graph = weakref.ref(_model().graph)
+    gc.collect()
+    assert graph() is None
 
 
 def test_torch_is_left_as_it_was() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,12 @@ def test_of_files(tmp_path: Path) -> None:
     assert caption_beside(str(tmp_path / "b.jpg")) == ""
     with pytest.raises(Undecodable, match="cannot be read"):
         of_file(str(tmp_path / "gone.jpg"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are files here")
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cat.jpg")
+    os.mkfifo(tmp_path / "cat.txt")
+    with pytest.raises(Undecodable, match=r"cat.jpg: no file but a pipe"):
+        of_file(str(tmp_path / "cat.jpg"))
+    assert caption_beside(str(tmp_path / "cat.jpg")) == ""
