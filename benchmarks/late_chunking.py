@@ -1,11 +1,12 @@
 """Late chunks beside plain ones: how often the right document stands above, and what encoding costs.
 
-    python benchmarks/late_chunking.py BUNDLE DATA [DATA ...] [--chunk 64,128] [--join 1] [--variant int8] [--threads 1]
+    python benchmarks/late_chunking.py BUNDLE DATA [DATA ...] [--chunk 64,128] [--join 1] [--documents N] [--variant int8] [--threads 1]
 
 BUNDLE was exported with ``--late``. DATA is a folder with ``docs.jsonl`` and ``queries.jsonl`` (``id``, ``text``, ``title``; may be
 gzipped) and ``qrels.tsv`` (query, document, relevance; a header). The same chunks are encoded by themselves and from their documents; a
 document's score is that of its best chunk. ``--join 5`` makes long documents of five that follow each other; those that were
-joined are what is looked for then, by the chunks that begin in them. Seconds are of the processor, encoding alone, with one
+joined are what is looked for then, by the chunks that begin in them. ``--documents N`` takes those that answer a question and the first
+others, N in all. Seconds are of the processor, encoding alone, with one
 thread unless given. Prints a table and JSON.
 """
 
@@ -35,9 +36,14 @@ def lines(folder: Path, name: str) -> list[dict[str, Any]]:
 class Data:
     """Documents, each several that were joined, questions, and which of the joined ones answer them."""
 
-    def __init__(self, folder: Path, join: int) -> None:
+    def __init__(self, folder: Path, join: int, most: int | None = None) -> None:
         rows = [(row["id"], f"{row.get('title', '')} {row['text']}".strip()) for row in lines(folder, "docs.jsonl")]
         rows = [(row_id, text) for row_id, text in rows if text]
+        judged = [line.split("\t") for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+        answers = {document for _, document, relevance in judged if float(relevance) > 0}
+        others = [row_id for row_id, _ in rows if row_id not in answers][: max(0, (most or len(rows)) - len(answers))]
+        kept = {*answers, *others}
+        rows = [row for row in rows if row[0] in kept]
         self.number = {row_id: number for number, (row_id, _) in enumerate(rows)}
         self.documents: list[embedkit.Document] = []
         self.starts: list[list[int]] = []
@@ -48,8 +54,7 @@ class Data:
             self.starts.append(places[:-1])
             self.documents.append(embedkit.Document(str(first // join), "\n\n".join(texts)))
         relevant: dict[str, set[int]] = {}
-        for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-            query, document, relevance = line.split("\t")
+        for query, document, relevance in judged:
             if float(relevance) > 0 and document in self.number:
                 relevant.setdefault(query, set()).add(self.number[document])
         texts = {row["id"]: row["text"] for row in lines(folder, "queries.jsonl")}
@@ -98,6 +103,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--chunk", default="64,128")
     parser.add_argument("--join", type=int, default=1)
+    parser.add_argument("--documents", type=int)
     parser.add_argument("--variant", default="int8")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -107,7 +113,7 @@ def main() -> None:
         "| data | documents | chunk | chunks | plain nDCG@10 | late nDCG@10 | plain s | late s |\n|-|-:|-:|-:|-:|-:|-:|-:|"
     )
     for folder in given.data:
-        data = Data(folder, given.join)
+        data = Data(folder, given.join, given.documents)
         for size in map(int, given.chunk.split(",")):
             plain, late = (measured(encoder, data, embedkit.Chunking(size, late=way)) for way in (False, True))
             rows.append(

@@ -49,6 +49,7 @@ def laid_out(folder: Path, name: str, request: pytest.FixtureRequest) -> None:
             small_model(folder / "my-model")
         else:
             tiny_bundle(folder / "bundle", max_tokens=300)
+            tiny_bundle(folder / "bundle-late", max_tokens=300, kinds=("dense", "tokens"))
     (folder / "manual").mkdir()
     (folder / "manual" / "guide.md").write_text(
         "# Guide\n\n## Chunks\n\n--chunk-by headings cuts. " + "A sentence. " * 60

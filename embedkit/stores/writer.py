@@ -17,7 +17,8 @@ from embedkit.errors import (
     TransientStoreError,
 )
 from embedkit.records.batch import RecordBatch
-from embedkit.records.documents import Record, RowError, WriteResult
+from embedkit.records.documents import Hit, Record, RowError, WriteResult
+from embedkit.vectors.arrays import FloatArray
 
 from .guarded import GuardedCollection
 
@@ -80,6 +81,15 @@ class Writer:
     def get(self, ids: Sequence[str]) -> list[Record]:
         """The rows that exist among ``ids``, without vectors; tried again like a write."""
         return self._persist(lambda: self.collection.get(ids), self.retry)
+
+    def nearest(self, vectors: FloatArray) -> list[Hit | None]:
+        """The row that is nearest to each of (n, dim) dense vectors, None where there is none; tried again like a write."""
+        found = self._persist(lambda: self.collection.query(vectors, 1), self.retry)
+        return [hits[0] if hits else None for hits in found]
+
+    def whole(self, ids: Sequence[str]) -> list[Record]:
+        """The rows that exist among ``ids`` with their vectors, without those that the store has lost; tried again like a write."""
+        return self._persist(lambda: self.collection.whole(ids), self.retry)[0]
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; tried again like a write."""

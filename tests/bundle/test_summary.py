@@ -45,6 +45,10 @@ def test_the_two_forms_say_the_same(bundle):
             Output(kind="dense", dim=1024, normalized=True, matryoshka=[8, 64]),
             "dense, 1,024 dimensions, also 8, 64, of unit length",
         ),
+        (
+            Output(kind="dense", dim=8, normalized=True, tokens="states"),
+            "dense, 8 dimensions, of unit length, the mean of states",
+        ),
         (Output(kind="sparse", dim=30_000, top=9), "sparse, weights of some of 30,000 words, at most 9"),
         (Output(kind="logits", dim=1), "logits, 1 logit"),
         (

@@ -183,3 +183,24 @@ def test_reading_hashes_is_tried_again(writer, faulty, monkeypatch):
 
     monkeypatch.setattr(inner, "hashes", hashes)
     assert writer.hashes(["r0", "r9"]) == {"r0": "h"}
+
+
+def test_the_nearest_row_and_its_vector_are_read_with_retries(writer, faulty, monkeypatch):
+    vectors = np.eye(2, dtype=np.float32)
+    assert writer.nearest(vectors) == [None, None]
+    writer.write(rows(3))
+    calls = []
+    query = type(faulty.collections["docs"]).query
+
+    def failing(self, *given, **options):
+        calls.append(given)
+        if len(calls) == 1:
+            raise TransientStoreError("busy")
+        return query(self, *given, **options)
+
+    monkeypatch.setattr(type(faulty.collections["docs"]), "query", failing)
+    found = writer.nearest(vectors)
+    assert [hit.id for hit in found] == ["r0", "r0"]
+    assert len(calls) == 2
+    (row,) = writer.whole(["r1", "none"])
+    assert (row.id, row.vector.tolist()) == ("r1", [1.0, 1.0])

@@ -67,6 +67,12 @@ if TYPE_CHECKING:
 @metric_option
 @outputs_option
 @kept_options
+@click.option(
+    "--dedupe",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="COSINE",
+    help="Leave out new rows whose vector is so near to one that is there, or before it, as 0.97; they are told in the file of bad rows.",
+)
 @dry_run_option
 @loading_options
 @dead_letters_option
@@ -85,6 +91,7 @@ def ingest(
     metric: str | None,
     outputs: str | None,
     kept: KeptOptions,
+    dedupe: float | None,
     dry_run: bool,
     loading: Loading,
     dead_letters: str | None,
@@ -94,12 +101,17 @@ def ingest(
     quiet: bool,
 ) -> None:
     """Put documents into a collection; what is there unchanged is skipped, bad rows go to a file of their own."""
+    if dedupe is not None and (dry_run or cluster is not None):
+        raise click.BadParameter(
+            "which rows are nearly the same is known as they are written, one after the other; leave out --dry-run and --on",
+            param_hint="--dedupe",
+        )
     rows = reading.rows(files, columns)
     run = Run(rows, bundle, store, collection, cutting, loading, json, quiet, kept.given())
     if dry_run:
         run.estimate(outputs)
     else:
-        run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, cluster=cluster)
+        run.ingest(metric, dead_letters, outputs=outputs, fail_on_dead=fail_on_dead, cluster=cluster, dedupe=dedupe)
 
 
 @app.command(

@@ -52,6 +52,7 @@ class Run:
         sync: bool = False,
         filter: Filter | None = None,
         cluster: str | None = None,
+        dedupe: float | None = None,
     ) -> None:
         """Put the rows into the collection, here or by a cluster, and print what became of them."""
 
@@ -72,14 +73,14 @@ class Run:
                     threads=self.loading.threads,
                     **self.kept,
                 )
-            return self.once(encoder, metric, dead_letters, outputs=outputs, sync=sync, filter=filter)
+            return self.once(encoder, metric, dead_letters, outputs=outputs, sync=sync, filter=filter, dedupe=dedupe)
 
         report = reported(action, self.json, self.quiet)
         if self.rows.skipped and not self.quiet:
             names = first_few(self.rows.skipped)
             what = {"image": "pictures", "audio": "sounds"}.get(self.rows.format or "", "text")
             print(f"not read, since they are no {what} ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
-        if report.dead and fail_on_dead:
+        if report.dead > report.near_duplicates and fail_on_dead:
             sys.exit(1)
 
     def once(
@@ -91,6 +92,7 @@ class Run:
         outputs: str | None = None,
         sync: bool = False,
         filter: Filter | None = None,
+        dedupe: float | None = None,
         quiet: bool = False,
     ) -> IngestReport:
         """Put the rows into the collection, with an encoder that is loaded; what became of them."""
@@ -108,6 +110,7 @@ class Run:
             sync=sync,
             filter=filter,
             outputs=names_of(outputs),
+            dedupe=dedupe,
             **self.kept,
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from embedkit.errors import InputError
 from embedkit.runtime.frontends.text.spans import Span
@@ -19,52 +21,52 @@ class Stretch:
 
 
 def parts_of(
-    spans: Sequence[Span], whole: Span, count: Callable[[int, int], int], *, most: int, shared: int
+    spans: Sequence[Span],
+    whole: Span,
+    count: Callable[[int, int], int],
+    *,
+    most: int,
+    shared: int,
+    own: int = 0,
 ) -> list[Stretch]:
     """The parts in which the characters ``whole`` of a text are read: all of them at once where that are at most ``most`` tokens by
-    ``count`` (of the characters from one to another), else as many ``spans`` together as that are.
+    ``count`` (of the characters from one to another, with ``own`` of the model's), else as many ``spans`` together as that are.
 
-    A part begins with the last spans of the one before, of at most ``shared`` tokens, so that those at its border are read with what
-    stands on both sides of them: of the spans in two parts the first half is pooled in the one and the others in the other. ``spans``
-    are in order. Raises `InputError` where one alone is too long.
+    A part begins with the last spans of the one before, of about ``shared`` tokens at most, so that those at its border are read with
+    what stands on both sides of them: of the spans in two parts the first half is pooled in the one and the others in the other.
+    ``spans`` are in order. Raises `InputError` where one alone is too long.
     """
     if not spans:
         return []
-    if count(*whole) <= most:
-        return [Stretch(*whole, range(len(spans)))]
+    before = [whole[0], *(end for _, end in spans[:-1])]
+    sizes = [max(0, count(max(start, last), end) - own) for (start, end), last in zip(spans, before, strict=True)]
+    total = [0, *accumulate(sizes)]
+    """Tokens up to each span, nearly: tokens may run over where spans meet."""
 
     def reach(first: int, last: int) -> Span:
         begin = whole[0] if first == 0 else spans[first][0]
         return begin, whole[1] if last == len(spans) - 1 else spans[last][1]
 
-    def fits(first: int, last: int) -> bool:
-        return count(*reach(first, last)) <= most
+    def first_fitting(first: int, last: int) -> int:
+        """The first span from which on all up to the last one are read together."""
+        for number in range(first, last + 1):
+            if count(*reach(number, last)) <= most:
+                return number
+        raise InputError(f"span {last} has more tokens than the {most} that the model reads; choose shorter ones")
 
     made: list[Stretch] = []
-    first = new = 0
+    first, new, done = first_fitting(0, 0), 0, 0
     while True:
-        if not fits(first, new):
-            raise InputError(f"span {new} has more tokens than the {most} that the model reads; choose shorter ones")
-        last = _last(new, len(spans), lambda end, first=first: fits(first, end))  # type: ignore[misc]
-        start, end = reach(first, last)
+        last = max(new, bisect.bisect_right(total, total[first] + most - own) - 2)
+        while last > new and count(*reach(first, last)) > most:
+            last -= 1
         if last == len(spans) - 1:
-            made.append(Stretch(start, end, range(made[-1].spans.stop if made else 0, len(spans))))
+            made.append(Stretch(*reach(first, last), range(done, len(spans))))
             return made
         again = last + 1  # the first span of the next part: as far back as the overlap goes
-        while again - 1 > first and count(spans[again - 1][0], spans[last][1]) <= shared and fits(again - 1, last + 1):
+        while again - 1 > first and total[last + 1] - total[again - 1] <= shared:
             again -= 1
-        own = again + (last + 1 - again + 1) // 2
-        made.append(Stretch(start, end, range(made[-1].spans.stop if made else 0, own)))
-        first, new = again, last + 1
-
-
-def _last(low: int, high: int, good: Callable[[int], bool]) -> int:
-    """The last number below ``high`` for which all seem ``good``, as ``low`` is: twice as far each time, then by halves."""
-    step = 1
-    while low + step < high and good(low + step):
-        low, step = low + step, 2 * step
-    high = min(high, low + step)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if good(middle) else (low, middle)
-    return low
+        again = first_fitting(again, last + 1)
+        end = again + (last + 2 - again) // 2
+        made.append(Stretch(*reach(first, last), range(done, end)))
+        first, new, done = again, last + 1, end

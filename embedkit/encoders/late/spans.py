@@ -137,7 +137,7 @@ class PartsReader:
         def count(start: int, end: int) -> int:
             return self._tokens.whole(text[start:end], metadata)
 
-        return parts_of(spans, whole, count, most=self._tokens.max_tokens, shared=own + self._shared)
+        return parts_of(spans, whole, count, most=self._tokens.max_tokens, shared=self._shared, own=own)
 
 
 def encode_spans(
@@ -153,8 +153,8 @@ def encode_spans(
     where the model's vectors are (late chunking, arXiv 2409.04701). Compare them with `BaseEncoder.encode_query`.
 
     A text that is longer than the model is read in parts, of which a quarter is read twice, so that every span is read with what
-    stands beside it. Special tokens and those of the template are pooled with the spans that begin or end with the text; a span
-    of a whole short text has the vector that `BaseEncoder.encode_document` gives.
+    stands beside it. Special tokens and those of the template are pooled with the spans that begin or end what is read together; a
+    span of a whole short text has the vector that `BaseEncoder.encode_document` gives.
 
     Args:
         encoder: a bundle that was exported with ``--late``.

@@ -190,7 +190,13 @@ def check(
         rows = connection.open(collection)
         if encoder is not None:
             rows.require_fingerprint(encoder.fingerprint)
-        if vectors and is_late(rows.info.fingerprint):
+        late = is_late(rows.info.fingerprint)
+        if late != getattr(documents, "late", False):
+            raise OptionError(
+                f"check: collection {collection!r} holds {'late' if late else 'plain'} chunks, and the documents are not cut so; give them as "
+                "the ingest had them (--late, Chunking(late=True))"
+            )
+        if vectors and late:
             raise OptionError(
                 f"check: collection {collection!r} holds late chunks, whose vectors are made of whole documents; leave vectors out"
             )

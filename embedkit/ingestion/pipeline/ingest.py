@@ -13,10 +13,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from embedkit.checks import boolean, check_id, items_of, positive
+from embedkit.checks import boolean, check_id, items_of, positive, real
 from embedkit.encoders.base import BaseEncoder
 from embedkit.encoders.info import check_encoder
-from embedkit.errors import StoreError, TruncationWarning
+from embedkit.errors import OptionError, StoreError, TruncationWarning
 from embedkit.ingestion.rows.dead_letters import DeadLetters
 from embedkit.ingestion.rows.reading import SourceReader
 from embedkit.ingestion.rows.row import BadRow
@@ -31,6 +31,7 @@ from embedkit.stores.writer import Writer
 from embedkit.system.renames import renamed
 
 from .columns import Columns, check_metric, kept_in
+from .flow.alike import NearDuplicates
 from .flow.flow import Flow
 from .flow.pace import Pace
 from .kept import Kept
@@ -59,6 +60,7 @@ def ingest(
     precision: str | None = None,
     index: Mapping[str, int] | None = None,
     any_dim: bool = False,
+    dedupe: float | None = None,
 ) -> IngestReport:
     """Encode documents and write them to a collection, which is made if it is not there; in bounded memory.
 
@@ -98,6 +100,9 @@ def ingest(
         index: settings of the store's index, by name, of those that it takes: ``m``, ``ef`` and ``search`` of a graph (HNSW), ``lists``
             and ``probes`` of partitions (IVF), as ``{"m": 32, "ef": 200}``.
         any_dim: True to take a ``dim`` that the model was not trained for; False by default.
+        dedupe: leaves out rows whose vector's cosine with that of a row in the collection, or before it in ``documents``, is so much or
+            more (above 0, at most 1); they go to the file of dead letters, with the row that each is nearly the same as. Rows whose
+            id the collection has are written, and so is the first of several chunks of a document. None for none.
 
     Returns:
         What became of the rows.
@@ -117,9 +122,15 @@ def ingest(
     if window is not None:
         positive("window", window)
     check_metric(encoder, metric)
+    if dedupe is not None:
+        real("dedupe", dedupe, least=1e-6, most=1.0)
+        if sync:
+            raise OptionError(
+                "dedupe: a sync may delete the row that another was left out for; ingest with dedupe, or run embedkit dedupe after a sync"
+            )
     kept = Kept(dim, precision, index, any_dim, late=getattr(documents, "late", False))
     Columns.of(encoder, role, outputs, None, kept)  # what does not fit is told before anything is opened
-    options = IngestOptions(role, metric, metadata_policy, window, sync, filter, outputs, progress, kept)
+    options = IngestOptions(role, metric, metadata_policy, window, sync, filter, outputs, progress, kept, dedupe)
     with (
         DeadLetters(
             f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters,
@@ -144,6 +155,7 @@ class IngestOptions:
     outputs: Sequence[str] | None = None
     progress: bool | None = False
     kept: Kept = Kept()  # noqa: RUF009 (it cannot be changed)
+    dedupe: float | None = None
 
 
 def fill(
@@ -155,12 +167,14 @@ def fill(
     options: IngestOptions,
 ) -> IngestReport:
     """`ingest` for whoever holds the lock of the collection, and has checked what is given."""
-    role, outputs, progress = options.role, options.outputs, options.progress
+    outputs, progress = options.outputs, options.progress
     with tqdm(total=None, unit="row", disable=None if progress is None else not progress) as bar:
         if not bar.disable:
             bar.total = length_hint(documents) or None
-        columns, rows = kept_in(encoder, role, outputs, connection, collection, options.metric, options.kept)
-        run = _Run(encoder, role, columns, Writer(rows, stopping=threading.Event()), dead, bar, options.window)
+        columns, rows = kept_in(encoder, options.role, outputs, connection, collection, options.metric, options.kept)
+        if options.dedupe is not None and (not rows.info.dim or rows.info.metric != "cosine"):
+            raise OptionError(f"dedupe: collection {collection!r} keeps no dense vectors that are compared by cosine")
+        run = _Run(encoder, columns, Writer(rows, stopping=threading.Event()), dead, bar, options)
         return run.run(documents, options.metadata_policy, sync=options.sync, filter=options.filter)
 
 
@@ -168,18 +182,27 @@ class _Run:
     def __init__(
         self,
         encoder: BaseEncoder,
-        role: str,
         columns: Columns,
         writer: Writer,
         dead: DeadLetters,
         bar: tqdm[Any],
-        window: int | None,
+        options: IngestOptions,
     ) -> None:
+        role = options.role
         self.encoder, self.writer, self.dead, self.bar = encoder, writer, dead, bar
         self.deleted = 0
         self.modality = encoder.modality(role)
         self.items = several(self.modality.noun)
-        self.flow = Flow(encoder, role, columns, writer, pace=Pace(window), on_bad_row=self._bury, on_done=bar.update)
+        self.flow = Flow(
+            encoder,
+            role,
+            columns,
+            writer,
+            pace=Pace(options.window),
+            on_bad_row=self._bury,
+            on_done=bar.update,
+            alike=None if options.dedupe is None else NearDuplicates(writer, options.dedupe),
+        )
         self.started = time.perf_counter()
         self.truncated_before = encoder.stats.truncated
 
@@ -241,4 +264,5 @@ class _Run:
             encode_seconds=counts.encode_seconds,
             dead_letters=str(self.dead.path) if self.dead.count else None,
             items=self.items,
+            near_duplicates=self.flow.near_duplicates,
         )

@@ -17,7 +17,8 @@ class IngestReport:
     repeat an id of the same run with the same content; ``dead`` ones are in the file ``dead_letters``; ``deleted`` ones were
     stored, and a sync found them no longer in the source. ``removed`` rows of the collection were chunks that their sources
     have no more, or whole documents that are cut now. ``encoded`` counts distinct texts, of which ``truncated`` were longer
-    than the model reads. ``items`` says what was encoded: texts, pictures, ...
+    than the model reads. Of the dead rows ``near_duplicates`` were left out because another row is nearly the same.
+    ``items`` says what was encoded: texts, pictures, ...
     """
 
     collection: str
@@ -34,6 +35,7 @@ class IngestReport:
     encode_seconds: float = 0.0
     dead_letters: str | None = None
     items: str = "texts"
+    near_duplicates: int = 0
 
     @property
     def documents_per_second(self) -> float:
@@ -41,10 +43,11 @@ class IngestReport:
         return self.read / self.seconds if self.seconds else 0.0
 
     def to_json(self) -> str:
-        """One JSON object on one line; without ``items`` where these are texts."""
+        """One JSON object on one line; without ``items`` where these are texts, and ``near_duplicates`` where there are none."""
         found = asdict(self) | {"documents_per_second": round(self.documents_per_second, 3)}
-        if self.items == "texts":
-            del found["items"]
+        for name, usual in (("items", "texts"), ("near_duplicates", 0)):
+            if found[name] == usual:
+                del found[name]
         return json.dumps(found)
 
     def __str__(self) -> str:
@@ -55,6 +58,8 @@ class IngestReport:
             f"{self.encoded:,} {self.items} encoded in {self.encode_seconds:.1f} s; {self.seconds:.1f} s in all, "
             f"{self.documents_per_second:,.0f} documents/s",
         ]
+        if self.near_duplicates:
+            lines.append(f"{self.near_duplicates:,} of the unusable rows are nearly the same as another")
         if self.removed:
             lines.append(f"{self.removed:,} rows removed that their sources have no more")
         if self.truncated:

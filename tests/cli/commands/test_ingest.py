@@ -127,3 +127,14 @@ def test_metadata_and_metric(run, bundle, folder):
     assert "expected one of" in error(
         run("ingest", bundle, "docs.jsonl", "--store", "chroma:i", "--collection", "c", "--metric", "l1")
     )
+
+
+def test_near_duplicates_are_left_out(run, bundle, folder):
+    (folder / "same.jsonl").write_text(
+        "".join(json.dumps({"id": i, "text": "tea" if i % 2 else f"rain {i}"}) + "\n" for i in range(6))
+    )
+    code, out, _ = run("ingest", bundle, "same.jsonl", *STORE, "--dedupe", 0.9999, "--fail-on-dead", "--json")
+    report = json.loads(out)
+    assert (code, report["written"], report["dead"], report["near_duplicates"]) == (0, 4, 2, 2)
+    for wrong in (["--dedupe", 0], ["--dedupe", 2], ["--dedupe", 0.9, "--dry-run"]):
+        assert run("ingest", bundle, "same.jsonl", *STORE, *wrong)[0] == 2

@@ -26,7 +26,7 @@ def length(start: int, end: int) -> int:
 
 def test_what_fits_is_one_part() -> None:
     spans = made([3, 3, 3])
-    assert parts_of(spans, (0, 11), length, most=11, shared=3) == [Stretch(0, 11, range(3))]
+    assert parts_of(spans, (0, 11), length, most=11, shared=3, own=0) == [Stretch(0, 11, range(3))]
     assert parts_of([], (0, 0), length, most=11, shared=3) == []
 
 
@@ -70,4 +70,4 @@ def test_every_span_is_in_one_part_that_the_model_reads(
     for one, other in pairwise(parts):
         assert one.start < other.start
         assert one.end < other.end
-        assert max(0, one.end - other.start) <= shared
+        assert sum(end - start for start, end in spans if other.start <= start and end <= one.end) <= shared

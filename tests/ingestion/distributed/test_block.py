@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as arrow
 
 from embedkit.encoders.encoder import Encoder
-from embedkit.ingestion import Chunking, ingest
+from embedkit.ingestion import Chunking, chunked, ingest
 from embedkit.ingestion.distributed.answers import BlockCounts, answer_lines
 from embedkit.ingestion.distributed.attempts import Tries
 from embedkit.ingestion.distributed.block import PICKLED, BlockIngest
+from embedkit.ingestion.distributed.plan import Work, plan_run
 from embedkit.ingestion.rows.row import BadRow, SourcedDocument
 from embedkit.stores.opening import open_store
+from embedkit.testing.tiny import tiny_bundle
 
 
 def counted(answer):
@@ -47,6 +49,19 @@ def test_bad_rows_come_back_with_their_reason_and_cost_no_other(planned, table):
     dead = [line for line in answer_lines(answer) if isinstance(line, BadRow)]
     assert [(row.id, "whitespace" in row.reason) for row in dead] == [("b", True)]
     assert counted(answer).written == 2
+
+
+def test_late_chunks_are_those_of_an_ingest(table, tmp_path):
+    encoder = Encoder.load(tiny_bundle(tmp_path / "late", kinds=("dense", "tokens")), variant="fp32", threads=1)
+    chunking, url, here = Chunking(20, late=True), f"sqlite-vec:{tmp_path}/rows.db", f"sqlite-vec:{tmp_path}/here.db"
+    with open_store(url) as store:
+        made = plan_run(encoder, store, "docs", Work(chunking=chunking), threads=1)
+    texts = {"a": "some words about tea. " * 9, "b": "rain"}
+    block = BlockIngest(made)
+    assert counted(block(table(texts))).written == counted(block(table(texts))).unchanged > 9
+    documents = [{"id": row_id, "text": text, "n": n} for n, (row_id, text) in enumerate(texts.items())]
+    ingest(chunked(documents, encoder, chunking), encoder, here, collection="docs")
+    assert rows_in(url) == rows_in(here)
 
 
 def test_chunks_shrink_across_runs(planned, table):

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from embedkit.encoders.base import BaseEncoder
 from embedkit.ingestion.pipeline.columns import Columns
 from embedkit.ingestion.pipeline.encoding.late import window_encoder
@@ -19,6 +21,7 @@ from embedkit.records.documents import WriteResult
 from embedkit.stores.writer import Writer
 from embedkit.vectors.values import Values
 
+from .alike import NearDuplicates
 from .background import Background
 from .pace import Pace
 
@@ -37,11 +40,20 @@ class RowCounts:
     encode_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What became of a window: of the rows that were to be written, and by their numbers of those that were left out."""
+
+    result: WriteResult
+    left_out: dict[int, str]
+
+
 class Flow:
     """Takes windows of rows to a collection. It knows neither where rows are from nor who else writes: whoever uses it holds
     the lock, and flushes the collection at the end.
 
-    ``on_bad_row`` is given each row that has no vector or that the store refuses, ``on_done`` the number of rows that were
+    ``alike`` tells which rows are left out because another is nearly the same; None for none. ``on_bad_row`` is given each row that
+    is left out, has no vector, or is refused by the store, ``on_done`` the number of rows that were
     written or were there; both are called on the thread that calls `pass_on`, `drain` or `stop`.
     """
 
@@ -55,16 +67,17 @@ class Flow:
         pace: Pace,
         on_bad_row: Callable[[BadRow], None],
         on_done: Callable[[int], object] = lambda rows: None,
+        alike: NearDuplicates | None = None,
     ) -> None:
         self.columns, self.writer, self.pace = columns, writer, pace
-        self.counts = RowCounts()
-        self._on_bad_row, self._on_done = on_bad_row, on_done
+        self.counts, self.near_duplicates = RowCounts(), 0
+        self._on_bad_row, self._on_done, self._alike = on_bad_row, on_done, alike
         # Two at a time: while the last texts of one are computed, or the first of the next cut into tokens, no core is idle.
         self._encoding: Background[list[Fresh], Encoded] = Background(
             window_encoder(encoder, role, columns), stopping=threading.Event(), threads=_WINDOWS_ENCODED
         )
         self._encoded_until = 0.0
-        self._writing: Background[tuple[list[Fresh], dict[str, Values]], WriteResult] = Background(
+        self._writing: Background[tuple[list[Fresh], dict[str, Values]], _Written] = Background(
             self._write, stopping=writer.stopping
         )
 
@@ -113,10 +126,17 @@ class Flow:
                 self._writing.submit((encoded.rows, encoded.values))
             self._account(waiting=_WINDOWS_WAITING)
 
-    def _write(self, job: tuple[list[Fresh], dict[str, Values]]) -> WriteResult:
+    def _write(self, job: tuple[list[Fresh], dict[str, Values]]) -> _Written:
         rows, values = job
+        self.counts.removed += remove_stale(self.writer, [document for document, _ in rows])
+        left_out = {} if self._alike is None else self._alike(rows, self.columns.columns(values)["vectors"])
+        if left_out:
+            kept = np.array([number for number in range(len(rows)) if number not in left_out], np.intp)
+            rows, values = [rows[number] for number in kept], {name: found[kept] for name, found in values.items()}
+        return _Written(self._written(rows, values) if rows else WriteResult(0), left_out)
+
+    def _written(self, rows: list[Fresh], values: dict[str, Values]) -> WriteResult:
         documents = [document for document, _ in rows]
-        self.counts.removed += remove_stale(self.writer, documents)
         return self.writer.write(
             RecordBatch(
                 ids=[document.id for document in documents],
@@ -131,7 +151,11 @@ class Flow:
         for (rows, _), result in self._writing.finished(waiting=waiting):
             self._acknowledge(rows, result)
 
-    def _acknowledge(self, rows: list[Fresh], result: WriteResult) -> None:
+    def _acknowledge(self, rows: list[Fresh], written: _Written) -> None:
+        result = written.result
+        self.near_duplicates += len(written.left_out)
+        for number, reason in written.left_out.items():
+            self._on_bad_row(refused(rows[number][0], reason))
         self.counts.written += result.written
         self._on_done(result.written)
         reasons = {failed.id: failed.reason for failed in result.failed}

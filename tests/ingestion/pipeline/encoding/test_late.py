@@ -170,6 +170,10 @@ def test_what_late_chunks_cannot_do_is_refused_by_name(
         OptionError, match="holds late chunks, whose vectors are made of whole documents; leave vectors out"
     ):
         check(chunks, encoder, store, collection="docs", vectors=3)
+    with pytest.raises(
+        OptionError, match="check: collection 'docs' holds late chunks, and the documents are not cut so"
+    ):
+        check(chunked(DOCUMENTS, encoder, replace(LATE, late=False)), encoder, store, collection="docs")
     with pytest.raises(OptionError, match="holds late chunks"):
         migrate(encoder, store, collection="docs")
     with pytest.raises(InputError, match="outputs: late chunks have 'dense' alone, found tokens"):
