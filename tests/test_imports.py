@@ -22,6 +22,7 @@ HEAVY = {
     "chromadb",
     "qdrant_client",
     "qdrant_edge",
+    "redis",
     "grpc",
     "duckdb",
     "lancedb",
@@ -58,7 +59,7 @@ def loaded_by(code: str) -> set[str]:
         "import embedkit.cli",
         "import embedkit.evaluation",
         "import embedkit_chroma, embedkit_duckdb, embedkit_lancedb, embedkit_milvus, embedkit_pgvector\n"
-        "import embedkit_qdrant, embedkit_qdrant_edge, embedkit_sqlite_vec",
+        "import embedkit_qdrant, embedkit_qdrant_edge, embedkit_redis, embedkit_sqlite_vec",
         "import embedkit_export",
         "import sys; sys.argv = ['embedkit', '--help']\n"
         "from embedkit.cli import main\ntry: main()\nexcept SystemExit: pass",

@@ -42,7 +42,9 @@ def test_what_is_missing_is_named_with_what_to_do(run, bundle, docs, folder):
     assert "none.jsonl: No such file" in error(run("ingest", bundle, "none.jsonl", *STORE))
     unknown = error(run("ingest", bundle, docs, "--store", "nowhere:x", "--collection", "c"))
     assert "unknown store scheme 'nowhere'" in unknown
-    assert "chroma, duckdb, lancedb, memory, milvus, pgvector, qdrant, qdrant-edge, sqlite-vec" in unknown
+    assert (
+        "chroma, duckdb, lancedb, memory, milvus, pgvector, qdrant, qdrant-edge, redis, sqlite-vec, valkey" in unknown
+    )
     assert "no collection 'books'" in error(
         run("search", bundle, "q", "--store", "chroma:index", "--collection", "books")
     )

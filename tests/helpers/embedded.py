@@ -22,6 +22,7 @@ STORES = {
     "pgvector": "pgserver",
     "qdrant": "qdrant_client",
     "qdrant-edge": "qdrant_edge",
+    "redis": "redis",
     "sqlite-vec": "sqlite_vec",
 }
 """What each needs to be installed."""
@@ -32,6 +33,15 @@ def address(name: str, folder: Path) -> Iterator[str]:
     """The URL of an empty store; the test is skipped where it is not installed."""
     if importlib.util.find_spec(STORES[name]) is None:
         pytest.skip(f"{STORES[name]} is not installed")
+    if name == "redis":
+        from helpers.redis_server import RedisServer
+
+        own = RedisServer()
+        try:
+            yield own.url
+        finally:
+            own.stop()
+        return
     if name != "pgvector":
         yield f"memory:{fresh_name('embedded')}" if name == "memory" else f"{name}:{folder}/index"
         return
