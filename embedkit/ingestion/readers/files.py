@@ -259,7 +259,8 @@ def _problem(path: str) -> str:
         elif os.path.isfile(path):
             open(path, "rb").close()
     except (OSError, ValueError) as error:
-        return f"{path}: {getattr(error, 'strerror', None) or error}"
+        reason = str(getattr(error, "strerror", None) or error)
+        return reason if reason.startswith(f"{path}: ") else f"{without_query(path)}: {reason}"
     return ""
 
 
