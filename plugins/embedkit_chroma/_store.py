@@ -8,6 +8,7 @@ keys have a prefix because Chroma reserves some names.
 
 from __future__ import annotations
 
+import os
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ _HNSW = {"ef_construction": 60, "ef_search": 500, "max_neighbors": 32}
 def open_folder(path: str) -> ChromaStore:
     """The store in a folder, which is made if it is not there."""
     require_same_process(f"opening the folder {path!r}")
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise StoreError(f"opening the folder {path!r}: it is a file; name a folder, or one that is to be made")
     with translated(f"opening the folder {path!r}"):
         recover(path)
         client = chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))

@@ -40,6 +40,7 @@ class Database:
         self._connection: Any = None
         with translated_errors(f"the file {path!r}: opening it", _translated):
             os.makedirs(os.path.dirname(path), exist_ok=True)
+            _require_database(path)
             self._connection = duckdb.connect(path)
         try:
             with self.transaction("opening it") as using:
@@ -75,6 +76,17 @@ class Database:
                 connection, self._connection = self._connection, None
                 if self._process == os.getpid():
                     connection.close()
+
+
+def _require_database(path: str) -> None:
+    """Raise `StoreError` for a file of another kind. One of rows (CSV, JSON lines, Parquet) DuckDB itself would open as a table, beside a
+    database in memory, in which what is written is lost."""
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[8:] != b"DUCK":
+        raise StoreError(f"the file {path!r}: it is not, or no longer, a DuckDB file: restore it, or use another file")
 
 
 def _translated(what: str, error: Exception) -> StoreError:

@@ -17,14 +17,20 @@ from helpers import slow
 from helpers.killed import Jobs, letters, rows
 
 KILLS = int(os.environ.get("EMBEDKIT_KILLS", "2"))
-STORES = {"chroma": "chromadb", "pgvector": "pgserver"}
+STORES = {
+    "chroma": "chromadb",
+    "pgvector": "pgserver",
+    "duckdb": "duckdb",
+    "lancedb": "lancedb",
+    "sqlite-vec": "sqlite_vec",
+}
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=slow.but(["chroma", "pgvector"], STORES))
 def place(request: pytest.FixtureRequest, tmp_path: Path, entry_points: None) -> Iterator[tuple[Jobs, str]]:
     if importlib.util.find_spec(STORES[request.param]) is None:
         pytest.skip(f"{STORES[request.param]} is not installed")
-    server, url, environment = None, "chroma:index", {}
+    server, url, environment = None, f"{request.param}:index", {}
     if request.param == "pgvector":
         from helpers.postgres import PASSWORD, Postgres
 

@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import decimal
 import io
+import itertools
 import json
 import math
 import os
@@ -32,7 +33,7 @@ import embedkit
 from embedkit import Document, EmbedkitError, Encoder, F, FileRows, IngestInterrupted
 from embedkit.cli.entry import app
 from embedkit.evaluation import Texts, evaluate
-from embedkit.ingestion import estimate
+from embedkit.ingestion import dedupe, estimate, info
 from embedkit.testing.samples import text_batch
 from embedkit.testing.tiny import tiny_bundle
 from helpers.mutations import NUMBERS, STRINGS, changed_bytes
@@ -154,6 +155,11 @@ URLS = [
 ]
 
 
+GOOD = tuple({"id": str(i), "text": f"text {i}", "n": i} for i in range(4))
+STORED = ("duckdb:kept.duckdb", "sqlite-vec:kept.db")
+"""Stores in which a collection is kept from one call to the next."""
+
+
 def value(rng: random.Random) -> Any:
     """Anything."""
     kind = rng.randrange(6)
@@ -203,7 +209,7 @@ class Calls:
         """One call with its usual keywords."""
         encoder, k = self.encoder, rng.randrange(1, 3)
         rows = [row(rng) for _ in range(3)]
-        good = [{"id": str(i), "text": f"text {i}", "n": i} for i in range(4)]
+        good = list(GOOD)
         self.file.write_text("".join(json.dumps(each) + "\n" for each in good))
         store = embedkit.open_store("memory:")
         embedkit.ingest(good, encoder, store, collection="hostile", dead_letters=self.folder / "good.jsonl")
@@ -299,6 +305,42 @@ class Calls:
                 },
             ),
             ("ingest, its letters here", embedkit.ingest, {"documents": good, **place}),
+            (
+                "ingest, kept otherwise",
+                embedkit.ingest,
+                {
+                    "documents": good,
+                    **place,
+                    "collection": "kept",
+                    **letters,
+                    "dim": 4,
+                    "any_dim": True,
+                    "precision": rng.choice(["float32", "int8", "binary"]),
+                    "index": {},
+                },
+            ),
+            ("info", info, {"store": store, "collection": "hostile", "sample": 3}),
+            (
+                "dedupe",
+                dedupe,
+                {"store": store, "collection": "hostile", "threshold": 0.9, "filter": None, "delete": False},
+            ),
+            (
+                "migrate",
+                embedkit.migrate,
+                {
+                    **place,
+                    "role": "document",
+                    "dim": 4,
+                    "any_dim": True,
+                    "precision": None,
+                    "index": None,
+                    "vectors": 1,
+                    **letters,
+                },
+            ),
+            ("switch", store.switch, {"name": "led", "collection": "hostile"}),
+            ("switch back", store.switch_back, {"name": "hostile"}),
             ("check", embedkit.check, {"documents": rows, **place, "vectors": 1, "filter": F("n") > 0}),
             (
                 "copy",
@@ -419,6 +461,16 @@ COMMANDS: list[list[Any]] = [
     ["retry", "BUNDLE", "FILE", "--store", "URL", "--collection", "hostile"],
     ["search", "BUNDLE", "a question", "--store", "URL", "--collection", "hostile", "--k", "3", "--filter", "n > 1", "--json"],
     ["copy", "URL", "URL", "--collection", "hostile"],
+    ["ingest", "BUNDLE", "FILE", "--store", "STORED", "--collection", "kept", "--dim", "4", "--any-dim", "--precision", "int8", "--outputs", "dense", "--quiet"],
+    ["ingest", "BUNDLE", "FILE", "--store", "STORED", "--collection", "kept", "--precision", "binary+full", "--index", "m=8,ef=20", "--outputs", "dense"],
+    ["search", "BUNDLE", "a question", "--store", "STORED", "--collection", "hostile", "--json"],
+    ["info", "STORED", "--collection", "hostile", "--sample", "3", "--json"],
+    ["info", "STORED"],
+    ["dedupe", "STORED", "--collection", "hostile", "--threshold", "0.9", "--filter", "n > 1", "--delete"],
+    ["migrate", "STORED", "--collection", "hostile", "--to", "BUNDLE", "--dim", "4", "--any-dim", "--precision", "int8"],
+    ["migrate", "STORED", "--collection", "hostile", "--back"],
+    ["migrate", "STORED", "--collection", "hostile", "--finish"],
+    ["similar", "STORED", "1", "--collection", "hostile", "--unlike", "2", "--json"],
     ["load-table", "BUNDLE", "--store", "URL", "--collection", "hostile", "--table", "items"],
     ["rerank", "BUNDLE", "a question", "FILE"],
     ["classify", "BUNDLE", "a", "--json"],
@@ -459,7 +511,7 @@ def command(calls: Calls, rng: random.Random) -> tuple[str, list[str]]:
     file = Path(f"rows{rng.randrange(3)}{rng.choice(SUFFIXES)}")
     file.write_bytes(changed_bytes(raw, rng) if rng.random() < 0.5 else raw)
     urls = ["memory:", "memory:"] if rng.random() < 0.6 else [rng.choice(URLS), rng.choice(URLS)]
-    words = {"BUNDLE": calls.bundle, "FILE": str(file)}
+    words = {"BUNDLE": calls.bundle, "FILE": str(file), "STORED": rng.choice(STORED)}
     line = [words.get(part, urls.pop() if part == "URL" and urls else part) for part in given]
     for _ in range(rng.randrange(2)):
         place = rng.randrange(1, len(line))
@@ -497,6 +549,10 @@ def search(folder: Path, seeds: Iterable[int], *, until: float = math.inf) -> di
     work.mkdir(parents=True)
     found: dict[str, list[str]] = collections.defaultdict(list)
     with contextlib.chdir(work):
+        for url in STORED:
+            embedkit.ingest(
+                GOOD, calls.encoder, url, collection="hostile", outputs=["dense"], dead_letters=folder / "kept.jsonl"
+            )
         for seed in seeds:
             if time.monotonic() > until:
                 break
@@ -525,5 +581,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         ended = time.monotonic() + float(sys.argv[1])
         first = int(sys.argv[2])
-        for where, examples in sorted(search(Path(place), range(first, first + 10**9), until=ended).items()):
+        seeds = itertools.count(first)
+        for where, examples in sorted(search(Path(place), seeds, until=ended).items()):
             print(f"{len(examples):5}  {where}\n         {examples[0]}")
+        print(f"{next(seeds) - first - 1} calls")

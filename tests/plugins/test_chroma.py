@@ -461,7 +461,7 @@ def test_addresses_that_are_refused(text):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="opening the folder"):
+    with pytest.raises(StoreError, match="opening the folder .*: it is a file; name a folder"):
         opened(f"chroma://{tmp_path}/file")
 
 

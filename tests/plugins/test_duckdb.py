@@ -196,6 +196,16 @@ def test_files_that_cannot_be_used(tmp_path):
         opened(tmp_path / "text" / "index.duckdb")
 
 
+@pytest.mark.parametrize("raw", [b'{"id": "a", "text": "b"}\n', b"id,text\na,b\n", b"", b"PAR1"])
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+def test_a_file_of_rows_is_no_store(tmp_path, name, raw):
+    """DuckDB opens it as a table, beside a database in memory: what was written there was lost."""
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(StoreError, match="not, or no longer, a DuckDB file"):
+        opened(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == raw
+
+
 def test_a_file_that_may_not_be_written():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index.duckdb"

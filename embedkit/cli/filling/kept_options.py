@@ -40,12 +40,14 @@ class KeptOptions:
 
     def _settings(self) -> dict[str, int]:
         pairs = [given.partition("=") for given in (self.index or "").split(",")]
-        for name, equals, number in pairs:
-            if not (name.strip() and equals and number.strip().isdecimal()):
+        names = [name.strip() for name, _, _ in pairs]
+        for name, (_, equals, number) in zip(names, pairs, strict=True):
+            known = name and equals and number.strip().isdecimal() and len(number) < 20
+            if not known or names.count(name) > 1:
                 raise click.BadParameter(
                     f"expected settings such as m=32,ef=200, found {self.index!r}", param_hint="--index"
                 )
-        return {name.strip(): int(number) for name, _, number in pairs}
+        return {name: int(number) for name, (_, _, number) in zip(names, pairs, strict=True)}
 
 
 kept_options = grouped("kept", KeptOptions)

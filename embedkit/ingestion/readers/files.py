@@ -124,9 +124,14 @@ class FileRows:
         for path in self.paths:
             if _is_folder(path):
                 yield from self._folder(path)
+                continue
+            form = self.format or ("jsonl" if path == "-" else format_of(path))
+            source = Source(path, as_utf_8(without_query(path)), form or "text", self.delimiter, self.encoding)
+            if not form and not is_far(path) and not is_special(path) and b"\0" in (_head(path, self.encoding) or b""):
+                reason = "it is no text, and its name tells no format"
+                yield source.bad(f"{reason}; give --format if it has one, or --encoding if it is in UTF-16")
             else:
-                form = self.format or ("jsonl" if path == "-" else format_of(path) or "text")
-                yield Source(path, as_utf_8(without_query(path)), form, self.delimiter, self.encoding)
+                yield source
 
     def media(self, form: str) -> FileRows:
         """The same as files of a format of media (``image``, ``audio``), where neither a format nor a field of files was given and all
@@ -231,18 +236,24 @@ def _checked_delimiter(delimiter: str | None) -> str:
 
 def _is_text(path: str, encoding: str = "") -> bool:
     """Whether a file that begins like this is read as text; one that cannot be read is, so that it is reported."""
-    try:
-        with decompressed(path) as file:
-            head = file.read(_LOOKED_AT)
-            if encoding:
-                head = Transcoded(io.BytesIO(head), encoding).read(2 * _LOOKED_AT) or b""
-    except BROKEN:
+    head = _head(path, encoding)
+    if head is None:
         return True
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
         return error.start > len(head) - 4 and b"\0" not in head
     return b"\0" not in head
+
+
+def _head(path: str, encoding: str) -> bytes | None:
+    """How a file begins, in UTF-8 where an encoding is given; None where it cannot be read."""
+    try:
+        with decompressed(path) as file:
+            head = file.read(_LOOKED_AT)
+            return Transcoded(io.BytesIO(head), encoding).read(2 * _LOOKED_AT) or b"" if encoding else head
+    except BROKEN:
+        return None
 
 
 def _problem(path: str) -> str:
@@ -259,7 +270,8 @@ def _problem(path: str) -> str:
         elif os.path.isfile(path):
             open(path, "rb").close()
     except (OSError, ValueError) as error:
-        return f"{path}: {getattr(error, 'strerror', None) or error}"
+        reason = str(getattr(error, "strerror", None) or error)
+        return reason if reason.startswith(f"{path}: ") else f"{without_query(path)}: {reason}"
     return ""
 
 

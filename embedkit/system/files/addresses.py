@@ -27,7 +27,10 @@ SCHEMES = {
 """What each needs: a package, and the extra that brings it."""
 
 _FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_QUERY = re.compile(r"(?<=://)([^\s'\"?#]*)[?#][^\s'\"]*")
 _BLOCK = 1 << 20
+_CONNECT, _SILENT = 10, 60
+"""Seconds that a server of the web is waited for: until it is there, and for each next piece."""
 
 
 def is_far(path: str) -> bool:
@@ -43,6 +46,8 @@ def check_address(path: str) -> None:
         raise InputError(
             f"{path}: expected an address that begins with one of {', '.join(f'{one}://' for one in SCHEMES)}"
         )
+    if "::" in path and scheme not in ("http", "https"):
+        raise InputError(f"{path}: expected one address, found several joined by '::'")
     if "@" in path.split("://", 1)[1].partition("/")[0]:
         raise InputError(
             f"{scheme}://...: credentials must not be part of an address; set the environment variables of {scheme}"
@@ -90,7 +95,7 @@ def stamps_far(path: str) -> dict[str, str]:
 
 def open_far(path: str, block: int = _BLOCK) -> BinaryIO:
     """The bytes of a file, ``block`` of them at a time, from any place where the other side allows that; raises `OSError`, here or
-    while it is read."""
+    while it is read, also where they end before they should."""
     with as_os_error(path):
         system, inner = _system(path)
         return cast(BinaryIO, io.BufferedReader(_Far(path, system.open(inner, "rb", block_size=block)), block))
@@ -138,7 +143,15 @@ def _system(path: str) -> tuple[Any, str]:
     check_address(path)
     import fsspec
 
-    return cast(tuple[Any, str], fsspec.core.url_to_fs(path))
+    scheme, rest = _scheme(path), path.partition("://")[2]
+    path = f"{scheme}://{rest}"
+    if scheme not in ("http", "https"):
+        return cast(tuple[Any, str], fsspec.core.url_to_fs(path))
+    from aiohttp import ClientTimeout
+
+    # By itself the client allows five minutes to a file in all, however it comes. What url_to_fs makes of :: is no address.
+    limits = ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENT)
+    return fsspec.filesystem(scheme, client_kwargs={"timeout": limits}), path
 
 
 def _scheme(path: str) -> str:
@@ -151,17 +164,28 @@ def as_os_error(path: str) -> Iterator[None]:
     """Whatever the block raises, which asks for ``path``, is an error of embedkit or an `OSError`."""
     try:
         yield
-    except FileNotFoundError as error:
-        if _is_unanswered(error.__cause__):
-            raise OSError(f"{type(error.__cause__).__name__}: {error.__cause__}") from error
+    except EmbedkitError:
         raise
-    except (EmbedkitError, OSError):
-        raise
+    except OSError as error:
+        cause = error.__cause__ or error  # where a package tells the path alone
+        if isinstance(cause, TimeoutError):
+            raise TimeoutError(f"the server was silent for {_SILENT} seconds") from error
+        if isinstance(error, FileNotFoundError) and _is_unanswered(cause):
+            raise OSError(_said(cause)) from error
+        if cause is error or error.strerror:
+            raise
+        raise type(error)(_said(cause)) from error
     except Exception as error:  # packages raise what is no OSError where a server refuses
-        raise OSError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+        raise OSError(_said(error)) from error
 
 
-def _is_unanswered(cause: BaseException | None) -> bool:
+def _said(error: BaseException) -> str:
+    """What a package says, without what may be a secret in an address."""
+    said = _QUERY.sub(r"\1", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {said[:300]}"
+
+
+def _is_unanswered(cause: BaseException) -> bool:
     """Whether a server of the web said something else than that there is no such file, or nothing, which fsspec takes for the same."""
     of_the_web = type(cause).__module__.partition(".")[0] == "aiohttp" or isinstance(cause, TimeoutError)
     return of_the_web and getattr(cause, "status", None) not in (404, 410)
@@ -172,6 +196,7 @@ class _Far(io.RawIOBase):
 
     def __init__(self, path: str, file: Any) -> None:
         self._path, self._file = path, file
+        self._size: int | None = getattr(file, "size", None)
 
     def readable(self) -> bool:
         """It is."""
@@ -194,6 +219,8 @@ class _Far(io.RawIOBase):
         """Fill ``buffer``; 0 at the end."""
         with as_os_error(self._path):
             piece = self._file.read(len(buffer))
+            if not piece and len(buffer) and self._size is not None and self._file.tell() < self._size:
+                raise OSError(f"it ends after {self._file.tell():,} of {self._size:,} bytes; read it again")
         buffer[: len(piece)] = piece
         return len(piece)
 

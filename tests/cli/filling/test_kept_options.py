@@ -19,7 +19,7 @@ def test_options_become_the_keywords_of_an_ingest():
     }
 
 
-@pytest.mark.parametrize("index", ["m", "m=", "m=x", "=3", "m=3;ef=4", "m=-1", "m=3,,"])
+@pytest.mark.parametrize("index", ["m", "m=", "m=x", "=3", "m=3;ef=4", "m=-1", "m=3,,", "m=3,m=4", "m=" + "9" * 5000])
 def test_settings_of_another_form_are_refused(index):
     with pytest.raises(click.BadParameter, match="m=32,ef=200"):
         KeptOptions(index=index).given()

@@ -4,7 +4,9 @@ import gzip
 import json
 import os
 import socket
+import sqlite3
 import sys
+import tarfile
 import uuid
 from pathlib import Path
 
@@ -121,6 +123,18 @@ def test_pipes_sockets_and_devices_in_a_folder_are_not_opened(site, monkeypatch)
         with pytest.raises(InputError, match=f"{path}: it is a socket, a device or a file of the kernel's"):
             FileRows([path])
     assert list(FileRows(["/dev/null"], format="jsonl")) == []
+
+
+def test_a_file_of_another_kind_that_is_named_is_no_text(tmp_path):
+    """An archive was one text of names and NULs."""
+    (tmp_path / "docs").write_text("caf\u00e9")
+    with tarfile.open(tmp_path / "docs.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "docs", "docs")
+    sqlite3.connect(tmp_path / "docs.db").execute("CREATE TABLE a (b)").close()
+    good, *bad = FileRows([tmp_path / name for name in ("docs", "docs.tar.gz", "docs.db")])
+    assert good.text == "caf\u00e9"
+    assert [row.source.rpartition("/")[2] for row in bad] == ["docs.tar.gz", "docs.db"]
+    assert all("no text, and its name tells no format; give --format" in row.reason for row in bad)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")

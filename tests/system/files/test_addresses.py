@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from embedkit.errors import InputError, MissingExtraError
+from embedkit.system.files import addresses
 from embedkit.system.files.addresses import (
     SCHEMES,
     below,
@@ -73,6 +79,82 @@ def test_what_a_package_raises_is_an_os_error(memory, monkeypatch):
     monkeypatch.setattr(type(memory), "find", refuse)
     with pytest.raises(OSError, match="refused"):
         below("memory://b")
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server of the web that fails in the way that the path names."""
+
+    body = b"0123456789" * 200_000
+
+    def do_GET(self) -> None:
+        name = self.path.lstrip("/").partition("?")[0]
+        if name == "silent":
+            time.sleep(5)
+        elif name.isdigit():
+            self.send_error(int(name))
+        elif name == "circle":
+            self.send_response(302)
+            self.send_header("Location", "/circle?again")
+            self.end_headers()
+        else:
+            asked = re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "")
+            first, last = (int(asked[1]), int(asked[2])) if asked else (0, len(self.body) - 1)
+            part = self.body[first : last + 1 if name == "whole::a" else min(last, 1_500_000)]
+            self.send_response(206 if asked else 200)
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(self.body)}")
+            self.send_header("Content-Length", str(len(part) if asked else len(self.body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(part)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *given: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def answering() -> Iterator[str]:
+    pytest.importorskip("aiohttp")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("404", "404.*Not Found"), ("503", "503.*Unavailable"), ("circle", "TooManyRedirects")]
+)
+def test_why_a_server_of_the_web_gives_no_file_is_said_without_secrets(answering: str, name: str, said: str) -> None:
+    with pytest.raises(OSError, match=said) as failed:
+        kind(f"{answering}/{name}?key=secret \u00e9")
+    assert "secret" not in str(failed.value)
+
+
+def test_a_server_that_is_silent_is_not_waited_for(answering: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "_SILENT", 0.5)
+    with pytest.raises(OSError, match=r"silent for 0\.5 seconds"):
+        kind(f"{answering}/silent")
+
+
+def test_a_file_that_ends_before_its_end_is_not_whole(answering: str) -> None:
+    with (
+        open_far(f"{answering}/short") as file,
+        pytest.raises(OSError, match="it ends after 1,500,000 of 2,000,000 bytes"),
+    ):
+        file.read()
+    scheme, rest = answering.split("://")
+    with open_far(f"{scheme.upper()}://{rest}/whole::a") as file:
+        assert file.read() == Answers.body
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/a::b", "memory://x::file:///etc/passwd"])
+def test_several_addresses_in_one_are_refused(path: str) -> None:
+    with pytest.raises(InputError, match="found several joined by '::'"):
+        check_address(path)
 
 
 @pytest.mark.parametrize("path", ["ftp://host/x", "file:///etc/passwd", "local://x", "zip://x"])

@@ -20,6 +20,8 @@ from .package import broken, clean, package
 _log = logging.getLogger("embedkit")
 _MOST_ROWS = 1 << 20
 """Rows of a sheet in Excel; a file may name a later one, and the library would count up to it."""
+_MOST_CELLS = 1 << 26
+"""Cells of a sheet: a row of one cell far to the right has thousands of empty ones before it, which the library makes."""
 
 
 def read_xlsx(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
@@ -64,9 +66,11 @@ def _rows(raw: bytes, source: Source, fields: Fields) -> Iterator[Row]:
 def _filled(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
     """The rows that are not empty, with their numbers."""
     sheet.reset_dimensions()  # those that the file names may be of any size
+    count = 0
     for line, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-        if line > _MOST_ROWS:
-            raise Unreadable(f"the sheet has more than {_MOST_ROWS:,} rows")
+        count += len(cells)
+        if line > _MOST_ROWS or count > _MOST_CELLS:
+            raise Unreadable(f"the sheet has more than {_MOST_ROWS:,} rows, or {_MOST_CELLS:,} cells, empty ones too")
         if any(cell is not None for cell in cells):
             yield line, cells
 

@@ -11,9 +11,12 @@ from embedkit.ingestion.rows.fields import Fields
 from embedkit.ingestion.rows.row import Row
 from embedkit.records.metadata import Metadata
 from embedkit.system.extras import needed
+from embedkit.system.files.lines import Unreadable
 
 from .package import package, paragraphs, read_document, table
 
+_MOST_SPANNED = 1_000_000
+"""Columns that the merged cells of a file span, together: each is read as so many cells."""
 _HEADING = re.compile(r"(?:Heading ([1-6])|(Title))\Z")
 
 
@@ -29,6 +32,9 @@ def _parse(raw: bytes) -> tuple[str, Metadata]:
     import docx
 
     document = docx.Document(package(raw))
+    spans = document.element.xpath("//w:gridSpan/@w:val")
+    if any(len(span) > len(str(_MOST_SPANNED)) for span in spans) or sum(map(int, spans)) > _MOST_SPANNED:
+        raise Unreadable(f"cells of its tables span more than {_MOST_SPANNED:,} columns")
     return paragraphs(map(_text, document.iter_inner_content())), {"title": document.core_properties.title.strip()}
 
 

@@ -161,12 +161,19 @@ class Parts:
             return value
         found = value
         for axis, span in along.items():
-            inputs = [found, span.start, span.end, numbers(self.graph, [axis])]
-            found = node(self.nodes, "Slice", inputs, self._named(value, "part"))
+            if span is self.rows or HEAD not in spans.values():
+                found = self._cut(self.nodes, found, axis, span, value)
         for axis in (axis for axis, span in spans.items() if span is HEAD):
             assert self.heads is not None
-            found = self.heads.one(found, like=value, axis=axis, nodes=self.nodes if along else None)
+            found = self.heads.one(found, like=value, axis=axis, nodes=None if found is value else self.nodes)
+            for other, span in along.items():  # of one head, so that the keys of all are not copied for each block
+                if span is not self.rows:
+                    found = self._cut(self.heads.nodes, found, other, span, value)
         return found
+
+    def _cut(self, nodes: list[ir.Node], found: ir.Value, axis: int, span: Span, value: ir.Value) -> ir.Value:
+        inputs = [found, span.start, span.end, numbers(self.graph, [axis])]
+        return node(nodes, "Slice", inputs, self._named(value, "part"))
 
     def _copy(self, maker: ir.Node, inputs: Sequence[ir.Value | None], value: ir.Value, spans: Spans) -> ir.Value:
         nodes = self._nodes(spans)

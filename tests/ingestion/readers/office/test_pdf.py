@@ -12,8 +12,9 @@ import pytest
 
 from embedkit.errors import MissingExtraError
 from embedkit.ingestion.rows.row import BadRow
+from helpers.pdfs import pdf
 
-from .conftest import assert_broken_files_are_bad_rows, pdf, rows_of
+from .conftest import assert_broken_files_are_bad_rows, rows_of
 
 
 def test_pages_and_title(tmp_path):

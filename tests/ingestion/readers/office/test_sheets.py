@@ -8,6 +8,7 @@ from datetime import datetime, time
 import pytest
 
 from embedkit.errors import InputError
+from embedkit.ingestion.readers.office import sheets
 from embedkit.ingestion.rows.row import BadRow
 
 from .conftest import assert_broken_files_are_bad_rows, repacked, rows_of, saved
@@ -67,6 +68,19 @@ def test_a_row_far_below_and_a_range_of_all_cells_cost_no_time(tmp_path):
     found = rows_of(tmp_path, "a.xlsx", repacked(raw, change))
     assert len(found) == 1
     assert "more than 1,048,576 rows" in found[0].reason
+
+
+def test_rows_of_one_cell_far_to_the_right_are_counted_with_the_empty_ones_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "_MOST_CELLS", 40_000)
+    rows = b"".join(b'<row r="%d"><c r="XFD%d"><v>1</v></c></row>' % (n, n) for n in range(3, 9))
+
+    def change(name, part):
+        return part.replace(b"</sheetData>", rows + b"</sheetData>") if name.endswith("sheet2.xml") else part
+
+    raw = repacked(book(HEADER[:2], ["a", "Tea"]), change)
+    good, *_, bad = rows_of(tmp_path, "a.xlsx", raw)
+    assert good.text == "Tea"
+    assert "40,000 cells, empty ones too" in bad.reason
 
 
 def test_broken_files(tmp_path):

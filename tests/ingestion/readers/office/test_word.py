@@ -47,6 +47,16 @@ def test_an_entity_is_not_expanded(tmp_path, document):
     assert "secret" not in getattr(row, "text", "")
 
 
+def test_a_cell_that_spans_all_columns_of_the_world(tmp_path, document):
+    """It was read as so many cells."""
+    for span in (b"900000000", b"9" * 40, b"x"):
+        spans = b'<w:tcPr><w:gridSpan w:val="%s"/>' % span
+        (bad,) = rows_of(
+            tmp_path, "a.docx", repacked(saved(document), lambda name, part, s=spans: part.replace(b"<w:tcPr>", s))
+        )
+        assert "span more than 1,000,000 columns" in bad.reason if span != b"x" else "it is broken" in bad.reason
+
+
 def test_broken_files(tmp_path, document):
     assert_broken_files_are_bad_rows(tmp_path, "a.docx", saved(document))
 
