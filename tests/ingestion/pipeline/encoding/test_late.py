@@ -183,3 +183,14 @@ def test_what_late_chunks_cannot_do_is_refused_by_name(
     with pytest.raises(OptionError, match="chunk late: sounds"):
         Chunking(3, by="seconds", late=True)
     assert estimate(chunks, encoder, store, collection="docs").unchanged == len(stored(store))
+
+
+def test_an_estimate_counts_each_part_once(encoder: Encoder, store: GuardedStore) -> None:
+    plain, late = (
+        estimate(chunked(DOCUMENTS, encoder, replace(LATE, late=way)), encoder, store, collection="docs")
+        for way in (False, True)
+    )
+    assert late.new == plain.new > late.sampled > 3
+    assert late.vector_bytes == plain.vector_bytes == 32 * late.new
+    texts = sum(len(document.text) for document in DOCUMENTS)
+    assert texts < late.tokens < 1.6 * texts < 2 * plain.tokens
