@@ -39,8 +39,11 @@ def main(bundle: str, url: str, source: str, log: str, window: str = "64") -> No
         pipeline.Writer = partial(Writer, retry=Retry(first_wait=0.02))  # type: ignore[misc, assignment]
     os.write(file, b"!begun\n")
     rows = FileRows([source])
-    cut = chunked(rows, encoder, Chunking(size=int(os.environ["CHUNK"]))) if "CHUNK" in os.environ else rows
-    report = ingest(cut, encoder, url, collection="docs", window=int(window))
+    asked = os.environ.get
+    chunking = Chunking(size=int(asked("CHUNK", "12")), late="LATE" in os.environ)
+    cut = chunked(rows, encoder, chunking) if "CHUNK" in os.environ else rows
+    dedupe = float(asked("DEDUPE", "0")) or None
+    report = ingest(cut, encoder, url, collection="docs", window=int(window), dedupe=dedupe)
     print(report.to_json(), flush=True)
 
 

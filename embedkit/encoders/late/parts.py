@@ -30,7 +30,8 @@ def parts_of(
     own: int = 0,
 ) -> list[Stretch]:
     """The parts in which the characters ``whole`` of a text are read: all of them at once where that are at most ``most`` tokens by
-    ``count`` (of the characters from one to another, with ``own`` of the model's), else as many ``spans`` together as that are.
+    ``count`` (of the characters from one to another, with ``own`` of the model's), else from the first one of ``spans`` to the last one,
+    as many together as that are.
 
     A part begins with the last spans of the one before, of about ``shared`` tokens at most, so that those at its border are read with
     what stands on both sides of them: of the spans in two parts the first half is pooled in the one and the others in the other.
@@ -38,14 +39,15 @@ def parts_of(
     """
     if not spans:
         return []
-    before = [whole[0], *(end for _, end in spans[:-1])]
-    sizes = [max(0, count(max(start, last), end) - own) for (start, end), last in zip(spans, before, strict=True)]
+    if count(*whole) <= most:
+        return [Stretch(*whole, range(len(spans)))]
+    before = [spans[0][0], *(end for _, end in spans[:-1])]
+    sizes = [max(0, count(last, end) - own) for (_, end), last in zip(spans, before, strict=True)]
     total = [0, *accumulate(sizes)]
-    """Tokens up to each span, nearly: tokens may run over where spans meet."""
+    """Tokens up to the end of each span, nearly: tokens may run over where spans meet."""
 
     def reach(first: int, last: int) -> Span:
-        begin = whole[0] if first == 0 else spans[first][0]
-        return begin, whole[1] if last == len(spans) - 1 else spans[last][1]
+        return spans[first][0], spans[last][1]
 
     def first_fitting(first: int, last: int) -> int:
         """The first span from which on all up to the last one are read together."""

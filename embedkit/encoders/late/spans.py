@@ -42,7 +42,7 @@ def late_output(encoder: BaseEncoder, role: str) -> tuple[str, Output]:
             return name, about
     raise InputError(
         "late: this bundle gives no vectors of tokens that its own are the mean of; export the model again with --late "
-        "(embedkit-export MODEL --output BUNDLE --late), which says so where the model pools in another way"
+        "(embedkit-export MODEL --output BUNDLE --late), which says so where the model pools in another way, and load it here, not by a server"
     )
 
 
@@ -153,8 +153,9 @@ def encode_spans(
     where the model's vectors are (late chunking, arXiv 2409.04701). Compare them with `BaseEncoder.encode_query`.
 
     A text that is longer than the model is read in parts, of which a quarter is read twice, so that every span is read with what
-    stands beside it. Special tokens and those of the template are pooled with the spans that begin or end what is read together; a
-    span of a whole short text has the vector that `BaseEncoder.encode_document` gives.
+    stands beside it; what stands before the first and behind the last one is not read then. Special tokens and those of the
+    template are pooled with the spans that begin or end what is read together; a span of a whole short text has the vector that
+    `BaseEncoder.encode_document` gives, but for the last bits.
 
     Args:
         encoder: a bundle that was exported with ``--late``.

@@ -128,7 +128,9 @@ def estimate(
     boolean("sync", sync)
     chance = random.Random(0)
     sample: list[Item] = []
-    new = changed = unchanged = 0
+    new = changed = unchanged = read = 0
+    together: str | None = None
+    """What the chunk before was read with."""
     with (
         opened(store) as connection,
         SourceReader(documents, modality=encoder.modality(role), metadata_policy=metadata_policy) as reading,
@@ -148,14 +150,18 @@ def estimate(
                     continue
                 new += document.id not in known
                 changed += document.id in known
-                _choose(sample, modality.of_row(document.text, document.about), new + changed, chance)
+                within = document.within
+                if within is None or within.text is not together:
+                    together = within.text if within else None
+                    read += 1
+                    _choose(sample, modality.of_row(together or document.text, document.about), read, chance)
             bar.update(len(window))
         lost = 0
         if sync:
             check_prunable(reading)
             lost = sum(1 for _ in gone(rows, reading, filter)) if rows else 0
         sampled, tokens, seconds, size = _measured(encoder, role, columns, sample)
-        share = (new + changed) / sampled if sampled else 0.0
+        share = read / sampled if sampled else 0.0
         return IngestEstimate(
             collection=collection,
             exists=rows is not None,
@@ -169,7 +175,7 @@ def estimate(
             sampled=sampled,
             tokens=round(tokens * share),
             seconds=seconds * share,
-            vector_bytes=round(size * share),
+            vector_bytes=round(size * (new + changed) / sampled) if sampled else 0,
             items=several(modality.noun),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class SearchBody(msgspec.Struct):
     hybrid: str | None = None
     rerank: bool | str = False
     rerank_top: int | None = None
+    explain: bool = False
     model: str | None = None
 
 
@@ -90,6 +92,7 @@ async def answer_search(service: Service, call: Call, body: SearchBody, path: Ma
         "hybrid": body.hybrid,
         "rerank": _reranker(service, body.rerank),
         "rerank_top": body.rerank_top,
+        "explain": body.explain,
     }
     call.texts, call.role = len(items), "query"
 
@@ -189,7 +192,15 @@ def _row(given: Any, number: int) -> dict[str, Any]:
 def _hit(hit: Hit) -> dict[str, Any]:
     metadata = msgspec.Raw(dump_metadata(hit.metadata).encode())
     parts = {"parts": dict(hit.parts)} if hit.parts else {}
-    return {"id": hit.id, "score": hit.score, "text": hit.text, "metadata": metadata, **parts}
+    told = {name: [asdict(match) for match in matches] for name, matches in hit.matches.items()}
+    return {
+        "id": hit.id,
+        "score": hit.score,
+        "text": hit.text,
+        "metadata": metadata,
+        **parts,
+        **({"matches": told} if told else {}),
+    }
 
 
 def asked_filter(given: Any) -> Filter | None:

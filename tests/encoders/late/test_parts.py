@@ -32,12 +32,12 @@ def test_what_fits_is_one_part() -> None:
 
 def test_a_part_begins_with_the_end_of_the_one_before() -> None:
     spans = made([3] * 6)
-    assert parts_of(spans, (0, 23), length, most=12, shared=3) == [
+    assert parts_of(spans, (0, 23), length, most=12, shared=4) == [
         Stretch(0, 11, range(3)),
         Stretch(8, 19, range(3, 5)),
         Stretch(16, 23, range(5, 6)),
     ]
-    assert parts_of(spans, (0, 23), length, most=12, shared=2) == [
+    assert parts_of(spans, (0, 23), length, most=12, shared=3) == [
         Stretch(0, 11, range(3)),
         Stretch(12, 23, range(3, 6)),
     ]

@@ -76,6 +76,15 @@ def test_a_long_text_is_read_in_parts_with_what_stands_beside_them(encoder: Enco
     assert not np.allclose(found[6], encoder.encode_document(text[60:69]), atol=1e-2)
 
 
+def test_parts_that_are_far_apart_are_read_by_themselves(encoder: Encoder) -> None:
+    text = "x" * 100 + " tea from the mountains " + "y" * 200 + " rain " + "z" * 100
+    spans = [(text.index(word), text.index(word) + len(word)) for word in ("tea from", "the mountains", "rain")]
+    found = embedkit.encode_spans(encoder, text, spans)
+    together = embedkit.encode_spans(encoder, "tea from the mountains", [(0, 8), (9, 22)])
+    assert found[:2].tobytes() == together.tobytes()
+    np.testing.assert_allclose(found[2], encoder.encode_document("rain"), atol=1e-6)
+
+
 def test_sizes(encoder: Encoder) -> None:
     short = embedkit.encode_spans(encoder, TEXT, [(0, 22)], dim=4)
     whole = embedkit.encode_spans(encoder, TEXT, [(0, 22)])[:, :4]

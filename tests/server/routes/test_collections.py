@@ -140,3 +140,18 @@ def test_of_several_models_that_answers_whose_vectors_a_name_leads_to(
         assert answered() == "tiny"
         assert running.ask("/v1/collections/docs/search", {"query": "tea", "model": "newer"}).status == 409
         assert running.ask("/v1/collections/none/search", {"query": "tea"}).status == 404
+
+
+def test_what_matched(encoders: dict[str, Encoder]) -> None:
+    with served({"tiny": encoders["tiny"]}, quiet(store="memory:matched")) as running:
+        body = {"documents": DOCUMENTS, "model": "tiny", "outputs": ["sparse"]}
+        assert running.ask("/v1/collections/docs/documents", body).status == 200
+        for hit in search(running, query="tea", explain=True)["hits"]:
+            assert sum(match["score"] for match in hit["matches"]["sparse"]) == pytest.approx(hit["score"], rel=1e-5)
+        assert "matches" not in search(running, query="tea")["hits"][0]
+
+
+def test_one_vector_a_document_has_nothing_to_tell(filled: Served) -> None:
+    got = filled.ask("/v1/collections/docs/search", {"query": "tea", "model": "tiny", "explain": True})
+    assert got.status == 400
+    assert "of which no word has a score of its own" in got.json["error"]["message"]
