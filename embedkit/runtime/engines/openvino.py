@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -27,6 +28,15 @@ so that only among these widths the last bits do not depend on the padding."""
 
 GROUP = 64
 """Numbers of a weight's row, and of an activation's, that share a scale in 8 bits."""
+
+
+@cache
+def _core(process: int) -> Any:
+    """The one of a process, which is kept until its end: where the last one goes, the memory goes on which OpenVINO lets signals be
+    handled, and the next signal that Python handles, such as Ctrl-C, would end the process. A forked process has one of its own."""
+    import openvino as ov
+
+    return ov.Core()
 
 
 class OpenVino(Session):
@@ -73,7 +83,7 @@ class OpenVino(Session):
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP if self._precision == "int8" else 0),
         }
         try:
-            core = ov.Core()
+            core = _core(os.getpid())
             with gathered(self._path) as path:
                 model = core.read_model(str(path))
             self._sizes = table_sizes(model)

@@ -39,7 +39,7 @@ class Watch:
             "docs",
         ]
         self.process = subprocess.Popen(
-            [*command, "--watch", "--every", "0.1", *options],
+            [*command, "--watch", "--every", "0.1", "--engine", "onnxruntime", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -122,6 +124,20 @@ def test_the_weights_are_those_of_the_file_within_half_a_step(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_signals_are_handled_after_it_was_let_go(tmp_path: Path) -> None:
+    """As after it was measured and another engine was chosen."""
+    code = """
+import gc, os, signal, sys
+from embedkit import Encoder
+Encoder.load(sys.argv[1], engine="openvino").encode(["one"])
+gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tiny_bundle(tmp_path / "b")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
 def test_workers_have_one_engine(minilm_bundle: Path) -> None:
     with EncoderPool.load(minilm_bundle, workers=2, engine="openvino", on_truncate="ignore") as pool:
         assert pool.engine.startswith("openvino:")
