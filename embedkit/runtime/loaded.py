@@ -25,7 +25,7 @@ from embedkit.vectors.values import Values, scatter
 
 from .engines.base import Device, Session
 from .engines.selection import DEFAULT, choose_variant, open_session
-from .frontends.base import Item, Modality, Preparer, Rows, Unencodable
+from .frontends.base import Batch, Item, Modality, Preparer, Rows, Unencodable
 from .frontends.registry import modality_of
 from .options import Decode
 from .tower import BatchResult, Tower
@@ -54,6 +54,10 @@ class LoadedBundle:
 
     def __init__(self, bundle: Bundle, towers: dict[str, Tower], setup: Setup) -> None:
         self.bundle, self.towers, self.setup = bundle, towers, setup
+        self.alone: Callable[[str, Batch], Tower | None] | None = None
+        """Finds the tower that computes the only batch of a request where nothing else is computed; None for the role's own."""
+        self._running: set[int] = set()
+        """The batches that are computed or wait for it, by their ``id``."""
 
     @classmethod
     def open(
@@ -150,7 +154,22 @@ class LoadedBundle:
         began = perf_counter()
         batches = tower.prepare(items, budget or self.setup.token_budget)
         share = (perf_counter() - began) / max(1, len(batches))
-        return [(batch.rows, threads.submit(tower.run, batch, outputs, share)) for batch in batches]
+        if len(batches) == 1 and self.alone is not None and not self._running:
+            tower = self.alone(role, batches[0]) or tower
+        self._running.update(map(id, batches))
+        parts = [(batch.rows, threads.submit(self._run, tower, batch, outputs, share)) for batch in batches]
+        for batch, (_, future) in zip(batches, parts, strict=True):
+            future.add_done_callback(functools.partial(self._ended, batch))  # of one that is cancelled too
+        return parts
+
+    def _run(self, tower: Tower, batch: Batch, outputs: Sequence[str] | None, share: float) -> BatchResult:
+        try:
+            return tower.run(batch, outputs, share)
+        finally:  # and not after whoever waits for it has begun something else
+            self._ended(batch)
+
+    def _ended(self, batch: Batch, _: object = None) -> None:
+        self._running.discard(id(batch))
 
     def computed(
         self, role: str, items: Sequence[Item], outputs: Sequence[str] | None = None, *, budget: int | None = None
@@ -166,6 +185,10 @@ class LoadedBundle:
             name: scatter([(rows, part.values[name]) for rows, part in parts], len(items))
             for name in parts[0][1].values
         }
+
+    def begin(self, what: Callable[[], None]) -> None:
+        """Let one of the threads do something else."""
+        _threads(self.setup.threads).submit(what)
 
     def _try(self, role: str) -> bool:
         """Compute the two shortest golden texts, or the first two items that are none, so that a graph that cannot compute is told

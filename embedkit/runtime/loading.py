@@ -14,6 +14,7 @@ from .engines.selection import check_engine, choose_device
 from .loaded import LoadedBundle
 from .options import LoadOptions
 from .selfcheck import agrees
+from .threads.alone import Alone
 
 DEFAULT_TOKEN_BUDGET = 512
 """Token slots a batch: its activations stay in a core's cache, and one batch is the smallest piece of work for a
@@ -36,7 +37,7 @@ def load(path: str | os.PathLike[str], options: LoadOptions) -> LoadedBundle:
         )
 
     def load_variant(engine: str, variant: str, why: str) -> LoadedBundle:
-        return LoadedBundle.open(
+        loaded = LoadedBundle.open(
             bundle,
             device,
             variant,
@@ -46,6 +47,9 @@ def load(path: str | os.PathLike[str], options: LoadOptions) -> LoadedBundle:
             token_budget=budget,
             decode=options.decode,
         )
+        if threads > 1 and device.kind == "cpu":
+            loaded.alone = Alone(loaded).tower
+        return loaded
 
     def load_engine(engine: str, why: str) -> LoadedBundle:
         loaded = load_variant(engine, options.variant, why)

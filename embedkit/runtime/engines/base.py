@@ -31,6 +31,11 @@ class Session(ABC):
         """The named outputs of the graph, float32, (rows, dim) or (rows, tokens, dim), of inputs that are (rows, tokens) or
         (rows,)."""
 
+    def on_threads(self, count: int) -> Session | None:
+        """The same graph, of which one call is computed by ``count`` threads; None where the engine has no such session, or it would take
+        much memory."""
+        return None
+
 
 def compute(
     session: Session, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], where: str

@@ -17,13 +17,20 @@ from .base import Device, Engine, Session
 # On CPU the fused operator takes several times as long as Add and LayerNormalization apart.
 _SLOWER_FUSIONS = ["SkipLayerNormFusion", "BiasSkipLayerNormFusion", "EmbedLayerNormFusion"]
 
+_SMALL = 1 << 27
+"""Bytes of a graph that may be in memory twice."""
+
 
 class OnnxRuntime(Session):
-    """A graph on CPU; each call computes on its caller's thread only."""
+    """A graph on CPU; each call computes on its caller's thread, with ``threads`` - 1 others that all calls share."""
 
-    def __init__(self, path: Path, *, profile: Path | None = None) -> None:
+    def __init__(self, path: Path, *, profile: Path | None = None, threads: int = 1) -> None:
         ort = onnxruntime()
         options = session_options()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # they wait without taking a core's time
         options.enable_mem_pattern = False
         if profile is not None:
             options.enable_profiling = True
@@ -38,6 +45,7 @@ class OnnxRuntime(Session):
             )
         except Exception as error:
             raise BundleError(f"{path}: onnxruntime {ort.__version__} cannot load this graph: {error}") from error
+        self._path = path
         self._part = ort.RunOptions()  # what other outputs need is not computed
         self._part.add_run_config_entry("only_execute_path_to_fetches", "1")
         self._all = len(self._session.get_outputs())
@@ -47,6 +55,12 @@ class OnnxRuntime(Session):
         options = self._part if len(outputs) < self._all else None
         found: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), dict(inputs), options)
         return found
+
+    def on_threads(self, count: int) -> OnnxRuntime | None:
+        """The same graph once more, on several threads, where its file and those of its weights are small."""
+        beside = [file for file in self._path.parent.iterdir() if file.name.startswith(self._path.name)]
+        small = sum(file.stat().st_size for file in beside) <= _SMALL
+        return OnnxRuntime(self._path, threads=count) if small else None
 
     def end_profiling(self) -> str:
         """The file with the times of each operator, where the session was made with ``profile``."""

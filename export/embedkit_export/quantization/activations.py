@@ -30,6 +30,7 @@ _WORTH_A_PASS = 0.25
 _COPIES_IN_WIDTH = 48  # so that a product becomes at most 2 % longer
 _UNLIKE = 0.4
 _JUDGED_ROWS = 256
+_JUDGED_COLUMNS = 512  # of outputs, which have steps of their own
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,9 @@ def smoothing(peak: Floats, weights: Sequence[Floats], alpha: float) -> Floats:
 
 def _error_on(sample: Floats, weights: Sequence[Floats]) -> Callable[[ActivationQuantizer], float]:
     """The mean over rows of the relative squared error of the outputs, added up over the products; weights go to their
-    nearest steps."""
+    nearest steps. Of many rows and outputs some are judged."""
     rows = sample[:: max(1, len(sample) // _JUDGED_ROWS)]
+    weights = [np.ascontiguousarray(weight[:, :: -(-weight.shape[1] // _JUDGED_COLUMNS)]) for weight in weights]
     exact = [rows @ weight for weight in weights]
     sizes = [np.maximum(np.square(expected).sum(axis=1), 1e-30) for expected in exact]
 

@@ -12,7 +12,7 @@ Int8 = npt.NDArray[np.int8]
 DAMPING = 0.01
 """Share of the mean diagonal of the second moment that is added to it: GPTQ's usual one. It is more than an inverse
 needs, and keeps the weights from being fitted to the calibration texts alone."""
-_BLOCK = 128
+_BLOCK = 32
 
 
 def nearest(weight: Floats) -> tuple[Int8, Floats]:

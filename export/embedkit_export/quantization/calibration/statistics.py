@@ -20,7 +20,8 @@ SECOND_MOMENT_BYTES = 3 << 30
 """Most memory for second moments in a piece; inputs met after that have only their kept rows."""
 ROOM = 1 << 28
 """Bytes of weights and statistics from which the graph goes on in another piece."""
-_ROWS_AT_ONCE = 512  # one large product instead of many thin ones
+_ROWS_AT_ONCE = 2048
+"""Rows that wait for one large product: of thin ones, adding up costs as much as multiplying."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def _measured(
 
 
 def footprint(width: int) -> int:
-    """Bytes that the statistics of rows of so many numbers take."""
-    return 4 * width * (width + SAMPLE_ROWS)
+    """Bytes that the statistics of rows of so many numbers take while they are gathered."""
+    return 4 * width * (width + SAMPLE_ROWS + _ROWS_AT_ONCE)
 
 
 class _Sums:
