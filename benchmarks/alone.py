@@ -55,9 +55,9 @@ def measured(bundle: Path, variant: str, options: argparse.Namespace) -> dict[st
     tower = several.loaded.towers["default"]
     (batch,) = tower.prepare([text], 1)
     assert several.loaded.alone is not None
-    while several.loaded.alone("default", batch) is None and time.monotonic() < ended:
+    while several.loaded.alone(several.loaded, "default", batch) is None and time.monotonic() < ended:
         time.sleep(0.1)
-    if several.loaded.alone("default", batch) is None:
+    if several.loaded.alone(several.loaded, "default", batch) is None:
         sys.exit(f"error: {variant} of {batch.tokens} tokens is computed by one thread")
     times: dict[str, list[float]] = {"one": [], "several": []}
     for _ in range(options.rounds):

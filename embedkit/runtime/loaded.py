@@ -54,7 +54,7 @@ class LoadedBundle:
 
     def __init__(self, bundle: Bundle, towers: dict[str, Tower], setup: Setup) -> None:
         self.bundle, self.towers, self.setup = bundle, towers, setup
-        self.alone: Callable[[str, Batch], Tower | None] | None = None
+        self.alone: Callable[[LoadedBundle, str, Batch], Tower | None] | None = None
         """Finds the tower that computes the only batch of a request where nothing else is computed; None for the role's own."""
         self._running: set[int] = set()
         """The batches that are computed or wait for it, by their ``id``."""
@@ -155,7 +155,7 @@ class LoadedBundle:
         batches = tower.prepare(items, budget or self.setup.token_budget)
         share = (perf_counter() - began) / max(1, len(batches))
         if len(batches) == 1 and self.alone is not None and not self._running:
-            tower = self.alone(role, batches[0]) or tower
+            tower = self.alone(self, role, batches[0]) or tower
         self._running.update(map(id, batches))
         parts = [(batch.rows, threads.submit(self._run, tower, batch, outputs, share)) for batch in batches]
         for batch, (_, future) in zip(batches, parts, strict=True):

@@ -48,7 +48,7 @@ def load(path: str | os.PathLike[str], options: LoadOptions) -> LoadedBundle:
             decode=options.decode,
         )
         if threads > 1 and device.kind == "cpu":
-            loaded.alone = Alone(loaded).tower
+            loaded.alone = Alone(threads).tower
         return loaded
 
     def load_engine(engine: str, why: str) -> LoadedBundle:

@@ -33,6 +33,9 @@ def open_store(url: StoreURL) -> VectorStore:
 
     Raises `MissingExtraError` where lancedb is not installed.
     """
+    from ._memory import bound_memory
+
+    bound_memory()
     try:
         import lancedb  # noqa: F401
     except ImportError as error:

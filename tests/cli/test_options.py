@@ -21,6 +21,10 @@ def test_fields_formats_and_folders(run, bundle, folder, monkeypatch):
     code, out, err = run("ingest", bundle, "site", *STORE)
     assert (code, err) == (0, "not read, since they are no text (1): site/b.png\n")
     assert "1 written" in out
+    for command in (["check"], ["check", "--repair"], ["ingest", "--dry-run"], ["sync", "--chunk", 20, "--dry-run"]):
+        _, _, err = run(command[0], bundle, "site", *STORE, *command[1:])
+        assert err == "not read, since they are no text (1): site/b.png\n"
+        assert run(command[0], bundle, "site", *STORE, *command[1:], "--quiet")[2] == ""
     table = b"title,body,year,note\nTea,Leaves.,2020,x\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(table)))
     fields = ["--text-field", "{title}:\\n{body}", "--metadata-fields", "year, title", "--id-from", "text"]

@@ -1,4 +1,4 @@
-"""Files of offices that were changed anywhere are rows or bad ones, in some seconds and some megabytes."""
+"""Files of offices, tables and pages that were changed anywhere are rows or bad ones, in some seconds and some megabytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ pytest.importorskip("docx")
 pytest.importorskip("openpyxl")
 pytest.importorskip("pptx")
 pytest.importorskip("pypdf")
+pytest.importorskip("pyarrow")
 from helpers import hostile_files
 
-FILES = int(os.environ.get("EMBEDKIT_HOSTILE_FILES", "12"))
+FILES = int(os.environ.get("EMBEDKIT_HOSTILE_FILES", "24"))
 """Changed files."""
 
 

@@ -1,4 +1,4 @@
-"""Files of offices by a stranger, which are rows, or bad ones, in some seconds and some megabytes. As a program:
+"""Files of offices, tables and pages by a stranger, which are rows, or bad ones, in some seconds and some megabytes. As a program:
 
 python -m helpers.hostile_files SECONDS SEED
 """
@@ -18,12 +18,15 @@ import traceback
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import docx
 import openpyxl
 import pptx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pypdf
 
 from embedkit import EmbedkitError, FileRows
@@ -72,6 +75,43 @@ def locked() -> bytes:
     return saved(writer, "write")
 
 
+def columns() -> pa.Table:
+    """A table with a column of many types."""
+    rows: list[dict[str, Any]] = [
+        {
+            "id": "a",
+            "text": "one",
+            "n": 1,
+            "f": 0.5,
+            "b": b"x",
+            "l": ["x", None],
+            "s": {"a": 1, "b": "c"},
+            "d": date(2024, 1, 1),
+        },
+        {"id": "b", "text": "two", "n": None, "f": None, "b": None, "l": [], "s": None, "d": None},
+    ] * 20
+    table = pa.Table.from_pylist(rows)
+    times = pa.array([0, None] * 20, pa.timestamp("ns", tz="UTC"))
+    return table.append_column("t", times).append_column("k", table["text"].dictionary_encode())
+
+
+def parquet() -> bytes:
+    file = io.BytesIO()
+    pq.write_table(columns(), file, compression=random.Random(0).choice(["none", "snappy"]))
+    return file.getvalue()
+
+
+def arrow() -> bytes:
+    file = io.BytesIO()
+    with pa.ipc.new_file(file, columns().schema) as writer:
+        writer.write_table(columns())
+    return file.getvalue()
+
+
+def text(*parts: str) -> Callable[[], bytes]:
+    return lambda: "".join(parts).encode()
+
+
 def saved(made: Any, how: str = "save") -> bytes:
     file = io.BytesIO()
     getattr(made, how)(file)
@@ -83,7 +123,31 @@ BASES: dict[str, list[Callable[[], bytes]]] = {
     ".pptx": [slides],
     ".xlsx": [sheet],
     ".pdf": [page, page, locked],
+    ".parquet": [parquet],
+    ".arrow": [arrow],
+    ".csv": [text('id,text,n\n1,"a ""b""\nc",2\n', "2,caf\u00e9,\n" * 30)],
+    ".jsonl": [text('{"id": "1", "text": "a", "n": {"b": [1.5, null, true]}}\n' * 30)],
+    ".md": [
+        text(
+            "---\ntitle: a\ntags: [x, y]\ndate: 2024-01-01\n---\n# A\n\n```py\n# no\n```\n| a | b |\n|-|-|\n| 1 | 2 |\n"
+        )
+    ],
+    ".html": [
+        text(
+            "<html><head><meta charset=utf-8><title>A</title></head><body><h1>B</h1><p>c &amp; d<table><tr><td>1</table></body>"
+        )
+    ],
 }
+OPTIONS: list[dict[str, Any]] = [
+    *(
+        {},
+        {},
+        {"id_from": "text"},
+        {"text_field": ["text", "n"], "metadata_fields": ["n", "f"]},
+        {"types": {"n": "int"}},
+    ),
+    *({"encoding": "utf-16"}, {"encoding": "shift_jis"}, {"encoding": "latin-1", "delimiter": ";"}),
+]
 VALUES = [
     b"0",
     b"-1",
@@ -189,7 +253,9 @@ def made(seed: int) -> tuple[str, bytes]:
     rng = random.Random(seed)
     suffix = rng.choice(list(BASES))
     raw = rng.choice(BASES[suffix])()
-    change = changed_page if suffix == ".pdf" else changed_package
+    change = {".pdf": changed_page, ".docx": changed_package, ".pptx": changed_package, ".xlsx": changed_package}.get(
+        suffix, changed_bytes
+    )
     for _ in range(rng.choice([1, 1, 2, 4])):
         try:
             raw = change(raw, rng) if rng.random() < 0.9 else changed_bytes(raw, rng)
@@ -198,14 +264,14 @@ def made(seed: int) -> tuple[str, bytes]:
     return suffix, raw
 
 
-def failure(folder: Path, suffix: str, raw: bytes) -> str:
+def failure(folder: Path, suffix: str, raw: bytes, **options: Any) -> str:
     """What is wrong with how a file is read; empty where nothing is."""
     file = folder / f"a{suffix}"
     file.write_bytes(raw)
     before = signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(SECONDS)
     try:
-        for _ in FileRows([file]):
+        for _ in FileRows([file], **options):
             pass
     except EmbedkitError:
         pass
@@ -229,7 +295,7 @@ def search(folder: Path, seeds: Iterable[int], *, until: float = float("inf")) -
         if time.monotonic() > until:
             break
         suffix, raw = made(seed)
-        if wrong := failure(folder, suffix, raw):
+        if wrong := failure(folder, suffix, raw, **random.Random(seed).choice(OPTIONS)):
             found.append(f"seed {seed}, {suffix}: {wrong}")
             if wrong.endswith("MB"):
                 break  # those after it would be blamed too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -275,3 +276,36 @@ def test_importing_the_plugin_is_light_and_a_missing_client_names_its_extra(monk
     monkeypatch.setitem(sys.modules, "lancedb", None)
     with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[lancedb\]"):
         open_store(StoreURL.parse("lancedb:index"))
+
+
+GROWING = """
+import sys
+import numpy as np
+from embedkit.records.batch import RecordBatch
+from embedkit.stores.contract import CollectionSpec
+from embedkit.stores.opening import open_store
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1024
+
+with open_store(sys.argv[1]) as store:
+    docs = store.ensure(CollectionSpec("docs", 1536, "cosine", "f"))
+    vectors = np.random.default_rng(0).standard_normal((1000, 1536), dtype=np.float32)
+    for part in range(70):
+        ids = [f"{part}-{i}" for i in range(1000)]
+        docs.upsert(RecordBatch(ids, vectors, ids, [{}] * 1000, ids))
+        if part == 20:
+            print(peak())
+    print(peak())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_memory_levels_off_where_fragments_are_merged(tmp_path, entry_points):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "LANCE_"))}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", GROWING, f"lancedb:{tmp_path}/index"]
+    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    early, late = map(int, found.split())
+    written = 70 * 1000 * 1536 * 4 >> 20
+    assert late < early + written / 3, "all vectors were in memory at a time"

@@ -11,7 +11,7 @@ from embedkit.cli.app import app
 from embedkit.cli.click_ext import argument
 from embedkit.cli.cluster import cluster_option
 from embedkit.cli.filling.kept_options import KeptOptions, kept_options
-from embedkit.cli.filling.run import Run, names_of, reported
+from embedkit.cli.filling.run import Run, names_of, reported, tell_skipped
 from embedkit.cli.filling.watch import watch as follow
 from embedkit.cli.options import (
     Cutting,
@@ -35,6 +35,7 @@ from embedkit.cli.options import (
     quiet_option,
     reading_options,
     store_option,
+    suited,
 )
 from embedkit.cli.text_io import print_report
 
@@ -234,6 +235,7 @@ def check(
     if repair and "-" in files:
         raise click.BadParameter("standard input can be read once only; give a file with --repair")
     rows, only, encoder = reading.rows(files, columns), condition(filter), loading.load(bundle)
+    rows = suited(rows, encoder)
 
     def checked(*, drop_broken: bool = False) -> bool:
         report = run(
@@ -251,7 +253,10 @@ def check(
         print_report(report, json, quiet)
         return report.consistent
 
-    if checked(drop_broken=repair):
+    agree = checked(drop_broken=repair)
+    if agree or not repair:
+        tell_skipped(rows, quiet)
+    if agree:
         return
     if repair:
         again = Run(rows, bundle, store, collection, cutting, loading, json, quiet)

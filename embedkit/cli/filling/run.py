@@ -76,10 +76,7 @@ class Run:
             return self.once(encoder, metric, dead_letters, outputs=outputs, sync=sync, filter=filter, dedupe=dedupe)
 
         report = reported(action, self.json, self.quiet)
-        if self.rows.skipped and not self.quiet:
-            names = first_few(self.rows.skipped)
-            what = {"image": "pictures", "audio": "sounds"}.get(self.rows.format or "", "text")
-            print(f"not read, since they are no {what} ({len(self.rows.skipped):,}): {names}", file=sys.stderr)
+        tell_skipped(self.rows, self.quiet)
         if report.dead > report.near_duplicates and fail_on_dead:
             sys.exit(1)
 
@@ -140,6 +137,14 @@ class Run:
             **self.kept,
         )
         print_report(report, self.json)
+        tell_skipped(self.rows, self.quiet)
+
+
+def tell_skipped(rows: FileRows, quiet: bool) -> None:
+    """The files that were left out, on standard error."""
+    if rows.skipped and not quiet:
+        what = {"image": "pictures", "audio": "sounds"}.get(rows.format or "", "text")
+        print(f"not read, since they are no {what} ({len(rows.skipped):,}): {first_few(rows.skipped)}", file=sys.stderr)
 
 
 def reported(action: Callable[[], IngestReport], as_json: bool, quiet: bool) -> IngestReport:

@@ -37,43 +37,44 @@ _COMPARED = 16
 class Alone:
     """Finds the tower that computes the only batch of a request while nothing else is computed; several threads may share one."""
 
-    def __init__(self, loaded: LoadedBundle) -> None:
-        self._loaded = loaded
-        self._threads = min(loaded.setup.threads, THREADS)
+    def __init__(self, threads: int) -> None:
+        """``threads`` are those of the bundle."""
+        self._threads = min(threads, THREADS)
         self._lock, self._process = Lock(), os.getpid()
         self._asked: dict[Session, int] = {}
         self._found: dict[Session, Session] = {}
 
-    def tower(self, role: str, batch: Batch) -> Tower | None:
-        """The tower for a batch; None where the role's own is to compute it."""
+    def tower(self, loaded: LoadedBundle, role: str, batch: Batch) -> Tower | None:
+        """The tower for a batch of the bundle, which it hands in since it holds this; None where the role's own is to compute it."""
         if not isinstance(batch, TokenBatch) or batch.width * len(batch.rows) not in SLOTS:
             return None
         if self._process != os.getpid():  # a forked process has none of the threads
             return None
-        own = self._loaded.towers[role]
+        own = loaded.towers[role]
         with self._lock:
             asked = self._asked[own.session] = self._asked.get(own.session, 0) + 1
         if asked == _REQUESTS:
-            self._loaded.begin(lambda: self._open(role, own))
+            loaded.begin(lambda: self._open(loaded, role, own))
         found = self._found.get(own.session)
         return None if found is None else _with(own, found)
 
-    def _open(self, role: str, own: Tower) -> None:
+    def _open(self, loaded: LoadedBundle, role: str, own: Tower) -> None:
         session = own.session.on_threads(self._threads)
-        if session is not None and self._loaded.once(
-            f"{role} on {self._threads} threads", lambda: is_same(own, _with(own, session), self._items(role))
+        if session is not None and loaded.once(
+            f"{role} on {self._threads} threads", lambda: is_same(own, _with(own, session), _items(loaded, role))
         ):
             self._found[own.session] = session
 
-    def _items(self, role: str) -> list[Item]:
-        """Items of all sizes up to the largest of `SLOTS`, or as many tokens as the role reads."""
-        golden = self._loaded.bundle.golden()
-        if role in golden.inputs:
-            return self._loaded.golden_items(role)
-        words = " ".join(golden.texts).split() or ["text"]
-        words *= -(-SLOTS.stop // len(words))
-        counts = np.linspace(SLOTS.start // 2, SLOTS.stop, _COMPARED).astype(int)
-        return self._loaded.fill(role, [" ".join(words[:count]) for count in counts])
+
+def _items(loaded: LoadedBundle, role: str) -> list[Item]:
+    """Items of all sizes up to the largest of `SLOTS`, or as many tokens as the role reads."""
+    golden = loaded.bundle.golden()
+    if role in golden.inputs:
+        return loaded.golden_items(role)
+    words = " ".join(golden.texts).split() or ["text"]
+    words *= -(-SLOTS.stop // len(words))
+    counts = np.linspace(SLOTS.start // 2, SLOTS.stop, _COMPARED).astype(int)
+    return loaded.fill(role, [" ".join(words[:count]) for count in counts])
 
 
 def is_same(own: Tower, other: Tower, items: list[Item]) -> bool:

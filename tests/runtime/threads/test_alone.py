@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,21 @@ def test_a_session_that_gives_other_bytes_is_never_used(folder: Path, monkeypatc
         encoder.encode(TEXTS[0])
     assert counted.runs == 1, "the first item that is compared tells"
     assert encoder.encode(TEXTS[1]).tobytes() == one.encode(TEXTS[1]).tobytes()
+
+
+def test_a_bundle_is_let_go_with_its_sessions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, counted = _load(folder, "fp32", monkeypatch)
+    for _ in range(3):
+        encoder.encode(TEXTS[0])
+    assert counted.runs
+    monkeypatch.undo()
+    loaded = weakref.ref(encoder.loaded)
+    gc.disable()  # a circle would wait for it, with all weights
+    try:
+        del encoder
+        assert loaded() is None
+    finally:
+        gc.enable()
 
 
 def test_one_thread_has_no_other(folder: Path) -> None:

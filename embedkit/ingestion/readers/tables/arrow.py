@@ -13,7 +13,7 @@ from embedkit.ingestion.rows.row import BadRow, Row, shown_as_json
 from embedkit.records.coercion import converted
 from embedkit.system.extras import needed
 
-from .arrow_cells import BadCell, Cells, rows_of
+from .arrow_cells import BadCell, Cells, rows_of, sound
 
 _ROWS = 256
 _MAGIC = b"ARROW1"
@@ -46,11 +46,11 @@ def read_arrow(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
                 file.read(_BEFORE_STREAM)
         if is_file:
             with arrow.ipc.open_file(file) as table:
-                batches = (table.get_batch(i) for i in range(table.num_record_batches))
+                batches = (sound(table.get_batch(i)) for i in range(table.num_record_batches))
                 yield from arrow_rows(table.schema, batches, source, fields)
         else:
             with arrow.ipc.open_stream(file) as stream:
-                yield from arrow_rows(stream.schema, stream, source, fields)
+                yield from arrow_rows(stream.schema, map(sound, stream), source, fields)
 
 
 def count_parquet(path: str) -> int:
