@@ -19,6 +19,7 @@ from embedkit.ingestion.chunking.chunked import Chunking, chunked
 from embedkit.ingestion.pipeline.ingest import ingest
 from embedkit.ingestion.pipeline.report import IngestError, IngestInterrupted, IngestReport
 from embedkit.ingestion.readers.files import read
+from embedkit.ingestion.readers.registry import FORMATS
 from embedkit.ingestion.readers.source import Source
 from embedkit.ingestion.readers.tables.delimited import table_row
 from embedkit.ingestion.readers.tables.jsonlines import json_row
@@ -118,6 +119,10 @@ def retry(
             left.unlink(missing_ok=True)
 
 
+_KINDS: dict[str, Any] = {"source": str, "line": int, "reason": str, "row": str, "id": str | None, "format": str}
+"""What a letter says of its row, in the order of `BadRow`."""
+
+
 class LetterRows:
     """The rows of a dead-letter file, each in the place where it was read first."""
 
@@ -136,14 +141,7 @@ class LetterRows:
     def _letter(self, raw: str, number: int) -> Iterator[Row]:
         try:
             letter = json.loads(raw)
-            bad = BadRow(
-                letter["source"],
-                letter["line"],
-                letter["reason"],
-                letter["row"],
-                letter["id"],
-                letter.get("format", "jsonl"),
-            )
+            bad = _bad_row({"format": "jsonl", **letter})
             document = _document(letter.get("document"), bad, self.fields.media.root)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = f"no dead letter can be read here: {type(error).__name__}: {error}"
@@ -171,7 +169,7 @@ class LetterRows:
             except (ValueError, KeyError, RecursionError) as error:
                 yield replace(bad, reason=f"broken JSON: {error}")
         elif bad.format.startswith("file:"):
-            _, form, file_id = bad.format.split(":", 2)
+            form, _, file_id = bad.format.removeprefix("file:").partition(":")
             try:
                 yield from read(Source.of(bad.row, file_id, form), self.fields)
             except InputError as error:
@@ -185,9 +183,22 @@ class LetterRows:
 def _document(value: Mapping[str, Any] | None, bad: BadRow, root: str | None) -> SourcedDocument | None:
     if value is None:
         return None
+    if not (isinstance(value["id"], str) and isinstance(value["text"], str)):
+        raise ValueError("the document's id and text are strings")
     metadata = load_metadata(json.dumps(value["metadata"]))
     place = located(metadata, root)
     there = str(place["uri"]) if place is not metadata else ""
     return SourcedDocument(
         value["id"], value["text"], metadata, source=bad.source, line=bad.line, row=bad.row, place=there
     )
+
+
+def _bad_row(letter: dict[str, Any]) -> BadRow:
+    """The row of a letter; raises `KeyError` or `ValueError` where the letter was not written by an ingest."""
+    for name, kind in _KINDS.items():
+        if not isinstance(letter[name], kind) or isinstance(letter[name], bool):
+            raise ValueError(f"{name} is {letter[name]!r:.60}")
+    file, _, rest = letter["format"].partition(":")
+    if file == "file" and rest.partition(":")[0] not in FORMATS:
+        raise ValueError(f"format is {letter['format']!r:.60}")
+    return BadRow(*(letter[name] for name in _KINDS))

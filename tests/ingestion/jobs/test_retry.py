@@ -101,6 +101,43 @@ def test_a_record_keeps_its_types(encoder, store, tmp_path):
     assert store.open("docs").get(["a"])[0].metadata["at"] == moment
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": 5},
+        {"line": "2"},
+        {"line": True},
+        {"reason": None},
+        {"row": ["text"]},
+        {"id": 7},
+        {"format": None},
+        {"format": "file:"},
+        {"format": "file:unknown:x"},
+        {"document": {"id": 1, "text": "t", "metadata": {}}},
+        {"document": {"id": "a", "text": None, "metadata": {}}},
+        {"document": {"id": "a", "text": "t", "metadata": 3}},
+        {"document": "a"},
+    ],
+)
+def test_what_no_ingest_wrote_is_a_bad_row_and_the_others_are_kept(encoder, store, faulty, tmp_path, change):
+    good = {
+        "source": "d.jsonl",
+        "line": 1,
+        "reason": "r",
+        "row": '{"id": "g", "text": "good"}',
+        "id": "g",
+        "format": "jsonl",
+    }
+    other = {**good, "row": '{"id": "o", "text": "other"}', **change}
+    write(tmp_path, [other, good])
+    report = retry(PATH, encoder, store, collection="docs")
+    assert (report.written, report.dead) == (1, 1)
+    assert faulty.texts == {"g": "good"}
+    (letter,) = letters(tmp_path)
+    assert letter["reason"].startswith("no dead letter can be read here")
+    assert json.loads(letter["row"]) == other
+
+
 def test_a_repeated_id_fails_until_it_is_another(encoder, store, faulty, tmp_path):
     ingest([Document("a", "first"), Document("a", "second")], encoder, store, collection="docs")
     assert retry(PATH, encoder, store, collection="docs").dead == 1
