@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -34,6 +35,10 @@ THEMES = (
     Theme("light", "#1f2328", "#59636e", "#1f6fa8", "#a8b3bd", "#eef4f9"),
     Theme("dark", "#e6edf3", "#9aa5b1", "#5cb0e8", "#5a6570", "#1c2a36"),
 )
+
+
+_SHAPES = {"sqlite-vec": "circle", "lancedb": "square", "qdrant-edge": "triangle", "pgvector": "diamond"}
+"""A store's mark."""
 
 
 def svg(height: int, parts: list[str], label: str) -> str:
@@ -137,6 +142,52 @@ def way(steps: list[tuple[str, str]], theme: Theme, label: str) -> str:
     return svg(len(steps) * (height + gap), parts, label)
 
 
+def precisions(measured: dict, theme: Theme) -> str:
+    """A row for each precision with a mark for each store: left recall, right the bytes of a row."""
+    top, tall = 78, 42
+    found = measured["precisions"]["rows"]
+    names = list(dict.fromkeys(row["precision"] for row in found))
+    height = top + tall * len(names) + 40
+    low = math.floor(10 * min(row["recall"] for row in found)) / 10
+    most = 1000 * math.ceil(max(row["row_bytes"] or 0 for row in found) / 1000)
+    panels = {
+        "recall": (110, 320, low, 1.0, [f"{step / 10:.1f}" for step in range(round(10 * low), 11)]),
+        "row_bytes": (360, 570, 0.0, most, [f"{step:,}" for step in range(0, most + 1, 1000)]),
+    }
+    parts = [words(110, 16, "recall@10", theme.text, size=15, bold=True)]
+    parts.append(words(360, 16, "bytes of a row", theme.text, size=15, bold=True))
+    for left, right, _, _, told in panels.values():
+        for i, text in enumerate(told):
+            x = left + (right - left) * i / (len(told) - 1)
+            parts.append(f'<path d="M{x:.1f} {top} V{height - 36}" stroke="{theme.other}" stroke-width="0.5"/>')
+            parts.append(words(x, height - 18, text, theme.quiet, size=12, anchor="middle"))
+    for i, (name, shape) in enumerate(_SHAPES.items()):
+        parts += [mark(shape, 116 + 110 * i, 42, theme.text), words(128 + 110 * i, 47, name, theme.text, size=13)]
+    for i, precision in enumerate(names):
+        middle = top + tall * (i + 0.5)
+        parts.append(words(96, middle + 5, precision, theme.text, size=13, anchor="end"))
+        for row in (row for row in found if row["precision"] == precision):
+            y = middle + 8 * (list(_SHAPES).index(row["store"]) - (len(_SHAPES) - 1) / 2)
+            for what, (left, right, least, full, _) in panels.items():
+                if row[what] is not None:
+                    x = left + (right - left) * (row[what] - least) / (full - least)
+                    parts.append(mark(_SHAPES[row["store"]], x, y, theme.own))
+    return svg(height, parts, "Recall and bytes of each precision in each store")
+
+
+def mark(shape: str, x: float, y: float, color: str) -> str:
+    """A point."""
+    if shape == "circle":
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{color}" stroke-width="2"/>'
+    corners = {
+        "square": [(-5, -5), (5, -5), (5, 5), (-5, 5)],
+        "triangle": [(0, -6), (6, 5), (-6, 5)],
+        "diamond": [(0, -7), (7, 0), (0, 7), (-7, 0)],
+    }[shape]
+    path = " ".join(f"{x + a:.1f},{y + b:.1f}" for a, b in corners)
+    return f'<polygon points="{path}" fill="none" stroke="{color}" stroke-width="2"/>'
+
+
 def pictures() -> dict[str, str]:
     """Every picture by the name of its file."""
     measured = json.loads(MEASURED.read_text(encoding="utf-8"))
@@ -144,6 +195,7 @@ def pictures() -> dict[str, str]:
     for theme in THEMES:
         found[f"peers-{theme.name}.svg"] = peers(measured, theme)
         found[f"fidelity-{theme.name}.svg"] = fidelity(measured, theme)
+        found[f"precisions-{theme.name}.svg"] = precisions(measured, theme)
         for name, steps in WAYS.items():
             found[f"{name}-{theme.name}.svg"] = way(steps, theme, f"The way of a {name}")
     return found

@@ -188,12 +188,26 @@ class Runner:
         serving = [line for line in lines if line.startswith("embedkit serve")]
         for line in serving:
             self._serve(line.partition("#")[0])
+        if lines[-1].endswith("--watch"):
+            return self._watched(code)
         rest = "\n".join(line for line in lines if line not in serving)
         done = subprocess.run(
             ["sh", "-e"], input=rest, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{rest}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def _watched(self, code: str) -> str:
+        """A command that goes on is ended after its first line."""
+        going = subprocess.Popen(
+            ["sh", "-c", f"exec {code}"], cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+        assert going.stdout is not None
+        first = going.stdout.readline()
+        going.send_signal(signal.SIGTERM)
+        rest, _ = going.communicate(timeout=300)
+        assert going.returncode == 0, code
+        return first + rest
 
     def _serve(self, line: str) -> None:
         server = subprocess.Popen(

@@ -172,7 +172,7 @@ class LetterRows:
             form, _, file_id = bad.format.removeprefix("file:").partition(":")
             try:
                 yield from read(Source.of(bad.row, file_id, form), self.fields)
-            except InputError as error:
+            except (InputError, UnicodeEncodeError) as error:  # a name with half of a surrogate pair
                 yield replace(bad, reason=str(error))
         elif bad.format == "letter":
             yield from self._letter(bad.row, bad.line)
