@@ -120,7 +120,7 @@ def child(form: str, name: str, layers: int, tokens: int, threads: int, folder: 
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.enable_mem_pattern = False  # as the runtime does
+        options.enable_mem_pattern = options.enable_mem_reuse = False  # as the runtime does
         session = ort.InferenceSession(str(folder / f"{form}.onnx"), options, providers=["CPUExecutionProvider"])
 
         def run(count: int) -> object:

@@ -32,6 +32,9 @@ class OnnxRuntime(Session):
             "session.intra_op.allow_spinning", "0"
         )  # they wait without taking a core's time
         options.enable_mem_pattern = False
+        # Else arrays are kept for later ones of their size: 26 % more memory for 32,768 tokens of Qwen3-0.6B's size, 10 % more for
+        # mixed texts of MiniLM, and no time saved.
+        options.enable_mem_reuse = False
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)

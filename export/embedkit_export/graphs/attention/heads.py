@@ -13,6 +13,7 @@ import onnx_ir as ir
 from embedkit_export.graphs.ir_tools import initializer
 
 from .building import copied, inner, node, numbers
+from .repeats import Repeated
 from .sizes import dims
 
 
@@ -28,6 +29,8 @@ class Heads:
         self._masks: dict[ir.Value, ir.Value] = {}
         self._given: list[ir.Value] = []
         self._taken: list[ir.Value] = []
+        self._numbers: dict[int, tuple[ir.Value, ir.Value]] = {}
+        self._once: dict[ir.Value, ir.Value] = {}
 
     def one(self, value: ir.Value, *, like: ir.Value, axis: int, nodes: list[ir.Node] | None) -> ir.Value:
         """One head of ``value`` along ``axis``, which stays, of size 1. ``like`` has its type and rank; ``nodes`` are those in which it
@@ -45,6 +48,44 @@ class Heads:
             self._taken.append(taken)
             self._read[place] = node(self.nodes, "Unsqueeze", [taken, numbers(self.graph, [axis])], f"{name}.one")
         return self._read[place]
+
+    def keys(
+        self, value: ir.Value, times: int, axes: tuple[int, int], part: tuple[ir.Value, ir.Value], name: str
+    ) -> ir.Value:
+        """One head of ``value`` along the first of ``axes``, which stays, of size 1, and along the second what is from the beginning to the
+        end of ``part``. Each of its heads is that of ``times`` of the attention's."""
+        both = [
+            node(self.nodes, "Concat", [head, end], f"{name}.{i}", axis=0)
+            for i, (head, end) in enumerate(zip(self._number(times), part, strict=True))
+        ]
+        return node(self.nodes, "Slice", [value, *both, numbers(self.graph, axes)], name)
+
+    def _number(self, times: int) -> tuple[ir.Value, ir.Value]:
+        """The head's number among those that ``times`` heads share, and the next."""
+        if times not in self._numbers:
+            name = f"{self.name}.number{times}"
+            taken = ir.Value(name=f"{name}.taken", type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([1]))
+            self._given.append(
+                initializer(
+                    self.graph,
+                    f"blocks.heads{self.count}_{times}",
+                    np.arange(self.count, dtype=np.int64)[:, None] // times,
+                )
+            )
+            self._taken.append(taken)
+            self._numbers[times] = taken, node(self.nodes, "Add", [taken, numbers(self.graph, [1])], f"{name}.next")
+        return self._numbers[times]
+
+    def once(self, shared: Repeated) -> ir.Value:
+        """What is repeated, before it is, in the order of axes in which it is needed."""
+        value = shared.way[-1].outputs[0]
+        if value not in self._once:
+            name = f"{value.name}.{self.name}.once"
+            found = node(self._before, "Squeeze", [shared.source, numbers(self.graph, [shared.axis + 1])], name)
+            for turn in shared.way[2:]:
+                found = copied(self._before, turn, [found], f"{name}.{turn.name}")
+            self._once[value] = found
+        return self._once[value]
 
     def chances(
         self, softmax: ir.Node, add: ir.Node, inputs: tuple[ir.Value, ir.Value], mask: ir.Value, name: str

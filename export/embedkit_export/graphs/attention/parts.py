@@ -12,6 +12,7 @@ from embedkit_export.graphs.ir_tools import constant
 
 from .building import copied, node, numbers
 from .heads import Heads
+from .repeats import repeated
 from .sizes import Whole, dims, quadratic
 
 TILES = {
@@ -154,6 +155,10 @@ class Parts:
         return value
 
     def _slice(self, value: ir.Value, spans: Spans) -> ir.Value:
+        if self.keys is not None and set(spans.values()) == {HEAD, self.keys}:
+            return self._keys(
+                value, *(next(axis for axis, span in spans.items() if span is one) for one in (HEAD, self.keys))
+            )
         along = {axis: span for axis, span in spans.items() if span is not HEAD}
         if along and ((constant(value) is None and value.producer() is not None) or value.is_graph_input()):
             self.lengths = self.lengths or (value, next(iter(along)))
@@ -161,19 +166,28 @@ class Parts:
             return value
         found = value
         for axis, span in along.items():
-            if span is self.rows or HEAD not in spans.values():
-                found = self._cut(self.nodes, found, axis, span, value)
+            inputs = [found, span.start, span.end, numbers(self.graph, [axis])]
+            found = node(self.nodes, "Slice", inputs, self._named(value, "part"))
         for axis in (axis for axis, span in spans.items() if span is HEAD):
             assert self.heads is not None
             found = self.heads.one(found, like=value, axis=axis, nodes=None if found is value else self.nodes)
-            for other, span in along.items():  # of one head, so that the keys of all are not copied for each block
-                if span is not self.rows:
-                    found = self._cut(self.heads.nodes, found, other, span, value)
         return found
 
-    def _cut(self, nodes: list[ir.Node], found: ir.Value, axis: int, span: Span, value: ir.Value) -> ir.Value:
-        inputs = [found, span.start, span.end, numbers(self.graph, [axis])]
-        return node(nodes, "Slice", inputs, self._named(value, "part"))
+    def _keys(self, value: ir.Value, head: int, along: int) -> ir.Value:
+        """One head of ``value``, along axis ``head``, of the keys that the block sees, along another: one copy of so much and no more.
+        Where several heads of the queries share one of the keys, it is taken before it is repeated for each of them."""
+        assert self.heads is not None
+        assert self.keys is not None
+        shared = repeated(value, head)
+        self.inside |= dict.fromkeys(shared.way if shared else ())
+        if shared is None and value.producer() is not None and constant(value) is None:
+            self.lengths = self.lengths or (value, along)
+        if self.nodes is None or self.keys.start is None or self.keys.end is None:
+            return value
+        part = (head, along), (self.keys.start, self.keys.end)
+        if shared is None:
+            return self.heads.keys(value, 1, *part, self._named(value, "part"))
+        return self.heads.keys(self.heads.once(shared), shared.times, *part, self._named(value, "part"))
 
     def _copy(self, maker: ir.Node, inputs: Sequence[ir.Value | None], value: ir.Value, spans: Spans) -> ir.Value:
         nodes = self._nodes(spans)
