@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+from threadpoolctl import threadpool_limits
 
 from embedkit import bundle
 from embedkit.bundle.manifest import IdsFrontend, Quality, TextFrontend, Variant
@@ -180,7 +181,9 @@ class Maker:
         fused, needless = [], []
         for owner, ground in self.grounds.items():
             try:
-                graph = form.build(ground)
+                # A library of products that shares each small one among threads keeps the others waiting at full speed in between.
+                with threadpool_limits(1, user_api="blas"):
+                    graph = form.build(ground)
             except NothingToQuantise as error:  # of several graphs one may be a table alone
                 needless.append(error)
                 graph = ground.model
