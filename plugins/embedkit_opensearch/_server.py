@@ -61,9 +61,9 @@ class Server:
 
     def searches(self, what: str, index: str, bodies: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answers to several searches."""
-        head = json.dumps({"index": index, "allow_partial_search_results": False})
+        head = json.dumps({"allow_partial_search_results": False})
         lines = [line for body in bodies for line in (head, json.dumps(body, ensure_ascii=False))]
-        answers = self.ask_lines(what, "/_msearch", lines)["responses"]
+        answers = self.ask_lines(what, f"/{index}/_msearch", lines)["responses"]
         for answer in answers:
             if "error" in answer:
                 raise refused(what, int(answer.get("status", 500)), answer)

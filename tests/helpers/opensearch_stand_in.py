@@ -112,10 +112,11 @@ class StandIn:
         self.flavour = flavour
         self.number = "2.19.1" if flavour == "opensearch" else "8.15.0"
         self.indexes: dict[str, Index] = {}
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
         self.faults: dict[str, list[Fault]] = {}
         self.refusals: dict[str, tuple[int, str]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.searches: list[dict[str, Any]] = []
         self.credentials = ""
         self.between: Callable[[], None] = lambda: None
         """Called between the moment at which a deletion by a query finds its documents and that at which they go."""
@@ -140,8 +141,8 @@ class StandIn:
         if (method, path) == ("GET", "/"):
             told = {"number": self.number} | ({"distribution": "opensearch"} if self.flavour == "opensearch" else {})
             return {"version": told, "tagline": "You Know, for Search"}
-        if parts == ["_msearch"]:
-            return self._several(content)
+        if route == ("POST", "_msearch"):
+            return self._several(parts[0], content)
         if method == "PUT" and len(parts) == 1:
             return self._create(parts[0], json.loads(content))
         if route == ("POST", "_bulk"):
@@ -211,14 +212,17 @@ class StandIn:
                 raise
             return self.indexes.setdefault(name, Index({}, self.flavour))
 
-    def _several(self, content: str) -> Any:
+    def _several(self, name: str, content: str) -> Any:
         lines = content.splitlines()
         answers = []
         for head, body in zip(map(json.loads, lines[::2]), map(json.loads, lines[1::2]), strict=True):
             try:
-                answers.append(self.index(head["index"]).search(body))
+                if set(head) - {"allow_partial_search_results"}:
+                    raise bad("key is not supported in the metadata section", "illegal_argument_exception")
+                self.searches.append(body)
+                answers.append(self.index(name).search(body))
             except Refusal as refusal:
-                answers.append({"error": refusal.said(head["index"]), "status": refusal.status})
+                answers.append({"error": refusal.said(name), "status": refusal.status})
         return {"responses": answers}
 
     def _several_documents(self, name: str, params: dict[str, str], body: dict[str, Any]) -> Any:
@@ -239,7 +243,11 @@ class StandIn:
         matches = Queries(there.properties, self.flavour).matches(body["query"])
         found = [(key, write) for key, (write, document) in there.found.items() if matches(document)]
         found = found[: int(params.get("max_docs", len(found)))]
-        self.between()
+        self.lock.release()  # others may ask meanwhile
+        try:
+            self.between()
+        finally:
+            self.lock.acquire()
         gone = [key for key, write in found if there.documents.get(key, (None,))[0] == write]
         conflicts = len(found) - len(gone)
         if conflicts and params.get("conflicts") != "proceed":
@@ -270,13 +278,14 @@ def stand_in(flavour: str = "opensearch") -> Iterator[tuple[StandIn, str]]:
             state.requests.append(
                 (f"{self.command} {self.path}", {key.lower(): value for key, value in self.headers.items()})
             )
-            status, headers, text = state.fault(f"{self.command} {parts.path}") or (200, {}, "")
+            fault = state.fault(f"{self.command} {parts.path}")
+            status, headers, text = fault or (200, {}, "")
             if status <= 0:
                 if status < 0:
                     state.ended.wait()
                 self.close_connection = True
                 return
-            if status == 200:
+            if fault is None:
                 status, text = self.result(parts.path, dict(parse_qsl(parts.query)), content.decode())
             self.send_response(status)
             sent = text.encode()
