@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -30,12 +31,16 @@ class Server:
         ca_certs: str | None = None,
     ) -> None:
         self.address = address
-        headers = {"authorization": f"ApiKey {api_key}"} if api_key else {}
+        headers = {}
+        if api_key:
+            headers["authorization"] = f"ApiKey {api_key}"
+        elif username:
+            told = f"{username}:{password or ''}".encode()
+            headers["authorization"] = f"Basic {base64.b64encode(told).decode()}"
         with translated(f"connecting to {address}"):
             self._client = OpenSearch(
                 [address],
                 connection_class=_Connection,
-                http_auth=(username, password or "") if username and not api_key else None,
                 headers=headers,
                 ca_certs=ca_certs,
                 timeout=request_seconds(),

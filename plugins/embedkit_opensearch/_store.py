@@ -89,7 +89,9 @@ def _alias(index: str) -> str:
 
 
 def _require(server: Server, dialect: Dialect) -> None:
-    told: Any = server.ask(f"connecting to {server.address}", "GET", "/")
+    told: Any = None
+    with suppress(CollectionNotFoundError):  # as servers say of a path that is not theirs
+        told = server.ask(f"connecting to {server.address}", "GET", "/")
     version = told.get("version") if isinstance(told, dict) else None
     if not isinstance(version, dict) or "number" not in version:
         raise StoreError(f"{server.address}: no {dialect.title} answers there; correct the store URL")

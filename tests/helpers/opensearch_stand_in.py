@@ -213,7 +213,7 @@ class StandIn:
             return self.indexes.setdefault(name, Index({}, self.flavour))
 
     def _several(self, name: str, content: str) -> Any:
-        lines = content.splitlines()
+        lines = content.removesuffix("\n").split("\n")
         answers = []
         for head, body in zip(map(json.loads, lines[::2]), map(json.loads, lines[1::2]), strict=True):
             try:
