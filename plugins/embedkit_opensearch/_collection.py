@@ -21,13 +21,14 @@ from embedkit.stores import (
     Record,
     RecordBatch,
     RowError,
+    TransientStoreError,
     WriteResult,
     check_cursor,
     load_metadata,
 )
 
 from ._dialects import MOST_HITS, Dialect
-from ._errors import reason, refused
+from ._errors import NO_INDEX, reason, refused
 from ._rows import FIELDS, KEPT, KEY, key_of, lines, record, vectors_of
 from ._server import Server
 from ._where import condition
@@ -135,8 +136,8 @@ class SearchCollection:
             asked = {"ids": keys[start : start + _AT_ONCE]}
             answer = self._server.ask(what, "POST", f"/{self._index}/_mget", asked, _source_includes=",".join(fields))
             for document in answer["docs"]:
-                if "error" in document:
-                    raise refused(what, 404, document)
+                if "error" in document:  # no index, or no shard that answers
+                    raise refused(what, 404 if NO_INDEX in reason(document) else 503, document)
                 if document.get("found"):
                     found[document["_id"]] = document["_source"]
         return found
@@ -160,6 +161,8 @@ class SearchCollection:
                 refresh="true",
                 max_docs=str(_AT_ONCE),
             )
+            if answer.get("timed_out"):
+                raise TransientStoreError(f"{what}: the server did not find all in time; try again later")
             if answer["failures"]:
                 failure = answer["failures"][0]
                 raise refused(what, int(failure.get("status", 500)), {"error": failure.get("cause", failure)})

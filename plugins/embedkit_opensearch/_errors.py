@@ -11,7 +11,7 @@ from opensearchpy import exceptions
 
 from embedkit.stores import CollectionNotFoundError, StoreError, TransientStoreError, http_error, translated_errors
 
-_NO_INDEX = "index_not_found_exception"
+NO_INDEX = "index_not_found_exception"
 
 
 def translated(what: str) -> AbstractContextManager[None]:
@@ -22,7 +22,7 @@ def translated(what: str) -> AbstractContextManager[None]:
 def refused(what: str, status: int, detail: Any, headers: Mapping[str, str] | None = None) -> StoreError:
     """The error for an answer that says no, to a whole request or to a part of one; ``detail`` is what it says: JSON, or what that holds."""
     said = reason(detail)
-    if status == 404 and (_NO_INDEX in said or "no such index" in said):
+    if status == 404 and (NO_INDEX in said or "no such index" in said):
         return CollectionNotFoundError(f"{what}: {said}; it was dropped meanwhile: open or create it anew")
     if "cluster_block_exception" in said and status == 403:
         return StoreError(

@@ -337,6 +337,27 @@ def test_a_part_of_the_shards_is_no_answer(server):
             docs.count()
 
 
+def test_what_a_server_could_not_do_in_whole_is_tried_again(server):
+    state, url = server
+    answers = {
+        "POST .*/_mget": {"docs": [{"_id": "a", "error": {"type": "no_shard_available_action_exception"}}]},
+        "POST .*/_delete_by_query": {"timed_out": True, "failures": [], "total": 0, "deleted": 0},
+        "POST .*/_msearch": {"responses": [{"error": {"type": "search_phase_execution_exception"}, "status": 503}]},
+    }
+    with opened(url) as store:
+        docs = store.ensure(SPEC)
+        docs.upsert(rows("a", 1))
+        for pattern, answer in answers.items():
+            state.faults[pattern] = [(200, {}, json.dumps(answer))]
+            with pytest.raises(TransientStoreError, match="'docs'"):
+                ASKED[pattern](docs)
+            ASKED[pattern](docs)
+        failed = {"failures": [{"status": 403, "cause": {"type": "cluster_block_exception", "reason": "read only"}}]}
+        state.faults["POST .*/_delete_by_query"] = [(200, {}, json.dumps(failed))]
+        with pytest.raises(StoreError, match="takes no writes here"):
+            docs.delete(filter=F("n") == 7)
+
+
 def test_what_a_collection_takes_is_measured(server):
     with opened(server[1]) as store:
         docs = store.ensure(SPEC)
