@@ -1,7 +1,8 @@
 """A collection over an index of OpenSearch or Elasticsearch.
 
 A write refreshes the index before it returns, so that every search finds it. Of a few rows all are compared, by a script on the server;
-only of more is its graph asked, which may miss some. Scans follow the documents' ids, which never change.
+only of more is its graph asked, which may miss some; where it gives fewer hits than there are, all are compared. Scans follow the
+documents' ids, which never change.
 """
 
 from __future__ import annotations
@@ -91,14 +92,11 @@ class SearchCollection:
             return self._compared(vectors, k, filter)
         if not rows:
             return [[] for _ in vectors]
-        out: list[list[Hit]] = []
-        together = max(1, min(_QUESTIONS, MOST_HITS // k))
-        for start in range(0, len(vectors), together):
-            part = vectors[start : start + together]
-            bodies = [self._nearest(vector.tolist(), min(k, MOST_HITS), filter, by_graph=more) for vector in part]
-            answers = self._server.searches(f"searching {self.info.name!r}", self._index, bodies)
-            for vector, answer in zip(part, answers, strict=True):
-                out.append(self._hits(vector, [hit["_source"] for hit in answer["hits"]["hits"]]))
+        out = self._asked(vectors, min(k, MOST_HITS), filter, by_graph=more)
+        short = [i for i, hits in enumerate(out) if more and len(hits) < k]  # the graph has lost the way to some rows
+        if short:
+            for i, hits in zip(short, self._asked(vectors[short], k, filter, by_graph=False), strict=True):
+                out[i] = hits
         return out
 
     def scan(self, *, filter: Filter | None = None, cursor: str | None = None, limit: int = 1000) -> Page:
@@ -169,6 +167,18 @@ class SearchCollection:
             total += int(answer["deleted"])
             if int(answer["total"]) < _AT_ONCE:
                 return total
+
+    def _asked(self, vectors: FloatArray, k: int, filter: Filter | None, *, by_graph: bool) -> list[list[Hit]]:
+        """The ``k`` nearest rows as the server finds them, for some of the vectors in one request."""
+        out: list[list[Hit]] = []
+        together = max(1, min(_QUESTIONS, MOST_HITS // k))
+        for start in range(0, len(vectors), together):
+            part = vectors[start : start + together]
+            bodies = [self._nearest(vector.tolist(), k, filter, by_graph=by_graph) for vector in part]
+            answers = self._server.searches(f"searching {self.info.name!r}", self._index, bodies)
+            for vector, answer in zip(part, answers, strict=True):
+                out.append(self._hits(vector, [hit["_source"] for hit in answer["hits"]["hits"]]))
+        return out
 
     def _nearest(self, vector: list[float], k: int, filter: Filter | None, *, by_graph: bool) -> dict[str, Any]:
         """The body of a search for the ``k`` nearest rows."""

@@ -39,6 +39,8 @@ class Index:
         self.documents: dict[str, tuple[int, Document]] = {}
         self.found: dict[str, tuple[int, Document]] = {}
         self.writes = 0
+        self.lost: set[str] = set()
+        """Ids of rows to which the graph has no way."""
 
     @property
     def properties(self) -> dict[str, Any]:
@@ -75,6 +77,8 @@ class Index:
         hits: list[dict[str, Any]]
         if score is not None:
             scored = [(score(document), key, document) for key, document in rows if "vector" in document]
+            if nearest is not None:
+                scored = [row for row in scored if row[2]["id"] not in self.lost]
             scored.sort(key=lambda row: -row[0])
             hits = [{"_id": key, "_score": points, "_source": document} for points, key, document in scored[:nearest]]
         else:
