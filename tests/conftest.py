@@ -33,7 +33,18 @@ FIRST = (
 )
 """Files with few tests that take long, what waits beside what computes: begun last, one of them would go on alone at the end."""
 
-PLUGINS = ("chroma", "duckdb", "lancedb", "milvus", "pgvector", "qdrant", "qdrant-edge", "redis", "sqlite-vec")
+PLUGINS = (
+    "chroma",
+    "duckdb",
+    "lancedb",
+    "milvus",
+    "opensearch",
+    "pgvector",
+    "qdrant",
+    "qdrant-edge",
+    "redis",
+    "sqlite-vec",
+)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,6 +123,7 @@ def entry_points(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: embedkit-from-source\nVersion: 0\n")
     (info / "entry_points.txt").write_text(
         "[embedkit.stores]\nmemory = embedkit.stores.memory:open_store\nvalkey = embedkit_redis.valkey:open_store\n"
+        "elasticsearch = embedkit_opensearch.elasticsearch:open_store\n"
         + "".join(f"{name} = embedkit_{name.replace('-', '_')}:open_store\n" for name in PLUGINS)
     )
     monkeypatch.syspath_prepend(folder)

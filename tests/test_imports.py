@@ -23,6 +23,7 @@ HEAVY = {
     "qdrant_client",
     "qdrant_edge",
     "redis",
+    "opensearchpy",
     "grpc",
     "duckdb",
     "lancedb",
@@ -58,8 +59,8 @@ def loaded_by(code: str) -> set[str]:
         "import embedkit",
         "import embedkit.cli",
         "import embedkit.evaluation",
-        "import embedkit_chroma, embedkit_duckdb, embedkit_lancedb, embedkit_milvus, embedkit_pgvector\n"
-        "import embedkit_qdrant, embedkit_qdrant_edge, embedkit_redis, embedkit_sqlite_vec",
+        "import embedkit_chroma, embedkit_duckdb, embedkit_lancedb, embedkit_milvus, embedkit_opensearch, embedkit_pgvector\n"
+        "import embedkit_opensearch.elasticsearch, embedkit_qdrant, embedkit_qdrant_edge, embedkit_redis, embedkit_sqlite_vec",
         "import embedkit_export",
         "import sys; sys.argv = ['embedkit', '--help']\n"
         "from embedkit.cli import main\ntry: main()\nexcept SystemExit: pass",

@@ -43,8 +43,9 @@ def test_what_is_missing_is_named_with_what_to_do(run, bundle, docs, folder):
     unknown = error(run("ingest", bundle, docs, "--store", "nowhere:x", "--collection", "c"))
     assert "unknown store scheme 'nowhere'" in unknown
     assert (
-        "chroma, duckdb, lancedb, memory, milvus, pgvector, qdrant, qdrant-edge, redis, sqlite-vec, valkey" in unknown
+        "chroma, duckdb, elasticsearch, lancedb, memory, milvus, opensearch, pgvector, qdrant, qdrant-edge" in unknown
     )
+    assert "redis, sqlite-vec, valkey" in unknown
     assert "no collection 'books'" in error(
         run("search", bundle, "q", "--store", "chroma:index", "--collection", "books")
     )

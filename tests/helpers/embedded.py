@@ -19,6 +19,7 @@ STORES = {
     "duckdb": "duckdb",
     "lancedb": "lancedb",
     "milvus": "milvus_lite",
+    "opensearch": "opensearchpy",
     "pgvector": "pgserver",
     "qdrant": "qdrant_client",
     "qdrant-edge": "qdrant_edge",
@@ -41,6 +42,12 @@ def address(name: str, folder: Path) -> Iterator[str]:
             yield own.url
         finally:
             own.stop()
+        return
+    if name == "opensearch":
+        from helpers.opensearch_stand_in import stand_in
+
+        with stand_in() as (_, url):
+            yield url
         return
     if name != "pgvector":
         yield f"memory:{fresh_name('embedded')}" if name == "memory" else f"{name}:{folder}/index"
