@@ -8,6 +8,9 @@ TORCH ?= torch==2.13.0
 # The versions that were tested together; `make CONSTRAINTS= ...` takes the newest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check
+# Bytecode is kept, also where the environment says otherwise: many tests start another Python, which then compiles nothing, and
+# pytest rewrites the tests once and not in each worker of each run.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo demo-images test test-all test-newest test-clients test-ray test-spark bench faults lint docs man constraints clean
 

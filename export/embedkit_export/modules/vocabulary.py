@@ -80,11 +80,16 @@ class _Out(BaseModelOutputWithPooling):  # type: ignore[misc]
             raise AttributeError(name)
 
 
+class _Place:
+    """What a stand-in is known by, also where a capture puts another object around a module."""
+
+
 class _Given(nn.Module):
     """Stands where the backbone is in a model with a head, and gives what is handed to it."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
+        self.place = _Place()
         pooler = getattr(backbone, "pooler", None)
         if isinstance(pooler, nn.Linear):  # ALBERT has its parts side by side
             pooler = _FirstToken(pooler, getattr(backbone, "pooler_activation", nn.Identity()))
@@ -93,7 +98,7 @@ class _Given(nn.Module):
 
     def forward(self, *_: Any, **__: Any) -> Any:
         """As a backbone's."""
-        hidden = _HANDED[id(self)]
+        hidden = _HANDED[id(self.place)]
         pooled = self.pooler(hidden) if self.pooler is not None else None
         return _Out(last_hidden_state=hidden, pooler_output=pooled)
 
@@ -209,8 +214,8 @@ def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
 
 @contextmanager
 def _handed(given: _Given, hidden: Tensor) -> Iterator[None]:
-    _HANDED[id(given)] = hidden
+    _HANDED[id(given.place)] = hidden
     try:
         yield
     finally:
-        del _HANDED[id(given)]
+        del _HANDED[id(given.place)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 import pytest
@@ -15,6 +16,7 @@ import embedkit_export
 from embedkit import ExportError
 from embedkit_export import prepare
 from embedkit_export.graphs import capture
+from embedkit_export.graphs.programs.lowering import is_known
 from helpers import models
 
 
@@ -42,8 +44,29 @@ def test_a_captured_graph_keeps_the_numbers_that_the_model_lets_go(tmp_path: Pat
     assert ir.to_proto(captured).SerializeToString() == before
 
 
+@pytest.mark.parametrize(("head", "kind"), [("ForMaskedLM", "sparse"), ("ForSequenceClassification", "reranker")])
+def test_a_head_is_captured_at_the_first_try_and_lowered_here(
+    head: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where torch fails to follow it, it tries the whole again by a way that takes four times as long."""
+    plan = prepare(models.save("bert", tmp_path / "bert", head=head), kind=kind).plan.graphs["default"]
+    tries: list[bool] = []
+    export = torch.export.export
+
+    def counted(*given: Any, **named: Any) -> Any:
+        tries.append(named["strict"])
+        program = export(*given, **named)
+        assert is_known(program)
+        return program
+
+    monkeypatch.setattr(torch.export, "export", counted)
+    capture.capture(plan)
+    assert tries == [False]
+
+
 def test_a_graph_of_one_length_is_refused() -> None:
-    sizes = {"d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "block_sizes": [1, 1], "vocab_size": 400}
+    sizes: dict[str, Any] = {"d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "vocab_size": 400}
+    sizes |= {"block_sizes": [1], "num_decoder_layers": 1}
     model = transformers.FunnelModel(transformers.FunnelConfig(**sizes)).eval()
     plan = embedkit_export.prepare((model, models.make_tokenizer("word")), max_tokens=60).plan
     with pytest.raises(ExportError, match=r"FunnelModel: the captured graph takes tokens = 7 only"):

@@ -14,6 +14,8 @@ from torch import nn
 
 from embedkit_export import Recipe
 from embedkit_export.graphs import convolutions
+from embedkit_export.graphs.programs.lowering import lowered_lightly
+from embedkit_export.graphs.programs.shortcuts import in_short
 from embedkit_export.quantization import rowwise as quantize
 from embedkit_export.quantization.calibration import sessions
 from helpers import models, slow, systems
@@ -32,11 +34,13 @@ class Tokens(nn.Module):
         return out
 
 
-def captured(module: nn.Module, width: int) -> ir.Model:
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    program = torch.onnx.export(
-        module.eval(), (torch.randn(3, 7, width),), dynamo=True, dynamic_shapes=(axes,), verbose=False, opset_version=21
-    )
+def captured(module: nn.Module, width: int, tokens: int = 7, axes: dict[int, Any] | None = None) -> ir.Model:
+    given = (torch.randn(3, tokens, width),)
+    axes = axes or {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    with lowered_lightly(), in_short():
+        program = torch.onnx.export(
+            module.eval(), given, dynamo=True, dynamic_shapes=(axes,), verbose=False, opset_version=21
+        )
     assert program is not None
     model: ir.Model = program.model
     return model
@@ -101,14 +105,10 @@ def test_products_of_convolutions_can_be_quantised() -> None:
 def test_another_number_of_tokens(kernel: int, options: dict[str, Any]) -> None:
     torch.manual_seed(kernel)
     module = Tokens(nn.Conv1d(24, 24, kernel, **options))
-    axes = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
-    program = torch.onnx.export(
-        module.eval(), (torch.randn(3, 60, 24),), dynamo=True, dynamic_shapes=(axes,), verbose=False, opset_version=21
-    )
-    assert program is not None
-    assert convolutions.expand(program.model) == 1
-    assert "Conv" not in kinds(program.model)
-    session = sessions.open_session(program.model)
+    model = captured(module, 24, 60, {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO})
+    assert convolutions.expand(model) == 1
+    assert "Conv" not in kinds(model)
+    session = sessions.open_session(model)
     name = session.get_inputs()[0].name
     for batch, tokens in ((1, 40), (2, 43), (5, 77)):
         x = torch.randn(batch, tokens, 24)

@@ -216,7 +216,7 @@ def test_command_line(folder: Path, sample: Path, tmp_path: Path) -> None:
     assert Encoder.load(out).encode("a").shape == (64,)
     card = (out / "README.md").read_text()
     assert "| int8 |" in card
-    again = run(folder, "--output", out, "--sample", sample)
+    again = called(folder, "--output", out, "--sample", sample)
     assert again.returncode == 1
     assert "pass --overwrite" in again.stderr
     assert "Traceback" not in again.stderr

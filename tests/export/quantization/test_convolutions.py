@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from embedkit_export.graphs.ir_tools import own_copy
+from embedkit_export.graphs.programs.shortcuts import in_short
 from embedkit_export.quantization.calibration.sessions import open_session
 from embedkit_export.quantization.convolutions import (
     Convolution,
@@ -41,14 +42,11 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def model() -> ir.Model:
     given = torch.randn(2, 3, 24, 20)
-    program = torch.onnx.export(
-        Net().eval(),
-        (given,),
-        dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        opset_version=21,
-        verbose=False,
-    )
+    axes = {0: torch.export.Dim("batch")}
+    with in_short():
+        program = torch.onnx.export(
+            Net().eval(), (given,), dynamo=True, dynamic_shapes=(axes,), opset_version=21, verbose=False
+        )
     assert program is not None
     return own_copy(program.model)
 

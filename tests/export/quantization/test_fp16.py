@@ -14,6 +14,7 @@ import torch
 
 from embedkit import ExportError
 from embedkit_export.graphs import fuse
+from embedkit_export.graphs.programs.shortcuts import in_short
 from embedkit_export.quantization import fp16 as half
 
 FLOAT = ir.TensorType(ir.DataType.FLOAT)
@@ -62,7 +63,7 @@ def bert() -> Bert:
 def saved(bert: Bert, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = torch.full((3, 7), 5)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=64)}
-    with torch.no_grad():
+    with torch.no_grad(), in_short():
         program: Any = torch.onnx.export(
             bert,
             (ids, torch.ones_like(ids)),

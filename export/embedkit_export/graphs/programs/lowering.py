@@ -18,7 +18,7 @@ from torch.fx import Graph, GraphModule, Node
 _KEPT = frozenset(
     """
     getitem mul add sub mod floordiv eq ge le sym_not sym_min sym_max aten.sym_size.int aten.alias.default
-    aten.abs.default aten.neg.default aten.sign.default aten.ceil.default aten.log.default aten.exp.default aten.sqrt.default
+    aten.abs.default aten.neg.default aten.sign.default aten.ceil.default aten.log.default aten.log1p.default aten.exp.default aten.sqrt.default
     aten.rsqrt.default aten.reciprocal.default aten.cos.default aten.sin.default
     aten.relu.default aten.gelu.default aten.silu.default aten.sigmoid.default aten.tanh.default
     aten.add.Tensor aten.sub.Tensor aten.mul.Tensor aten.div.Tensor aten.maximum.default aten.minimum.default
@@ -26,11 +26,12 @@ _KEPT = frozenset(
     aten.eq.Scalar aten.ne.Scalar aten.lt.Scalar aten.le.Scalar aten.gt.Scalar aten.ge.Scalar
     aten.eq.Tensor aten.ne.Tensor aten.lt.Tensor aten.le.Tensor aten.gt.Tensor aten.ge.Tensor
     aten.bitwise_not.default aten.bitwise_and.Tensor aten.bitwise_or.Tensor aten.logical_not.default aten.logical_and.default
-    aten.logical_or.default aten.where.self aten.masked_fill.Scalar
+    aten.logical_or.default aten.where.self aten.where.ScalarOther aten.masked_fill.Scalar aten.pad.default
     aten.sum.dim_IntList aten.mean.dim aten.amax.default aten.argmax.default aten.linalg_vector_norm.default
     aten.linear.default aten.addmm.default aten.matmul.default aten.bmm.default aten.conv1d.default aten.conv2d.default
-    aten.layer_norm.default aten.softmax.int aten.embedding.default aten.gather.default
-    aten.view.default aten.reshape.default aten.transpose.int aten.permute.default aten.expand.default aten.repeat.default aten.unsqueeze.default
+    aten.layer_norm.default aten.softmax.int aten.embedding.default aten.gather.default aten.index.Tensor
+    aten.view.default aten.reshape.default aten.flatten.using_ints aten.transpose.int aten.permute.default aten.expand.default
+    aten.repeat.default aten.unsqueeze.default
     aten.squeeze.dim aten.slice.Tensor aten.select.int aten.cat.default aten.unbind.int aten.split.Tensor
     aten.arange.default aten.arange.start aten.zeros.default aten.ones.default aten.full.default aten.zeros_like.default
     aten.ones_like.default aten.full_like.default aten.new_ones.default aten.new_zeros.default aten.scalar_tensor.default aten.type_as.default
@@ -106,7 +107,9 @@ def _can_lower(node: Node) -> bool:
         return len(node.args) == 2 and not node.kwargs
     if name in _IN_PLACE:
         return _is_read_once(node)
-    return name == "aten.contiguous.default" or any(name in names for names in (_KEPT, _SAME, _CASTS, _OTHERS, _CHECKS))
+    return name in ("aten.contiguous.default", "aten.numpy_T.default") or any(
+        name in names for names in (_KEPT, _SAME, _CASTS, _OTHERS, _CHECKS)
+    )
 
 
 def _is_read_once(node: Node) -> bool:
@@ -145,6 +148,9 @@ def _lower_node(graph: Graph, node: Node) -> None:
         _set(node, _CAST, (node.args[0], _dtype(node)), {})
     elif name == "aten.contiguous.default":  # which a view behind it needs, and ONNX does not know
         _set(node, _ATEN.clone.default, (node.args[0],), {"memory_format": torch.contiguous_format})
+    elif name == "aten.numpy_T.default":
+        axes = range(node.args[0].meta["val"].ndim)  # type: ignore[union-attr]
+        _set(node, _ATEN.permute.default, (node.args[0], list(reversed(axes))), {})
     elif name == "aten.rsub.Scalar":
         _set(node, _ATEN.sub.Tensor, (node.args[1], node.args[0]), {})
     elif name == "aten.chunk.default":

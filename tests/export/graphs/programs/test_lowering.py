@@ -59,6 +59,11 @@ KNOWN = {
     "the smaller and the larger": lambda x: torch.min(x, 3 - x) + torch.max(x, x * x),
     "the place of the largest": lambda x: x.argmax(dim=1, keepdim=True) + x.argmax(),
     "what is changed in place and read once": lambda x: (x.float() @ torch.ones(6, 4)).add_(2.0),
+    "a table that is turned": lambda x: x.float() @ torch.arange(12.0).view(2, 6).T,
+    "a number for what is not taken": lambda x: torch.where(x > 0, x, -7),
+    "more places, and a logarithm": lambda x: torch.log1p(nn.functional.pad(torch.relu(x.float()), (0, 2))) > 1.5,
+    "one row of each": lambda x: x.view(-1, 3, 2)[torch.arange(x.shape[0]), x.view(-1, 3, 2).argmax(dim=1)[:, 0]],
+    "fewer axes": lambda x: x.view(-1, 3, 2).flatten(1) + x.view(-1, 3, 2).transpose(1, 2).flatten(-2, -1),
     "bits": lambda x: ((x > 0) & (x < 5) | (x == 0)).to(torch.int64),
 }
 
