@@ -162,10 +162,10 @@ def test_a_node_with_another_version_is_named(run, url, package, monkeypatch):
 def test_a_node_without_the_variant_is_named(run, url, monkeypatch):
     from dataclasses import replace
 
-    from embedkit.ray import ingest
+    from embedkit.ingestion.distributed import driver
 
-    real = ingest.plan_run
-    monkeypatch.setattr(ingest, "plan_run", lambda *given, **named: replace(real(*given, **named), variant="w4"))
+    real = driver.plan_run
+    monkeypatch.setattr(driver, "plan_run", lambda *given, **named: replace(real(*given, **named), variant="w4"))
     with pytest.raises(WorkerError, match="(?s)2 of 2 nodes cannot take part.*w4"):
         run(rows(10))
     assert stored(url) == {}
