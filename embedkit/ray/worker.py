@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,13 +29,17 @@ class RemoteAttempts:
     def __init__(self, actor: Any) -> None:
         self._actor = actor
 
-    def begin(self, key: str) -> int:
+    def begin(self, rows: Sequence[bytes]) -> list[int]:
         """As `Attempts` says."""
-        return int(ray.get(self._actor.begin.remote(key)))
+        return list(ray.get(self._actor.begin.remote(rows)))
 
-    def end(self, key: str) -> None:
+    def alone(self, row: bytes) -> int:
         """As `Attempts` says."""
-        ray.get(self._actor.end.remote(key))
+        return int(ray.get(self._actor.alone.remote(row)))
+
+    def end(self, rows: Sequence[bytes]) -> None:
+        """As `Attempts` says."""
+        ray.get(self._actor.end.remote(rows))
 
 
 class RayWorker:

@@ -11,9 +11,10 @@ def test_attempts_outlive_a_worker_and_nodes_have_names(cluster):
     from embedkit.ray.worker import RemoteAttempts, fetching, lease, node_name
 
     with lease("some key", "it") as actor:
-        assert [RemoteAttempts(actor).begin("a") for _ in range(2)] == [0, 1]
-        RemoteAttempts(actor).end("a")
-        assert RemoteAttempts(actor).begin("a") == 0
+        assert [RemoteAttempts(actor).begin([b"a"]) for _ in range(2)] == [[0], [1]]
+        assert RemoteAttempts(actor).alone(b"a") == 1
+        RemoteAttempts(actor).end([b"a"])
+        assert RemoteAttempts(actor).begin([b"a"]) == [0]
     assert fetching([]) is None
     assert node_name().count("-") >= 1
 
