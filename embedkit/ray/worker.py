@@ -57,8 +57,10 @@ class RayWorker:
 def lease(key: str, what: str) -> Iterator[Any]:
     """An actor with the attempts of a run, which is the only one of its ``key`` in the cluster, for the block, or until the driver ends.
     Raises `StoreError` where another run has it."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    kind: Any = ray.remote(num_cpus=0, max_concurrency=1)(Tries)
+    # On the driver's node and on no other, whose end would be that of the run; a process that ends there is begun again, and has forgotten
+    # which rows were in hand.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    kind: Any = ray.remote(num_cpus=0, max_concurrency=1, max_restarts=-1, max_task_retries=-1)(Tries)
     try:
         actor = kind.options(name=f"lease-{key}", namespace=_NAMESPACE, scheduling_strategy=here).remote()
     except ValueError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 pytestmark = pytest.mark.ray
@@ -17,6 +20,22 @@ def test_attempts_outlive_a_worker_and_nodes_have_names(cluster):
         assert RemoteAttempts(actor).begin([b"a"]) == [0]
     assert fetching([]) is None
     assert node_name().count("-") >= 1
+
+
+def test_the_actor_of_a_run_is_on_the_drivers_node_and_outlives_its_process(cluster):
+    from ray.util.state import get_actor
+
+    import ray
+    from embedkit.ray.worker import RemoteAttempts, lease
+
+    with lease("another key", "it") as actor:
+        attempts = RemoteAttempts(actor)
+        assert attempts.begin([b"a"]) == [0]
+        found = get_actor(actor._actor_id.hex())
+        assert found.node_id == ray.get_runtime_context().get_node_id()
+        os.kill(found.pid, signal.SIGKILL)
+        assert attempts.begin([b"a"]) == [0]
+        assert attempts.begin([b"a"]) == [1]
 
 
 def test_a_packed_bundle_is_fetched_from_the_object_store(cluster):
