@@ -23,7 +23,7 @@ def test_attempts_outlive_a_worker_and_nodes_have_names(cluster):
 
 
 def test_the_actor_of_a_run_is_on_the_drivers_node_and_outlives_its_process(cluster):
-    from ray.util.state import get_actor
+    from ray._private.state import actors
 
     import ray
     from embedkit.ray.worker import RemoteAttempts, lease
@@ -31,9 +31,9 @@ def test_the_actor_of_a_run_is_on_the_drivers_node_and_outlives_its_process(clus
     with lease("another key", "it") as actor:
         attempts = RemoteAttempts(actor)
         assert attempts.begin([b"a"]) == [0]
-        found = get_actor(actor._actor_id.hex())
-        assert found.node_id == ray.get_runtime_context().get_node_id()
-        os.kill(found.pid, signal.SIGKILL)
+        found = actors(actor._actor_id.hex())
+        assert found["Address"]["NodeID"] == ray.get_runtime_context().get_node_id()
+        os.kill(found["Pid"], signal.SIGKILL)
         assert attempts.begin([b"a"]) == [0]
         assert attempts.begin([b"a"]) == [1]
 
