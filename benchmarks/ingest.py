@@ -17,15 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from corpora import source
 from machine import facts, in_words, peak_megabytes
+from places import address
 from systems import model_folder
-
-sys.path += [str(Path(__file__).parent.parent / "tests" / part) for part in ("stores", "faults")]
 
 STORES = ("chroma-server", "pgvector", "lancedb", "qdrant-edge", "sqlite-vec", "chroma")
 RESULTS = Path(__file__).parent / "results"
@@ -51,29 +49,6 @@ def child(name: str, url: str, options: argparse.Namespace) -> None:
         done = ingest(rows, encoder, url, collection="bench").written
     used = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
     print(json.dumps({"store": name, "documents": done, "peak_mb": peak_megabytes(), **used}))
-
-
-@contextmanager
-def address(name: str, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A store's URL and the environment that it needs."""
-    if name == "pgvector":
-        from postgres import PASSWORD, Postgres
-
-        server = Postgres()
-        try:
-            yield server.url, {"PGUSER": "postgres", "PGPASSWORD": PASSWORD}
-        finally:
-            server.stop()
-    elif name == "chroma-server":
-        from chroma_server import ChromaServer
-
-        chroma = ChromaServer(folder / "server")
-        try:
-            yield chroma.url, {}
-        finally:
-            chroma.stop()
-    else:
-        yield f"{name}://{folder}/{name}", {}
 
 
 def main() -> None:

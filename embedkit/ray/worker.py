@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,13 +29,17 @@ class RemoteAttempts:
     def __init__(self, actor: Any) -> None:
         self._actor = actor
 
-    def begin(self, key: str) -> int:
+    def begin(self, rows: Sequence[bytes]) -> list[int]:
         """As `Attempts` says."""
-        return int(ray.get(self._actor.begin.remote(key)))
+        return list(ray.get(self._actor.begin.remote(rows)))
 
-    def end(self, key: str) -> None:
+    def alone(self, row: bytes) -> int:
         """As `Attempts` says."""
-        ray.get(self._actor.end.remote(key))
+        return int(ray.get(self._actor.alone.remote(row)))
+
+    def end(self, rows: Sequence[bytes]) -> None:
+        """As `Attempts` says."""
+        ray.get(self._actor.end.remote(rows))
 
 
 class RayWorker:
@@ -53,8 +57,10 @@ class RayWorker:
 def lease(key: str, what: str) -> Iterator[Any]:
     """An actor with the attempts of a run, which is the only one of its ``key`` in the cluster, for the block, or until the driver ends.
     Raises `StoreError` where another run has it."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    kind: Any = ray.remote(num_cpus=0, max_concurrency=1)(Tries)
+    # On the driver's node and on no other, whose end would be that of the run; a process that ends there is begun again, and has forgotten
+    # which rows were in hand.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    kind: Any = ray.remote(num_cpus=0, max_concurrency=1, max_restarts=-1, max_task_retries=-1)(Tries)
     try:
         actor = kind.options(name=f"lease-{key}", namespace=_NAMESPACE, scheduling_strategy=here).remote()
     except ValueError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener
@@ -27,13 +27,17 @@ class DriverLink:
     secret: bytes = field(repr=False)
     _connection: Connection | None = None
 
-    def begin(self, key: str) -> int:
+    def begin(self, rows: Sequence[bytes]) -> list[int]:
         """As `Attempts` says."""
-        return int(self._asked("begin", key))
+        return list(self._asked("begin", rows))
 
-    def end(self, key: str) -> None:
+    def alone(self, row: bytes) -> int:
         """As `Attempts` says."""
-        self._asked("end", key)
+        return int(self._asked("alone", row))
+
+    def end(self, rows: Sequence[bytes]) -> None:
+        """As `Attempts` says."""
+        self._asked("end", rows)
 
     def tell(self, error: EmbedkitError) -> None:
         """Hand the driver what is raised here, of which Spark would keep the words alone."""
@@ -93,9 +97,11 @@ class Listening:
                 with self._lock:
                     connection.send(self._answer(what, about))
 
-    def _answer(self, what: str, about: Any) -> int | None:
+    def _answer(self, what: str, about: Any) -> list[int] | int | None:
         if what == "begin":
             return self._tries.begin(about)
+        if what == "alone":
+            return self._tries.alone(about)
         if what == "end":
             self._tries.end(about)
         else:

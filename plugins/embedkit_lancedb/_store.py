@@ -268,8 +268,8 @@ class LancedbCollection:
     def flush(self) -> None:
         """Merge fragments, remove old versions, and give a large collection its indexes, or what is new to them."""
         with self._merging, translated(f"merging and indexing {self.info.name!r}"):
+            _retried(self._optimize)  # first, for an index of fragments that are then merged is written again, row by row
             _retried(self._make_indexes)
-            _retried(self._optimize)
 
     @property
     def _table(self) -> Any:
@@ -292,6 +292,14 @@ class LancedbCollection:
         return kind(self._distance, num_partitions=lists)
 
     def _optimize(self) -> None:
+        """Merge fragments, and bring what is new into the indexes. That of the terms, of which a row has one for each field and value, is
+        dropped where fragments are merged, and made anew by a flush: to follow the rows to their new places it would take minutes,
+        where making it takes a second."""
+        fragments = self._table.stats()["fragment_stats"]
+        if fragments["num_fragments"] > 1 and fragments["num_small_fragments"]:
+            for index in self._table.list_indices():
+                if index.columns == ["terms"]:
+                    self._table.drop_index(index.name)
         self._table.optimize(cleanup_older_than=_READ_FOR)
         self._unmerged = self._unmerged_rows = 0
 

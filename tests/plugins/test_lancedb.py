@@ -159,6 +159,26 @@ def test_an_index_of_many_parts_is_made_anew(tmp_path, monkeypatch):
             assert own.score == pytest.approx(float(vector @ vector), 1e-5)
 
 
+def test_fragments_are_merged_without_the_index_of_the_terms_which_a_flush_makes_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "INDEX_FROM_ROWS", 100)
+
+    def indexed():
+        return sorted(column for index in docs.inner._table.list_indices() for column in index.columns)
+
+    with opened(tmp_path) as store:
+        docs = store.ensure(SPEC)
+        docs.upsert(rows("first", 200))
+        docs.flush()
+        assert indexed() == ["id", "terms", "vector"]
+        for turn in range(40):
+            docs.upsert(rows(str(turn), 5))
+        assert indexed() == ["id", "vector"]
+        assert docs.count(F("i") == 3) == 41
+        docs.flush()
+        assert indexed() == ["id", "terms", "vector"]
+        assert docs.count(F("i") == 3) == 41
+
+
 def test_a_collection_that_another_process_dropped(tmp_path):
     with opened(tmp_path) as one, opened(tmp_path) as other:
         docs = one.ensure(SPEC)

@@ -23,6 +23,8 @@ from helpers.ray_workers import Counted, Deadly
 pytestmark = pytest.mark.ray
 
 KILLS = int(os.environ.get("EMBEDKIT_KILLS", "4"))
+NODES = int(os.environ.get("EMBEDKIT_KILLS", "1"))
+STORE_BYTES = 100 << 20
 OVERLOADED = (429, {"Retry-After": "1"}, '{"status": {"error": "too many"}}')
 
 
@@ -73,18 +75,25 @@ def test_workers_that_are_killed_lose_no_row(run, alone, url):
     assert stored(url) == alone(given)
 
 
-def test_a_node_that_is_gone_costs_no_row(cluster, run, alone, url):
+def test_nodes_that_are_gone_cost_no_row(cluster, run, alone, url):
     given = rows(600)
-    node = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
-    gone = []
+    moments, gone = random.Random(5), 0
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)]
 
     def remove(report):
-        if not gone and len(report.nodes) > 0:
-            gone.append(cluster.remove_node(node, allow_graceful=False))
+        nonlocal gone
+        if nodes and moments.random() < 0.3:
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+            gone += 1
+            if gone < NODES:
+                nodes.append(cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
 
-    report = run(given, workers=3, batch_size=25, on_progress=remove)
-    assert gone
-    assert (report.read, report.dead) == (600, 0)
+    while gone < NODES:
+        report = run(given, workers=3, batch_size=25, on_progress=remove)
+        assert (report.read, report.dead) == (600, 0)
+        if gone < NODES:
+            with open_store(url) as store:
+                store.drop("docs")
     assert stored(url) == alone(given)
 
 
@@ -162,10 +171,10 @@ def test_a_node_with_another_version_is_named(run, url, package, monkeypatch):
 def test_a_node_without_the_variant_is_named(run, url, monkeypatch):
     from dataclasses import replace
 
-    from embedkit.ray import ingest
+    from embedkit.ingestion.distributed import driver
 
-    real = ingest.plan_run
-    monkeypatch.setattr(ingest, "plan_run", lambda *given, **named: replace(real(*given, **named), variant="w4"))
+    real = driver.plan_run
+    monkeypatch.setattr(driver, "plan_run", lambda *given, **named: replace(real(*given, **named), variant="w4"))
     with pytest.raises(WorkerError, match="(?s)2 of 2 nodes cannot take part.*w4"):
         run(rows(10))
     assert stored(url) == {}

@@ -18,14 +18,14 @@ def test_what_is_begun_is_counted_for_all_and_what_is_told_arrives():
 
     with listening("127.0.0.1") as driver:
         mine, other = (pickle.loads(pickle.dumps(driver.link)) for _ in range(2))
-        assert [mine.begin("a"), other.begin("a"), other.begin("b")] == [0, 1, 0]
-        other.end("a")
-        assert mine.begin("a") == 0
+        assert [mine.begin([b"a"]), other.begin([b"a", b"b"])] == [[0], [1, 0]]
+        other.end([b"a"])
+        assert mine.begin([b"a"]) == [0]
         mine.tell(StoreError("read only"))
         assert [type(error) for error in driver.told] == [StoreError]
         with ThreadPoolExecutor(8) as threads:
             links = [pickle.loads(pickle.dumps(driver.link)) for _ in range(8)]
-            found = list(threads.map(lambda link: [link.begin("c") for _ in range(25)], links))
+            found = list(threads.map(lambda link: [link.alone(b"c") for _ in range(25)], links))
         assert sorted(number for each in found for number in each) == list(range(200))
 
 
@@ -34,8 +34,8 @@ def test_who_does_not_know_the_secret_is_refused_and_hinders_no_other():
 
     with listening("127.0.0.1") as driver:
         with pytest.raises(AuthenticationError):
-            DriverLink(driver.link.address, b"guessed").begin("a")
-        assert driver.link.begin("a") == 0
+            DriverLink(driver.link.address, b"guessed").begin([b"a"])
+        assert driver.link.begin([b"a"]) == [0]
         assert "secret" not in repr(driver.link)
 
 
@@ -45,5 +45,5 @@ def test_a_driver_that_is_gone_is_named():
     with listening("127.0.0.1") as driver:
         link = driver.link
     with pytest.raises(WorkerError, match="spark.driver.host"):
-        link.begin("a")
+        link.begin([b"a"])
     link.tell(StoreError("nobody hears it"))

@@ -60,12 +60,13 @@ class BlockIngest:
         began, truncated = time.perf_counter(), self.encoder.stats.truncated
         rows = list(self._rows(table))
         answer = BlockAnswer(BlockCounts(node=self.node))
-        key = _key(rows)
-        if self.attempts.begin(key):
-            self._one_by_one(rows, key, answer)
-        else:
-            self._take(rows, answer)
-        self.attempts.end(key)
+        keys = [_key(row) for row in rows]
+        before = self.attempts.begin(keys)
+        fresh = [i for i, deaths in enumerate(before) if not deaths]
+        if fresh:
+            self._take([rows[i] for i in fresh], answer)
+            self.attempts.end([keys[i] for i in fresh])
+        self._one_by_one([(row, key) for row, key, deaths in zip(rows, keys, before, strict=True) if deaths], answer)
         answer.counts.truncated = self.encoder.stats.truncated - truncated
         answer.counts.seconds = time.perf_counter() - began
         return answer.table()
@@ -75,13 +76,12 @@ class BlockIngest:
             return (pickle.loads(row) for row in table[PICKLED].to_pylist())
         return arrow_rows(table.schema, table.to_batches(), _TABLE, self.plan.fields)
 
-    def _one_by_one(self, rows: list[Row], key: str, answer: BlockAnswer) -> None:
-        """A block on which a process has ended: a row of it may be why."""
-        for number, row in enumerate(rows):
-            place = f"{key}/{number}"
-            if self.attempts.begin(place) < MOST_DEATHS:
+    def _one_by_one(self, rows: list[tuple[Row, bytes]], answer: BlockAnswer) -> None:
+        """Rows that were in hand when a process ended: one of them may be why."""
+        for row, key in rows:
+            if self.attempts.alone(key) <= MOST_DEATHS:
                 self._take([row], answer)
-                self.attempts.end(place)
+                self.attempts.end([key])
             else:
                 reason = f"{MOST_DEATHS + 1} worker processes ended while it was encoded"
                 answer.counts.read += 1
@@ -129,9 +129,9 @@ class BlockIngest:
             yield window
 
 
-def _key(rows: list[Row]) -> str:
-    """The same for the same block, by whomever it is taken."""
-    told = hashlib.sha256()
-    for row in rows:
-        told.update(f"{row.id}\0{row.source}\0{row.line}\n".encode("utf-8", "surrogatepass"))
-    return told.hexdigest()[:32]
+def _key(row: Row) -> bytes:
+    """The same for the same row, by whomever it is taken and in whatever block. A line says which row it is where that has no id; else
+    not, for in a table it is the row's place in its block."""
+    place = row.line if row.id is None else ""
+    told = f"{row.id}\0{row.source}\0{place}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(told).digest()[:16]
