@@ -60,3 +60,18 @@ def test_calibration_leaves_weights_in_their_file(fused: ir.Model, tmp_path: Pat
 
 def test_of_no_texts_there_are_no_statistics(fused: ir.Model) -> None:
     assert not list(quantize.calibrate(fused, []))
+
+
+@pytest.mark.parametrize("width", [1, 255, 256, 700])
+def test_second_moments_of_any_width_are_whole_squares(width: int) -> None:
+    x = ir.Value(name="x", shape=ir.Shape(["n", width]), type=ir.TensorType(ir.DataType.FLOAT))
+    read = ir.Node("", "Neg", [x], name="read")
+    read.outputs[0].name, read.outputs[0].shape, read.outputs[0].type = "y", x.shape, x.type
+    model = ir.Model(ir.Graph([x], [read.outputs[0]], nodes=[read], name="g", opset_imports={"": 21}), ir_version=10)
+    texts = [np.random.default_rng(n).standard_normal((n, width), np.float32) for n in (3, 1500, 900)]
+    ((name, found),) = statistics.calibrate(model, [{"x": text} for text in texts], {"y": width})
+    rows = np.concatenate(texts).astype(np.float64)
+    even = rows / np.sqrt(np.square(rows).mean(axis=1, keepdims=True))
+    assert name == "y"
+    np.testing.assert_allclose(found.moment(), even.T @ even / len(even), atol=1e-4)
+    assert np.array_equal(found.moment(), found.moment().T)
