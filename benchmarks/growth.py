@@ -44,9 +44,16 @@ class Source:
         stretches = {0, *(number for number in STRETCHES if number < self.rows)}
         for i in range(self.rows):
             if i in stretches:
-                self.met.append((i, time.perf_counter(), time.process_time()))
+                self._note(i)
             yield {"id": f"row {i:09}", "text": f"the text of row {i}", "n": i, "group": i % 10}
-        self.met.append((self.rows, time.perf_counter(), time.process_time()))
+        self._note(self.rows)
+
+    def _note(self, row: int) -> None:
+        self.met.append((row, time.perf_counter(), time.process_time()))
+        if row:
+            (first, since, before), (last, until, used) = self.met[-2:]
+            costs = [1e6 * spent / (last - first) for spent in (until - since, used - before)]
+            print(f"{first:,} to {last:,}: {costs[0]:.0f} us a row ({costs[1]:.0f})", file=sys.stderr, flush=True)
 
 
 def child(url: str, rows: int, dim: int) -> None:
