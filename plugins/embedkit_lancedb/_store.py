@@ -268,7 +268,9 @@ class LancedbCollection:
     def flush(self) -> None:
         """Merge fragments, remove old versions, and give a large collection its indexes, or what is new to them."""
         with self._merging, translated(f"merging and indexing {self.info.name!r}"):
-            _retried(self._optimize)  # first, for an index of fragments that are then merged is written again, row by row
+            _retried(
+                self._optimize
+            )  # first, for an index of fragments that are then merged is written again, row by row
             _retried(self._make_indexes)
 
     @property
