@@ -13,6 +13,7 @@ from embedkit.bundle.manifest import IdsFrontend, Quality, TextFrontend, Variant
 from embedkit.errors import ExportError
 from embedkit_export import files
 from embedkit_export.graphs.attention.blocks import LEAST, cut_attention
+from embedkit_export.graphs.attention.panels import sum_in_panels
 from embedkit_export.graphs.capture import capture
 from embedkit_export.graphs.fuse import fuse
 from embedkit_export.graphs.fusion_checks import check_fused, counts, depth
@@ -56,6 +57,7 @@ def _ground(
     parts = [part for group in around for part in group.modules()]
     extra = sum(isinstance(part, AttentionPool | LatentAttention) for part in parts)
     notes += check_fused(captured, graph.config, layers=graph.module.deepest(known), attentions=extra)
+    sum_in_panels(captured)
     roles = [name for name, role in plan.roles.items() if role.graph == owner]
     feeds = []
     frontend = plan.roles[owner].frontend
