@@ -34,7 +34,7 @@ def test_what_the_csv_module_writes_is_read(table, delimiter):
 def test_without_quoting_a_quote_is_a_character():
     (row,) = rows(b'"a" or b\ta "b\n', "\t", quoted=False)
     assert row.cells() == ['"a" or b', 'a "b']
-    (bad,) = rows(b'"a" or b\ta "b\n', "\t")
+    (bad,) = rows(b'"a" or b\ta "b\n', "\t")  # a header
     with pytest.raises(Unreadable, match="broken quoting"):
         bad.cells()
 
@@ -75,3 +75,58 @@ def test_the_limit_of_other_readers_is_not_lowered():
         assert len(row.cells()[0]) == 1_000
     finally:
         csv.field_size_limit(before)
+
+
+def cells(raw, delimiter="\t"):
+    return [(row.line, row.cells()) for row in rows(raw, delimiter)]
+
+
+def test_a_row_between_tabs_whose_quotes_do_not_match_is_read_as_it_stands():
+    assert cells(b'id\ttext\n1\t"so" he said\n2\t"open\n3\t5" of it\n4\t"x\ty"\n') == [
+        (1, ["id", "text"]), (2, ["1", '"so" he said']), (3, ["2", '"open']), (4, ["3", '5" of it']), (5, ["4", "x\ty"]),
+    ]  # fmt: skip
+    assert cells(b'id\ttext\n1\t"a\n2\tb"\n') == [(1, ["id", "text"]), (2, ["1", '"a']), (3, ["2", 'b"'])]
+    assert cells(b'id\ttext\n1\t"a\nb"\n2\tc') == [(1, ["id", "text"]), (2, ["1", "a\nb"]), (4, ["2", "c"])]
+    assert cells(b'text\n"a\nb"\n') == [(1, ["text"]), (2, ["a\nb"])]
+
+
+def test_between_tabs_a_row_of_another_width_is_bad_still_and_so_is_one_between_commas():
+    _, bad, good = rows(b'id\ttext\n1\t"x" y\tz\n2\tb\n', "\t")
+    assert (isinstance(bad.found, Unreadable), good.cells()) == (True, ["2", "b"])
+    _, bad, good = rows(b'id,text\n1,"x" y\n2,b\n')
+    assert (isinstance(bad.found, Unreadable), good.cells()) == (True, ["2", "b"])
+
+
+@given(
+    st.lists(st.tuples(CELLS, CELLS).map(lambda row: [cell.translate({9: " ", 10: " "}) for cell in row]), max_size=6)
+)
+def test_what_was_written_without_quoting_keeps_its_rows(table):
+    table = [row for row in table if any(row)]
+    raw = "".join("\t".join(row) + "\n" for row in [["id", "text"], *table]).encode()
+    found = cells(raw)
+    assert [line for line, _ in found] == list(range(1, len(table) + 2))
+    for (_, row), wanted in zip(found[1:], table, strict=True):
+        assert len(row) == 2
+        assert [cell.replace('"', "") for cell in row] == [cell.replace('"', "") for cell in wanted]
+
+
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=5))
+def test_rows_that_end_in_a_carriage_return_are_read(table):
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator="\r", quoting=csv.QUOTE_ALL).writerows([["id", "text"], *table])
+    found = rows(file.getvalue().encode())
+    assert [row.cells() for row in found] == [["id", "text"], *table]
+
+
+def test_line_ends_of_every_kind(monkeypatch):
+    assert cells(b"\xef\xbb\xbfid,text\r1,a\r\r2,b", ",") == [
+        (1, ["id", "text"]),
+        (2, ["1", "a"]),
+        (3, []),
+        (4, ["2", "b"]),
+    ]
+    assert cells(b'id,"te\rxt"\r\n1,a\r\n', ",") == [(1, ["id", "te\rxt"]), (2, ["1", "a"])]
+    assert cells(b"id,text\r\r\n1,a\r\r\n", ",") == [(1, ["id", "text"]), (2, ["1", "a"])]
+    monkeypatch.setattr(pieces, "MAX_BYTES", 100)
+    first, long, last = rows(b"a,b\r" + b"x" * 500 + b",y\rc,d\r")
+    assert (first.cells(), isinstance(long.found, Unreadable), last.cells()) == (["a", "b"], True, ["c", "d"])
