@@ -19,7 +19,7 @@ from embedkit.checks import one_of
 from embedkit.errors import InputError
 
 from .metadata import Metadata
-from .scalars import plain, reading
+from .scalars import fine_seconds, plain, reading
 
 MetadataMode: TypeAlias = Literal["strict", "coerce", "json"]
 MODES: tuple[MetadataMode, ...] = get_args(MetadataMode)
@@ -69,6 +69,8 @@ def _value(value: Any, path: str, *, json: bool) -> Any:
     """The nearest value that can be kept; what is made of it may need another step (an enum of a set, an array)."""
     if isinstance(value, Enum):
         return _value(value.value, path, json=json)
+    if (seconds := fine_seconds(value)) is not None:
+        return seconds
     try:
         value = plain(value)
     except InputError as error:

@@ -59,6 +59,18 @@ def reading(what: str) -> Iterator[None]:
         raise InputError(f"{what}: a value cannot be read ({type(error).__name__}: {error}); leave it out") from error
 
 
+def fine_seconds(value: Any) -> float | None:
+    """The seconds of a duration of numpy or pandas whose unit is finer than a timedelta's; None for any other value."""
+    if type(value).__name__ == "Timedelta" and type(value).__module__.startswith("pandas"):
+        value = value.to_timedelta64()
+    if not isinstance(value, np.timedelta64) or np.isnat(value):
+        return None
+    unit, step = np.datetime_data(value.dtype)
+    if unit not in _FINE:
+        return None
+    return int(value.astype(np.int64)) * step / (_FINE[unit] * 1_000_000)
+
+
 def is_missing(value: Any) -> bool:
     """Whether this is a value by which numpy or pandas say that there is none; None and NaN are values here."""
     if isinstance(value, np.datetime64 | np.timedelta64):

@@ -176,3 +176,17 @@ def test_a_collection_converts_what_it_is_given():
     assert store.open("docs").get(["b"])[0].metadata == {"at": "2024-05-01T12:00:00+00:00", "n": None}
     with pytest.raises(InputError, match="strict, coerce, json"):
         store.open("docs", metadata_policy="loose")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"),
+    [(np.timedelta64(5, "ns"), 5e-9), (np.timedelta64(-5, "ns"), -5e-9), (np.timedelta64(7, "as"), 7e-18),
+     (np.timedelta64(1_500_000_000, "ns"), 1.5), (np.timedelta64(5, "us"), 5e-6)],
+)  # fmt: skip
+def test_a_duration_finer_than_microseconds_keeps_its_seconds(duration, seconds):
+    assert converted({"took": duration, "all": np.array([duration])}, "coerce") == {"took": seconds, "all": [seconds]}
+
+
+def test_a_duration_of_pandas_keeps_its_nanoseconds():
+    pandas = pytest.importorskip("pandas")
+    assert converted({"took": pandas.Timedelta(5, "ns"), "not": pandas.NaT}, "json") == {"took": 5e-9, "not": None}

@@ -237,6 +237,11 @@ class Fields:
         return {name: value for name, value in found.items() if value is not _MISSING}
 
 
+def named_columns(names: Iterable[str]) -> list[str]:
+    """The names of a table's columns; one without a name is called by its place: ``column 2``."""
+    return [name if name.strip() else f"column {place}" for place, name in enumerate(names, start=1)]
+
+
 def text_id(text: str) -> str:
     """An id made of a text: sha256, 32 hex digits; of equal texts the same."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -151,7 +151,20 @@ def _system(path: str) -> tuple[Any, str]:
 
     # By itself the client allows five minutes to a file in all, however it comes. What url_to_fs makes of :: is no address.
     limits = ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENT)
-    return fsspec.filesystem(scheme, client_kwargs={"timeout": limits}), path
+    return fsspec.filesystem(scheme, client_kwargs={"timeout": limits, "raise_for_status": _require_file}), path
+
+
+_WITH_A_FILE = (200, 203, 206)
+
+
+async def _require_file(answer: Any) -> None:
+    """Refuse an answer without a file that fsspec takes for an empty one: a redirect that names no place, something not made yet. What is
+    an error by its number fsspec refuses itself."""
+    if answer.status < 400 and answer.status not in _WITH_A_FILE:
+        from aiohttp import ClientResponseError
+
+        said = f"{answer.reason or 'an answer'}, which holds no file"
+        raise ClientResponseError(answer.request_info, answer.history, status=answer.status, message=said)
 
 
 def _scheme(path: str) -> str:

@@ -126,7 +126,15 @@ def answering() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("404", "404.*Not Found"), ("503", "503.*Unavailable"), ("circle", "TooManyRedirects")]
+    ("name", "said"),
+    [
+        ("404", "404.*Not Found"),
+        ("503", "503.*Unavailable"),
+        ("circle", "TooManyRedirects"),
+        ("302", "302.*holds no file.*/302"),
+        ("304", "304.*holds no file"),
+        ("202", "202.*holds no file"),
+    ],
 )
 def test_why_a_server_of_the_web_gives_no_file_is_said_without_secrets(answering: str, name: str, said: str) -> None:
     with pytest.raises(OSError, match=said) as failed:

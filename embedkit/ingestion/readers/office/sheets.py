@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from embedkit.errors import EmbedkitError, InputError
 from embedkit.ingestion.readers.source import Source
-from embedkit.ingestion.rows.fields import Fields, NoDocument
+from embedkit.ingestion.rows.fields import Fields, NoDocument, named_columns
 from embedkit.ingestion.rows.row import BadRow, Row, shown_as_json
 from embedkit.records.coercion import converted
 from embedkit.system.extras import needed
@@ -55,6 +55,7 @@ def _rows(raw: bytes, source: Source, fields: Fields) -> Iterator[Row]:
         names = ["" if cell is None else str(cell).strip() for cell in header[1]]
         while names and not names[-1]:
             names.pop()
+        names = named_columns(names)
         fields.check_columns(names, source.name)
         if more := [other.title for other in sheets[number + 1 :] if next(_filled(other), None)]:
             _log.warning("%s: only the sheet %r is read, not %s", source.name, sheet.title, ", ".join(map(repr, more)))

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from embedkit.errors import EmbedkitError, InputError
 from embedkit.ingestion.readers.source import Source
-from embedkit.ingestion.rows.fields import Fields, NoDocument
+from embedkit.ingestion.rows.fields import Fields, NoDocument, named_columns
 from embedkit.ingestion.rows.row import BadRow, Row, shown_as_json
 from embedkit.records.coercion import converted
 from embedkit.system.extras import needed
@@ -78,9 +78,12 @@ def _broken_as_os_error() -> Iterator[None]:
 def arrow_rows(schema: Any, batches: Any, source: Source, fields: Fields) -> Iterator[Row]:
     """The rows of batches of Arrow with one schema, as `read_parquet` gives them; raises `InputError` where columns are missing or
     doubled."""
-    fields.check_columns(schema.names, source.name)
+    names = named_columns(schema.names)
+    fields.check_columns(names, source.name)
     line = 0
     for batch in batches:
+        if names != schema.names:
+            batch = _arrow().RecordBatch.from_arrays(batch.columns, names)
         for start in range(0, batch.num_rows, _ROWS):
             for value in rows_of(batch.slice(start, _ROWS)):
                 line += 1

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True)
 class BadCell:
@@ -81,8 +83,9 @@ def _cell(column: Any) -> list[Any]:
 
 
 def _values(column: Any) -> list[Any]:
-    """The values, with times and durations in microseconds: pyarrow casts to these in columns alone, and towards zero."""
-    from pyarrow import compute, duration, time64, timestamp, types
+    """The values, with times in microseconds: pyarrow casts to these in columns alone, and towards zero. Durations in nanoseconds are
+    numpy's."""
+    from pyarrow import compute, int64, time64, timestamp, types
 
     kind = column.type
     if not _is_finer(kind):
@@ -93,7 +96,7 @@ def _values(column: Any) -> list[Any]:
     elif types.is_time64(kind):
         column = column.cast(time64("us"), safe=False)
     elif types.is_duration(kind):
-        column = column.cast(duration("us"), safe=False)
+        return [None if n is None else np.timedelta64(n, "ns") for n in column.cast(int64()).to_pylist()]
     elif types.is_dictionary(kind):
         return _values(column.dictionary_decode())
     elif types.is_run_end_encoded(kind):

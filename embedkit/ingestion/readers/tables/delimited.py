@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from embedkit.errors import InputError
 from embedkit.ingestion.readers.source import Source
-from embedkit.ingestion.rows.fields import Fields
+from embedkit.ingestion.rows.fields import Fields, named_columns
 from embedkit.ingestion.rows.row import BadRow, Row
 from embedkit.system.files.delimited import DELIMITERS, RAW_KEPT, TableRow, table_rows
 from embedkit.system.files.lines import NotText, Unreadable
@@ -18,7 +18,8 @@ _SHOWN = 2_000
 
 
 def read_table(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
-    """The rows of a table in UTF-8 whose first row that is not blank names the columns; every cell is text.
+    """The rows of a table in UTF-8 whose first row that is not blank names the columns (one without a name is
+    ``column 2``, by its place); every cell is text.
 
     Cells may be quoted and then hold line ends. A row with more or fewer cells than columns, or with quotes that do not
     match, is a bad row. Raises `InputError` where columns are missing or doubled.
@@ -44,7 +45,7 @@ def read_table(file: BinaryIO, source: Source, fields: Fields) -> Iterator[Row]:
 
 def _columns(header: TableRow, source: Source, fields: Fields) -> list[str]:
     try:
-        columns = header.cells()
+        columns = named_columns(header.cells())
     except Unreadable as error:
         raise InputError(
             f"{source.name}: the header cannot be read: {source.not_text(error)}, or save the file as a table in UTF-8"

@@ -85,3 +85,8 @@ def test_rows_of_one_cell_far_to_the_right_are_counted_with_the_empty_ones_befor
 
 def test_broken_files(tmp_path):
     assert_broken_files_are_bad_rows(tmp_path, "a.xlsx", book(HEADER, ["a", "Tea", 1.5, True, None, None]))
+
+
+def test_columns_without_a_name_are_called_by_their_place(tmp_path):
+    (row,) = rows_of(tmp_path, "a.xlsx", book([None, "id", None, "text"], [5, "a", "x", "Tea"]))
+    assert (row.id, row.metadata) == ("a", {"column 1": 5, "column 3": "x"})

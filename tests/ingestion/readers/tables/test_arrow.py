@@ -257,7 +257,7 @@ def test_nanoseconds_wherever_they_stand(tmp_path, monkeypatch, without_pandas):
         **{name: [moment, None] for name in ("list", "view")},
         "struct": {"at": moment, "n": 1},
         "map": [["k", moment]],
-        "length": 1e-6,
+        "length": 1.001e-6,
         "clock": "00:00:00.000001",
     }
     assert second.metadata == dict.fromkeys(first.metadata)
@@ -276,3 +276,12 @@ def test_old_timestamps_of_parquet(tmp_path):
     pq.write_table(rows, tmp_path / "docs.parquet", use_deprecated_int96_timestamps=True)
     (row,) = FileRows([tmp_path / "docs.parquet"])
     assert row.metadata == {"at": datetime(1500, 1, 1)}
+
+
+def test_columns_without_a_name_and_durations_in_nanoseconds(tmp_path):
+    took = pa.array([5, None], pa.duration("ns"))
+    table = pa.table([pa.array(["a", "b"]), pa.array(["x", "y"]), took, took], ["id", "text", "", ""])
+    pq.write_table(table, tmp_path / "a.parquet")
+    first, second = FileRows([tmp_path / "a.parquet"])
+    assert first.metadata == {"column 3": 5e-9, "column 4": 5e-9}
+    assert second.metadata == {"column 3": None, "column 4": None}

@@ -204,3 +204,18 @@ def test_a_file_that_is_read_again_is_read_as_it_was(tmp_path):
     assert source.bad("why").format == "file:csv?delimiter=%3B&encoding=windows-1252:a:b"
     assert Source.of("docs.csv", "a:b", source.form) == source
     assert Source.of("docs.csv", "a", "csv") == Source("docs.csv", "a", "csv")
+
+
+def test_columns_without_a_name_are_called_by_their_place(tmp_path):
+    (row,) = read(tmp_path, b",id,text, \n0,1,one,x\n")
+    assert (row.id, row.metadata) == ("1", {"column 1": "0", "column 4": "x"})
+
+
+def test_tables_of_old_macs_and_tsv_without_quoting(tmp_path):
+    assert [row.text for row in read(tmp_path, b"id,text\r1,one\r2,two\r")] == ["one", "two"]
+    found = read(tmp_path, b'id\ttext\n1\t"Tea" is hot\n2\t"open\n3\tlast\n', "docs.tsv")
+    assert [(row.id, row.text, row.line) for row in found] == [
+        ("1", '"Tea" is hot', 2),
+        ("2", '"open', 3),
+        ("3", "last", 4),
+    ]
