@@ -80,7 +80,7 @@ class RankingOptions:
         from embedkit.stores.opening import open_store
 
         reranker = self._reranker(loading)
-        with open_store(store) as connection:
+        with open_store(store, make=False) as connection:
 
             def run(*, rebuild: bool) -> list[list[Hit]]:
                 more: dict[str, Any] = {"rerank": reranker, "rerank_top": self.rerank_top}

@@ -75,7 +75,7 @@ class LexicalIndex:
         see `embedkit.retrieval.analyzer.cutter`. Raises `CollectionNotFoundError`, `MissingExtraError` without bm25s or the stemmer,
         and `InputError`.
         """
-        with opened(store) as connection:
+        with opened(store, make=False) as connection:
             rows = connection.open(collection)
             return cls.of(records_with_progress(rows, progress), language=language, stopwords=stopwords)
 

@@ -164,7 +164,7 @@ def search(
     wanted = _Wanted(
         k, offset, min_score, diversity, candidates, group_by, group_size, rescore, method, weights, rerank, rerank_top
     )
-    with opened(store) as connection:
+    with opened(store, make=False) as connection:
         rows = connection.open(collection)
         rows.require_fingerprint(encoder.fingerprint)
         if rows.info.dim and not encoder.allows(rows.info.metric):

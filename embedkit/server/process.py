@@ -32,6 +32,8 @@ OpenBundle = Callable[[str], BaseEncoder]
 
 _KEEP_ALIVE = 75
 """Seconds that an idle connection stays open: longer than the 60 of load balancers, which would meet closed ones."""
+_FAREWELL = 1.0
+"""Seconds, once or twice, that a closed connection is kept until the client closes it too."""
 _AFTER_GRACE = 2
 _BACKLOG = 2048
 
@@ -112,10 +114,26 @@ class DrainingServer(uvicorn.Server):
                 model.queue.abandon()
 
         alarm = asyncio.get_running_loop().call_later(self._service.settings.grace, give_up)
+        closing = asyncio.ensure_future(self._cut_off())
         try:
             await super().shutdown(sockets)
         finally:
             alarm.cancel()
+            closing.cancel()
+
+    async def _cut_off(self) -> None:
+        """End connections that are closed and have nothing more to say: behind TLS the client's farewell is waited for, for half a minute
+        by itself, and one that is idle gives none."""
+        waiting: set[Any] = set()
+        while True:
+            await asyncio.sleep(_FAREWELL)
+            transports = {getattr(connection, "transport", None) for connection in list(self.server_state.connections)}
+            said = {
+                one for one in transports if one is not None and one.is_closing() and not one.get_write_buffer_size()
+            }
+            for transport in said & waiting:
+                transport.abort()
+            waiting = said
 
 
 def serve_bundles(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from embedkit.errors import MissingExtraError, StoreError, StoreURLError
+import embedkit
+from embedkit.errors import CollectionNotFoundError, MissingExtraError, StoreError, StoreURLError
+from embedkit.ingestion import check, copy, dedupe, info
+from embedkit.ingestion.jobs.migrate import finish, go_back
 from embedkit.stores.opening import open_store
+from helpers.embedded import STORES
 
 
 def test_an_unknown_scheme_names_what_is_there(install):
@@ -43,3 +47,30 @@ def test_a_plugins_own_error_passes(install):
     )
     with pytest.raises(MissingExtraError, match=r"embedkit-onnx\[e\]"):
         open_store("asks:x")
+
+
+@pytest.mark.parametrize(
+    "scheme", [name for name in STORES if name not in ("memory", "opensearch", "pgvector", "redis")]
+)
+def test_what_only_reads_makes_no_store(scheme, tmp_path, entry_points):
+    pytest.importorskip(STORES[scheme])
+    url = f"{scheme}:{tmp_path}/index"
+    for read in (
+        lambda: open_store(url, make=False),
+        lambda: info(url, collection="docs"),
+        lambda: dedupe(url, collection="docs"),
+        lambda: check([], None, url, collection="docs"),
+        lambda: copy(url, "memory:target", collection="docs"),
+        lambda: go_back(url, collection="docs"),
+        lambda: finish(url, collection="docs"),
+        lambda: embedkit.LexicalIndex.build(url, collection="docs"),
+    ):
+        with pytest.raises(CollectionNotFoundError, match="there is no store at"):
+            read()
+        assert list(tmp_path.iterdir()) == []
+    open_store(url).close()
+    open_store(url, make=False).close()
+
+
+def test_a_store_in_memory_is_there():
+    open_store("memory:there", make=False).close()

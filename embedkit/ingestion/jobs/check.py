@@ -183,7 +183,7 @@ def check(
     documents = items_of("documents", documents, "document", ordered=False)
     modality = None if encoder is None else encoder.modality(role)
     with (
-        opened(store) as connection,
+        opened(store, make=False) as connection,
         ExitStack() as opening,
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,
     ):

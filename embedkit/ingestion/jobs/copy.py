@@ -90,7 +90,7 @@ def copy(
     started = time.perf_counter()
     name = collection if name is None else check_id(name, "name")
     with (
-        opened(source, "source") as here,
+        opened(source, "source", make=False) as here,
         opened(target, "target") as there,
         one_writer(there, name),
         tqdm(unit="row", disable=None if progress is None else not progress) as bar,

@@ -93,7 +93,7 @@ def dedupe(
     """
     real("threshold", threshold, least=1e-6, most=1.0)
     boolean("delete", delete)
-    with opened(store) as connection:
+    with opened(store, make=False) as connection:
         rows = connection.open(collection)
         if not rows.info.dim or rows.info.metric != "cosine":
             raise OptionError(f"dedupe: collection {collection!r} keeps no dense vectors that are compared by cosine")

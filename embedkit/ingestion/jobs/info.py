@@ -87,7 +87,7 @@ def info(store: GuardedStore | str, *, collection: str, sample: int = SAMPLED) -
         CollectionNotFoundError: there is no such collection.
     """
     integer("sample", sample, least=0)
-    with opened(store) as connection:
+    with opened(store, make=False) as connection:
         rows = connection.open(collection)
         about, keeping = rows.info, rows.info.keeping
         count = rows.count()

@@ -150,7 +150,7 @@ def migrate(
     check_id(collection, "collection name")
     path = f"{safe_name(collection)}.dead.jsonl" if dead_letters is None else dead_letters
     DeadLetters(path)  # it can be written
-    with opened(store) as connection:
+    with opened(store, make=False) as connection:
         exact, current = connection.exact(), connection.resolve(collection)
         old = StoredRows(connection.open(collection), root)
         if is_late(old.rows.info.fingerprint):
@@ -206,7 +206,7 @@ def go_back(store: GuardedStore | str, *, collection: str) -> Returned:
 
     Raises `CollectionNotFoundError` where it led nowhere before, and `StoreError` where an ingest is at work.
     """
-    with opened(store) as connection, one_writer(connection, collection):
+    with opened(store, make=False) as connection, one_writer(connection, collection):
         alias, exact = connection.switch_back(collection), connection.exact()
         left = alias.former[-1]
         rows, left_rows = exact.open(alias.collection).count(), exact.open(left).count()
@@ -215,7 +215,7 @@ def go_back(store: GuardedStore | str, *, collection: str) -> Returned:
 
 def finish(store: GuardedStore | str, *, collection: str) -> tuple[str, ...]:
     """Delete the collections that a name led to before; their names. Raises `StoreError` where an ingest writes to the name."""
-    with opened(store) as connection, one_writer(connection, collection):
+    with opened(store, make=False) as connection, one_writer(connection, collection):
         return connection.drop_former(collection)
 
 

@@ -56,7 +56,7 @@ def similar(
     if not wanted:
         raise InputError("like: expected at least one example: the id of a row, or a vector")
     named = {one for one in (*wanted, *unwanted) if isinstance(one, str)}
-    with opened(store) as connection:
+    with opened(store, make=False) as connection:
         rows = connection.open(collection)
         if not rows.info.dim:
             raise InputError(f"collection {collection!r} keeps no dense vectors, by which rows are alike")

@@ -26,7 +26,7 @@ def info(store: str, collection: tuple[str, ...], sample: int, json: bool) -> No
     from embedkit.ingestion.jobs.info import info as run
     from embedkit.stores.opening import open_store
 
-    with open_store(store) as connection:
+    with open_store(store, make=False) as connection:
         found = [run(connection, collection=name, sample=sample) for name in collection or connection.names()]
     if json:
         print_json(as_json({"store": store, "collections": [report.to_json() for report in found]}))

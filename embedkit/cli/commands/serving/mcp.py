@@ -40,5 +40,5 @@ def mcp(bundle: str, store: str, collections: tuple[str, ...], loading: Loading)
     out = sys.stdout
     with redirect_stdout(sys.stderr):  # the client reads messages alone
         encoder = loading.load(bundle)
-        with open_store(store) as opened:
+        with open_store(store, make=False) as opened:
             converse(Toolbox(encoder, opened, list(collections)), sys.stdin, out)
