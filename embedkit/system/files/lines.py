@@ -115,7 +115,7 @@ class _Again(io.RawIOBase):
 class _Returns:
     """The lines of a file that end in a carriage return, a line feed or both."""
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    def __init__(self, file: Any) -> None:
         self._text = io.TextIOWrapper(file, "latin-1", newline="")  # of which each character is a byte
 
     def readline(self, most: int) -> bytes:
