@@ -9,12 +9,16 @@ import pytest
 pytest.importorskip("sqlite_vec")
 
 from embedkit.ingestion import info
+from embedkit.stores.opening import open_store
 from helpers.commands import error
 
 STORE = "sqlite-vec:index.db"
 
 
 def test_collections_are_told_of(run, bundle, docs, folder):
+    assert "there is no store at 'sqlite-vec:index.db'" in error(run("info", STORE))
+    assert not (folder / "index.db").exists()
+    open_store(STORE).close()
     assert run("info", STORE)[1] == "no collections\n"
     assert (
         run("ingest", bundle, docs, "--store", STORE, "--collection", "docs", "--precision", "int8", "--quiet")[0] == 0
