@@ -25,7 +25,7 @@ def graph_bytes(rows: int, vector: int, m: int) -> int:
     return _SHARED + rows * (vector + 3 * m * _LINK + _ROW)
 
 
-def build(cursor: psycopg.Cursor[Any], statement: sql.Composable, needed: int) -> None:
+def build(cursor: psycopg.Cursor[Any], statement: sql.SQL | sql.Composed, needed: int) -> None:
     """Build an index, by itself in the transaction, with ``needed`` bytes if they are at most `MOST_MEMORY`. Workers build it
     together where the server's shared memory holds the graph: that of a container is often 64 MB."""
     allowed = "SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem'"
