@@ -34,7 +34,7 @@ class Data:
     """Labelled data, and what is to be known of each kind."""
 
     retrieval: tuple[str, ...] = _several(
-        "DIR", "Search: a folder as BEIR's: corpus (or docs).jsonl, queries.jsonl, qrels.tsv."
+        "DIR", "Search: a folder as BEIR's, or its address: corpus (or docs).jsonl, queries.jsonl, qrels.tsv."
     )
     sts: tuple[str, ...] = _several(
         "FILE", "Likeness: sentence1, sentence2 (or text1, text2) and a score; correlations."

@@ -1,12 +1,17 @@
-"""A search's folder as BEIR lays it out: a corpus, queries, and who judged which document relevant to which query."""
+"""A search's folder, here or at an address, as BEIR lays it out: a corpus, queries, and who judged which document relevant to which query."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .labelled import cells, grade_of, records, refuse, text_of
+from embedkit.checks import path_of
+from embedkit.errors import InputError
+from embedkit.system.files.addresses import check_folder_address, is_far, kind, look_anew
+
+from .labelled import REPAIR, FilePlace, cells, grade_of, records, refuse, text_of
 
 _NAMES = (("query-id", "corpus-id", "score"), ("query-id", "doc-id", "relevance"))
 
@@ -16,28 +21,66 @@ class Files:
     """The files of a folder: ``corpus.jsonl`` (or ``docs.jsonl``), ``queries.jsonl``, and ``qrels.tsv`` or
     ``qrels/SPLIT.tsv``, each plain or gzipped."""
 
-    corpus: Path
-    queries: Path
-    judgements: Path
+    corpus: FilePlace
+    queries: FilePlace
+    judgements: FilePlace
 
     @classmethod
-    def of(cls, folder: Path, split: str = "test") -> Files:
-        """Those of ``folder``; `InputError` naming the first that is not there."""
+    def of(cls, folder: str | os.PathLike[str], split: str = "test") -> Files:
+        """Those of ``folder``, or of the folder at that address; `InputError` naming the first that is not there, `MissingExtraError`
+        without the address's package."""
+        there = _folder(folder)
         return cls(
-            _find(folder, "corpus.jsonl", "docs.jsonl"),
-            _find(folder, "queries.jsonl"),
-            _find(folder, "qrels.tsv", f"qrels/{split}.tsv"),
+            _find(there, "corpus.jsonl", "docs.jsonl"),
+            _find(there, "queries.jsonl"),
+            _find(there, "qrels.tsv", f"qrels/{split}.tsv"),
         )
 
 
-def _find(folder: Path, *names: str) -> Path:
-    found = [path for name in names for end in ("", ".gz") if (path := folder / f"{name}{end}").is_file()]
-    if not found:
-        refuse(f"sample {folder}", f"a file {' or '.join(names)} (or with .gz) in this folder", "none")
-    return found[0]
+def _folder(given: str | os.PathLike[str]) -> FilePlace:
+    path = path_of("folder", given)
+    if is_far(path):
+        check_folder_address(path, "the data set")
+        return path.rstrip("/")
+    found = Path(path)
+    if not found.is_dir():
+        raise InputError(
+            f"{found}: expected a folder with corpus.jsonl, queries.jsonl and qrels.tsv, found {'a file' if found.exists() else 'nothing'}"
+        )
+    return found
 
 
-def entries(path: Path) -> Iterator[tuple[str, str]]:
+def _find(folder: FilePlace, *names: str) -> FilePlace:
+    each = [f"{name}{end}" for name in names for end in ("", ".gz")]
+    found: FilePlace | None
+    if isinstance(folder, Path):
+        found, why = next((folder / name for name in each if (folder / name).is_file()), None), "none"
+    else:
+        found, why = _find_far(folder, each)
+    if found is None:
+        refuse(f"sample {folder}", f"a file {' or '.join(names)} (or with .gz) in this folder", why)
+    return found
+
+
+def _find_far(folder: str, names: list[str]) -> tuple[str | None, str]:
+    """The address of the first of ``names`` that is there, or why there is none."""
+    why = "none"
+    try:
+        look_anew(folder)
+        for name in names:
+            try:
+                if kind(f"{folder}/{name}") == "file":
+                    return f"{folder}/{name}", ""
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except PermissionError as error:  # also of a file that is missing, to those who may not list them
+                why = str(error)
+    except OSError as error:
+        why = str(error)
+    return None, f"{why}; {REPAIR}"
+
+
+def entries(path: FilePlace) -> Iterator[tuple[str, str]]:
     """The ids of a corpus or of queries, each once, with their texts; a title stands before the text, with a space
     between."""
     seen: set[str] = set()
@@ -50,7 +93,7 @@ def entries(path: Path) -> Iterator[tuple[str, str]]:
         yield str(key), f"{text_of(record, 'title', where)} {text}" if record.get("title") else text
 
 
-def judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
+def judgements(path: FilePlace) -> Iterator[tuple[str, str, str, int]]:
     """Place, query, document and grade of each line: columns that a header names, or without one these three, or the four
     of TREC, between tabs or spaces."""
     columns: tuple[int, int, int] | None = None

@@ -1,5 +1,5 @@
-"""The records of a labelled file, each with the place that an error names: JSON lines, tables, plain text; compressed or
-not."""
+"""The records of a labelled file, here or at an address, each with the place that an error names: JSON lines, tables, plain text;
+compressed or not."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeAlias
 
-from embedkit.checks import check_text
+from embedkit.checks import check_text, path_of
 from embedkit.errors import InputError
 from embedkit.system.files import delimited, jsonlines
+from embedkit.system.files.addresses import check_address, is_far, kind, without_query
 from embedkit.system.files.compression import BROKEN, decompressed, uncompressed_name
 from embedkit.system.files.lines import NotText, TooLong, Unreadable, decoded, lines, shown
 
 TEXTS = (("text1", "text2"), ("sentence1", "sentence2"), ("question1", "question2"))
 
+FilePlace: TypeAlias = Path | str
+"""A path of this machine, or an address."""
+
+REPAIR = "correct the address, set the credentials of a private place in the environment, or run again when it answers"
+"""What to do where an address gives nothing."""
+
 Record: TypeAlias = tuple[str, dict[str, Any]]
 """Where it stands, for messages, and what it holds."""
 
 
-def records(path: Path) -> Iterator[Record]:
+def records(path: FilePlace) -> Iterator[Record]:
     """The records of a file: objects of JSON lines, rows of a table by its header; a line of plain text is a "text".
 
     Raises `InputError` naming file and line, what was expected there, and what was found.
@@ -46,7 +53,7 @@ def records(path: Path) -> Iterator[Record]:
                 _refuse_bytes(where, "a JSON object", error, f"{shown(raw).strip()!r:.60}: ")
 
 
-def _rows(path: Path, form: str) -> Iterator[Record]:
+def _rows(path: FilePlace, form: str) -> Iterator[Record]:
     header: list[str] = []
     for where, row in cells(path, form):
         if header and len(row) != len(header):
@@ -58,7 +65,7 @@ def _rows(path: Path, form: str) -> Iterator[Record]:
         header = header or row
 
 
-def cells(path: Path, form: str = "tsv") -> Iterator[tuple[str, list[str]]]:
+def cells(path: FilePlace, form: str = "tsv") -> Iterator[tuple[str, list[str]]]:
     """The rows of a table (``csv``, or ``tsv`` without quoting), a header too, each with the place where it begins; blank
     lines are none."""
     with _reading(path) as file:
@@ -73,21 +80,22 @@ def cells(path: Path, form: str = "tsv") -> Iterator[tuple[str, list[str]]]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file; `InputError` where it is gone, damaged or cut off."""
+def _reading(path: FilePlace) -> Iterator[BinaryIO]:
+    """The bytes of a file; `InputError` where it is gone, damaged, cut off, or its server fails."""
     try:
         with decompressed(str(path)) as file:
             yield file
     except BROKEN as error:
-        refuse(f"sample {path}", "readable UTF-8 text", f"{error}")
+        what_next = f"; {REPAIR}" if is_far(str(path)) else ""
+        refuse(f"sample {without_query(str(path))}", "readable UTF-8 text", f"{error}{what_next}")
 
 
 def _refuse_bytes(where: str, wanted: str, error: Unreadable, beginning: str = "") -> NoReturn:
     refuse(where, "readable UTF-8 text" if isinstance(error, NotText) else wanted, f"{beginning}{error}")
 
 
-def _place(path: Path, line: int) -> str:
-    return f"sample {path}, line {line}"
+def _place(path: FilePlace, line: int) -> str:
+    return f"sample {without_query(str(path))}, line {line}"
 
 
 def text_of(record: Mapping[str, Any], name: str, where: str) -> str:
@@ -130,16 +138,32 @@ def refuse(where: str, expected: str, found: str) -> NoReturn:
     raise InputError(f"{where}: expected {expected}; found {found}")
 
 
-def check_file(path: str | os.PathLike[str]) -> Path:
-    """The path of a file; `InputError` where there is none."""
-    found = Path(path)
+def check_file(path: str | os.PathLike[str]) -> FilePlace:
+    """The path of a file, or its address; `InputError` where there is none, and `MissingExtraError` without an address's package."""
+    given = path_of("file", path)
+    if is_far(given):
+        _check_far(given)
+        return given
+    found = Path(given)
     if not found.is_file():
         raise InputError(f"{found}: expected a file, found {'a folder' if found.is_dir() else 'nothing'}")
     return found
 
 
+def _check_far(address: str) -> None:
+    check_address(address)
+    try:
+        found = "a folder; name a file in it" if kind(address) == "folder" else ""
+    except FileNotFoundError:
+        found = f"nothing; {REPAIR}"
+    except OSError as error:
+        found = f"{error}; {REPAIR}"
+    if found:
+        raise InputError(f"{without_query(address)}: expected a file, found {found}")
+
+
 def labelled(
-    path: Path, texts: Sequence[tuple[str, ...]], labels: Sequence[str]
+    path: str | os.PathLike[str], texts: Sequence[tuple[str, ...]], labels: Sequence[str]
 ) -> Iterator[tuple[str, tuple[str, ...], str, Mapping[str, Any]]]:
     """For each record its place, its texts, the name of its label, and itself. ``texts`` and ``labels`` are the names
     that may be, the first that fit count; the first record decides.
@@ -161,4 +185,4 @@ def labelled(
             chosen = names, label
         yield where, tuple(text_of(record, name, where) for name in chosen[0]), chosen[1], record
     if chosen is None:
-        raise InputError(f"{path}: expected at least one record, found none")
+        raise InputError(f"{without_query(str(path))}: expected at least one record, found none")

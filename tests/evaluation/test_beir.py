@@ -9,6 +9,7 @@ import pytest
 
 from embedkit.errors import InputError
 from embedkit.evaluation.beir import Files, entries, judgements
+from helpers.web import web
 
 
 def test_files_by_their_names(tmp_path):
@@ -79,3 +80,63 @@ def test_hostile_judgements(tmp_path, lines, message):
     path.write_text(lines)
     with pytest.raises(InputError, match=message):
         list(judgements(path))
+
+
+@pytest.fixture
+def site(tmp_path):
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    folder = tmp_path / "site" / "set"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(b'{"_id": "a", "title": "T", "text": "x"}\n'))
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "x"}\n')
+    (folder / "qrels" / "test.tsv").write_text("q\ta\t1\n")
+    with web(tmp_path / "site") as server:
+        yield server
+
+
+# A store of files on the web answers 403 for a missing one where nobody may list them.
+@pytest.mark.parametrize("status", [404, 403])
+def test_files_at_an_address(site, status):
+    site.status = status
+    url = f"{site.url}/set"
+    files = Files.of(f"{url}/")
+    assert files == Files(f"{url}/corpus.jsonl.gz", f"{url}/queries.jsonl", f"{url}/qrels/test.tsv")
+    assert list(entries(files.corpus)) == [("a", "T x")]
+    assert list(entries(files.queries)) == [("q", "x")]
+    assert list(judgements(files.judgements)) == [(f"sample {url}/qrels/test.tsv, line 1", "q", "a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (
+            404,
+            r"set: expected a file qrels\.tsv or qrels/dev\.tsv \(or with \.gz\) in this folder; found none; correct the address",
+        ),
+        (403, "set: expected a file qrels.*403.*set the credentials of a private place in the environment"),
+        (503, "set: expected a file qrels.*503.*run again when it answers"),
+    ],
+)
+def test_files_that_an_address_lacks(site, status, message):
+    (site.folder / "set" / "corpus.jsonl").write_text("")
+    site.status = status
+    with pytest.raises(InputError, match=message):
+        Files.of(f"{site.url}/set", "dev")
+
+
+def test_an_address_of_no_folder(site):
+    with pytest.raises(InputError, match="folder in which the files of the data set are") as refused:
+        Files.of(f"{site.url}/set?key=secret")
+    assert "secret" not in str(refused.value)
+    with pytest.raises(InputError, match="s3://, gs://"):
+        Files.of("ftp://host/set")
+    with pytest.raises(InputError, match="Connect.*run again when it answers"):
+        Files.of("http://127.0.0.1:9/set")
+
+
+def test_a_file_that_is_cut_on_its_way(site):
+    files = Files.of(f"{site.url}/set")
+    site.cut = lambda name: 5 if name.endswith("queries.jsonl") else None
+    with pytest.raises(InputError, match=r"sample .*/set/queries\.jsonl: expected readable.*run again when it answers"):
+        list(entries(files.queries))

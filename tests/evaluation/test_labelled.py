@@ -17,6 +17,7 @@ from embedkit.errors import InputError
 from embedkit.evaluation.labelled import cells, check_file, grade_of, labelled, number_of, records, text_of
 from embedkit.ingestion import FileRows
 from embedkit.system.files import lines as pieces
+from helpers.web import web
 
 ROWS = [{"text": 'a, "b"', "n": "1"}, {"text": "two\nlines", "n": ""}, {"text": "ünï", "n": " 3 "}]
 
@@ -135,3 +136,32 @@ def test_fields(value):
             text_of(record, "x", "here")
     with pytest.raises(InputError, match='here: expected the field "y"; found x'):
         text_of(record, "y", "here")
+
+
+def test_a_file_at_an_address(tmp_path):
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(written("csv", ROWS)))
+    with web(tmp_path) as server:
+        path = f"{server.url}/a.csv.gz"
+        assert list(labelled(path, (("text",),), ("n",))) == [
+            (where.replace(str(tmp_path), server.url), *rest)
+            for where, *rest in labelled(tmp_path / "a.csv.gz", (("text",),), ("n",))
+        ]
+        server.status = 403
+        with pytest.raises(InputError, match="expected a file, found .*403.*set the credentials") as refused:
+            check_file(f"{server.url}/b.csv?key=secret")
+        assert "secret" not in str(refused.value)
+        server.status = 404
+        with pytest.raises(InputError, match="expected a file, found nothing; correct the address"):
+            check_file(f"{server.url}/b.csv")
+
+
+def test_a_folder_at_an_address_is_no_file():
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.store.clear()
+    memory.pipe("/b/f/x", b"")
+    with pytest.raises(InputError, match="memory://b/f: expected a file, found a folder"):
+        check_file("memory://b/f")
+    assert check_file("memory://b/f/x") == "memory://b/f/x"
+    memory.store.clear()

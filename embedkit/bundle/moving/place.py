@@ -29,12 +29,7 @@ class BundlePlace:
         self.folder = None if addresses.is_far(given) else Path(given)
         """The folder, where it is on this machine."""
         if self.folder is None:
-            addresses.check_address(given)
-            if given != addresses.without_query(given):
-                raise InputError(
-                    f"{addresses.without_query(given)}: expected the address of a folder, found one with ? or #, which leads to a file; "
-                    "give that of the folder in which the files of the bundle are"
-                )
+            addresses.check_folder_address(given, "the bundle")
         self.address = given.rstrip("/").removesuffix(f"/{MANIFEST}")
         if self.folder is not None:
             self.folder = Path(self.address or given)

@@ -24,13 +24,15 @@ from embedkit.cli.text_io import print_json
     short_help="How good bundles are on labelled data, with intervals.",
     epilog="\b\nExamples:\n"
     "  embedkit eval bundle --retrieval scifact --sts stsb.tsv\n"
+    "  embedkit eval bundle --retrieval s3://bucket/scifact\n"
     "  embedkit eval bundle --variant fp32 --variant int8 --sts stsb.tsv --picture stsb.png\n"
     "  embedkit eval small large --classify train.tsv --test test.tsv --output report.jsonl\n"
     "  embedkit eval bundle --retrieval xquad-en --queries xquad-de/queries.jsonl --queries xquad-zh/queries.jsonl\n"
     "  embedkit eval clip --image-text captions.jsonl --zero-shot birds.csv --labels birds.txt --prompts imagenet\n"
     "  embedkit eval dino --knn birds.csv --neighbours 20 --temperature 0.07\n\n"
     "Files are JSON lines (.jsonl), tables with a header (.tsv without quoting, .csv) or plain text, and may be compressed. "
-    "Needs the extra eval:\n\n\b\n  pip install 'embedkit-onnx[eval]'",
+    "Folders of --retrieval, and files that name no pictures, may lie at an address: s3://, gs://, hf://, https:// (extras s3, gcs, hf, http), "
+    "with credentials from the environment. Needs the extra eval:\n\n\b\n  pip install 'embedkit-onnx[eval]'",
 )
 @argument(
     "bundles",

@@ -9,12 +9,13 @@ from typing import Any
 
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import check_file, labelled, records, refuse, text_of
+from embedkit.system.files.addresses import is_far, without_query
 
 IMAGES = ("image", "audio", "file_name", "file", "uri")
 CAPTIONS = ("caption", "captions", "text")
 
 
-def captioned(path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+def captioned(path: str | os.PathLike[str]) -> Iterator[tuple[str, Path, list[str]]]:
     """For each record its place, its picture (beside the file, where its name is relative) and its captions: one, or a list of them."""
     names: tuple[str, str] | None = None
     for where, record in records(check_file(path)):
@@ -34,10 +35,10 @@ def captioned(path: Path) -> Iterator[tuple[str, Path, list[str]]]:
             refuse(where, f'a caption, or several in a list, in "{names[1]}"', f"{given!r:.60}")
         yield where, beside(path, text_of(record, names[0], where)), texts
     if names is None:
-        raise InputError(f"{path}: expected at least one record, found none")
+        raise InputError(f"{without_query(str(path))}: expected at least one record, found none")
 
 
-def classed(path: Path) -> Iterator[tuple[str, Path | str, str, Mapping[str, Any]]]:
+def classed(path: str | os.PathLike[str]) -> Iterator[tuple[str, Path | str, str, Mapping[str, Any]]]:
     """For each record its place, its picture (or its text, of a file without pictures), its label, and itself."""
     for where, (name,), column, record in labelled(
         path, tuple((name,) for name in (*IMAGES, "text")), ("label", "class")
@@ -49,6 +50,10 @@ def classed(path: Path) -> Iterator[tuple[str, Path | str, str, Mapping[str, Any
         yield where, beside(path, name) if pictured else name, str(label).strip(), record
 
 
-def beside(path: Path, name: str) -> Path:
-    """Where a file lies that one names."""
-    return Path(os.path.join(path.parent, name))
+def beside(path: str | os.PathLike[str], name: str) -> Path:
+    """Where a picture or sound lies that a file names; `InputError` for a file at an address, as those are read from this machine."""
+    if is_far(str(path)):
+        raise InputError(
+            f"{without_query(str(path))}: pictures and sounds are read from files of this machine; copy this file here, and those that it names"
+        )
+    return Path(os.path.join(Path(path).parent, name))

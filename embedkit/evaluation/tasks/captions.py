@@ -59,7 +59,7 @@ class ImageText(Task):
         """JSON lines, or a table with a header (``.tsv`` without quoting, ``.csv``), with ``image`` (or ``file_name``), a file beside
         it, and ``caption`` (or ``text``; in JSON a list too). A picture that stands there again has the other caption as well."""
         found: dict[Path, list[str]] = {}
-        for _, image, texts in captioned(Path(path)):
+        for _, image, texts in captioned(path):
             found.setdefault(image, []).extend(texts)
         return cls(str(path), tuple(found), tuple(tuple(dict.fromkeys(texts)) for texts in found.values()))
 

@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -18,6 +17,7 @@ from embedkit.errors import InputError
 from embedkit.evaluation.labelled import labelled, refuse
 from embedkit.evaluation.scores import crossed, encoded
 from embedkit.system.extras import needed
+from embedkit.system.files.addresses import without_query
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.multivector import MultiVectors
 from embedkit.vectors.sparse import SparseVectors
@@ -92,21 +92,22 @@ class Classification(Task):
         """JSON lines, or a table with a header (``.tsv`` without quoting, ``.csv``), gzipped or not, with ``text`` and
         ``label``. The test texts are those of the file ``test``; else the records whose ``split`` is test (the others
         are train); else a quarter of the texts, the same share of every label, drawn with ``seed``."""
-        found = list(_read(Path(path)))
+        name = without_query(str(path))
+        found = list(_read(path))
         if test is not None:
             train = [(text, label) for text, label, _ in found]
-            held = [(text, label) for text, label, _ in _read(Path(test))]
-            return cls(f"{path}, tested on {test}", tuple(train), tuple(held), role, (), classifier)
+            held = [(text, label) for text, label, _ in _read(test)]
+            return cls(f"{name}, tested on {without_query(str(test))}", tuple(train), tuple(held), role, (), classifier)
         if any(part for *_, part in found):
             train, held = (
                 [(text, label) for text, label, part in found if part == wanted] for wanted in ("train", "test")
             )
-            return cls(str(path), tuple(train), tuple(held), role, (), classifier)
+            return cls(name, tuple(train), tuple(held), role, (), classifier)
         counts = Counter(label for _, label, _ in found)
         label, least = min(counts.items(), key=lambda one: (one[1], one[0]))
         if least < 2 or len(counts) < 2 or len(found) < 4 * len(counts):
             raise InputError(
-                f"{path}: expected at least two labels, two texts of each and four a label on average, to split them; found "
+                f"{name}: expected at least two labels, two texts of each and four a label on average, to split them; found "
                 f"{len(counts)} labels, {least} of {label!r:.60}, {len(found)} texts; leave out rare labels, or give test texts"
             )
         selection = needed("sklearn.model_selection", "splitting texts")
@@ -115,7 +116,7 @@ class Classification(Task):
             texts, test_size=_TEST_SHARE, stratify=[label for _, label in texts], random_state=seed
         )
         note = f"a quarter of the texts, drawn with the seed {seed} from each label, is the test"
-        return cls(str(path), tuple(train), tuple(held), role, (note,), classifier)
+        return cls(name, tuple(train), tuple(held), role, (note,), classifier)
 
     def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of the test texts; the classifier is trained once."""
@@ -170,7 +171,7 @@ def _nearest(encoder: BaseEncoder, x: Values, y: npt.NDArray[np.intp], test: Val
     return np.array(out, dtype=np.intp)
 
 
-def _read(path: Path) -> list[tuple[str, str, str]]:
+def _read(path: str | os.PathLike[str]) -> list[tuple[str, str, str]]:
     """Text, label, and train, test or nothing."""
     found: list[tuple[str, str, str]] = []
     splits = 0

@@ -71,7 +71,7 @@ class NamedClasses(Task):
         """JSON lines, or a table with a header (``.tsv`` without quoting, ``.csv``), with ``image`` (or ``file_name``), a file beside
         it, and ``label``. ``labels`` is a file with a name a line; without it the classes are those that occur. ``prompts`` are as
         `embedkit.ZeroShot` takes them: a name that is no file is that of a set."""
-        found = [(item, label) for _, item, label, _ in classed(Path(path))]
+        found = [(item, label) for _, item, label, _ in classed(path)]
         items, classes = zip(*found, strict=True)
         names = (
             sorted(set(classes)) if labels is None else list(dict.fromkeys(lines_of(labels, "labels: expected a file")))

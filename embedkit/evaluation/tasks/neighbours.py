@@ -18,6 +18,7 @@ from embedkit.evaluation.labelled import refuse
 from embedkit.evaluation.media.files import classed
 from embedkit.evaluation.scores import check_finite, crossed
 from embedkit.runtime.frontends.base import Item
+from embedkit.system.files.addresses import without_query
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
 
@@ -81,7 +82,7 @@ class Neighbours(Task):
         items: list[Item] = []
         classes: list[str] = []
         parts: list[str] = []
-        for where, item, label, record in classed(Path(path)):
+        for where, item, label, record in classed(path):
             part = str(record.get("split") or "").strip().lower()
             if part not in ("", "train", "training", "test"):
                 refuse(where, 'train or test in "split"', f"{part!r:.60}")
@@ -90,8 +91,8 @@ class Neighbours(Task):
             parts.append(part)
         test = tuple(part == "test" for part in parts) if any(parts) else ()
         if test and not all(parts):
-            raise InputError(f"{path}: expected train or test in split of every record, or of none")
-        return cls(str(path), tuple(items), tuple(classes), test, k, temperature, role)
+            raise InputError(f"{without_query(str(path))}: expected train or test in split of every record, or of none")
+        return cls(without_query(str(path)), tuple(items), tuple(classes), test, k, temperature, role)
 
     def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of those that are judged."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, refuse
 from embedkit.evaluation.scores import EncodedPairs, Similarity, check_comparable, check_similarity, crossed
 from embedkit.system.extras import needed
+from embedkit.system.files.addresses import without_query
 from embedkit.vectors.geometry import blocks
 from embedkit.vectors.values import Values
 
@@ -74,7 +74,7 @@ class Pairs(Task):
         ``text2`` (or ``sentence1``, ``question1``, ...) and ``label`` (or ``same``, ``is_duplicate``): 1, true, yes or
         same; 0, false, no or different."""
         found = []
-        for where, texts, name, record in labelled(Path(path), TEXTS, ("label", "same", "is_duplicate")):
+        for where, texts, name, record in labelled(path, TEXTS, ("label", "same", "is_duplicate")):
             label = _LABELS.get(str(record[name]).strip().lower())
             if label is None:
                 refuse(
@@ -84,7 +84,7 @@ class Pairs(Task):
                 )
             found.append((*texts, label))
         first, second, same = zip(*found, strict=True)
-        return cls(str(path), first, second, same, role, similarity)
+        return cls(without_query(str(path)), first, second, same, role, similarity)
 
     def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The measures of any resample of pairs, and how the vectors lie."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -14,9 +13,10 @@ import numpy.typing as npt
 from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.beir import Files, entries, judgements
-from embedkit.evaluation.labelled import check_file, refuse
+from embedkit.evaluation.labelled import FilePlace, check_file, refuse
 from embedkit.evaluation.rankings import DEPTH, Ranking, judged, nearest
 from embedkit.evaluation.scores import Similarity, check_comparable, check_similarity, encoded
+from embedkit.system.files.addresses import without_query
 from embedkit.vectors.values import Values
 
 from .task import Measured, Rows, Task
@@ -85,21 +85,19 @@ class Retrieval(Task):
         at: Sequence[int] = (10,),
         wordings: Sequence[str | os.PathLike[str]] = (),
     ) -> Retrieval:
-        """A folder as BEIR lays it out: ``corpus.jsonl`` (or ``docs.jsonl``) with ``_id`` or ``id``, ``text`` and
-        perhaps ``title``, ``queries.jsonl``, each may be gzipped; and ``qrels.tsv`` or ``qrels/SPLIT.tsv``: query,
-        document, grade, with a header or without, or the four columns of TREC.
+        """A folder, or the address of one (``s3://``, ``gs://``, ``hf://``, ``https://``), as BEIR lays it out: ``corpus.jsonl`` (or
+        ``docs.jsonl``) with ``_id`` or ``id``, ``text`` and perhaps ``title``, ``queries.jsonl``, each may be gzipped; and
+        ``qrels.tsv`` or ``qrels/SPLIT.tsv``: query, document, grade, with a header or without, or the four columns of TREC.
+
+        The corpus is read once here and once for each encoder, from an address too. Raises `InputError` for a folder that lacks a
+        file or cannot be read, `MissingExtraError` without an address's package.
 
         A grade of 0 or less is not relevant; queries without a relevant document are left out, and so are judgements of
         documents that the corpus lacks (published sets have some), each with a note.
         ``ignore_identical_ids`` leaves the document with a query's own id out of its ranking, as BEIR does for corpora
         that the queries were taken from. ``wordings`` are further files of queries that have the same ids.
         """
-        path = Path(folder)
-        if not path.is_dir():
-            raise InputError(
-                f"{path}: expected a folder with corpus.jsonl, queries.jsonl and qrels.tsv, found {'a file' if path.exists() else 'nothing'}"
-            )
-        files = Files.of(path, split)
+        files = Files.of(folder, split)
         place = {key: index for index, (key, _) in enumerate(entries(files.corpus))}
         queries = dict(entries(files.queries))
         grades: dict[str, dict[int, int]] = {}
@@ -205,12 +203,12 @@ def _refuse_unknown(where: str, what: str, several: str, key: str) -> NoReturn:
     )
 
 
-def _wording(path: Path, ids: Sequence[str]) -> tuple[str, ...]:
+def _wording(path: FilePlace, ids: Sequence[str]) -> tuple[str, ...]:
     """The queries ``ids`` in another file."""
     queries = dict(entries(path))
     if missing := [key for key in ids if key not in queries]:
         refuse(
-            str(path),
+            without_query(str(path)),
             "all judged queries of the folder, by the same ids",
             f"{len(missing):,} of {len(ids):,} missing, {missing[0]!r:.60} first; add them, or leave this file out",
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from embedkit.encoders.base import BaseEncoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import TEXTS, labelled, number_of
 from embedkit.evaluation.scores import EncodedPairs, Similarity, check_comparable, check_similarity, correlations
+from embedkit.system.files.addresses import without_query
 
 from .task import Measured, Rows, Task
 
@@ -65,10 +65,10 @@ class Similarities(Task):
         ``text2`` (or ``sentence1``, ``question1``, ...) and ``score`` (or ``similarity``, ``label``)."""
         found = [
             (*texts, number_of(dict(record), label, where))
-            for where, texts, label, record in labelled(Path(path), TEXTS, ("score", "similarity", "label"))
+            for where, texts, label, record in labelled(path, TEXTS, ("score", "similarity", "label"))
         ]
         first, second, scores = zip(*found, strict=True)
-        return cls(str(path), first, second, scores, role, similarity)
+        return cls(without_query(str(path)), first, second, scores, role, similarity)
 
     def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """The correlations of any resample of pairs, and how the vectors lie."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from embedkit.encoders.info import check_encoder
 from embedkit.errors import InputError
 from embedkit.evaluation.labelled import check_file, records, text_of
 from embedkit.evaluation.scores import check_finite
+from embedkit.system.files.addresses import without_query
 from embedkit.vectors.geometry import isotropy, uniformity
 from embedkit.vectors.multivector import MultiVectors
 
@@ -52,10 +52,11 @@ class Texts(Task):
     def read(cls, path: str | os.PathLike[str], *, role: str = "default") -> Texts:
         """Plain text, one text a line, or JSON lines or a table (``.tsv`` without quoting, ``.csv``) with ``text``;
         gzipped or not. Blank texts are left out, with a note."""
-        found = [text_of(record, "text", where) for where, record in records(check_file(path))]
+        file = check_file(path)
+        found = [text_of(record, "text", where) for where, record in records(file)]
         kept = tuple(text for text in found if text.strip())
         blank = len(found) - len(kept)
-        return cls(str(Path(path)), kept, role, (f"blank texts left out: {blank:,}",) if blank else ())
+        return cls(without_query(str(file)), kept, role, (f"blank texts left out: {blank:,}",) if blank else ())
 
     def measure(self, encoder: BaseEncoder, *, progress: bool = False) -> Measured:
         """How the vectors lie; `InputError` for a bundle whose first output is not dense."""

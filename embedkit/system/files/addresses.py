@@ -57,6 +57,16 @@ def check_address(path: str) -> None:
     needed("fsspec", f"reading {scheme}://", extra=extra)
 
 
+def check_folder_address(path: str, what: str) -> None:
+    """The same of the address of a folder, in which the files of ``what`` are: one of the web that has ``?`` or ``#`` leads to a file."""
+    check_address(path)
+    if path != without_query(path):
+        raise InputError(
+            f"{without_query(path)}: expected the address of a folder, found one with ? or #, which leads to a file; "
+            f"give that of the folder in which the files of {what} are"
+        )
+
+
 def without_query(path: str) -> str:
     """An address of the web without what follows ``?`` or ``#``, which may be a secret; any other path as it is."""
     return re.split(r"[?#]", path, maxsplit=1)[0] if path.lower().startswith(("http://", "https://")) else path
@@ -184,7 +194,8 @@ def as_os_error(path: str) -> Iterator[None]:
         if isinstance(cause, TimeoutError):
             raise TimeoutError(f"the server was silent for {_SILENT} seconds") from error
         if isinstance(error, FileNotFoundError) and _is_unanswered(cause):
-            raise OSError(_said(cause)) from error
+            refused = getattr(cause, "status", None) in (401, 403)
+            raise (PermissionError if refused else OSError)(_said(cause)) from error
         if cause is error or error.strerror:
             raise
         raise type(error)(_said(cause)) from error

@@ -241,7 +241,7 @@ def _folder(path: Path, notes: Counter[str]) -> tuple[dict[str, dict[str, int]],
     return graded, set(documents.values())
 
 
-def _by_id(path: Path, what: str, notes: Counter[str]) -> dict[str, str]:
+def _by_id(path: Path | str, what: str, notes: Counter[str]) -> dict[str, str]:
     """id -> text; blank ones are left out."""
     found: dict[str, str] = {}
     for key, text in entries(path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ pytest.importorskip("matplotlib")
 from embedkit.cli import entry as cli
 from embedkit.evaluation import Similarities, evaluate
 from embedkit.testing.tiny import tiny_bundle
+from helpers.hub_stand_in import hub
+from helpers.web import web
 
 
 @pytest.fixture
@@ -223,3 +228,110 @@ def test_pictures_with_captions_and_with_labels(run, tmp_path):
     quick = (bundle, "--zero-shot", file, "--quiet", "--resamples", "0", "--decode")
     assert run(*quick, "fast")[0] == 0
     assert "decode: expected 'exact' or 'fast', found 'other'" in run(*quick, "other")[2]
+
+
+@pytest.fixture
+def bucket(run, tmp_path, monkeypatch):
+    """The data of ``run`` in a bucket of an S3 server."""
+    s3fs = pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    system = s3fs.S3FileSystem()
+    name = f"bucket-{uuid4()}"  # what one server has others of this process have too
+    system.mkdir(name)
+    for one in ("scifact", "sts.tsv"):
+        system.put(str(tmp_path / one), f"{name}/", recursive=True)
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture
+def site(run, tmp_path):
+    """The data of ``run`` on a server of the web."""
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    with web(tmp_path) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("place", ["site", "bucket"])
+def test_data_at_an_address_is_measured_as_the_same_here(run, bundle, place, request):
+    far = request.getfixturevalue(place)
+    found = []
+    for start in ("", f"{far}/"):
+        data = (
+            "--retrieval",
+            f"{start}scifact",
+            "--queries",
+            f"{start}scifact/queries.jsonl",
+            "--sts",
+            f"{start}sts.tsv",
+        )
+        code, out, err = run(bundle, *data, "--json", "--quiet", "--resamples", 10)
+        assert (code, err) == (0, "")
+        found.append(out)
+    assert found[1] == found[0].replace('"source": "', f'"source": "{far}/')
+    assert found[0] != found[1]
+    for options, message in (
+        (("--retrieval", f"{far}/scifact", "--split", "dev"), "qrels/dev.tsv"),
+        (("--retrieval", f"{far}/nothing"), "expected a file corpus.jsonl or docs.jsonl"),
+        (("--sts", f"{far}/nothing.tsv"), "nothing.tsv: expected a file, found nothing"),
+    ):
+        code, out, err = run(bundle, *options, "--quiet")
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert message in err
+        assert "correct the address" in err
+
+
+def test_a_folder_of_a_hub(run, bundle, tmp_path):
+    """The hub's own client, in a process that takes a stand-in for the hub."""
+    pytest.importorskip("huggingface_hub")
+    folder = tmp_path / "scifact"
+    with hub() as server:
+        server.files["me/scifact"] = {
+            path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        }
+        env = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_TOKEN": "hf_x"}
+        env |= {"HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
+
+        def far(address):
+            command = [
+                sys.executable,
+                "-m",
+                "embedkit",
+                "eval",
+                str(bundle),
+                "--retrieval",
+                address,
+                "--json",
+                "--quiet",
+            ]
+            done = subprocess.run([*command, "--resamples", "5"], env=env, capture_output=True, text=True, timeout=120)
+            return done.returncode, done.stdout, done.stderr
+
+        code, out, err = run(bundle, "--retrieval", "scifact", "--json", "--quiet", "--resamples", 5)
+        assert (code, err) == (0, "")
+        assert far("hf://me/scifact") == (0, out.replace('"scifact"', '"hf://me/scifact"'), "")
+        for wrong in ("hf://me/scifact/none", "hf://me/nothing"):
+            code, out, err = far(wrong)
+            assert (code, out, err.count("\n")) == (1, "", 1)
+            assert "expected a file corpus.jsonl" in err
+            assert "set the credentials" in err
+
+
+def test_a_package_that_an_address_needs_is_named(run, bundle, monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    for data in (("--retrieval", "s3://bucket/scifact"), ("--sts", "s3://bucket/sts.tsv")):
+        code, out, err = run(bundle, *data, "--quiet")
+        assert (code, out) == (1, "")
+        assert "embedkit-onnx[s3]" in err

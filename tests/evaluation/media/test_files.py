@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embedkit.errors import InputError
-from embedkit.evaluation.media.files import captioned, classed
+from embedkit.evaluation.media.files import beside, captioned, classed
 
 
 def test_captions_one_or_several(tmp_path: Path) -> None:
@@ -50,3 +50,9 @@ def test_labels_of_pictures_and_of_texts(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("image,label\na.jpg,\n")
     with pytest.raises(InputError, match='in "label"'):
         list(classed(tmp_path / "bad.csv"))
+
+
+def test_pictures_at_an_address_are_refused() -> None:
+    with pytest.raises(InputError, match="copy this file here") as refused:
+        beside("https://host/birds.csv?key=secret", "a.png")
+    assert "secret" not in str(refused.value)

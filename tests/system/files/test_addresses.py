@@ -17,6 +17,7 @@ from embedkit.system.files.addresses import (
     SCHEMES,
     below,
     check_address,
+    check_folder_address,
     is_far,
     kind,
     open_far,
@@ -188,6 +189,23 @@ def test_what_follows_an_address_is_left_out():
     assert without_query("https://host/a.csv?key=secret#part") == "https://host/a.csv"
     assert without_query("s3://bucket/a?b") == "s3://bucket/a?b"
     assert without_query("a?b#c") == "a?b#c"
+
+
+def test_an_address_of_a_folder_has_no_query():
+    check_folder_address("https://host/folder", "the bundle")
+    check_folder_address("memory://b/a?b", "the bundle")
+    with pytest.raises(InputError, match="give that of the folder in which the files of the bundle are") as refused:
+        check_folder_address("https://host/folder?key=secret", "the bundle")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_file_that_may_not_be_read_is_told_from_one_that_is_not_there(tmp_path, status):
+    pytest.importorskip("aiohttp")
+    with web(tmp_path) as server:
+        server.status = status
+        with pytest.raises(PermissionError, match=str(status)):
+            kind(f"{server.url}/private")
 
 
 def test_files_are_written_and_removed(memory, tmp_path):
