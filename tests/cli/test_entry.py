@@ -46,6 +46,10 @@ def test_what_is_missing_is_named_with_what_to_do(run, bundle, docs, folder):
         "chroma, duckdb, elasticsearch, lancedb, memory, milvus, opensearch, pgvector, qdrant, qdrant-edge" in unknown
     )
     assert "redis, sqlite-vec, valkey" in unknown
+    assert "no store at 'chroma:index': index is not there" in error(
+        run("search", bundle, "q", "--store", "chroma:index", "--collection", "books")
+    )
+    (folder / "index").mkdir()
     assert "no collection 'books'" in error(
         run("search", bundle, "q", "--store", "chroma:index", "--collection", "books")
     )
